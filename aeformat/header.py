@@ -1,0 +1,241 @@
+"""The header: what a container says of itself (spec/container.md, section 3.2).
+
+Owns bytes <-> LatentsHeader or ModelHeader.  Knows nothing of chunks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aeformat import canonical, limits
+from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
+from aeformat.registry import CODECS, ENCODINGS, FILTERS, IMAGE_TYPES, KINDS, VALUE_TYPES, Encoding, ValueType
+
+_LATENTS_KEYS: Final = {"byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"}
+_LATENTS_OPTIONAL: Final = {"encoder", "ext", "filter", "values"}
+_MODEL_KEYS: Final = {"byte_order", "codec", "kind", "model"}
+_MODEL_OPTIONAL: Final = {"ext", "filter"}
+_ID_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LatentsHeader:
+    """Header of a latents file.
+
+    dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  encoding, codec,
+    filter, values: names of spec/container.md; values "" means the encoding's own type.
+    """
+
+    decoder: bytes  # model id
+    dims: tuple[int, ...]
+    image: tuple[int, int, int]
+    encoding: str
+    codec: str = "none"
+    filter: str = "none"
+    values: str = ""
+    encoder: bytes | None = None
+    ext: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "latents"
+
+    def __post_init__(self) -> None:
+        if not self.values and self.encoding in ENCODINGS:
+            object.__setattr__(self, "values", ENCODINGS[self.encoding].own)
+
+    @property
+    def encoding_spec(self) -> Encoding:
+        """The registry's entry for the encoding."""
+        return ENCODINGS[self.encoding]
+
+    @property
+    def value_type(self) -> ValueType:
+        """The type in which values are handed out."""
+        return VALUE_TYPES[self.values]
+
+    @property
+    def n_values(self) -> int:
+        """Values in one row."""
+        return math.prod(self.dims)
+
+    @property
+    def row_bytes(self) -> int:
+        """Raw bytes of one row."""
+        return self.n_values * self.encoding_spec.n_bytes
+
+    @property
+    def content_head(self) -> bytes:
+        """What the content id is computed over, in front of the values (spec/container.md, section 9)."""
+        return canonical.pack(
+            {"decoder": self.decoder, "dims": self.dims, "image": (*self.image, "u8"), "values": self.values}
+        )
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes.  Raises FormatError if the fields break the spec: the header is read back."""
+        fields: dict[str, Any] = {
+            "byte_order": self.encoding_spec.byte_order if self.encoding in ENCODINGS else "none",
+            "codec": self.codec,
+            "decoder": self.decoder,
+            "dims": self.dims,
+            "encoding": self.encoding,
+            "image": (*self.image, "u8"),
+            "kind": self.kind,
+        }
+        if self.codec != "none":
+            fields["filter"] = self.filter
+        if self.encoder is not None:
+            fields["encoder"] = self.encoder
+        if self.ext:
+            fields["ext"] = dict(self.ext)
+        if self.encoding in ENCODINGS and self.values != self.encoding_spec.own:
+            fields["values"] = self.values
+        data = canonical.pack(fields)
+        parse_header(data, 0)
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHeader:
+    """Header of a model package.  model: its model id."""
+
+    model: bytes
+    codec: str = "none"
+    filter: str = "none"
+    ext: Mapping[str, Any] = field(default_factory=dict)
+
+    kind = "model"
+
+    def to_bytes(self) -> bytes:
+        """Canonical bytes.  Raises FormatError if the fields break the spec: the header is read back."""
+        fields: dict[str, Any] = {"byte_order": "little", "codec": self.codec, "kind": self.kind, "model": self.model}
+        if self.codec != "none":
+            fields["filter"] = self.filter
+        if self.ext:
+            fields["ext"] = dict(self.ext)
+        data = canonical.pack(fields)
+        parse_header(data, 0)
+        return data
+
+
+Header = LatentsHeader | ModelHeader
+
+
+def parse_header(data: bytes, at: int) -> Header:
+    """The header whose bytes begin at `at`.  Raises HeaderInvalid, Unsupported, LimitExceeded."""
+    try:
+        fields = canonical.unpack(data, max_depth=limits.HEADER_DEPTH)
+    except canonical.NotCanonical as error:
+        raise HeaderInvalid(error.rule, at + error.at, f"header: {error.what}") from None
+    return _Checker(fields, at).header()
+
+
+class _Checker:
+    """Checks the keys of one header, in the order of the rules."""
+
+    def __init__(self, fields: dict[str, Any], at: int) -> None:
+        self._fields, self._at = fields, at
+
+    def _bad(self, rule: str, what: str, kind: type[FormatError] = HeaderInvalid) -> FormatError:
+        return kind(rule, self._at, f"header: {what}")
+
+    def header(self) -> Header:
+        kind = self._fields.get("kind")
+        if kind not in KINDS:
+            raise self._bad("C3-6", f"kind is {kind!r}, not one of {', '.join(KINDS)}", _unknown(kind))
+        return self._latents() if kind == "latents" else self._model()
+
+    def _keys(self, required: set[str], optional: set[str]) -> None:
+        missing = sorted(required - self._fields.keys())
+        unknown = sorted(self._fields.keys() - required - optional)
+        if missing:
+            raise self._bad("C3-7", f"key {missing[0]!r} is missing")
+        if unknown:
+            raise self._bad("C3-7", f"unknown key {unknown[0]!r}", Unsupported)
+
+    def _latents(self) -> LatentsHeader:
+        self._keys(_LATENTS_KEYS, _LATENTS_OPTIONAL)
+        fields = self._fields
+        for key in ("byte_order", "codec", "encoding", "filter", "values"):
+            self._text(key)
+        self._model_id("decoder")
+        self._model_id("encoder")
+        self._sizes("dims", fields["dims"], 1, 8, 2**31 - 1)
+        image = fields["image"]
+        if not isinstance(image, list) or len(image) != 4 or image[3] not in IMAGE_TYPES:
+            raise self._bad("C3-8", f"image is {image!r}, not [height, width, channels, 'u8']")
+        self._sizes("image", image[:3], 3, 3, 65_535)
+        self._ext()
+        encoding = self._known("encoding", ENCODINGS)
+        spec = ENCODINGS[encoding]
+        self._codec_and_byte_order(spec.byte_order)
+        values = fields.get("values")
+        if values is not None and values not in spec.holds[1:]:
+            raise self._bad("C3-12", f"values {values!r} do not go with encoding {encoding!r}")
+        header = LatentsHeader(
+            decoder=fields["decoder"],
+            dims=tuple(fields["dims"]),
+            image=(image[0], image[1], image[2]),
+            encoding=encoding,
+            codec=fields["codec"],
+            filter=fields.get("filter", "none"),
+            values=values or spec.own,
+            encoder=fields.get("encoder"),
+            ext=fields.get("ext", {}),
+        )
+        if header.row_bytes > limits.ROW_BYTES:
+            raise self._bad("C3-13", f"one row takes {header.row_bytes} bytes, allowed are {limits.ROW_BYTES}", LimitExceeded)
+        return header
+
+    def _model(self) -> ModelHeader:
+        self._keys(_MODEL_KEYS, _MODEL_OPTIONAL)
+        for key in ("byte_order", "codec", "filter"):
+            self._text(key)
+        self._model_id("model")
+        self._ext()
+        self._codec_and_byte_order("little")
+        fields = self._fields
+        return ModelHeader(fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}))
+
+    def _text(self, key: str) -> None:
+        value = self._fields.get(key, "")
+        if not isinstance(value, str):
+            raise self._bad("C3-8", f"{key} is {value!r}, not a string")
+
+    def _model_id(self, key: str) -> None:
+        value = self._fields.get(key, b"\0" * _ID_BYTES)
+        if not isinstance(value, bytes) or len(value) != _ID_BYTES:
+            raise self._bad("C3-8", f"{key} is not a model id of {_ID_BYTES} bytes")
+
+    def _sizes(self, key: str, sizes: object, least: int, most: int, largest: int) -> None:
+        if (
+            not isinstance(sizes, list)
+            or not least <= len(sizes) <= most
+            or not all(type(size) is int and 1 <= size <= largest for size in sizes)
+        ):
+            raise self._bad("C3-8", f"{key} is {sizes!r}, not {least} to {most} sizes from 1 to {largest}")
+
+    def _ext(self) -> None:
+        if not isinstance(self._fields.get("ext", {}), dict):
+            raise self._bad("C3-8", "ext is not a map")
+
+    def _known(self, key: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
+        value = self._fields[key]
+        if value not in names:
+            raise self._bad("C3-9", f"{key} {value!r} is not one of {', '.join(names)}", Unsupported)
+        return str(value)
+
+    def _codec_and_byte_order(self, expected: str) -> None:
+        codec = self._known("codec", CODECS)
+        if "filter" in self._fields:
+            self._known("filter", FILTERS)
+        byte_order = self._fields["byte_order"]
+        if byte_order != expected:
+            raise self._bad("C3-10", f"byte_order is {byte_order!r}, must be {expected!r}")
+        if ("filter" in self._fields) != (codec != "none"):
+            raise self._bad("C3-11", f"filter must be {'absent' if codec == 'none' else 'present'} with codec {codec!r}")
+
+
+def _unknown(kind: object) -> type[FormatError]:
+    return Unsupported if isinstance(kind, str) else HeaderInvalid

@@ -1,0 +1,109 @@
+"""Row names: what each row is called, its label, what it was made from (spec/container.md, section 7).
+
+Owns the payload of a nAMe chunk.  Knows nothing of files: that a name is safe to create is checked here, whether it is wise is
+for whoever creates it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aeformat import canonical, limits
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
+_DEPTH: Final = 4
+_ID_BYTES: Final = 32
+
+
+class BadNames(ValueError):
+    """Row names that break section 7.  rule: "C7-2"."""
+
+    def __init__(self, rule: str, what: str) -> None:
+        super().__init__(rule, what)
+        self.rule, self.what = rule, what
+
+
+@dataclass(frozen=True, slots=True)
+class RowNames:
+    """One entry a row in each list that is there.
+
+    names: relative POSIX paths.  labels: 0 to 2^32 - 1.  sources: SHA-256 of what each row was made from.
+    """
+
+    names: tuple[str, ...] | None = None
+    labels: tuple[int, ...] | None = None
+    sources: tuple[bytes, ...] | None = None
+
+    def __len__(self) -> int:
+        return max((len(column) for column in (self.names, self.labels, self.sources) if column is not None), default=0)
+
+    def slice(self, start: int, stop: int) -> RowNames:
+        """The entries of rows start to stop - 1."""
+        return RowNames(*(None if column is None else column[start:stop] for column in self._columns()))
+
+    def _columns(self) -> tuple[tuple[Any, ...] | None, ...]:
+        return self.names, self.labels, self.sources
+
+    @classmethod
+    def join(cls, parts: Sequence[RowNames]) -> RowNames:
+        """One after the other.  A column that some part lacks is lost."""
+        columns = zip(*(part._columns() for part in parts), strict=True)
+        joined = (
+            None if any(piece is None for piece in column) else tuple(item for piece in column for item in piece or ())
+            for column in columns
+        )
+        return cls(*joined)
+
+    def to_bytes(self) -> bytes:
+        """Raw payload of a nAMe chunk.  Raises BadNames."""
+        fields: dict[str, object] = {}
+        for key, column in zip(("names", "labels", "sources"), self._columns(), strict=True):
+            if column is not None:
+                fields[key] = list(column)
+        data = canonical.pack(fields)
+        parse_names(data, len(self))
+        return data
+
+
+def parse_names(data: bytes, n_rows: int) -> RowNames:
+    """The names of n_rows rows.  Raises BadNames."""
+    try:
+        fields = canonical.unpack(data, max_depth=_DEPTH)
+    except canonical.NotCanonical as error:
+        raise BadNames(error.rule, f"row names: {error.what}") from None
+    unknown = sorted(fields.keys() - _CHECKS.keys())
+    if unknown or not fields:
+        raise BadNames("C7-1", f"row names have {f'an unknown key {unknown[0]!r}' if unknown else 'no key'}")
+    for key in ("labels", "names", "sources"):
+        column = fields.get(key)
+        if column is None:
+            continue
+        if not isinstance(column, list) or len(column) != n_rows:
+            raise BadNames("C7-1", f"row names: {key} is not a list of {n_rows} entries")
+        for row, item in enumerate(column):
+            if not _CHECKS[key](item):
+                raise BadNames("C7-1", f"row names: {key}[{row}] is {item!r}"[:200])
+    for name in fields.get("names", ()):
+        check_name(name)
+    if len(set(fields.get("names", ()))) < len(fields.get("names", ())):
+        raise BadNames("C7-3", "row names: two rows of one chunk have the same name")
+    return RowNames(*(None if key not in fields else tuple(fields[key]) for key in ("names", "labels", "sources")))
+
+
+_CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
+    "names": lambda item: isinstance(item, str),
+    "labels": lambda item: type(item) is int and 0 <= item < 2**32,
+    "sources": lambda item: isinstance(item, bytes) and len(item) == _ID_BYTES,
+}
+
+
+def check_name(name: str) -> None:
+    """C7-2: a relative POSIX path that cannot leave its folder.  Raises BadNames."""
+    parts = name.split("/")
+    if not 1 <= len(name.encode("utf-8")) <= limits.NAME_BYTES:
+        raise BadNames("C7-2", f"a row name of {len(name.encode('utf-8'))} bytes, allowed are 1 to {limits.NAME_BYTES}")
+    if _CONTROL.search(name) or any(part in ("", ".", "..") for part in parts):
+        raise BadNames("C7-2", f"row name {name[:80]!r} is not a safe relative path")

@@ -1,0 +1,202 @@
+"""The forward parser: bytes in, verified chunks out (spec/container.md, sections 2 to 4, 8 and 9).
+
+Owns where one structure ends and the next begins, and the order of checks.  Does no I/O: feed it bytes as they come, in pieces
+of any size.  Knows nothing of what rows mean; payloads are handed out as stored, after their checksum was found
+good.  Memory is bounded by the largest chunk that the limits allow, and is taken only as bytes arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from zlib import crc32
+
+from aeformat import registry, wire
+from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated
+from aeformat.header import Header, parse_header
+from aeformat.limits import DEFAULT, Limits
+from aeformat.sequence import Sequence, padding_bytes
+from aeformat.wire import ChunkHeader, Preamble, Trailer
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRead:
+    """The header is known; its chunks come next."""
+
+    header: Header
+    header_crc: int
+    end: int  # byte after the header
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRead:
+    """One whole chunk.  stored: its payload as it stands in the file.  is_good: all of section 4 held."""
+
+    number: int
+    at: int  # of the chunk header
+    payload_at: int
+    header: ChunkHeader
+    stored: bytes
+    is_good: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrailerRead:
+    """The file is complete.  Whether its content id is right is for whoever decodes the rows (C9-6)."""
+
+    trailer: Trailer
+    at: int
+
+
+Event = HeaderRead | ChunkRead | TrailerRead
+OnProblem = Callable[[FormatError], None]
+
+
+def raise_problem(error: FormatError) -> None:
+    """What a reader does with a problem."""
+    raise error
+
+
+class Parser:
+    """Feed it a file from its first byte; it returns events, and raises FormatError at the first broken rule.
+
+    A validator that wants every problem passes `on_problem`: it is told of each problem after which the parser can go
+    on.  What leaves the parser without a place to go on from is raised all the same.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT, *, on_problem: OnProblem = raise_problem) -> None:
+        self._limits, self._on_problem = limits, on_problem
+        self._buf = bytearray()
+        self._used = 0  # bytes of _buf that are used up
+        self._at = 0  # in the file, of the first byte that is not
+        self._step: Callable[[], Event | None] = self._read_preamble
+        self._preamble: Preamble | None = None
+        self._header: Header | None = None
+        self._sequence: Sequence | None = None
+        self._chunk: ChunkHeader | None = None  # the chunk whose payload is awaited
+        self._chunk_at = 0
+        self._is_good = True
+        self.verified_at = 0  # end of the last whole good structure: what a transfer may resume from
+        self.is_complete = False
+
+    def feed(self, data: bytes | memoryview) -> list[Event]:
+        """Take the next bytes of the file, return what they complete.  Raises FormatError."""
+        self._buf += data
+        events: list[Event] = []
+        while (event := self._step()) is not None:
+            events.append(event)
+        del self._buf[: self._used]
+        self._used = 0
+        return events
+
+    def close(self) -> None:
+        """Say that the file ends here.  Raises Truncated, by the rule of the place, if it must not end here."""
+        left = bytes(self._buf)
+        end = self._at + len(left)
+        if self._preamble is None:
+            Preamble.parse(left)
+        elif self._sequence is None:
+            raise Truncated("C2-7", end, "the file ends inside its header")
+        elif self._chunk is not None:
+            raise Truncated("C4-10", end, f"the file ends inside chunk {self._sequence.n_chunks - 1}")
+        elif not self.is_complete:
+            if registry.TRAILER.startswith(left[:4]):
+                raise wire.incomplete(end)
+            raise Truncated("C4-1", end, f"the file ends inside the header of chunk {self._sequence.n_chunks}")
+
+    def _take(self, n_bytes: int) -> bytes | None:
+        """The next n_bytes, or None while they are not all there."""
+        if len(self._buf) - self._used < n_bytes:
+            return None
+        with memoryview(self._buf) as view:
+            piece = bytes(view[self._used : self._used + n_bytes])
+        self._used += n_bytes
+        self._at += n_bytes
+        return piece
+
+    def _problems(self, errors: Iterable[FormatError]) -> None:
+        for error in errors:
+            self._is_good = False
+            self._on_problem(error)
+
+    # One step for each structure: the event it makes, or None while bytes are missing.
+
+    def _read_preamble(self) -> Event | None:
+        data = self._take(wire.PREAMBLE_BYTES)
+        if data is None:
+            wire.check_magic(bytes(self._buf))  # what is no .aef at all is refused at once
+            return None
+        self._preamble = Preamble.parse(data)
+        self._step = self._read_header
+        return self._step()
+
+    def _read_header(self) -> Event | None:
+        assert self._preamble is not None
+        data = self._take(self._preamble.header_bytes)
+        if data is None:
+            return None
+        if crc32(data) != self._preamble.header_crc:
+            raise ChecksumMismatch("C2-6", wire.PREAMBLE_BYTES, "the header's checksum does not match")
+        self._header = parse_header(data, wire.PREAMBLE_BYTES)
+        self._sequence = Sequence(self._header)
+        self._step = self._read_chunk_header
+        self.verified_at = self._at
+        return HeaderRead(self._header, self._preamble.header_crc, self._at)
+
+    def _read_chunk_header(self) -> Event | None:
+        if self._buf[self._used : self._used + 4] == registry.TRAILER:
+            return self._read_trailer()
+        data = self._take(wire.CHUNK_HEADER_BYTES)
+        if data is None:
+            return None
+        assert self._preamble is not None and self._sequence is not None
+        at = self._at - len(data)
+        chunk = ChunkHeader.parse(data, at, self._preamble.header_crc, self._sequence.n_chunks)
+        chunk.check_sizes(at, self._limits.chunk_bytes)
+        self._is_good = True
+        self._problems(self._sequence.check(chunk, at))
+        self._chunk, self._chunk_at = chunk, at
+        self._step = self._read_payload
+        return self._step()
+
+    def _read_payload(self) -> Event | None:
+        chunk = self._chunk
+        assert chunk is not None and self._header is not None
+        assert self._preamble is not None and self._sequence is not None
+        padding = padding_bytes(self._header, chunk.tag, self._at)
+        data = self._take(padding + chunk.stored_bytes)
+        if data is None:
+            return None
+        payload_at = self._at - chunk.stored_bytes
+        if any(data[:padding]):
+            first = next(i for i in range(padding) if data[i])
+            self._problems([StructureInvalid("C4-9", payload_at - padding + first, "padding is not zero")])
+        stored = data[padding:] if padding else data
+        number = self._sequence.n_chunks - 1
+        if wire.bound_crc(self._preamble.header_crc, number, stored) != chunk.payload_crc:
+            what = f"the checksum of chunk {number}'s payload does not match"
+            self._problems([ChecksumMismatch("C4-11", payload_at, what)])
+        elif chunk.tag == registry.INDEX:
+            self._problems(self._sequence.check_index(stored, payload_at))
+        self._chunk = None
+        self._step = self._read_chunk_header
+        self.verified_at = self._at
+        return ChunkRead(number, self._chunk_at, payload_at, chunk, stored, self._is_good)
+
+    def _read_trailer(self) -> Event | None:
+        data = self._take(wire.TRAILER_BYTES)
+        if data is None:
+            return None
+        assert self._preamble is not None and self._sequence is not None
+        at = self._at - len(data)
+        trailer = Trailer.parse(data, at, self._preamble.header_crc)
+        self._problems(self._sequence.check_trailer(trailer, at))
+        self.is_complete = True
+        self.verified_at = self._at
+        self._step = self._after_trailer
+        return TrailerRead(trailer, at)
+
+    def _after_trailer(self) -> Event | None:
+        if len(self._buf) > self._used:
+            raise StructureInvalid("C9-7", self._at, "there are bytes after the trailer")
+        return None

@@ -1,0 +1,107 @@
+"""What this version assigns: tags, encodings, value types, codecs, filters (spec/registry.json says the same).
+
+Owns names and numbers.  Knows nothing of how any of them is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MAGIC: Final = b"\x89AEF\r\n\x1a\n"
+MAJOR: Final = 1
+MINOR: Final = 0
+
+# Chunk tags (spec/container.md, section 4).
+ROWS: Final = b"ROWS"
+NAME: Final = b"nAMe"
+DECODER: Final = b"dECo"
+INDEX: Final = b"iNDX"
+MANIFEST: Final = b"MANF"
+TENSOR: Final = b"TENS"
+TRAILER: Final = b"TAIL"
+
+KIND_OF_TAG: Final = {
+    ROWS: "latents",
+    NAME: "latents",
+    DECODER: "latents",
+    INDEX: "latents",
+    MANIFEST: "model",
+    TENSOR: "model",
+}
+NEVER_COMPRESSED: Final = frozenset({DECODER, INDEX})
+
+CODECS: Final = ("none", "zstd")
+FILTERS: Final = ("none", "shuffle")
+KINDS: Final = ("latents", "model")
+IMAGE_TYPES: Final = ("u8",)
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """A type of numbers.  `numpy` is the little-endian dtype; bf16, which NumPy lacks, is handed out as float32."""
+
+    name: str
+    n_bytes: int
+    numpy: str
+    is_float: bool
+
+
+VALUE_TYPES: Final = {
+    t.name: t
+    for t in (
+        ValueType("f64", 8, "<f8", True),
+        ValueType("f32", 4, "<f4", True),
+        ValueType("f16", 2, "<f2", True),
+        ValueType("bf16", 2, "<u2", True),
+        ValueType("u8", 1, "|u1", False),
+        ValueType("i8", 1, "|i1", False),
+        ValueType("u16", 2, "<u2", False),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How one value is stored (spec/container.md, section 5).  `holds` begins with the encoding's own type."""
+
+    name: str
+    n_bytes: int
+    holds: tuple[str, ...]
+
+    @property
+    def own(self) -> str:
+        """The value type that needs no `values` key."""
+        return self.holds[0]
+
+    @property
+    def is_text(self) -> bool:
+        """True for text19, whose cells are characters."""
+        return self.name == "text19"
+
+    @property
+    def byte_order(self) -> str:
+        """What the header's `byte_order` must say (C3-10)."""
+        return "none" if self.is_text or self.n_bytes == 1 else "little"
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether uncompressed rows begin at a multiple of 64 (C4-9)."""
+        return not self.is_text and self.n_bytes > 1
+
+
+TEXT19_CELL_BYTES: Final = 27  # the separator included
+
+ENCODINGS: Final = {
+    e.name: e
+    for e in (
+        Encoding("text19", TEXT19_CELL_BYTES, ("f64", "f32", "f16", "bf16", "u8", "i8", "u16")),
+        Encoding("f64le", 8, ("f64", "f32", "f16", "bf16", "u8", "i8", "u16")),
+        Encoding("f32le", 4, ("f32", "f16", "bf16", "u8", "i8", "u16")),
+        Encoding("f16le", 2, ("f16", "u8", "i8")),
+        Encoding("bf16le", 2, ("bf16", "u8", "i8")),
+        Encoding("u8", 1, ("u8",)),
+        Encoding("i8", 1, ("i8",)),
+        Encoding("u16le", 2, ("u16", "u8")),
+    )
+}

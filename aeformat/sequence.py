@@ -1,0 +1,143 @@
+"""What may follow what in a container, and what the chunks must add up to (spec/container.md, sections 4, 8, 9).
+
+Owns the order of chunks, their row counts and lengths, and the index and trailer they demand.  Sees chunk headers only.
+Every check yields the errors it finds instead of raising the first, so that a validator can have them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+from zlib import crc32
+
+from aeformat import wire
+from aeformat.errors import ContentMismatch, FormatError, StructureInvalid, Unsupported
+from aeformat.header import Header, LatentsHeader
+from aeformat.limits import ALIGNMENT
+from aeformat.registry import DECODER, INDEX, KIND_OF_TAG, MANIFEST, NAME, NEVER_COMPRESSED, ROWS, TENSOR
+from aeformat.wire import ChunkHeader, IndexEntry, Trailer
+
+_OTHER: Final = b""  # any ancillary tag that this version does not know
+
+# C4-6, M1-1, M1-3: state -> tag -> next state.  What is absent is refused.
+_NEXT: Final[dict[str, dict[str, dict[bytes, str]]]] = {
+    "latents": {
+        "start": {DECODER: "rows", NAME: "named", ROWS: "rows", INDEX: "end", _OTHER: "start"},
+        "rows": {NAME: "named", ROWS: "rows", INDEX: "end", _OTHER: "rows"},
+        "named": {ROWS: "rows"},
+        "end": {},
+    },
+    "model": {
+        "start": {MANIFEST: "tensors"},
+        "tensors": {TENSOR: "tensors", _OTHER: "tensors"},
+    },
+}
+_NO_TRAILER: Final = {"latents": "named", "model": "start"}  # where the file must not end
+
+
+def padding_bytes(header: Header, tag: bytes, payload_at: int) -> int:
+    """Zero bytes between chunk header and payload (C4-9), if the payload could begin at `payload_at`."""
+    if header.codec != "none":
+        return 0
+    is_aligned = tag == TENSOR or (
+        tag == ROWS and isinstance(header, LatentsHeader) and header.encoding_spec.is_aligned
+    )
+    return -payload_at % ALIGNMENT if is_aligned else 0
+
+
+class Sequence:
+    """The chunks of one file as they come."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._state = "start"
+        self._index = bytearray()  # the payload that an index must have
+        self._index_at = 0
+        self._name: tuple[ChunkHeader, int] | None = None  # a nAMe that waits for its ROWS, and where it is
+        self._chain_crc = 0
+        self.n_chunks = 0
+        self.n_rows = 0
+
+    def check(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        """C4-5 and C4-6 to C4-8 for the next chunk, whose header is at byte `at`; C4-4 has been checked."""
+        tag, name = chunk.tag, chunk.tag.decode("ascii")
+        is_known = tag in KIND_OF_TAG
+        if not is_known and chunk.is_critical:
+            yield Unsupported("C4-5", at, f"critical chunk {name} that this reader does not know")
+        following = _NEXT[self._header.kind][self._state].get(tag if is_known else _OTHER)
+        if following is None:
+            yield self._misplaced(chunk, at)
+        else:
+            self._state = following
+        if tag == ROWS:
+            yield from self._check_rows(chunk, at)
+        elif tag == NAME:
+            self._name = chunk, at
+        elif is_known and (chunk.n_rows or chunk.first_row):
+            yield StructureInvalid("C4-7", at + 4, f"chunk {name} counts rows")
+        if is_known and (self._header.codec == "none" or tag in NEVER_COMPRESSED):
+            if chunk.stored_bytes != chunk.raw_bytes:
+                yield StructureInvalid("C4-8", at + 16, f"chunk {name} must not be compressed here")
+        if tag == INDEX:
+            self._index_at = at
+        self._chain_crc = crc32(wire.crc_field(chunk.chunk_crc), self._chain_crc)
+        self.n_chunks += 1
+
+    def _misplaced(self, chunk: ChunkHeader, at: int) -> FormatError:
+        name = chunk.tag.decode("ascii")
+        kind = self._header.kind
+        if kind == "model" and KIND_OF_TAG.get(chunk.tag, kind) == kind:
+            rule = "M1-1" if self._state == "start" or chunk.tag == MANIFEST else "M1-3"
+            return StructureInvalid(rule, at, f"chunk {name} where a model package has another")
+        return StructureInvalid("C4-6", at, f"chunk {name} does not belong here in a {kind} file")
+
+    def _check_rows(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        if not chunk.n_rows:
+            yield StructureInvalid("C4-7", at + 4, "a chunk of no rows")
+        if chunk.first_row != self.n_rows:
+            yield StructureInvalid("C4-7", at + 8, f"rows begin at {chunk.first_row}, {self.n_rows} came before")
+        if self._name is not None:
+            name, name_at = self._name
+            if (name.first_row, name.n_rows) != (chunk.first_row, chunk.n_rows):
+                yield StructureInvalid("C4-7", name_at + 4, "row names do not cover the rows that follow them")
+            self._name = None
+        if isinstance(self._header, LatentsHeader):
+            expected = chunk.n_rows * self._header.row_bytes
+            if chunk.raw_bytes != expected:
+                yield StructureInvalid("C4-8", at + 20, f"{chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}")
+        self._index += IndexEntry(at, chunk.first_row, chunk.n_rows, self.n_chunks).pack()
+        self.n_rows += chunk.n_rows
+
+    def check_index(self, payload: bytes, at: int) -> Iterator[FormatError]:
+        """C8-1 for the payload, at byte `at`, of an iNDX chunk."""
+        if payload == self._index:
+            return
+        size = wire.INDEX_ENTRY_BYTES
+        first = next((i for i, (a, b) in enumerate(zip(payload, self._index, strict=False)) if a != b), None)
+        entry = (min(len(payload), len(self._index)) if first is None else first) // size
+        yield StructureInvalid("C8-1", at + entry * size, f"entry {entry} of the index is not that of the rows it is for")
+
+    def check_trailer(self, trailer: Trailer, at: int) -> Iterator[FormatError]:
+        """C9-3 to C9-5, and that the file may end here."""
+        if self._state == _NO_TRAILER[self._header.kind]:
+            rule = "C4-6" if self._header.kind == "latents" else "M1-1"
+            yield StructureInvalid(rule, at, "the file ends where another chunk must follow")
+        if trailer.n_chunks != self.n_chunks:
+            yield StructureInvalid("C9-3", at + 4, f"{trailer.n_chunks} chunks stated, {self.n_chunks} found")
+        if trailer.n_rows != self.n_rows:
+            yield StructureInvalid("C9-3", at + 8, f"{trailer.n_rows} rows stated, {self.n_rows} found")
+        elif self._header.kind == "latents" and not self.n_rows:
+            yield StructureInvalid("C9-3", at + 8, "a latents file without a row")
+        if trailer.index_at != self._index_at:
+            yield StructureInvalid("C9-4", at + 16, f"index stated at byte {trailer.index_at}, found at {self._index_at}")
+        if trailer.chain_crc != self._chain_crc:
+            yield ContentMismatch("C9-5", at + 24, "the chunks are not those that the trailer was written for")
+
+    @property
+    def index_payload(self) -> bytes:
+        """The payload that an index of the chunks so far has."""
+        return bytes(self._index)
+
+    def trailer(self, content_id: bytes) -> Trailer:
+        """The trailer that the chunks so far demand."""
+        return Trailer(self.n_chunks, self.n_rows, self._index_at, self._chain_crc, content_id)

@@ -1,0 +1,106 @@
+"""text19: values as lines of 19-digit decimals (spec/container.md, section 5).
+
+Owns text <-> float64 arrays.  Python's own "%.18e" and float() are correctly rounded on every platform; what is done here
+is the fixed width and the refusal of anything else.  The work goes in bulk through NumPy, about as fast as C's printf.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aeformat.registry import TEXT19_CELL_BYTES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CELL: Final = TEXT19_CELL_BYTES - 1  # characters of a cell without its separator
+_SHORT: Final = _CELL - 1  # the same with a two-digit exponent, which is all that "%e" gives most values
+_SIGNS: Final = b"+-"
+_BLOCK: Final = 65_536  # values formatted or parsed at once, so that temporaries stay small
+
+
+class BadText(ValueError):
+    """Text that breaks C5-1 or C5-2.  at: byte offset in the text."""
+
+    def __init__(self, rule: str, at: int, what: str) -> None:
+        super().__init__(rule, at, what)
+        self.rule, self.at, self.what = rule, at, what
+
+
+def format_rows(values: NDArray[np.float64]) -> bytes:
+    """(n, k) finite float64 -> n lines of k cells, 27 bytes a value."""
+    import numpy as np
+
+    n_rows, n_columns = values.shape
+    flat = values.reshape(-1)
+    out = np.empty((flat.size, TEXT19_CELL_BYTES), np.uint8)
+    for start in range(0, flat.size, _BLOCK):
+        block = flat[start : start + _BLOCK]
+        out[start : start + len(block), :_CELL] = _cells(block)
+    lines = out.reshape(n_rows, n_columns, TEXT19_CELL_BYTES)
+    lines[:, :, _CELL] = ord(" ")
+    lines[:, -1, _CELL] = ord("\n")
+    return out.tobytes()
+
+
+def _cells(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(n,) float64 -> (n, 26) characters."""
+    import numpy as np
+
+    text = ("%+.18e" * len(values)) % tuple(values.tolist())
+    if len(text) == _SHORT * len(values):  # all exponents have two digits: put a zero in front of each
+        short = np.frombuffer(text.encode("ascii"), np.uint8).reshape(-1, _SHORT)
+        cells = np.empty((len(values), _CELL), np.uint8)
+        cells[:, : _CELL - 3] = short[:, : _SHORT - 2]
+        cells[:, _CELL - 3] = ord("0")
+        cells[:, _CELL - 2 :] = short[:, _SHORT - 2 :]
+        return cells
+    padded = b"".join(_pad(b"%+.18e" % value) for value in values.tolist())
+    return np.frombuffer(padded, np.uint8).reshape(-1, _CELL)
+
+
+def _pad(cell: bytes) -> bytes:
+    return cell if len(cell) == _CELL else cell[:-2] + b"0" + cell[-2:]
+
+
+def parse_rows(text: bytes | memoryview, n_columns: int) -> NDArray[np.float64]:
+    """Lines of n_columns cells -> (n, n_columns) float64.  len(text) is a multiple of the line.  Raises BadText."""
+    import numpy as np
+
+    cells = np.frombuffer(text, np.uint8).reshape(-1, TEXT19_CELL_BYTES)
+    out = np.empty(len(cells), np.float64)
+    for start in range(0, len(cells), _BLOCK):
+        block = cells[start : start + _BLOCK]
+        _check_grammar(block, start, n_columns)
+        values = np.fromiter(map(float, bytes(block).split()), np.float64, len(block))
+        finite = np.isfinite(values)
+        rounded = _cells(np.where(finite, values, 0.0)) == block[:, :_CELL]
+        wrong = np.flatnonzero(~(finite & rounded.all(axis=1)))
+        if wrong.size:
+            index = int(wrong[0])
+            cell = bytes(block[index, :_CELL]).decode("ascii")
+            at = (start + index) * TEXT19_CELL_BYTES
+            if not finite[index]:
+                raise BadText("C5-3", at, f"text cell {cell} is beyond the largest binary64")
+            raise BadText("C5-2", at, f"text cell {cell} is not a correctly rounded binary64")
+        out[start : start + len(block)] = values
+    return out.reshape(-1, n_columns)
+
+
+def _check_grammar(cells: NDArray[np.uint8], first_cell: int, n_columns: int) -> None:
+    """C5-1 for cells of 27 characters, the first of which is cell `first_cell` of the text."""
+    import numpy as np
+
+    good = (cells >= ord("0")) & (cells <= ord("9"))
+    for column in (0, 22):
+        good[:, column] = np.isin(cells[:, column], list(_SIGNS))
+    good[:, 2] = cells[:, 2] == ord(".")
+    good[:, 21] = cells[:, 21] == ord("e")
+    ends_line = np.arange(first_cell + 1, first_cell + 1 + len(cells)) % n_columns == 0
+    good[:, _CELL] = cells[:, _CELL] == np.where(ends_line, ord("\n"), ord(" "))
+    bad = np.flatnonzero(~good)
+    if bad.size:
+        at = int(bad[0])
+        character = bytes(cells.reshape(-1)[at : at + 1])
+        raise BadText("C5-1", first_cell * TEXT19_CELL_BYTES + at, f"character {character!r} where text19 has another")
