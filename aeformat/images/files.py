@@ -1,0 +1,160 @@
+"""Image files and folders of them, read and written by Pillow, which is imported on first use.
+
+Owns which files count as images, in which order, and how each kind of pixel becomes uint8 without loss:
+- grey and 1-bit stay grey; a palette becomes grey where all its colours are, else RGB; a grey file is repeated into
+  three equal channels where the model takes RGB.  RGB stays RGB even where its channels are equal;
+- alpha is dropped where every pixel is opaque, and refused otherwise;
+- 16-bit, floating-point, CMYK and animated files are refused;
+- EXIF orientation is applied; colour profiles are ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import numpy as np
+
+from aeformat.errors import ImageError, UsageError
+from aeformat.images.fit import MAX_PIXELS, ImageFit, describe, require_pillow
+from aeformat.images.names import IMAGE_SUFFIXES
+from aeformat.images.stream import reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from PIL import Image as Images
+
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")  # nothing else is even tried
+_BROKEN: Final = (  # what Pillow was seen to raise about damaged files, TIFF above all
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+
+class FilesInput:
+    """Image files with their names, in the order given; each is read when its block is."""
+
+    def __init__(self, files: Sequence[tuple[str, Path]], fit: ImageFit, label: str) -> None:
+        require_pillow("image files")
+        self.label, self.n_rows = label, len(files)
+        self.names: list[str] | None = [name for name, _ in files]
+        self._paths, self._fit = [path for _, path in files], fit
+
+    def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
+        for first in range(0, self.n_rows, n_rows):
+            yield np.stack([load_image(path, self._fit) for path in self._paths[first : first + n_rows]])
+
+
+def find_images(folder: Path) -> list[tuple[str, Path]]:
+    """The image files under a folder as (relative POSIX name, path), sorted by name; hidden ones are left out.
+
+    Links to files are followed, links to folders are not.  Raises ImageError where there is none, UsageError where a
+    folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    found = []
+    for parent, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = [Path(parent, name) for name in files if not name.startswith(".")]
+        found += [(path.relative_to(folder).as_posix(), path) for path in paths if is_image_name(path.name)]
+    if not found:
+        raise ImageError(f"{folder}: holds no image file ({' '.join(sorted(IMAGE_SUFFIXES))})")
+    return sorted(found)
+
+
+def is_image_name(name: str) -> bool:
+    """Whether the suffix is an image's."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
+    """Read one image file: (h, w, c) uint8 as the model takes it.  Raises ImageError, naming the file."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # metadata oddities; too many pixels is checked below, before decoding
+            with Image.open(path, formats=_FORMATS) as picture:
+                _check_before_decoding(picture, path)
+                picture.load()
+                upright = ImageOps.exif_transpose(picture)
+                plain = _to_grey_or_rgb(upright, path)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: is no image of a kind that is read here ({', '.join(_FORMATS)})") from error
+    except (*_BROKEN, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path}: is no readable image: {reason_of(error)}") from error
+    pixels = np.asarray(plain, dtype=np.uint8)
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if pixels.shape[2] == 1 and fit.shape[2] == 3:
+        pixels = np.repeat(pixels, 3, axis=2)
+    fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
+    converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
+    return converted
+
+
+def save_png(file: BinaryIO | Path, image: NDArray[np.uint8]) -> None:
+    """Write one (h, w, c) image as PNG; c is 1 (grey) or 3 (RGB).  Raises OSError."""
+    from PIL import Image
+
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, format="PNG")
+
+
+def _check_before_decoding(picture: Images.Image, path: Path) -> None:
+    """Refuse, from the header alone, what is too large or would lose something."""
+    if picture.width * picture.height > MAX_PIXELS:
+        size = describe((picture.height, picture.width, len(picture.getbands())))
+        raise ImageError(f"{path}: is {size}, above the limit of {MAX_PIXELS:,} pixels")
+    n_frames = getattr(picture, "n_frames", 1)
+    if n_frames > 1 and picture.format != "MPO":  # MPO: a photo with its preview
+        raise ImageError(f"{path}: holds {n_frames} frames, expected one image; save them as files of their own")
+    if picture.mode.startswith(("I", "F")) or _is_deep(picture):
+        raise ImageError(f"{path}: has more than 8 bits a channel, expected 8; convert it first")
+
+
+def _is_deep(picture: Images.Image) -> bool:
+    """Whether Pillow is about to drop low bits: 16-bit RGB is read as mode RGB, and only the raw mode tells."""
+    for tile in getattr(picture, "tile", []):
+        args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if tile[0] == "ppm" and any(isinstance(arg, int) and arg > 255 for arg in args):
+            return True
+        if any(isinstance(arg, str) and ";16" in arg for arg in args):
+            return True
+    return False
+
+
+def _to_grey_or_rgb(picture: Images.Image, path: Path) -> Images.Image:
+    """Mode L or RGB with the same colours.  Raises ImageError where there is no such image."""
+    if picture.has_transparency_data:
+        picture = picture.convert("LA" if picture.mode in ("1", "L", "LA") else "RGBA")
+        alpha = picture.getchannel("A").getextrema()
+        if alpha != (255, 255):
+            raise ImageError(f"{path}: has transparent pixels; flatten it onto a background first")
+    if picture.mode in ("1", "LA"):
+        return picture.convert("L")
+    if picture.mode in ("P", "PA"):
+        colours = np.asarray(picture.convert("RGB"))
+        is_grey = bool((colours == colours[..., :1]).all())
+        return picture.convert("RGB").getchannel("R") if is_grey else picture.convert("RGB")
+    if picture.mode == "RGBA":
+        return picture.convert("RGB")
+    if picture.mode not in ("L", "RGB"):
+        raise ImageError(f"{path}: has {picture.mode} pixels, expected grey or RGB; convert it first")
+    return picture

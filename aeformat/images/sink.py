@@ -1,0 +1,87 @@
+"""Images out: the choice of a writer for OUT.
+
+Owns which suffix means which format, and the promise of every sink: OUT appears whole at `commit`, or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aeformat.errors import UsageError
+from aeformat.images import idx, npy
+from aeformat.images.arrays import ArraySink, gzip_body, npz_body, plain_body, stdout_body
+from aeformat.images.folder import FolderSink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aeformat.images.fit import Shape
+
+_KINDS: Final = (
+    ".npy, .npz, IDX (.idx, .idx3, -idx3-ubyte, each also .gz), a folder for PNGs (end it in /), - for .npy on stdout"
+)
+_IDX_NAME: Final = re.compile(
+    r"(\.idx|\.idx(?P<dotted>[34])|[-.]idx(?P<rank>[34])-ubyte)(?P<gz>\.gz)?\Z", re.IGNORECASE
+)
+
+
+class ImageSink(Protocol):
+    """Takes images front to back.  As a context manager it commits on a clean exit and aborts on any exception.
+
+    Every method may raise OSError (a full disk, a closed pipe); after `abort` nothing is left of what was written.
+    """
+
+    def write(self, images: NDArray[np.uint8], names: Sequence[str] | None) -> None:
+        """Append (n, h, w, c) and, for all blocks or for none, a name per image.
+
+        Raises ImageError where a name is unsafe as a file name, ValueError where the shape is not the sink's.
+        """
+        ...
+
+    def commit(self) -> None:
+        """Put the output under its name."""
+        ...
+
+    def abort(self) -> None:
+        """Remove what was written.  Does nothing after a commit or an earlier abort."""
+        ...
+
+    def __enter__(self) -> ImageSink: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_sink(out: str, shape: Shape, n_rows: int | None, *, force: bool) -> ImageSink:
+    """Open OUT for images of shape (h, w, c).
+
+    .npy, .npz (array "images") and IDX leave the channel axis out where c is 1.  A folder gets PNG files under the
+    rows' names, or 00000.png and so on.  n_rows: how many images will come, None where that is not known.
+    force: replace a file; write into a folder that is not empty, replacing the files whose names are the same.
+    Raises UsageError, before anything is written: OUT exists, cannot be created, or has no known suffix.
+    """
+    if out == "-":
+        return ArraySink(stdout_body(), npy.encode_header, shape, n_rows)
+    path = Path(out)
+    idx_name = _IDX_NAME.search(path.name)
+    if out.endswith(("/", "\\")) or path.is_dir() or not (idx_name or path.suffix):
+        return FolderSink(path, shape, n_rows, force=force)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        return ArraySink(plain_body(path, force=force), npy.encode_header, shape, n_rows)
+    if suffix == ".npz":
+        return ArraySink(npz_body(path, force=force), npy.encode_header, shape, n_rows)
+    if idx_name:
+        rank = idx_name["dotted"] or idx_name["rank"]
+        if rank and (rank == "3") != (shape[2] == 1):
+            raise UsageError(f"{out}: images of {shape[2]} channels do not make an idx{rank}; call it .idx")
+        body = (gzip_body if idx_name["gz"] else plain_body)(path, force=force)
+        return ArraySink(body, idx.encode_header, shape, n_rows)
+    raise UsageError(f"{out}: unknown kind of output; possible are {_KINDS}")

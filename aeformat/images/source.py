@@ -1,0 +1,173 @@
+"""Images in: what a person names on the command line becomes blocks of uint8.
+
+Owns the choice of a reader for each INPUT, their concatenation into blocks of one size, and the names of the rows.
+Knows no format itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import numpy as np
+
+from aeformat.errors import ImageError, UsageError
+from aeformat.images import idx
+from aeformat.images.files import FilesInput, find_images, is_image_name
+from aeformat.images.fit import ImageBlock, ImageFit
+from aeformat.images.mnist import PREFIX, locate_mnist
+from aeformat.images.names import check_name
+from aeformat.images.npy import NpyInput, NpyStream, NpzInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["ImageBlock", "ImageFit", "ImageSource", "open_source"]
+
+_KINDS: Final = "IDX (.gz too), .npy, .npz, image files, folders of them, mnist:train, mnist:test, - for .npy on stdin"
+
+
+class ImageSource(Protocol):
+    """Images that can be read once from front to back (and again, unless they come from a pipe)."""
+
+    n_rows: int | None  # images in all, where the input says so up front
+    label: str  # what a person calls this input
+
+    def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
+        """Yield blocks of exactly n_rows images; the last may have fewer.  Raises ImageError."""
+        ...
+
+
+class _Input(Protocol):
+    """One INPUT of the command line."""
+
+    n_rows: int
+    label: str
+    names: list[str] | None
+
+    def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield (1..n_rows, h, w, c), as the model takes them, until all n_rows images are out."""
+        ...
+
+
+def open_source(inputs: Sequence[str], fit: ImageFit, *, fetch_mnist: Callable[[], None] | None = None) -> ImageSource:
+    """Open one or more INPUTs, to be read one after the other.
+
+    Rows have names where an input is of image files; then the rows of the others get "<stem>/00000.png" and so on.
+    Where two rows would be called the same ("a/x.png" and "b/x.png" given as files), each gets its folder in front.
+    fetch_mnist: see `locate_mnist`.  Raises UsageError (not found, not installed), ImageError (unreadable, misfit).
+    """
+    if not inputs:
+        raise UsageError(f"no input; possible are {_KINDS}")
+    if list(inputs).count("-") > 1:
+        raise UsageError("standard input (-) can be read only once")
+    fit.check()
+    parts = [_open(name, fit, fetch_mnist) for name in inputs]
+    return _Concatenation(parts, _row_names(inputs, parts))
+
+
+class _Concatenation:
+    """Inputs one after the other, in blocks of one size."""
+
+    def __init__(self, parts: Sequence[_Input], names: list[str] | None) -> None:
+        self.n_rows: int | None = sum(part.n_rows for part in parts)
+        self.label = parts[0].label if len(parts) == 1 else f"{parts[0].label} and {len(parts) - 1} more"
+        self._parts, self._names = parts, names
+
+    def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
+        if n_rows < 1:
+            raise ValueError(f"a block has at least 1 image, not {n_rows}")
+        at = 0
+        for images in _in_blocks((piece for part in self._parts for piece in part.pieces(n_rows)), n_rows):
+            yield ImageBlock(images, None if self._names is None else self._names[at : at + len(images)])
+            at += len(images)
+
+
+def _in_blocks(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDArray[np.uint8]]:
+    """Cut and join pieces of any length into blocks of n_rows; a piece of just that length is passed on uncopied."""
+    pending: list[NDArray[np.uint8]] = []
+    n_pending = 0
+    for piece in pieces:
+        while n_pending + len(piece) >= n_rows:
+            n_taken = n_rows - n_pending
+            pending.append(piece[:n_taken])
+            yield pending[0] if len(pending) == 1 else np.concatenate(pending)
+            piece, pending, n_pending = piece[n_taken:], [], 0
+        if len(piece):
+            pending.append(piece)
+            n_pending += len(piece)
+    if pending:
+        yield np.concatenate(pending)
+
+
+def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None) -> _Input:
+    if name == "-":
+        return NpyStream(sys.stdin.buffer, fit, "standard input")
+    if name.startswith(PREFIX):
+        place = locate_mnist(name.removeprefix(PREFIX), fetch_mnist)
+        if place.key is None:
+            return idx.IdxInput(place.path, fit, name)
+        return NpzInput(place.path, fit, name, place.key)
+    path = Path(name)
+    try:
+        if path.is_dir():
+            return FilesInput(find_images(path), fit, name)
+        if not path.exists():
+            raise UsageError(f"{name}: no such file; possible inputs are {_KINDS}")
+        if not path.is_file():
+            raise UsageError(f"{name}: is no ordinary file; use - to read .npy from a pipe")
+        return _open_file(path, fit, name)
+    except OSError as error:
+        raise UsageError(f"{name}: cannot be opened: {error.strerror}") from error
+
+
+def _open_file(path: Path, fit: ImageFit, label: str) -> _Input:
+    if is_image_name(path.name):
+        return FilesInput([(path.name, path)], fit, label)
+    if path.suffix.lower() == ".npy":
+        return NpyInput(path, fit, label)
+    if path.suffix.lower() == ".npz":
+        return NpzInput(path, fit, label)
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start in (idx.MAGIC, idx.GZIP_MAGIC):
+        return idx.IdxInput(path, fit, label)
+    raise ImageError(f"{label}: is none of the possible inputs: {_KINDS}")
+
+
+def _row_names(inputs: Sequence[str], parts: Sequence[_Input]) -> list[str] | None:
+    """One safe name per row, all different, or None where no input has any.  Raises ImageError, UsageError."""
+    if all(part.names is None for part in parts):
+        return None
+    pairs = list(zip(inputs, parts, strict=True))
+    with_folder = [[f"{_stem(name)}/{row}" for row in _own_names(part)] for name, part in pairs]
+    short = [part.names or long for part, long in zip(parts, with_folder, strict=True)]
+    for candidate in (short, with_folder):
+        names = [name for part in candidate for name in part]
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        if not repeated:
+            for name in names:
+                check_name(name)
+            return names
+    raise UsageError(f"two images would be called {repeated[0]}; give the folder above them as the only input")
+
+
+def _own_names(part: _Input) -> list[str]:
+    width = max(5, len(str(part.n_rows - 1)))
+    return part.names or [f"{row:0{width}d}.png" for row in range(part.n_rows)]
+
+
+def _stem(name: str) -> str:
+    """The folder that an input's rows go under when they need one: its own name, for a single image its folder's."""
+    if name == "-":
+        return "stdin"
+    if name.startswith(PREFIX):
+        return name.replace(":", "-")
+    path = Path(name).resolve()
+    if path.is_dir():
+        return path.name
+    return path.parent.name if is_image_name(path.name) else path.name.removesuffix(".gz").removesuffix(path.suffix)

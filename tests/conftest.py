@@ -1,0 +1,29 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_MNIST_FILE = "t10k-images-idx3-ubyte.gz"
+
+
+def _skip_or_fail(reason: str) -> None:
+    """Skip, unless this run promised to have everything (AEFORMAT_REQUIRE_ALL=1)."""
+    if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder with the four gzipped MNIST files; skips where there is none."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+    places = [Path(os.environ["AEFORMAT_DATA"]) / "mnist"] if os.environ.get("AEFORMAT_DATA") else []
+    for place in [*places, beside]:
+        if (place / _MNIST_FILE).is_file():
+            return place
+    _skip_or_fail(f"MNIST is not here: set AEFORMAT_DATA to a folder with mnist/{_MNIST_FILE}")
+    raise AssertionError("unreachable")
