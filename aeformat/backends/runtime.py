@@ -1,0 +1,74 @@
+"""TensorFlow, loaded late: the only module of the package that imports it.
+
+Owns the import, its log level and the error for its absence.  Knows nothing of what is computed with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+from aeformat.errors import BackendUnavailable
+
+
+def tensorflow_installed() -> bool:
+    """True where `load_tensorflow` can be expected to work; imports nothing."""
+    return importlib.util.find_spec("tensorflow") is not None
+
+
+@cache
+def load_tensorflow() -> Any:
+    """The tensorflow module, imported on the first call (2-4 s).  Raises BackendUnavailable.
+
+    Quiet, unless TF_CPP_MIN_LOG_LEVEL is set: then everything that TensorFlow says is heard.
+    """
+    quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read once, at import
+    try:
+        with _stderr_held_back() if quiet else nullcontext():
+            import tensorflow
+    except ImportError as error:
+        raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"') from error
+    return tensorflow
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    """Drop what is written to file descriptor 2, and write it after all if an exception ends the block.
+
+    While it is imported, TensorFlow 2.21 prints greetings from C++ before its log level is in force.
+    """
+    sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed: nobody listens
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def fetch_mnist() -> None:
+    """Let Keras download MNIST into its cache.  Raises OSError where that fails, TensorFlow's absence included."""
+    if not tensorflow_installed():
+        raise OSError("TensorFlow, which would download it, is not installed")
+    try:
+        load_tensorflow().keras.datasets.mnist.load_data()
+    except Exception as error:  # Keras raises bare Exception where the download fails
+        raise OSError(str(error)) from error

@@ -1,0 +1,48 @@
+"""A tiny autoencoder and images for it: quick to train, the same every time."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aeformat.backends.runtime import tensorflow_installed
+from aeformat.training.recipe import Dense, Phase, Recipe
+
+SIDE = 6  # pixels
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> None:
+    """Skips a test that needs TensorFlow where there is none, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
+    if tensorflow_installed():
+        return
+    if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
+        pytest.fail("TensorFlow is not installed")
+    pytest.skip("TensorFlow is not installed")
+
+
+@pytest.fixture(scope="session")
+def images() -> NDArray[np.uint8]:
+    """(400, 6, 6, 1) u8: one soft blob an image, so that few latents describe it."""
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
+    centre_y, centre_x = rng.uniform(1, SIDE - 2, (2, 400, 1, 1))
+    blobs = 255 * np.exp(-((y - centre_y) ** 2 + (x - centre_x) ** 2) / 2)
+    return blobs.astype(np.uint8)[..., np.newaxis]
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """Every activation and every kind of phase, in one small exact recipe."""
+    return Recipe(
+        name="tiny",
+        profile="exact",
+        n_inputs=SIDE * SIDE,
+        encoder=(Dense(24, "gelu", 1.5), Dense(6, "clip", 1.0)),
+        decoder=(Dense(16, "sigmoid"), Dense(SIDE * SIDE, "sigmoid")),
+        phases=(Phase(8, 1e-2, "bce"), Phase(4, 5e-3, "mse"), Phase(4, 1e-3, "mse", quantised=True)),
+        batch=32,
+    )

@@ -1,0 +1,112 @@
+"""The model card tells the truth about the packages beside it."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.model.file_io import read_package
+from aeformat.pipeline.evaluate import compare
+from aeformat.training.quantise import SUM_LIMIT
+from aeformat.training.recipe import RECIPES
+
+MODELS = Path(__file__).resolve().parents[2] / "models"
+TARGETS = {  # test MSE at most; the note's numbers for its networks, 22.7 dB for the exact one
+    "mnist-128-64-128": 0.011,
+    "mnist-128-50-128": 0.012,
+    "mnist-128-36-128": 0.013,
+    "mnist-128-22-128": 0.014,
+    "mnist-exact": 10**-2.27,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the card's table."""
+
+    name: str
+    mse: float
+    rmse: float
+    psnr: float
+    encoder_bytes: int
+    decoder_bytes: int
+    seed: int
+    epochs: int
+
+
+def card() -> dict[str, Row]:
+    """The table of models/README.md, by name."""
+    rows = {}
+    for line in (MODELS / "README.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip(" `") for cell in line.strip("|").split("|")]
+        if cells[0] in RECIPES and len(cells) == 10:
+            name, _profile, mse, rmse, psnr, encoder, decoder, seed, epochs, _seconds = cells
+            sizes = [int(re.sub(",", "", size)) for size in (encoder, decoder)]
+            rows[name] = Row(name, float(mse), float(rmse), float(psnr), *sizes, int(seed), int(epochs))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def mnist_test(mnist_dir) -> NDArray[np.uint8]:
+    """(10000, 28, 28, 1) u8."""
+    data = gzip.decompress((mnist_dir / "t10k-images-idx3-ubyte.gz").read_bytes())
+    return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28, 1)
+
+
+def halves(name):
+    return [read_package(MODELS / f"{name}.{role}.aef") for role in ("encoder", "decoder")]
+
+
+def test_every_recipe_is_on_the_card():
+    assert list(card()) == list(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_card_states_what_the_packages_do(name, mnist_test):
+    """MSE, RMSE and PSNR of the 10,000 test images through both packages, as rounded on the card, and good enough."""
+    encoder, decoder = (NumpyBackend().load(package) for package in halves(name))
+    result = compare([mnist_test], [decoder.run(encoder.run(mnist_test))])
+    row = card()[name]
+
+    assert (f"{result.mse:.5f}", f"{result.rmse:.4f}", f"{result.psnr:.2f}") == (
+        f"{row.mse:.5f}",
+        f"{row.rmse:.4f}",
+        f"{row.psnr:.2f}",
+    )
+    assert result.mse <= TARGETS[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_card_states_sizes_and_schedule(name):
+    row, recipe = card()[name], RECIPES[name]
+    assert row.encoder_bytes == (MODELS / f"{name}.encoder.aef").stat().st_size
+    assert row.decoder_bytes == (MODELS / f"{name}.decoder.aef").stat().st_size
+    assert (row.seed, row.epochs) == (recipe.seed, recipe.epochs)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_packages_are_the_recipes(name):
+    """Profile, widths, and that each encoder names the decoder beside it."""
+    encoder, decoder = halves(name)
+    recipe = RECIPES[name]
+    assert encoder.profile == decoder.profile == recipe.profile
+    assert encoder.manifest.decoder == decoder.model_id
+    widths = [
+        step.arrays["weights"].shape[1] for half in (encoder, decoder) for step in half.plan if "weights" in step.arrays
+    ]
+    assert widths == [layer.units for layer in recipe.layers]
+
+
+def test_the_exact_pair_fits_float32_sums():
+    """Every sum of both halves stays below 2^24, and the decoder below 110 kB."""
+    bounds = [step.bound for half in halves("mnist-exact") for step in half.plan if step.bounds]
+    assert len(bounds) == 4
+    assert max(bounds) < SUM_LIMIT
+    assert (MODELS / "mnist-exact.decoder.aef").stat().st_size < 110_000
