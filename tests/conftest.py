@@ -27,3 +27,13 @@ def mnist_dir() -> Path:
             return place
     _skip_or_fail(f"MNIST is not here: set AEFORMAT_DATA to a folder with mnist/{_MNIST_FILE}")
     raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> object:
+    """TensorFlow, as this package loads it; skips where it is not installed."""
+    from aeformat.backends.runtime import load_tensorflow, tensorflow_installed
+
+    if not tensorflow_installed():
+        _skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
+    return load_tensorflow()

@@ -84,7 +84,10 @@ def _dtype(descr: object, label: str) -> np.dtype[Any]:
 
 
 class NpyInput:
-    """The images of one .npy file, memory-mapped: only the block at hand is in memory.  Raises ImageError."""
+    """The images of one .npy file: only the block at hand is in memory.  Raises ImageError.
+
+    A file in C order is read forward; one in Fortran order, where an image is spread over the file, is mapped.
+    """
 
     names: list[str] | None = None
 
@@ -98,9 +101,19 @@ class NpyInput:
         layout, rows = self._map()
         if layout != self._layout:
             raise ImageError(f"{self.label}: changed while it was read")
+        if rows.flags.c_contiguous:
+            del rows  # pages of a mapping would count as memory until the last one is read
+            yield from self._forward(n_rows)
+            return
         for first in range(0, self.n_rows, n_rows):
             images = np.array(rows[first : first + n_rows], order="C")  # out of the mapping
             yield self._fit.convert(images.reshape(-1, *layout.image))
+
+    def _forward(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
+        with damage_named(self.label), self._path.open("rb") as file:
+            NpyHeader.read(file, self.label)
+            for images in read_images(file, self._layout, n_rows, self.label):
+                yield self._fit.convert(images)
 
     def _map(self) -> tuple[Layout, NDArray[np.uint8]]:
         """The layout, and the array with one image an entry of its first axis."""

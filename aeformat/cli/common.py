@@ -1,0 +1,192 @@
+"""What several commands share: options, opening files by name, progress, sizes in words."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from aeformat.errors import FormatError, UsageError
+
+if TYPE_CHECKING:
+    from aeformat.backends.base import Network
+    from aeformat.model.package import ModelPackage
+
+DEFAULT_MODEL = "mnist-exact"
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """--force."""
+    parser.add_argument("--force", action="store_true", help="replace the output if it exists")
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """--backend."""
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "tensorflow", "numpy"),
+        default="auto",
+        help="what computes the network; auto: what is installed and cheapest for the work",
+    )
+
+
+def add_codec(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """--encoding, --codec and --level."""
+    from aeformat.compression import MAX_LEVEL
+    from aeformat.registry import CODECS, ENCODINGS
+
+    kept = "the file's own" if default is None else "the latents' own"
+    parser.add_argument("--encoding", choices=tuple(ENCODINGS), help=f"how numbers are stored (default: {kept})")
+    text = "the file's own" if default is None else default
+    parser.add_argument("--codec", choices=CODECS, default=default, help=f"compression (default: {text})")
+    parser.add_argument(
+        "--level",
+        type=bounded_int(1, MAX_LEVEL),
+        default=3,
+        metavar="N",
+        help=f"of zstd, 1 to {MAX_LEVEL} (default: 3)",
+    )
+
+
+def add_fit(parser: argparse.ArgumentParser) -> None:
+    """--resize and --grayscale."""
+    parser.add_argument("--resize", action="store_true", help="scale images to the model's size")
+    parser.add_argument("--grayscale", action="store_true", help="make colour images grey where the model wants it")
+
+
+class bounded_int:  # noqa: N801 - used like a function, as an argparse type
+    """An argparse type: an integer from least to most."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self._least, self._most = least, most
+
+    def __call__(self, text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = self._least - 1
+        if not self._least <= number <= self._most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer from {self._least} to {self._most}")
+        return number
+
+
+@contextlib.contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Let a FormatError that passes through say which file it speaks of."""
+    try:
+        yield
+    except FormatError as error:
+        error.source = error.source or source
+        raise
+
+
+@contextlib.contextmanager
+def input_file(name: str) -> Iterator[BinaryIO]:
+    """A file to read, or standard input for "-".  Raises UsageError if there is none."""
+    if name == "-":
+        with naming("standard input"):
+            yield sys.stdin.buffer
+        return
+    path = existing(name)
+    with naming(name), path.open("rb") as file:
+        yield file
+
+
+def existing(name: str) -> Path:
+    """The path of a file that exists.  Raises UsageError."""
+    path = Path(name)
+    if not path.exists():
+        raise UsageError(f"{name}: no such file")
+    if path.is_dir():
+        raise UsageError(f"{name}: is a folder, not an .aef file")
+    return path
+
+
+@contextlib.contextmanager
+def output_file(name: str, *, force: bool) -> Iterator[BinaryIO]:
+    """A file to write that appears when it is complete, or standard output for "-"."""
+    from aeformat.atomic import AtomicFile
+
+    if name == "-":
+        if sys.stdout.isatty():
+            raise UsageError("refusing to write a container to a terminal; give a file with -o")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    with AtomicFile(name, force=force) as file:
+        yield file
+
+
+def network(package: ModelPackage, backend: str, n_rows: int | None) -> Network:
+    """The package, ready to run on the backend of that name."""
+    from aeformat.backends.select import select_backend
+
+    return select_backend(backend, n_rows=n_rows, package=package).load(package)
+
+
+class ProgressBar:
+    """Rows done, on a terminal only: tqdm's bar where it is installed, else a line a second."""
+
+    def __init__(self, what: str, n_rows: int | None) -> None:
+        self._bar: Any = None
+        self._what, self._n_rows, self._n_done = what, n_rows, 0
+        self._shown = time.monotonic()
+        self._is_on = sys.stderr.isatty()
+
+    def __enter__(self) -> ProgressBar:
+        if self._is_on:
+            with contextlib.suppress(ImportError):
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=self._n_rows, desc=self._what, unit="img", unit_scale=True, delay=0.5)
+        return self
+
+    def update(self, n_rows: int) -> None:
+        """n_rows more are done."""
+        self._n_done += n_rows
+        if self._bar is not None:
+            self._bar.update(n_rows)
+        elif self._is_on and time.monotonic() - self._shown > 1:
+            self._shown = time.monotonic()
+            of_all = "" if self._n_rows is None else f" of {self._n_rows:,}"
+            print(f"{self._what}: {self._n_done:,}{of_all} images", file=sys.stderr)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def size(n_bytes: float) -> str:
+    """A size for people: 1,234 B, 12.3 kB, 4.56 MB (powers of 1000)."""
+    if n_bytes < 10_000:
+        return f"{n_bytes:,.0f} B"
+    power = min((len(f"{n_bytes:.0f}") - 1) // 3, 3)
+    return f"{n_bytes / 1000**power:.4g} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+def decibels(psnr: float) -> str:
+    """A PSNR for people."""
+    return "identical" if psnr == float("inf") else f"{psnr:.2f} dB"
+
+
+def print_table(rows: list[list[str]], *, right: int = 1) -> None:
+    """Rows of cells in columns; the first row is the heading; columns from `right` on are right-aligned."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for number, row in enumerate(rows):
+        cells = [
+            cell.ljust(w) if i < right else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  " + "  ".join(cells).rstrip())
+        if not number:
+            print("  " + "  ".join("-" * width for width in widths))
+
+
+def print_json(value: Mapping[str, object]) -> None:
+    """One JSON document on stdout."""
+    import json
+
+    print(json.dumps(value, indent=2))

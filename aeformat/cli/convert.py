@@ -1,0 +1,43 @@
+"""aeformat convert."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from aeformat.cli import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat convert`."""
+    parser.add_argument("input", metavar="IN.aef", help="the file to read, - for stdin")
+    parser.add_argument("output", metavar="OUT.aef", help="the file to write, - for stdout")
+    common.add_codec(parser, None)
+    common.add_force(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a twin: the same values and content id, stored differently."""
+    from aeformat.cli.unpack import n_rows_of
+    from aeformat.pipeline.convert import convert
+    from aeformat.reader import stream_latents
+
+    with (
+        common.input_file(options.input) as file,
+        common.output_file(options.output, force=options.force) as out,
+        common.ProgressBar("converting", n_rows_of(options.input)) as progress,
+    ):
+        converted = convert(
+            stream_latents(file),
+            out,
+            encoding=options.encoding,
+            codec=options.codec,
+            level=options.level,
+            progress=progress,
+        )
+    content_id = converted.content_id.hex()[:12]
+    print(
+        f"{options.output}: {converted.n_rows:,} rows, {common.size(converted.n_bytes)}, content id {content_id}",
+        file=sys.stderr,
+    )
+    return 0

@@ -1,0 +1,71 @@
+"""aeformat eval: what was lost, and what it costs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aeformat.cli import common
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BATCH_ROWS = 4096
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat eval`."""
+    parser.add_argument("file", metavar="FILE.aef")
+    parser.add_argument("--against", nargs="+", required=True, metavar="INPUT", help="the images that were packed")
+    parser.add_argument("--decoder", metavar="PATH", help="the decoder's package, if it is not one of this machine's")
+    parser.add_argument("--json", action="store_true", help="as one JSON document")
+    common.add_fit(parser)
+    common.add_backend(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print MSE, RMSE, PSNR and bytes an image."""
+    from aeformat.backends.runtime import fetch_mnist
+    from aeformat.cli.unpack import find_decoder, n_rows_of
+    from aeformat.images import ImageFit, open_source
+    from aeformat.model.match import check_decoder
+    from aeformat.pipeline.evaluate import compare
+    from aeformat.pipeline.unpack import unpack
+    from aeformat.reader import stream_latents
+
+    n_rows = n_rows_of(common.existing(options.file).as_posix())
+    with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
+        latents = stream_latents(file)
+        decoder = find_decoder(latents, options.decoder)
+        check_decoder(latents.header, decoder)
+        fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)
+        source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
+
+        def decoded() -> Iterator[NDArray[np.uint8]]:
+            for block in unpack(latents, common.network(decoder, options.backend, n_rows)):
+                progress.update(len(block.images))
+                yield block.images
+
+        fidelity = compare((block.images for block in source.blocks(_BATCH_ROWS)), decoded())
+    n_bytes = Path(options.file).stat().st_size
+    facts = {
+        "file": options.file,
+        "images": fidelity.n_rows,
+        "mse": fidelity.mse,
+        "rmse": fidelity.rmse,
+        "psnr_db": None if fidelity.mse == 0 else fidelity.psnr,
+        "bytes": n_bytes,
+        "bytes_per_image": n_bytes / fidelity.n_rows,
+    }
+    if options.json:
+        common.print_json(facts)
+    else:
+        print(f"{fidelity.n_rows:,} images, pixels in 0..1")
+        print(f"MSE             {fidelity.mse:.6f}")
+        print(f"RMSE            {fidelity.rmse:.6f}")
+        print(f"PSNR            {common.decibels(fidelity.psnr)}")
+        print(f"bytes an image  {n_bytes / fidelity.n_rows:,.1f}")
+    return 0

@@ -1,0 +1,102 @@
+"""aeformat info: what a file says of itself, from its header and trailer.  It checks no rows; validate does."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from aeformat.cli import common
+from aeformat.errors import Truncated
+from aeformat.header import LatentsHeader, ModelHeader
+from aeformat.parser import HeaderRead, Parser
+
+_READ_BYTES = 1 << 16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat info`."""
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--json", action="store_true", help="as one JSON document")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what the file says.  Returns 3 if it is incomplete."""
+    path = common.existing(options.file)
+    with common.naming(options.file):
+        header = _header(options.file)
+        facts: dict[str, Any] = {"file": options.file, "bytes": path.stat().st_size, "kind": header.kind}
+        facts |= _latents(options.file, header) if isinstance(header, LatentsHeader) else _model(options.file, header)
+    if options.json:
+        common.print_json(facts)
+    else:
+        _print(facts)
+    return 3 if facts.get("complete") is False else 0
+
+
+def _header(name: str) -> LatentsHeader | ModelHeader:
+    parser = Parser()
+    with common.input_file(name) as file:
+        while data := file.read(_READ_BYTES):
+            for event in parser.feed(data):
+                if isinstance(event, HeaderRead):
+                    return event.header
+    parser.close()
+    raise AssertionError("a file without a header does not close")
+
+
+def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
+    from aeformat.reader import open_latents
+
+    facts: dict[str, Any] = {
+        "decoder": header.decoder.hex(),
+        "encoder": None if header.encoder is None else header.encoder.hex(),
+        "dims": list(header.dims),
+        "image": [*header.image, "u8"],
+        "encoding": header.encoding,
+        "values": header.values,
+        "byte_order": header.encoding_spec.byte_order,
+        "codec": header.codec,
+        "filter": header.filter,
+    }
+    try:
+        with open_latents(name) as latents:
+            facts |= {
+                "complete": True,
+                "rows": latents.n_rows,
+                "chunks": latents.trailer.n_chunks,
+                "index": bool(latents.trailer.index_at),
+                "content_id": latents.trailer.content_id.hex(),
+                "embedded_decoder": latents.embedded_decoder is not None,
+            }
+    except Truncated as error:
+        facts |= {"complete": False, "problem": str(error)}
+    return facts
+
+
+def _model(name: str, header: ModelHeader) -> dict[str, Any]:
+    from aeformat.model.file_io import read_package
+
+    package = read_package(name)
+    manifest = package.manifest
+    return {
+        "model": header.model.hex(),
+        "name": package.name,
+        "role": manifest.role,
+        "profile": manifest.profile,
+        "input": f"{manifest.input.type} {list(manifest.input.shape)}",
+        "output": f"{manifest.output.type} {list(manifest.output.shape)}",
+        "decoder": None if manifest.decoder is None else manifest.decoder.hex(),
+        "layers": len(manifest.layers),
+        "parameters": package.n_params,
+        "codec": header.codec,
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        if value is not None:
+            text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else str(value)
+            print(f"{key.replace('_', ' '):{width}}  {text}")
+    if facts.get("rows"):
+        print(f"{'bytes an image':{width}}  {facts['bytes'] / facts['rows']:,.1f}")

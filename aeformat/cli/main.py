@@ -1,0 +1,103 @@
+"""The `aeformat` command: options in, exit code out.
+
+Owns the table of commands and what an error looks like: one line on stderr, and an exit code.
+
+    0  good            1  the data is bad      2  usage
+    3  incomplete      4  the decoder is missing or does not match
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Final, NoReturn
+
+from aeformat import __version__
+from aeformat.errors import AeformatError, FormatError
+
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+_TERMINATED: Final = 143
+
+# Command -> what --help says of it.  Each lives in the module of its name here, with `add_arguments` and `run`.
+COMMANDS: Final = {
+    "demo": "pack, validate, unpack and compare a hundred digits, and show it",
+    "pack": "images -> .aef",
+    "unpack": ".aef -> images",
+    "info": "what a file says of itself",
+    "validate": "check files against the spec, report all problems",
+    "convert": "the same latents in another encoding or codec",
+    "eval": "MSE, RMSE, PSNR and bytes an image, against the originals",
+    "model": "list, show, train, install models; what they cost",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a usage error in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser(wanted: str | None) -> argparse.ArgumentParser:
+    """The parser, with the options of the wanted command only: the others' modules are not loaded."""
+    parser = _Parser(prog="aeformat", description="Pack what an autoencoder has compressed, and get the images back.")
+    parser.add_argument("--version", action="version", version=f"aeformat {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == wanted:
+            import_module(f"aeformat.cli.{name}").add_arguments(command)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.  Errors that this package raises on purpose become one line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    wanted = next((argument for argument in arguments if argument in COMMANDS), None)
+    options = _parser(wanted).parse_args(arguments)
+    try:
+        code: int = import_module(f"aeformat.cli.{options.command}").run(options)
+        sys.stdout.flush()
+        return code
+    except AeformatError as error:
+        print(f"aeformat: {describe(error)}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"aeformat: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("aeformat: interrupted; nothing was written", file=sys.stderr)
+        return INTERRUPTED
+
+
+def describe(error: AeformatError) -> str:
+    """One line: where, what, which rule, which byte, what to do."""
+    text = " ".join(str(error).split())
+    if isinstance(error, FormatError):
+        source = f"{error.source}: " if error.source else ""
+        return f"{source}{text}; {error.advice}"
+    return text
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_TERMINATED)  # so that temporary files are removed on the way out
+
+
+def run() -> NoReturn:
+    """Entry point of the installed command."""
+    signal.signal(signal.SIGTERM, _terminate)
+    code = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # reported already; Python would flush once more at exit and fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

@@ -1,0 +1,141 @@
+"""aeformat model cost: the note's Table 1 for every model, on every basis.
+
+Everything is measured here and now: packages as they lie on disk, latents from packing the images, rivals from
+compressing the same images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from aeformat.cli import common
+from aeformat.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aeformat.model.package import ModelPackage
+    from aeformat.pipeline.cost import Basis
+    from aeformat.pipeline.evaluate import Fidelity
+
+_OPTIMIZER_SLOTS = 2  # what the note's checkpoint keeps beside each float32 weight
+_FLOAT32_BYTES = 4
+
+
+def cost(options: argparse.Namespace) -> int:
+    """Print sizes, bytes a sample and break-even counts."""
+    from aeformat.backends.runtime import fetch_mnist
+    from aeformat.images import ImageFit, open_source
+    from aeformat.model import store
+
+    names = [options.model] if options.model else store.shipped_names()
+    results = []
+    for name in names:
+        encoder, decoder = store.find_pair(name)
+        height, width, channels = encoder.input.shape
+        inputs = options.images or ["mnist:test"]
+        try:
+            source = open_source(inputs, ImageFit((height, width, channels)), fetch_mnist=fetch_mnist)
+        except UsageError:
+            if options.images:
+                raise
+            images, label = _demo_images(), "this project's demo digits (MNIST is not at hand)"
+        else:
+            import numpy as np
+
+            images, label = np.concatenate([block.images for block in source.blocks(4096)]), source.label
+        results.append(_measure(name, encoder, decoder, images, label))
+        if not options.json:
+            _print(results[-1])
+    if options.json:
+        common.print_json({"models": results})
+    return 0
+
+
+def _demo_images() -> NDArray[np.uint8]:
+    from aeformat.images import demo_digits
+
+    return demo_digits()
+
+
+def _measure(
+    name: str, encoder: ModelPackage, decoder: ModelPackage, images: NDArray[np.uint8], label: str
+) -> dict[str, Any]:
+    from aeformat.model.file_io import package_bytes
+    from aeformat.pipeline.cost import bases, break_even
+
+    sizes = {half.role: len(package_bytes(half)) for half in (encoder, decoder)}
+    n_params = encoder.n_params + decoder.n_params
+    text_bytes, _ = _packed(encoder, decoder, images, "text19", "none")
+    latent_bytes, fidelity = _packed(encoder, decoder, images, None, "zstd")
+    checkpoint = n_params * _FLOAT32_BYTES * (1 + _OPTIMIZER_SLOTS)
+    rows = []
+    with common.ProgressBar("compressing with the rivals", None):
+        for basis in bases(images, fidelity):
+            latent = text_bytes if basis.name == "19-digit text" else latent_bytes
+            rows.append(_row(basis, latent, break_even(sizes["decoder"], basis.n_bytes, latent)))
+    text = rows[0]["bytes_per_image"]
+    return {
+        "name": name,
+        "images": label,
+        "n_images": len(images),
+        "psnr_db": fidelity.psnr,
+        "parameters": n_params,
+        "encoder_bytes": sizes["encoder"],
+        "decoder_bytes": sizes["decoder"],
+        "both_bytes": sum(sizes.values()),
+        "decoder_float32_bytes": decoder.n_params * _FLOAT32_BYTES,
+        "checkpoint_bytes": checkpoint,
+        "checkpoint_break_even_text": break_even(checkpoint, text, text_bytes),
+        "latent_text_bytes": text_bytes,
+        "latent_bytes": latent_bytes,
+        "bases": rows,
+    }
+
+
+def _row(basis: Basis, latent_bytes: float, n_images: int | None) -> dict[str, Any]:
+    return {
+        "basis": basis.name,
+        "bytes_per_image": basis.n_bytes,
+        **{key: value for key, value in asdict(basis).items() if key in ("is_lossless", "note")},
+        "latent_bytes": latent_bytes,
+        "break_even_images": n_images,
+    }
+
+
+def _packed(
+    encoder: ModelPackage, decoder: ModelPackage, images: NDArray[np.uint8], encoding: str | None, codec: str
+) -> tuple[float, Fidelity]:
+    """(bytes an image, fidelity) of a real file of all images."""
+    from aeformat.images.memory import ArraySource
+    from aeformat.pipeline.evaluate import compare
+    from aeformat.pipeline.pack import PackOptions, pack
+    from aeformat.pipeline.unpack import unpack
+    from aeformat.reader import stream_latents
+
+    sink = io.BytesIO()
+    pack(ArraySource(images), common.network(encoder, "auto", len(images)), sink, PackOptions(encoding, codec))
+    decoded = unpack(stream_latents(io.BytesIO(sink.getvalue())), common.network(decoder, "auto", len(images)))
+    return sink.tell() / len(images), compare([images], (block.images for block in decoded))
+
+
+def _print(result: dict[str, Any]) -> None:
+    print(f"{result['name']}: {result['parameters']:,} parameters, {result['psnr_db']:.2f} dB on {result['images']}")
+    print(f"  encoder {common.size(result['encoder_bytes'])}, decoder {common.size(result['decoder_bytes'])}, "
+          f"both {common.size(result['both_bytes'])}")  # fmt: skip
+    print(f"  a sample: {result['latent_bytes']:,.1f} B packed, {result['latent_text_bytes']:,.1f} B as 19-digit text")
+    print(f"  as the note counts, a float32 checkpoint with two optimizer slots: {common.size(result['checkpoint_bytes'])}, "
+          f"on the text basis it pays from {result['checkpoint_break_even_text']:,} images on")  # fmt: skip
+    rows = [["basis", "", "bytes an image", "latent", "decoder pays from"]]
+    for row in result["bases"]:
+        count = row["break_even_images"]
+        rows.append(
+            [row["basis"], "lossless" if row["is_lossless"] else row["note"], f"{row['bytes_per_image']:,.1f}",
+             f"{row['latent_bytes']:,.1f}", "never" if count is None else f"{count:,} images"]
+        )  # fmt: skip
+    common.print_table(rows, right=2)
+    print()

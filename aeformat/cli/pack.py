@@ -1,0 +1,64 @@
+"""aeformat pack."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from aeformat.cli import common
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat pack`."""
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT",
+        help="IDX (.gz too), .npy, .npz, image files and folders of them, mnist:train, mnist:test, - for .npy on stdin",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.aef", help="the file to write, - for stdout")
+    parser.add_argument(
+        "--model", default=common.DEFAULT_MODEL, metavar="NAME_OR_PATH",
+        help=f"a name that `aeformat model list` shows, a path, or a model id (default: {common.DEFAULT_MODEL})",
+    )  # fmt: skip
+    common.add_codec(parser, "zstd")
+    parser.add_argument("--embed-decoder", action="store_true", help="let the decoder travel inside the file")
+    parser.add_argument("--record-encoder", action="store_true", help="name the encoder in the header as well")
+    parser.add_argument(
+        "--batch-rows", type=common.bounded_int(1, 1 << 20), default=4096, metavar="N",
+        help="images read and encoded at once; no effect on the file (default: 4096)",
+    )  # fmt: skip
+    common.add_fit(parser)
+    common.add_backend(parser)
+    common.add_force(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Pack images into a file.  Says on stderr what came of it."""
+    from aeformat.backends.runtime import fetch_mnist
+    from aeformat.images import ImageFit, open_source
+    from aeformat.model import store
+    from aeformat.model.file_io import package_bytes
+    from aeformat.pipeline.pack import PackOptions, pack
+
+    encoder, decoder = store.find_pair(options.model)
+    height, width, channels = encoder.manifest.input.shape
+    fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
+    source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
+    pack_options = PackOptions(
+        encoding=options.encoding,
+        codec=options.codec,
+        level=options.level,
+        embed=package_bytes(decoder) if options.embed_decoder else None,
+        record_encoder=options.record_encoder,
+        batch_rows=options.batch_rows,
+    )
+    with (
+        common.output_file(options.output, force=options.force) as file,
+        common.ProgressBar("packing", source.n_rows) as progress,
+    ):
+        packed = pack(source, common.network(encoder, options.backend, source.n_rows), file, pack_options, progress)
+    each = packed.n_bytes / packed.n_rows
+    print(
+        f"{options.output}: {packed.n_rows:,} images, {common.size(packed.n_bytes)}, {each:,.1f} bytes an image",
+        file=sys.stderr,
+    )
+    return 0

@@ -1,0 +1,132 @@
+"""aeformat unpack."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from aeformat.cli import common
+
+if TYPE_CHECKING:
+    from aeformat.model.package import ModelPackage
+    from aeformat.reader import LatentStream
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat unpack`."""
+    parser.add_argument("file", metavar="FILE.aef", help="the file to read, - for stdin")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT",
+        help=".npy, .npz, IDX (.gz too), a folder for PNG files under the names they were packed with, - for .npy on stdout",
+    )  # fmt: skip
+    parser.add_argument("--decoder", metavar="PATH", help="the decoder's package, if it is not one of this machine's")
+    parser.add_argument("--recover", action="store_true", help="take what is there of an incomplete file (exit code 3)")
+    parser.add_argument(
+        "--latents", action="store_true", help="write the latents themselves to OUT.npy, decode nothing"
+    )
+    common.add_backend(parser)
+    common.add_force(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Unpack a file to images.  Returns 3 when --recover had to leave something out."""
+    from aeformat.reader import stream_latents
+
+    with common.input_file(options.file) as file:
+        latents = stream_latents(file, recover=options.recover)
+        n_rows = _latents_to_npy(latents, options) if options.latents else _images(latents, options)
+    if latents.damage is not None:
+        lost = "; rows after the damage are lost"
+        print(f"aeformat: {options.file}: recovered {n_rows:,} rows{lost}: {latents.damage}", file=sys.stderr)
+        return 3
+    print(f"{options.output}: {n_rows:,} {'latents' if options.latents else 'images'}", file=sys.stderr)
+    return 0
+
+
+def _images(latents: LatentStream, options: argparse.Namespace) -> int:
+    from aeformat.images import open_sink
+    from aeformat.model.match import check_decoder
+    from aeformat.pipeline.unpack import unpack
+
+    decoder = find_decoder(latents, options.decoder)
+    check_decoder(latents.header, decoder)
+    known = None if options.recover else n_rows_of(options.file)  # what can be recovered shows only at the end
+    n_rows = 0
+    with (
+        open_sink(options.output, latents.header.image, known, force=options.force) as sink,
+        common.ProgressBar("unpacking", known) as progress,
+    ):
+        for decoded in unpack(latents, common.network(decoder, options.backend, known)):
+            names = None if decoded.names is None else decoded.names.names
+            sink.write(decoded.images, None if names is None else list(names))
+            n_rows += len(decoded.images)
+            progress.update(len(decoded.images))
+        if not n_rows:
+            _nothing(latents)
+    return n_rows
+
+
+def _nothing(latents: LatentStream) -> None:
+    assert latents.damage is not None  # a good file has rows (C9-3)
+    raise latents.damage
+
+
+def _latents_to_npy(latents: LatentStream, options: argparse.Namespace) -> int:
+    """The latents as one .npy array (n, *dims)."""
+    import numpy as np
+
+    from aeformat.encodings import array_type
+    from aeformat.errors import UsageError
+
+    if not options.output.endswith(".npy"):
+        raise UsageError(f"{options.output}: --latents writes .npy files only")
+    known = None if options.recover else n_rows_of(options.file)
+    header = latents.header
+    with common.output_file(options.output, force=options.force) as out:
+        if known is None:  # a pipe or a cut file: the array's header needs the number of rows first
+            blocks = [block.values for block in latents]
+            if not blocks:
+                _nothing(latents)
+            np.save(out, np.concatenate(blocks))
+            return sum(len(block) for block in blocks)
+        dtype = np.dtype(array_type(header.values))
+        shape = {"descr": dtype.str, "fortran_order": False, "shape": (known, *header.dims)}
+        np.lib.format.write_array_header_1_0(out, shape)
+        for block in latents:
+            out.write(np.ascontiguousarray(block.values).data)
+    return known
+
+
+def find_decoder(latents: LatentStream, path: str | None) -> ModelPackage:
+    """The decoder a file needs: the one at `path`, the one inside the file, or one of this machine's.
+
+    Raises DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError.
+    """
+    from aeformat.backends.golden import proved
+    from aeformat.model import store
+    from aeformat.model.file_io import read_package
+
+    if path is not None:
+        common.existing(path)
+        with common.naming(path):
+            return proved(read_package(path))
+    embedded = latents.embedded_decoder
+    if embedded is not None:
+        with common.naming("the embedded decoder"):
+            return proved(read_package(embedded))
+    return store.find_decoder(latents.header.decoder)
+
+
+def n_rows_of(name: str) -> int | None:
+    """Rows in a complete file, from its trailer; None for a pipe and where the trailer cannot tell."""
+    from aeformat.errors import FormatError
+    from aeformat.reader import open_latents
+
+    if name == "-":
+        return None
+    try:
+        with open_latents(name) as latents:
+            return latents.n_rows
+    except FormatError:
+        return None  # whoever reads the file forward reports it

@@ -1,0 +1,51 @@
+"""Conversion between encodings and codecs: twins with the same content id.
+
+The values, their type, the row names, the encoder's id and an embedded decoder are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aeformat import compression
+from aeformat.errors import UsageError
+from aeformat.pipeline.pack import Packed, fitting_filter
+from aeformat.pipeline.progress import SILENT, Progress
+from aeformat.registry import ENCODINGS
+from aeformat.writer import LatentsWriter, Sink
+
+if TYPE_CHECKING:
+    from aeformat.reader import LatentStream
+
+
+def convert(
+    latents: LatentStream,
+    sink: Sink,
+    *,
+    encoding: str | None,
+    codec: str | None,
+    level: int = compression.DEFAULT_LEVEL,
+    progress: Progress = SILENT,
+) -> Packed:
+    """Write the same latents in another encoding and codec; None keeps the file's own.
+
+    Raises UsageError if the encoding cannot hold the values without loss, FormatError as the file is read.
+    """
+    header = latents.header
+    encoding = header.encoding if encoding is None else encoding
+    codec = header.codec if codec is None else codec
+    if encoding not in ENCODINGS:
+        raise UsageError(f"unknown encoding {encoding!r}; there are {', '.join(ENCODINGS)}")
+    if header.values not in ENCODINGS[encoding].holds:
+        fitting = [name for name, spec in ENCODINGS.items() if header.values in spec.holds]
+        raise UsageError(
+            f"encoding {encoding} cannot hold {header.values} values without loss; these can: {', '.join(fitting)}"
+        )
+    new = replace(header, encoding=encoding, codec=codec, filter=fitting_filter(encoding, codec))
+    with LatentsWriter(sink, new, level=level, decoder=latents.embedded_decoder) as writer:
+        for block in latents:
+            writer.write(block.values, block.names)
+            progress.update(len(block.values))
+    assert writer.content_id is not None and latents.trailer is not None
+    return Packed(writer.n_rows, writer.n_bytes, writer.content_id)

@@ -1,0 +1,97 @@
+"""Evaluation: how far decoded images are from the originals.
+
+Errors are those of pixels divided by 255, as the literature on MNIST gives them.  MSE is over all pixels of all images;
+RMSE is its square root; PSNR is 10 log10(1 / MSE) dB.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aeformat.errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """mse, rmse: of pixels in 0..1.  psnr: dB, infinite where all pixels are equal."""
+
+    n_rows: int
+    mse: float
+
+    @property
+    def rmse(self) -> float:
+        """Square root of mse."""
+        return math.sqrt(self.mse)
+
+    @property
+    def psnr(self) -> float:
+        """Peak signal-to-noise ratio in dB."""
+        return math.inf if self.mse == 0 else -10 * math.log10(self.mse)
+
+
+class ErrorSum:
+    """Adds up squared errors exactly, as integers."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._n_pixels = 0
+        self._n_rows = 0
+
+    def add(self, originals: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
+        """Two (n, h, w, c) uint8 of the same shape.  Raises ImageError if the shapes differ."""
+        import numpy as np
+
+        if originals.shape != decoded.shape:
+            raise ImageError(f"images of shape {originals.shape[1:]} against decoded ones of {decoded.shape[1:]}")
+        difference = originals.astype(np.int32) - decoded
+        self._sum += int(np.sum(difference * difference, dtype=np.int64))
+        self._n_pixels += originals.size
+        self._n_rows += len(originals)
+
+    def result(self) -> Fidelity:
+        """What has been added so far: at least one image."""
+        return Fidelity(self._n_rows, self._sum / self._n_pixels / 255**2)
+
+
+def compare(originals: Iterable[NDArray[np.uint8]], decoded: Iterable[NDArray[np.uint8]]) -> Fidelity:
+    """Compare two streams of images, each in blocks of any size.  Raises ImageError if one has more images."""
+    total = ErrorSum()
+    left, right = _Rows(originals), _Rows(decoded)
+    while True:
+        n_rows = min(left.ready(), right.ready())
+        if not n_rows:
+            break
+        total.add(left.take(n_rows), right.take(n_rows))
+    if left.ready() or right.ready():
+        more = "originals" if left.ready() else "decoded images"
+        raise ImageError(f"there are more {more} than the other side has; give the input that was packed")
+    return total.result()
+
+
+class _Rows:
+    """Blocks of any size, taken in others."""
+
+    def __init__(self, blocks: Iterable[NDArray[np.uint8]]) -> None:
+        self._blocks: Iterator[NDArray[np.uint8]] = iter(blocks)
+        self._block: NDArray[np.uint8] | None = None
+
+    def ready(self) -> int:
+        """Rows that can be taken now; 0 at the end."""
+        while self._block is None or not len(self._block):
+            self._block = next(self._blocks, None)
+            if self._block is None:
+                return 0
+        return len(self._block)
+
+    def take(self, n_rows: int) -> NDArray[np.uint8]:
+        """The next n_rows, at most as many as are ready."""
+        assert self._block is not None
+        rows, self._block = self._block[:n_rows], self._block[n_rows:]
+        return rows

@@ -1,0 +1,116 @@
+"""Packing: images -> encoder -> container.
+
+Owns the choice of the header for a model and an encoding.  The bytes depend on the images, the encoder and the options, never
+on how many rows are encoded at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aeformat import compression
+from aeformat.encodings import round_to
+from aeformat.errors import ImageError, UsageError
+from aeformat.header import LatentsHeader
+from aeformat.names import RowNames
+from aeformat.pipeline.progress import SILENT, Progress
+from aeformat.registry import ENCODINGS
+from aeformat.writer import LatentsWriter, Sink
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from aeformat.backends.base import Network
+    from aeformat.images import ImageSource
+    from aeformat.model.manifest import Endpoint
+
+BATCH_ROWS: Final = 4096
+_OWN_ENCODING: Final = {"f32": "f32le", "u8": "u8", "i8": "i8"}
+_ROUNDED: Final = {"f16le": "f16", "bf16le": "bf16"}  # what float latents may be rounded to on request
+
+
+@dataclass(frozen=True, slots=True)
+class PackOptions:
+    """How to store latents.
+
+    encoding: a name of spec/container.md, or None for the latents' own.  codec: "none" or "zstd".  level: zstd's.
+    embed: the decoder's whole container, to travel in the file.  record_encoder: write the encoder's model id into the header.
+    batch_rows: rows encoded at once; no effect on the bytes.
+    """
+
+    encoding: str | None = None
+    codec: str = "zstd"
+    level: int = compression.DEFAULT_LEVEL
+    embed: bytes | None = None
+    record_encoder: bool = False
+    batch_rows: int = BATCH_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What was written.  n_bytes: the whole file."""
+
+    n_rows: int
+    n_bytes: int
+    content_id: bytes
+
+
+def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
+    """The header for what this encoder makes.  Raises UsageError if the encoding cannot hold it without loss."""
+    manifest = encoder.package.manifest
+    assert manifest.decoder is not None  # M2-3
+    encoding, values = _encoding(manifest.output, options.encoding)
+    height, width, channels = manifest.input.shape
+    return LatentsHeader(
+        decoder=manifest.decoder,
+        encoder=encoder.package.model_id if options.record_encoder else None,
+        dims=manifest.output.shape,
+        image=(height, width, channels),
+        encoding=encoding,
+        codec=options.codec,
+        filter=fitting_filter(encoding, options.codec),
+        values=values,
+    )
+
+
+def fitting_filter(encoding: str, codec: str) -> str:
+    """shuffle where values have several bytes to shuffle and something compresses them."""
+    spec = ENCODINGS[encoding]
+    return "none" if codec == "none" or spec.is_text or spec.n_bytes == 1 else "shuffle"
+
+
+def _encoding(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
+    """(encoding, value type) for latents of this type."""
+    if wanted is None:
+        return _OWN_ENCODING[latents.type], latents.type
+    if wanted not in ENCODINGS:
+        raise UsageError(f"unknown encoding {wanted!r}; there are {', '.join(ENCODINGS)}")
+    if latents.type in ENCODINGS[wanted].holds:
+        return wanted, latents.type
+    if latents.type == "f32" and wanted in _ROUNDED:
+        return wanted, _ROUNDED[wanted]
+    fitting = [name for name, spec in ENCODINGS.items() if latents.type in spec.holds]
+    raise UsageError(f"encoding {wanted} cannot hold {latents.type} latents; these can: {', '.join(fitting)}")
+
+
+def pack(
+    source: ImageSource, encoder: Network, sink: Sink, options: PackOptions, progress: Progress = SILENT
+) -> Packed:
+    """Encode all images of `source` and write the file to `sink`.
+
+    Raises ImageError (unreadable or no images), UsageError (encoding), FormatError (latents that cannot be stored), OSError.
+    """
+    header = latents_header(encoder, options)
+    latents_type = encoder.package.manifest.output.type
+    with LatentsWriter(sink, header, level=options.level, decoder=options.embed) as writer:
+        for block in source.blocks(options.batch_rows):
+            values: NDArray[Any] = encoder.run(block.images)
+            if header.values != latents_type:
+                values = round_to(values, header.values)
+            writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)))
+            progress.update(len(values))
+        if not writer.n_rows + writer.n_waiting:
+            raise ImageError(f"{source.label}: there are no images in it")
+    assert writer.content_id is not None
+    return Packed(writer.n_rows, writer.n_bytes, writer.content_id)

@@ -1,0 +1,221 @@
+"""The validator: all problems of a file, not the first (spec/README.md, conformance class validator).
+
+Owns the list of problems and what can still be checked after one.  Reads forward in bounded memory; never loads TensorFlow.
+The golden check needs something that computes: the caller passes it in, or None to leave it out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from aeformat import payloads, registry
+from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, StructureInvalid
+from aeformat.header import Header, LatentsHeader
+from aeformat.limits import DEFAULT, HEADER_BYTES, Limits
+from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
+from aeformat.wire import PREAMBLE_BYTES
+
+if TYPE_CHECKING:
+    from aeformat.model.package import ModelPackage
+
+_READ_BYTES: Final = 1 << 18
+_MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
+_GRAVITY: Final = (0, 3, 1, 4)  # exit codes, the gravest last
+
+GoldenCheck = Callable[["ModelPackage"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One broken rule.  code: of aeformat.errors.  inside: "" or what, within the file, the offset counts from."""
+
+    code: str
+    rule: str
+    at: int
+    what: str
+    inside: str = ""
+
+
+@dataclass(slots=True)
+class Report:
+    """What the validator found.  problems is empty for a file that follows the spec."""
+
+    name: str
+    problems: list[Problem] = field(default_factory=list)
+    kind: str = ""
+    n_rows: int = 0
+    n_chunks: int = 0
+    n_bytes: int = 0
+    content_id: bytes = b""
+    exit_code: int = 0
+    is_cut_short: bool = False  # more problems than are listed
+
+    @property
+    def summary(self) -> str:
+        """For people: what a good file is."""
+        rows = f", {self.n_rows:,} rows" if self.kind == "latents" else ""
+        return (
+            f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {self.content_id.hex()}"
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """As `aeformat validate --json` prints it."""
+        return {
+            "file": self.name,
+            "valid": not self.problems,
+            "exit_code": self.exit_code,
+            "kind": self.kind,
+            "rows": self.n_rows,
+            "chunks": self.n_chunks,
+            "bytes": self.n_bytes,
+            "content_id": self.content_id.hex(),
+            "problems": [
+                {"code": p.code, "rule": p.rule, "byte": p.at, "what": p.what, "inside": p.inside}
+                for p in self.problems
+            ],
+            "more_problems": self.is_cut_short,
+        }
+
+
+def validate(
+    file: BinaryIO, *, name: str = "", check_golden: GoldenCheck | None = None, limits: Limits = DEFAULT
+) -> Report:
+    """Read a file to its end, or to where nothing more can be made of it, and report every broken rule.
+
+    check_golden: runs a package's golden set, raising GoldenMismatch; None leaves rule M6-2 unchecked.  Raises OSError.
+    """
+    run = _Run(name, check_golden, limits)
+    parser = Parser(limits, on_problem=run.problem)
+    try:
+        while data := file.read(_READ_BYTES):
+            run.report.n_bytes += len(data)
+            for event in parser.feed(data):
+                run.event(event)
+        parser.close()
+    except FormatError as error:
+        run.problem(error)
+    except _TooMany:
+        run.report.is_cut_short = True
+    return run.report
+
+
+class _TooMany(Exception):
+    pass
+
+
+class _Run:
+    """One file on its way through."""
+
+    def __init__(self, name: str, check_golden: GoldenCheck | None, limits: Limits) -> None:
+        self.report = Report(name)
+        self._check_golden, self._limits = check_golden, limits
+        self._header: Header | None = None
+        self._rows: payloads.RowReader | None = None
+        self._model: Any = None
+        self._is_whole = True  # every chunk so far could be read, so that the content id can be checked
+
+    def problem(self, error: FormatError | GoldenMismatch) -> None:
+        """Note a problem.  A failed golden set is one of the whole file, at byte 0."""
+        rule, at, what = (
+            (error.rule, error.at, error.what) if isinstance(error, FormatError) else ("M6-2", 0, str(error))
+        )
+        self._note(Problem(error.code, rule, at, what), error.exit_code)
+
+    def _note(self, problem: Problem, exit_code: int) -> None:
+        if len(self.report.problems) == _MOST_PROBLEMS:
+            raise _TooMany
+        self.report.problems.append(problem)
+        self.report.exit_code = max(self.report.exit_code, exit_code, key=_GRAVITY.index)
+        self._is_whole = False
+
+    def event(self, event: Event) -> None:
+        """Check what the framing alone does not show."""
+        if isinstance(event, HeaderRead):
+            self._start(event.header)
+        elif isinstance(event, ChunkRead):
+            self._chunk(event)
+        else:
+            self._trailer(event)
+
+    def _start(self, header: Header) -> None:
+        self._header = header
+        self.report.kind = header.kind
+        if isinstance(header, LatentsHeader):
+            self._rows = payloads.RowReader(header)
+        else:
+            from aeformat.model.file_io import PackageReader
+
+            self._model = PackageReader(header)
+
+    def _chunk(self, chunk: ChunkRead) -> None:
+        self.report.n_chunks += 1
+        if chunk.header.tag == registry.ROWS:
+            self.report.n_rows += chunk.header.n_rows
+        if not chunk.is_good:
+            self._is_whole = False
+            return
+        try:
+            if self._rows is not None:
+                self._rows.chunk(chunk)
+            elif self._is_whole:
+                self._model.chunk(chunk)
+        except FormatError as error:
+            self.problem(error)
+        if chunk.header.tag == registry.DECODER:
+            self._embedded(chunk)
+
+    def _embedded(self, chunk: ChunkRead) -> None:
+        """C7-4, C3-14: the embedded decoder is a good package, and the right one."""
+        if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
+            self.problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder"))
+            return
+        inside = f"embedded decoder at byte {chunk.payload_at}"
+        inner = validate(io.BytesIO(chunk.stored), check_golden=self._check_golden, limits=self._limits)
+        for problem in inner.problems:
+            self._note(replace(problem, inside=inside), 1)
+        if inner.problems:
+            return
+        from aeformat.model.file_io import read_package
+        from aeformat.model.match import check_decoder
+
+        assert isinstance(self._header, LatentsHeader)
+        if inner.kind != "model" or inner.content_id != self._header.decoder:
+            self.problem(
+                StructureInvalid("C7-4", chunk.payload_at, "the embedded container is not the decoder of this file")
+            )
+            return
+        try:
+            check_decoder(self._header, read_package(chunk.stored))
+        except FormatError as error:
+            self.problem(error)
+        except DecoderMismatch:
+            self.problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
+
+    def _trailer(self, event: TrailerRead) -> None:
+        self.report.content_id = event.trailer.content_id
+        if not self._is_whole:
+            return
+        try:
+            if self._rows is not None:
+                self._rows.trailer(event)
+            else:
+                self._package(event)
+        except (FormatError, GoldenMismatch) as error:
+            self.problem(error)
+
+    def _package(self, event: TrailerRead) -> None:
+        package = self._model.trailer(event)
+        if self._check_golden is not None:
+            self._check_golden(package)
+
+
+def _kind(data: bytes) -> str:
+    """What the header of a container says it holds; "" if that cannot be read."""
+    try:
+        events = Parser().feed(data[: PREAMBLE_BYTES + HEADER_BYTES])
+    except FormatError:
+        return ""
+    return next((event.header.kind for event in events if isinstance(event, HeaderRead)), "")

@@ -1,0 +1,46 @@
+"""The shipped models on MNIST's test set: the figures that README and models/README.md state."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aeformat.model import store
+
+# Test MSE in the note's table; ours must be no worse.
+NOTE = {"mnist-128-64-128": 0.011, "mnist-128-50-128": 0.012, "mnist-128-36-128": 0.013, "mnist-128-22-128": 0.014}
+
+
+@pytest.fixture
+def mnist(mnist_dir, monkeypatch):
+    monkeypatch.setenv("AEFORMAT_DATA", str(mnist_dir.parent))
+
+
+@pytest.mark.parametrize(("model", "most"), NOTE.items())
+def test_float_models_are_no_worse_than_the_note(aeformat, mnist, model, most):
+    """Test MSE through real files, at most the note's."""
+    assert aeformat("pack", "mnist:test", "-o", "t.aef", "--model", model).code == 0
+    facts = json.loads(aeformat("eval", "t.aef", "--against", "mnist:test", "--json").out)
+    assert facts["images"] == 10_000
+    assert facts["mse"] <= most
+
+
+def test_the_default_model_keeps_its_promises(aeformat, mnist):
+    """At least 22.7 dB on the test set, and a decoder package under 110 kB."""
+    assert aeformat("pack", "mnist:test", "-o", "t.aef").code == 0
+    facts = json.loads(aeformat("eval", "t.aef", "--against", "mnist:test", "--json").out)
+    assert facts["psnr_db"] >= 22.7
+    assert (store.shipped_folder() / "mnist-exact.decoder.aef").stat().st_size < 110_000
+
+
+def test_cost_covers_every_basis(aeformat, mnist):
+    """model cost: the note's checkpoint pays from about 131 images on, on the text basis; every rival has a row."""
+    facts = json.loads(aeformat("model", "cost", "mnist-128-64-128", "--json").out)["models"][0]
+    assert 120 <= facts["checkpoint_break_even_text"] <= 140
+    assert facts["checkpoint_bytes"] == 218_192 * 12
+    bases = {row["basis"]: row for row in facts["bases"]}
+    assert bases["raw pixels"]["bytes_per_image"] == 784
+    assert bases["PNG, one file each"]["bytes_per_image"] == pytest.approx(274, abs=5)
+    assert bases["zlib -9, each"]["bytes_per_image"] == pytest.approx(184, abs=2)
+    assert bases["xz -6, all in one"]["bytes_per_image"] == pytest.approx(135.5, abs=1)
