@@ -7,8 +7,11 @@ The golden check needs something that computes: the caller passes it in, or None
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from aeformat import payloads, registry
@@ -37,6 +40,18 @@ class Problem:
     at: int
     what: str
     inside: str = ""
+
+    @property
+    def expected(self) -> str:
+        """The rule as the spec states it."""
+        return _rule_texts().get(self.rule, "")
+
+
+@cache
+def _rule_texts() -> dict[str, str]:
+    text = resources.files("aeformat").joinpath("data/rules.json").read_text(encoding="utf-8")
+    rules: dict[str, str] = json.loads(text)
+    return rules
 
 
 @dataclass(slots=True)
@@ -73,7 +88,14 @@ class Report:
             "bytes": self.n_bytes,
             "content_id": self.content_id.hex(),
             "problems": [
-                {"code": p.code, "rule": p.rule, "byte": p.at, "what": p.what, "inside": p.inside}
+                {
+                    "code": p.code,
+                    "rule": p.rule,
+                    "byte": p.at,
+                    "what": p.what,
+                    "expected": p.expected,
+                    "inside": p.inside,
+                }
                 for p in self.problems
             ],
             "more_problems": self.is_cut_short,
@@ -170,7 +192,9 @@ class _Run:
     def _embedded(self, chunk: ChunkRead) -> None:
         """C7-4, C3-14: the embedded decoder is a good package, and the right one."""
         if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
-            self.problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder"))
+            self.problem(
+                StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder")
+            )
             return
         inside = f"embedded decoder at byte {chunk.payload_at}"
         inner = validate(io.BytesIO(chunk.stored), check_golden=self._check_golden, limits=self._limits)

@@ -40,6 +40,7 @@ def _print(report: object) -> None:
     for problem in report.problems:
         inside = f"{problem.inside}: " if problem.inside else ""
         print(f"{report.name}: {inside}byte {problem.at}: rule {problem.rule}: {problem.what}")
+        print(f"    expected: {problem.expected}")
     if report.problems:
         n = len(report.problems)
         print(f"{report.name}: {n} problem{'s' * (n > 1)}", file=sys.stderr)
