@@ -1,0 +1,165 @@
+"""What a network computes (model.md, sections 3 to 6): loops over lists, nothing else.
+
+Profile "exact" in Python's integers; profile "float32" in Python's floats, which are binary64: the evaluation that
+section 5 measures by.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+from .errors import SpecError
+from .model import WEIGHTED, Model, count, endpoint_range, half, rows_of
+from .values import Number
+
+Values = list[Number]
+
+
+def run_rows(model: Model, rows: list[Values]) -> list[Values]:
+    """Each row, flat in C order, through the network."""
+    # M4-7: its place in the rows
+    range_ = endpoint_range(model.manifest["input"])
+    for i, x in enumerate(x for row in rows for x in row):
+        if range_ and not range_[0] <= x <= range_[1]:
+            raise SpecError("M4-7", i, f"input {x}, range {range_}")
+    return [_run_row(model, row) for row in rows]
+
+
+def _run_row(model: Model, row: Values) -> Values:
+    results = [row]
+    for k, layer in enumerate(model.manifest["layers"]):
+        source = layer["inputs"][0]
+        x, shape, shape_after = results[source], model.shapes[source], model.shapes[k + 1]
+        results.append(_layer(model, layer, x, shape, shape_after))
+    return results[-1]
+
+
+def _layer(model: Model, layer: dict[str, Any], x: Values, shape: list[int], shape_after: list[int]) -> Values:
+    kind = layer["kind"]
+    if kind in WEIGHTED:
+        weights, bias = model.tensors[layer["weights"]], model.tensors[layer["bias"]].values
+        w = weights.values
+        if kind == "dense":
+            n, m = weights.shape
+            return [sum(x[i] * w[i * m + j] for i in range(n)) + bias[j] for j in range(m)]
+        return (_conv2d if kind == "conv2d" else _conv2d_transpose)(
+            layer, x, shape, w, weights.shape, bias, shape_after
+        )
+    if kind in ("reshape", "flatten"):
+        return x
+    if kind == "lookup":
+        return _lookup(model, layer, x, shape[-1])
+    if kind in ("scale", "leaky_relu"):
+        num, den = layer["num"], layer["den"]
+        if kind == "scale":
+            return [_float32(_float32(value * num) / den) for value in x]
+        return [value if value >= 0 else value * num / den for value in x]
+    return [_FUNCTIONS[kind](value) for value in x]
+
+
+def _conv2d(
+    layer: dict[str, Any], x: Values, shape: list[int], w: Values, w_shape: list[int], bias: Values, after: list[int]
+) -> Values:
+    """Cross-correlation over an input with zeros around it."""
+    (height, width, c), (kh, kw, _, d) = shape, w_shape
+    sh, sw = layer["strides"]
+    top, _, left, _ = layer["padding"]
+    y: Values = []
+    for row in range(after[0]):
+        for column in range(after[1]):
+            for j in range(d):
+                total: Number = 0
+                for a in range(kh):
+                    for b in range(kw):
+                        r, s = row * sh + a - top, column * sw + b - left
+                        if 0 <= r < height and 0 <= s < width:
+                            for i in range(c):
+                                total += x[(r * width + s) * c + i] * w[((a * kw + b) * c + i) * d + j]
+                y.append(total + bias[j])
+    return y
+
+
+def _conv2d_transpose(
+    layer: dict[str, Any], x: Values, shape: list[int], w: Values, w_shape: list[int], bias: Values, after: list[int]
+) -> Values:
+    """Every input pixel adds its values times the kernel; then the crop; then the bias."""
+    (height, width, c), (kh, kw, d, _) = shape, w_shape
+    sh, sw = layer["strides"]
+    top, _, left, _ = layer["crop"]
+    y: Values = [0] * count(after)
+    for row in range(height):
+        for column in range(width):
+            for a in range(kh):
+                for b in range(kw):
+                    r, s = row * sh + a - top, column * sw + b - left
+                    if 0 <= r < after[0] and 0 <= s < after[1]:
+                        for j in range(d):
+                            for i in range(c):
+                                y[(r * after[1] + s) * d + j] += (
+                                    x[(row * width + column) * c + i] * w[((a * kw + b) * d + j) * c + i]
+                                )
+    return [value + bias[n % d] for n, value in enumerate(y)]
+
+
+def _lookup(model: Model, layer: dict[str, Any], sums: Values, channels: int) -> Values:
+    multiplier, table = model.tensors[layer["multiplier"]].values, model.tensors[layer["table"]].values
+    n, s = len(table), layer["shift"]
+    y: Values = []
+    for i, a in enumerate(sums):
+        m = multiplier[i % channels if len(multiplier) > 1 else 0]
+        t = (int(a) * int(m) + half(s)) >> s  # Python's >> rounds towards minus infinity
+        y.append(table[min(max(t + n // 2, 0), n - 1)])
+    return y
+
+
+def _float32(value: float) -> float:
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])
+
+
+def _exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+def _sigmoid(x: float) -> float:
+    return 1 / (1 + _exp(-x))
+
+
+def _to_u8(x: float) -> int:
+    if math.isnan(x):
+        return 0
+    return math.floor(255 * min(max(x, 0), 1) + 0.5)
+
+
+_FUNCTIONS = {
+    "relu": lambda x: max(x, 0),
+    "sigmoid": _sigmoid,
+    "tanh": math.tanh,
+    "elu": lambda x: x if x > 0 else math.expm1(x),
+    "gelu": lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2,
+    "silu": lambda x: x * _sigmoid(x),
+    "softplus": lambda x: max(x, 0) + math.log1p(_exp(-abs(x))),
+    "to_u8": _to_u8,
+}
+
+
+# --- 6. The golden set ------------------------------------------------------------------------------------------------
+
+
+def check_golden(model: Model) -> None:
+    """M6-2."""
+    wanted = [x for row in rows_of(model, "output") for x in row]
+    got = [x for row in run_rows(model, rows_of(model, "input")) for x in row]
+    if model.manifest["profile"] == "exact":
+        holds = got == wanted
+    elif model.manifest["output"]["type"] == "f32":  # M5-2
+        holds = all(abs(a - b) <= 2**-14 * max(1, abs(a)) for a, b in zip(got, wanted, strict=True))
+    else:  # M5-1
+        apart = [abs(a - b) for a, b in zip(got, wanted, strict=True)]
+        holds = max(apart) <= 1 and sum(n > 0 for n in apart) <= 1 + len(got) / 1_000
+    if not holds:
+        raise SpecError("M6-2", 0, "the golden input does not give the golden output")

@@ -1,0 +1,476 @@
+"""Model packages (model.md): the package, the manifest, the layers, the bounds of the exact profile, the golden set.
+
+What the manifest alone tells is checked before the first tensor is read, then the tensors as they stand, then the
+trailer, then the numbers (section 1, "The order of checks").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import values
+from .container import Chunk, File, count, read_chunk, read_trailer
+from .errors import SpecError
+from .msgpack import Node, read_canonical
+
+MAX_MANIFEST = 1_048_576  # M1-1
+MAX_LAYERS, MAX_TENSORS = 1_024, 4_096  # M2-2
+MAX_TENSOR = 268_435_456  # M2-6
+MAX_ELEMENTS = 2**28  # M3-5
+RANGES = {"u8": (0, 255), "i8": (-128, 127)}
+
+
+@dataclass
+class Tensor:
+    shape: list[int]
+    type: str
+    sha256: bytes
+    values: list[values.Number] = field(default_factory=list)  # C order
+
+
+@dataclass
+class Model:
+    manifest: dict[str, Any]
+    model_id: bytes
+    at: int  # first byte of the payload of MANF: the byte of nearly every error
+    tensors: list[Tensor]
+    shapes: list[list[int]] = field(default_factory=list)  # of value 0, 1, ...
+    types: list[str] = field(default_factory=list)
+
+    def error(self, rule: str, what: str, code: str | None = None) -> SpecError:
+        return SpecError(rule, self.at, what, code)
+
+
+# --- 1. The package ---------------------------------------------------------------------------------------------------
+
+
+def read_package(file: File, max_work: int | None = None) -> Model:
+    """A file of kind "model", its golden set not yet run.  max_work: the cap of M7-1."""
+    model: Model | None = None
+    n_tensors = 0  # passed
+
+    def check_order(chunk: Chunk) -> None:
+        # M1-1
+        if (chunk.tag == b"MANF") != (model is None):
+            raise SpecError("M1-1", chunk.at, "the first chunk, and no other, is MANF")
+        # M1-3
+        if model and chunk.tag == b"TENS" and n_tensors == len(model.tensors):
+            raise SpecError("M1-3", chunk.at, "more TENS than tensors")
+
+    def check_lengths(chunk: Chunk) -> None:
+        # M1-1
+        if chunk.tag == b"MANF" and chunk.raw_len > MAX_MANIFEST:
+            raise SpecError("M1-1", chunk.payload_at, f"manifest of {chunk.raw_len} bytes", "limit")
+        # M1-4
+        if model and chunk.tag == b"TENS":
+            tensor = model.tensors[n_tensors]
+            if chunk.raw_len != tensor_bytes(tensor):
+                raise SpecError("M1-4", chunk.payload_at, f"{chunk.raw_len} bytes for {tensor.shape} {tensor.type}")
+
+    def may_end() -> None:
+        if model is None:
+            raise SpecError("M1-1", file.at, "no MANF")
+        if n_tensors < len(model.tensors):
+            raise SpecError("M1-3", file.at, f"{n_tensors} TENS for {len(model.tensors)} tensors")
+
+    while chunk := read_chunk(file, check_order, check_lengths):
+        if chunk.tag == b"MANF":
+            model = read_manifest(file, chunk, max_work)
+        elif chunk.tag == b"TENS" and model:
+            read_tensor(file, chunk, model.tensors[n_tensors])
+            n_tensors += 1
+    # M1-2
+    read_trailer(file, model.model_id if model else b"", may_end, content_rule="M1-2")
+    assert model is not None, "may_end"
+    check_numbers(model)
+    return model
+
+
+def tensor_bytes(tensor: Tensor) -> int:
+    return count(tensor.shape) * values.bytes_a_value(tensor.type)
+
+
+def read_tensor(file: File, chunk: Chunk, tensor: Tensor) -> None:
+    """The numbers of one TENS."""
+    raw = chunk.raw(file.header, values.bytes_a_value(tensor.type))
+    # M1-5
+    if hashlib.sha256(raw).digest() != tensor.sha256:
+        raise SpecError("M1-5", chunk.payload_at, "the tensor's sha256 does not match")
+    tensor.values = values.unpack(raw, tensor.type)
+    # M1-6
+    if not all(map(math.isfinite, tensor.values)):
+        raise SpecError("M1-6", chunk.payload_at, "a number of the tensor is not finite")
+
+
+# --- 2. The manifest --------------------------------------------------------------------------------------------------
+
+_KEYS = {"role", "profile", "input", "output", "layers", "tensors", "golden"}
+_TENSOR_TYPES = ("f32", "f16", "i8", "u8", "i32")
+
+
+def read_manifest(file: File, chunk: Chunk, max_work: int | None) -> Model:
+    """The payload of MANF, and all that it alone tells."""
+    raw = chunk.raw(file.header, 1)
+    at = chunk.payload_at
+    # M1-2
+    model_id = hashlib.sha256(raw).digest()
+    if model_id != file.header["model"]:
+        raise SpecError("M1-2", at, "the header names another model id")
+    # M2-1
+    root = read_canonical(raw, 6, lambda offset: at, "M2-1")
+    # M2-2
+    _check_keys(root, at)
+    manifest = root.plain()
+    tensors = [Tensor(t["shape"], t["type"], t["sha256"]) for t in manifest["tensors"]]
+    model = Model(manifest, model_id, at, tensors)
+    # M2-3
+    if ("decoder" in manifest) != (manifest["role"] == "encoder"):
+        raise model.error("M2-3", "decoder is present in an encoder, absent in a decoder")
+    # M2-4
+    image = manifest["input" if manifest["role"] == "encoder" else "output"]
+    if image["type"] != "u8" or len(image["shape"]) != 3:
+        raise model.error("M2-4", "the image side is u8 of [height, width, channels]")
+    # M2-5
+    for end in ("input", "output"):
+        if "range" in manifest[end] and not _range_fits(manifest[end]):
+            raise model.error("M2-5", f"range of {end}")
+    # M2-6
+    for tensor in tensors:
+        if tensor_bytes(tensor) > MAX_TENSOR:
+            raise model.error("M2-6", f"a tensor of {tensor_bytes(tensor)} bytes", "limit")
+    # M2-7
+    if manifest["profile"] == "exact" and "f32" in (manifest["input"]["type"], manifest["output"]["type"]):
+        raise model.error("M2-7", "profile exact has integer endpoints")
+    check_layers(model)
+    check_lookups(model)
+    check_golden_shapes(model)
+    # M7-1
+    if max_work is not None and work(model) > max_work:
+        raise model.error("M7-1", f"a row takes {work(model)} operations", "limit")
+    return model
+
+
+def _check_keys(root: Node, at: int) -> None:
+    """M2-2: the keys of section 2 with values of those types, and no other."""
+
+    def need(holds: bool, what: str, code: str | None = None) -> None:
+        if not holds:
+            raise SpecError("M2-2", at, what, code)
+
+    keys = {key.text() for key, _ in root.items()}
+    need(keys >= _KEYS and keys <= _KEYS | {"decoder"}, "keys of the manifest")
+    plain = root.plain()
+    need(plain["role"] in ("encoder", "decoder"), "role")
+    need(plain["profile"] in ("exact", "float32"), "profile")
+    for end in ("input", "output"):
+        endpoint = plain[end]
+        need(isinstance(endpoint, dict) and {"shape", "type"} <= set(endpoint) <= {"shape", "type", "range"}, end)
+        need(is_shape(endpoint["shape"], 7) and endpoint["type"] in ("u8", "i8", "f32"), end)
+    layers, tensors = plain["layers"], plain["tensors"]
+    need(isinstance(layers, list) and len(layers) >= 1, "layers")
+    need(len(layers) <= MAX_LAYERS, "too many layers", "limit")
+    need(isinstance(tensors, list), "tensors")
+    need(len(tensors) <= MAX_TENSORS, "too many tensors", "limit")
+    for tensor in tensors:
+        need(isinstance(tensor, dict) and set(tensor) == {"shape", "type", "sha256"}, "a tensor")
+        need(is_shape(tensor["shape"], 8) and tensor["type"] in _TENSOR_TYPES and is_hash(tensor["sha256"]), "a tensor")
+    golden = plain["golden"]
+    need(isinstance(golden, dict) and set(golden) == {"input", "output"}, "golden")
+    need(all(is_integer(golden[end], 0, len(tensors) - 1) for end in ("input", "output")), "golden")
+    need("decoder" not in plain or is_hash(plain["decoder"]), "decoder")
+
+
+def is_integer(value: Any, lo: int, hi: float) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and lo <= value <= hi
+
+
+def is_integers(value: Any, n: int, lo: int, hi: float) -> bool:
+    return isinstance(value, list) and len(value) == n and all(is_integer(entry, lo, hi) for entry in value)
+
+
+def is_shape(value: Any, longest: int, largest: float = math.inf) -> bool:
+    return isinstance(value, list) and 1 <= len(value) <= longest and is_integers(value, len(value), 1, largest)
+
+
+def is_hash(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) == 32
+
+
+def _range_fits(endpoint: dict[str, Any]) -> bool:
+    """M2-5."""
+    whole = RANGES.get(endpoint["type"])
+    range_ = endpoint["range"]
+    if whole is None or not is_integers(range_, 2, *whole):
+        return False
+    return bool(range_[0] < range_[1]) and tuple(range_) != whole
+
+
+# --- 3. Layers --------------------------------------------------------------------------------------------------------
+
+_FLOAT_ACTIVATIONS = ("relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu")
+WEIGHTED = ("dense", "conv2d", "conv2d_transpose")
+LAYER_KEYS = {
+    "dense": ("weights", "bias"),
+    "conv2d": ("weights", "bias", "strides", "padding"),
+    "conv2d_transpose": ("weights", "bias", "strides", "crop"),
+    "reshape": ("shape",),
+    "flatten": (),
+    "scale": ("num", "den"),
+    **dict.fromkeys(_FLOAT_ACTIVATIONS, ()),
+    "leaky_relu": ("num", "den"),
+    "to_u8": (),
+    "lookup": ("multiplier", "shift", "table"),
+}
+
+
+def _key_fits(key: str, value: Any, n_tensors: int) -> bool:
+    """The first table of section 3."""
+    if key in ("weights", "bias", "multiplier", "table"):
+        return is_integer(value, 0, n_tensors - 1)
+    return {
+        "inputs": isinstance(value, list) and all(is_integer(entry, 0, math.inf) for entry in value),
+        "strides": is_integers(value, 2, 1, 16),
+        "padding": is_integers(value, 4, 0, 64),
+        "crop": is_integers(value, 4, 0, 64),
+        "shape": is_shape(value, 8, 2**28),
+        "num": is_integer(value, -65_536, 65_536) and value != 0,
+        "den": is_integer(value, 1, 65_536),
+        "shift": is_integer(value, 0, 40),
+    }[key]
+
+
+def check_layers(model: Model) -> None:
+    """M3-1 to M3-9; finds the shape and type of every value."""
+    manifest, layers = model.manifest, model.manifest["layers"]
+    for k, layer in enumerate(layers):
+        # M3-1
+        kind = layer.get("kind") if isinstance(layer, dict) else None
+        if not isinstance(kind, str) or kind not in LAYER_KEYS:
+            raise model.error("M3-1", f"layer {k} has kind {kind!r}")
+        # M3-2
+        if set(layer) != {"kind", "inputs", *LAYER_KEYS[kind]}:
+            raise model.error("M3-2", f"keys of layer {k} ({kind})")
+        for key in layer:
+            if key != "kind" and not _key_fits(key, layer[key], len(model.tensors)):
+                raise model.error("M3-2", f"{key} of layer {k} ({kind})")
+        # M3-3
+        if len(layer["inputs"]) != 1 or layer["inputs"][0] > k:
+            raise model.error("M3-3", f"inputs of layer {k} ({kind})")
+
+    model.shapes, model.types = [manifest["input"]["shape"]], [manifest["input"]["type"]]
+    # M3-5, of the network's input
+    if count(model.shapes[0]) > MAX_ELEMENTS:
+        raise model.error("M3-5", "elements of the input", "limit")
+    for k, layer in enumerate(layers):
+        kind, source = layer["kind"], layer["inputs"][0]
+        # M3-4
+        if manifest["profile"] == "exact" and kind in ("scale", "to_u8", *_FLOAT_ACTIVATIONS):
+            raise model.error("M3-4", f"{kind} with profile exact")
+        if manifest["profile"] == "float32" and kind == "lookup":
+            raise model.error("M3-4", "lookup with profile float32")
+        # M3-5
+        shape = _shape_after(model, layer, model.shapes[source])
+        if shape is None or min(shape) < 1:
+            raise model.error("M3-5", f"layer {k} ({kind}) does not fit {model.shapes[source]}")
+        if count(shape) > MAX_ELEMENTS:
+            raise model.error("M3-5", f"layer {k} makes {count(shape)} elements", "limit")
+        model.shapes.append(shape)
+        # M3-6
+        type_ = _type_after(model, layer, model.types[source])
+        if type_ is None:
+            raise model.error("M3-6", f"layer {k} ({kind}) does not take {model.types[source]}")
+        model.types.append(type_)
+    # M3-7
+    used = {layer["inputs"][0] for layer in layers}
+    if used != set(range(len(layers))):
+        raise model.error("M3-7", "a value is nobody's input")
+    # M3-8
+    if (model.shapes[-1], model.types[-1]) != (manifest["output"]["shape"], manifest["output"]["type"]):
+        raise model.error("M3-8", f"the last value is {model.types[-1]} {model.shapes[-1]}")
+    # M3-9
+    numbers = {layer[key] for layer in layers for key in ("weights", "bias", "multiplier", "table") if key in layer}
+    if numbers | set(manifest["golden"].values()) != set(range(len(model.tensors))):
+        raise model.error("M3-9", "a tensor is not used")
+
+
+def _shape_after(model: Model, layer: dict[str, Any], shape: list[int]) -> list[int] | None:
+    """The shape a layer makes; None if shapes do not fit.  Sizes may come out below 1."""
+    kind = layer["kind"]
+    if kind == "reshape":
+        return layer["shape"] if count(layer["shape"]) == count(shape) else None
+    if kind == "flatten":
+        return [count(shape)]
+    if kind not in WEIGHTED:
+        return shape
+    weights, bias = model.tensors[layer["weights"]].shape, model.tensors[layer["bias"]].shape
+    if kind == "dense":
+        fits = len(shape) == 1 and len(weights) == 2 and weights[0] == shape[0] and bias == weights[1:]
+        return weights[1:] if fits else None
+    if len(shape) != 3 or len(weights) != 4:
+        return None
+    channels = weights[3] if kind == "conv2d" else weights[2]
+    if shape[2] != (weights[2] if kind == "conv2d" else weights[3]) or bias != [channels]:
+        return None
+    sizes = []
+    for axis in (0, 1):
+        size, kernel, stride = shape[axis], weights[axis], layer["strides"][axis]
+        before, after = layer["padding" if kind == "conv2d" else "crop"][2 * axis : 2 * axis + 2]
+        if kind == "conv2d":
+            sizes.append((size + before + after - kernel) // stride + 1)
+        else:
+            sizes.append((size - 1) * stride + kernel - before - after)
+    return [*sizes, channels]
+
+
+def _type_after(model: Model, layer: dict[str, Any], type_: str) -> str | None:
+    """The type a layer makes; None if types do not fit."""
+    kind = layer["kind"]
+    if kind == "lookup":
+        return model.tensors[layer["table"]].type if type_ == "acc" else None
+    if type_ == "acc":
+        return None
+    if kind in ("reshape", "flatten"):
+        return type_
+    if kind == "scale":
+        return "f32" if type_ in ("u8", "i8") else None
+    if kind in WEIGHTED:
+        weights, bias = model.tensors[layer["weights"]].type, model.tensors[layer["bias"]].type
+        if model.manifest["profile"] == "exact":
+            return "acc" if type_ in ("u8", "i8") and (weights, bias) == ("i8", "i32") else None
+        return "f32" if type_ == "f32" and {weights, bias} <= {"f32", "f16"} else None
+    if type_ != "f32":
+        return None
+    return "u8" if kind == "to_u8" else "f32"
+
+
+def work(model: Model) -> int:
+    """Multiply-adds plus elements, a row (M7-1)."""
+    total = sum(map(count, model.shapes[1:]))
+    for k, layer in enumerate(model.manifest["layers"]):
+        if layer["kind"] in WEIGHTED:
+            weights = count(model.tensors[layer["weights"]].shape)
+            pixels = {"dense": [], "conv2d": model.shapes[k + 1][:2]}.get(
+                layer["kind"], model.shapes[layer["inputs"][0]][:2]
+            )
+            total += weights * count(pixels)
+    return total
+
+
+# --- 4. The exact profile ---------------------------------------------------------------------------------------------
+
+
+def check_lookups(model: Model) -> None:
+    """M4-2 and M4-3 as far as they speak of shapes and types."""
+    for rule in ("M4-2", "M4-3"):
+        for k, layer in enumerate(model.manifest["layers"]):
+            if layer["kind"] != "lookup":
+                continue
+            multiplier, table = model.tensors[layer["multiplier"]], model.tensors[layer["table"]]
+            channels = model.shapes[k + 1][-1]
+            if rule == "M4-2" and (multiplier.type != "i32" or multiplier.shape not in ([1], [channels])):
+                raise model.error("M4-2", f"multiplier of layer {k}")
+            if rule == "M4-3" and not (
+                table.type in RANGES
+                and len(table.shape) == 1
+                and table.shape[0] % 2 == 0
+                and 2 <= table.shape[0] <= 65_536
+            ):
+                raise model.error("M4-3", f"table of layer {k}")
+
+
+def weights_of_channels(model: Model, layer: dict[str, Any]) -> list[list[values.Number]]:
+    """For each output channel, all weights that lead to it."""
+    tensor = model.tensors[layer["weights"]]
+    d, inner = tensor.shape[-1], 1  # [n, m], [kh, kw, c, d]: the channel is the last axis
+    if layer["kind"] == "conv2d_transpose":  # [kh, kw, d, c]: the last but one
+        d, inner = tensor.shape[-2:]
+    of: list[list[values.Number]] = [[] for _ in range(d)]
+    for i, weight in enumerate(tensor.values):
+        of[i // inner % d].append(weight)
+    return of
+
+
+def check_numbers(model: Model) -> None:
+    """Section 4, layer after layer; then the numbers of the golden set (M6-1)."""
+    manifest = model.manifest
+    intervals: list[tuple[int, int] | None] = [endpoint_range(manifest["input"])]
+    bounds: list[int | None] = [None]
+    for k, layer in enumerate(manifest["layers"]):
+        source = layer["inputs"][0]
+        interval, bound = intervals[source], None
+        if layer["kind"] in WEIGHTED:
+            if manifest["profile"] == "exact" and interval:
+                widest = max(map(abs, interval))
+                bias = model.tensors[layer["bias"]].values
+                of = weights_of_channels(model, layer)
+                bound = max(int(sum(map(abs, w)) * widest + abs(b)) for w, b in zip(of, bias, strict=True))
+                # M4-1
+                if bound >= 2**31:
+                    raise model.error("M4-1", f"layer {k} has bound {bound}")
+                # M4-5
+                if -128 in model.tensors[layer["weights"]].values:
+                    raise model.error("M4-5", f"layer {k} has a weight of -128")
+            interval = None
+        elif layer["kind"] == "lookup":
+            multiplier, table = model.tensors[layer["multiplier"]].values, model.tensors[layer["table"]].values
+            # M4-2
+            if not all(1 <= m <= 2**24 for m in multiplier):
+                raise model.error("M4-2", f"layer {k} has a multiplier out of range")
+            # M4-4
+            if (bounds[source] or 0) * max(multiplier) + half(layer["shift"]) >= 2**53:
+                raise model.error("M4-4", f"products of layer {k} reach 2^53")
+            interval = int(min(table)), int(max(table))
+        elif layer["kind"] == "to_u8":
+            interval = RANGES["u8"]
+        elif layer["kind"] not in ("reshape", "flatten"):
+            interval = None
+        intervals.append(interval)
+        bounds.append(bound)
+    # M4-6
+    last, range_ = intervals[-1], endpoint_range(manifest["output"])
+    if last and range_ and not (range_[0] <= last[0] and last[1] <= range_[1]):
+        raise model.error("M4-6", f"the last value is in {last}, output in {range_}")
+    # M6-1
+    for end in ("input", "output"):
+        range_ = endpoint_range(manifest[end])
+        numbers = model.tensors[manifest["golden"][end]].values
+        if range_ and not all(range_[0] <= x <= range_[1] for x in numbers):
+            raise model.error("M6-1", f"golden {end} leaves its range")
+
+
+def half(shift: int) -> int:
+    """h of the lookup."""
+    return 2 ** (shift - 1) if shift > 0 else 0
+
+
+def endpoint_range(endpoint: dict[str, Any]) -> tuple[int, int] | None:
+    """Both inclusive; None for f32."""
+    lo_hi = endpoint.get("range") or RANGES.get(endpoint["type"])
+    return (lo_hi[0], lo_hi[1]) if lo_hi else None
+
+
+# --- 6. The golden set ------------------------------------------------------------------------------------------------
+
+
+def check_golden_shapes(model: Model) -> None:
+    """M6-1 as far as it speaks of shapes and types."""
+    manifest = model.manifest
+    rows = []
+    for end in ("input", "output"):
+        tensor = model.tensors[manifest["golden"][end]]
+        k, *shape = tensor.shape
+        if shape != manifest[end]["shape"] or tensor.type != manifest[end]["type"] or k > 64:
+            raise model.error("M6-1", f"golden {end}")
+        rows.append(k)
+    if rows[0] != rows[1]:
+        raise model.error("M6-1", f"golden input of {rows[0]} rows, output of {rows[1]}")
+
+
+def rows_of(model: Model, end: str) -> list[list[values.Number]]:
+    """The rows of the golden input or output."""
+    tensor = model.tensors[model.manifest["golden"][end]]
+    size = count(tensor.shape[1:])
+    return [tensor.values[at : at + size] for at in range(0, len(tensor.values), size)]
