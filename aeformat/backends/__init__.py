@@ -1,0 +1,1 @@
+"""What runs a decoder: TensorFlow or NumPy, behind one Protocol."""

@@ -1,0 +1,97 @@
+"""What a backend is, and what every backend does before it computes.
+
+Owns the Protocols, the check of what goes in (M4-7), and the choice of a block size that M5-3 allows.  Knows nothing of
+how a layer is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.errors import ValueInvalid
+from aeformat.model.manifest import Endpoint
+from aeformat.model.package import ModelPackage
+from aeformat.model.values import DTYPES
+
+Rows = NDArray[Any]
+
+
+class Network(Protocol):
+    """One half of an autoencoder, ready to run."""
+
+    package: ModelPackage
+
+    def run(self, rows: Rows) -> Rows:
+        """(n, *input.shape) in the input's type -> (n, *output.shape) in the output's type; any n.
+
+        A row's result does not depend on the rows beside it (M5-3).  Raises ValueInvalid for an integer outside the
+        input's range (M4-7), ValueError and TypeError for rows of another shape or type.
+        """
+        ...
+
+
+class Backend(Protocol):
+    """A way to compute networks.  name: "numpy" or "tensorflow"."""
+
+    name: str
+
+    def load(self, package: ModelPackage) -> Network:
+        """The network of a package."""
+        ...
+
+
+def array_type(end: Endpoint) -> np.dtype[Any]:
+    """The dtype of an endpoint's rows, in this machine's byte order."""
+    return np.dtype(DTYPES[end.type]).newbyteorder("=")
+
+
+def checked_rows(end: Endpoint, rows: Rows) -> Rows:
+    """`rows`, if they are what the endpoint takes.  Raises ValueInvalid (`at`: byte in these rows), ValueError, TypeError."""
+    if rows.dtype != array_type(end):
+        raise TypeError(f"rows are {rows.dtype}, the model takes {array_type(end)}")
+    if rows.shape[1:] != end.shape:
+        raise ValueError(f"rows have shape {list(rows.shape[1:])}, the model takes {list(end.shape)}")
+    if end.range is not None and len(rows):
+        lo, hi = end.range
+        if rows.min() < lo or rows.max() > hi:
+            first = int(np.flatnonzero((rows < lo) | (rows > hi))[0])
+            what = f"row {first // end.value.n_elements} holds {rows.flat[first]}, the model takes {lo} to {hi}"
+            raise ValueInvalid("M4-7", first * rows.itemsize, what)
+    return rows
+
+
+def in_blocks(run_block: Callable[[Rows], Rows], rows: Rows, n_block: int, made: Endpoint, *, pad: bool) -> Rows:
+    """Run rows block by block.  pad: fill the last block with zeros, so that all have n_block rows."""
+    result = np.empty((len(rows), *made.shape), array_type(made))
+    for start in range(0, len(rows), n_block):
+        block = rows[start : start + n_block]
+        n_rows = len(block)
+        if pad and n_rows < n_block:
+            block = np.concatenate([block, np.zeros((n_block - n_rows, *rows.shape[1:]), rows.dtype)])
+        result[start : start + n_rows] = run_block(block)[:n_rows]
+    return result
+
+
+def steady_block(candidates: Iterable[int], prepare: Callable[[int], Callable[[Rows], Rows]], probe: Rows) -> int:
+    """The first block size at which a row's result does not depend on its place in the block (M5-3).
+
+    Matrix products may treat the first rows of a block otherwise than the last: OpenBLAS does on CPUs with AVX2, and so
+    may TensorFlow with small blocks.  Which sizes are steady depends on the machine, so it is tried out: every row of
+    `probe` is put in all places of a block at once, and all results must have the same bits.  A block of one row has one
+    place.  prepare: block size -> what runs such a block.
+    """
+    for n_block in candidates:
+        if n_block > 1:
+            run_block = prepare(n_block)
+            if all(_is_steady(run_block(np.repeat(row[np.newaxis], n_block, axis=0))) for row in probe):
+                return n_block
+    return 1
+
+
+def _is_steady(made: Rows) -> bool:
+    bits = np.ascontiguousarray(made).view(np.uint8).reshape(len(made), -1)
+    return bool((bits == bits[0]).all())

@@ -1,0 +1,18 @@
+"""The golden check, carried out: rule M6-2 with the NumPy backend, which every installation has."""
+
+from __future__ import annotations
+
+from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.model.golden import check_golden
+from aeformat.model.package import ModelPackage
+
+
+def check(package: ModelPackage) -> None:
+    """Run a package's golden set.  Raises GoldenMismatch."""
+    check_golden(package, NumpyBackend().load(package))
+
+
+def proved(package: ModelPackage) -> ModelPackage:
+    """The package, once its golden set has come out right.  Raises GoldenMismatch."""
+    check(package)
+    return package

@@ -1,0 +1,118 @@
+"""Networks in NumPy: needs nothing but what the package needs anyway, starts at once, runs everywhere.
+
+Owns which step runs in which type, and the size of a block.  How a kind is computed is in numpy_layers.py and
+numpy_lookup.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final
+
+import numpy as np
+
+from aeformat.backends import numpy_floats, numpy_layers
+from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, steady_block
+from aeformat.backends.numpy_layers import Op, Scratch
+from aeformat.backends.numpy_lookup import lookup
+from aeformat.model.bounds import FLOAT32_EXACT
+from aeformat.model.layers import EXACT
+from aeformat.model.package import ModelPackage, Step
+
+DType = np.dtype[Any]
+
+_BLOCK_ELEMENTS: Final = 1 << 19  # of all values of a block together: a few megabytes
+_MAX_BLOCK: Final = 512
+_NATURAL: Final[dict[str, DType]] = {"u8": np.dtype(np.uint8), "i8": np.dtype(np.int8), "f32": np.dtype(np.float32)}
+
+
+class NumpyBackend:
+    """Backend "numpy"."""
+
+    name = "numpy"
+
+    def load(self, package: ModelPackage) -> NumpyNetwork:
+        """The network of a package."""
+        return NumpyNetwork(package)
+
+
+class NumpyNetwork:
+    """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self.package = package
+        self._local = threading.local()  # each thread computes in memory of its own
+        self._dtypes = _carriers(package)
+        self._ops = [self._op(number, step) for number, step in enumerate(package.plan)]
+        self._is_exact = package.profile == EXACT
+        self._n_block = max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
+        if not self._is_exact:
+            sizes = [size for size in (self._n_block, 32, 8, 4) if size <= self._n_block]
+            self._n_block = steady_block(sizes, lambda _size: self._run_block, package.golden_input[:3])
+
+    def run(self, rows: Rows) -> Rows:
+        """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
+        checked_rows(self.package.input, rows)
+        return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=not self._is_exact)
+
+    def _run_block(self, rows: Rows) -> Rows:
+        """The result lies in memory that the next block uses again."""
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = Scratch()
+        values = [rows.astype(self._dtypes[0], copy=False)]
+        for step, op in zip(self.package.plan, self._ops, strict=True):
+            (x,) = (values[number] for number in step.inputs)
+            values.append(op(x, self._local.scratch))
+        return values[-1]
+
+    def _op(self, number: int, step: Step) -> Op:
+        made_dtype = self._dtypes[number + 1]
+        match step.kind:
+            case "dense" | "conv2d" | "conv2d_transpose":
+                op = _LINEAR[step.kind](step, made_dtype)
+                return op if step.bounds is not None else numpy_layers.with_bias(op, step)
+            case "lookup":
+                (source,) = step.inputs
+                return lookup(step, self.package.plan[source - 1], self._dtypes[source], made_dtype)
+            case "reshape" | "flatten":
+                shape = step.made.shape
+                return lambda x, _scratch: x.reshape(-1, *shape)
+            case "scale":
+                function = numpy_floats.scale(step.integer("num"), step.integer("den"))
+            case "leaky_relu":
+                function = numpy_floats.leaky_relu(step.integer("num"), step.integer("den"))
+            case kind:
+                function = numpy_floats.PLAIN[kind]
+        return numpy_layers.elementwise(function, made_dtype)
+
+
+_LINEAR: Final = {
+    "dense": numpy_layers.dense,
+    "conv2d": numpy_layers.conv2d,
+    "conv2d_transpose": numpy_layers.conv2d_transpose,
+}
+_KEEP_TYPE: Final = frozenset({*_LINEAR, "reshape", "flatten"})  # these take what they make
+
+
+def sum_dtype(step: Step) -> DType:
+    """The type in which a layer with weights is computed: exact in the exact profile (section 4)."""
+    return np.dtype(np.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else np.float64)
+
+
+def _carriers(package: ModelPackage) -> list[DType]:
+    """The type in which each value is held.
+
+    Integers of 8 bits are held as floats where all that takes them is products of that type: that saves a conversion.
+    """
+    values, plan = package.manifest.values, package.plan
+    dtypes: list[DType] = [_NATURAL.get(value.type, np.dtype(np.float64)) for value in values]
+    dtypes[-1] = array_type(package.output)
+    for number in reversed(range(len(values))):
+        if number and plan[number - 1].kind in _LINEAR:
+            dtypes[number] = sum_dtype(plan[number - 1])
+            continue
+        takers = [k for k, step in enumerate(plan) if number in step.inputs]
+        wanted = {dtypes[k + 1] if plan[k].kind in _KEEP_TYPE else dtypes[number] for k in takers}
+        if len(wanted) == 1:
+            dtypes[number] = wanted.pop()
+    return dtypes

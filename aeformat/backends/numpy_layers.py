@@ -1,0 +1,177 @@
+"""The layer kinds in NumPy (spec/model.md, section 3).
+
+Owns what each kind computes, on blocks of rows: arrays (n, *shape).  Each maker takes a step of the plan and returns an
+Op.  Integer sums are float32 or float64 products, which are exact below the bounds of section 4; they come without their
+bias, which `lookup` adds.  Knows nothing of networks, block sizes or which layer follows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import DTypeLike, NDArray
+
+from aeformat.model.package import Step
+
+Array = NDArray[Any]
+
+_UNFOLDED: Final = 1 << 18  # elements of a convolution's unfolded input at a time: 1 MiB of float32
+_TILE: Final = 24 << 10  # elements that go through an elementwise function at a time: its temporaries stay in the cache
+
+
+class Scratch:
+    """Memory that every block uses again.
+
+    Fresh memory for large arrays comes from the system page by page, and costs more than what is computed in it.  One thread
+    uses a Scratch at a time.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[object, Array] = {}
+
+    def array(self, slot: object, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """The array of a slot.  Zero when it is new, else as it was left; the last block may ask for fewer rows."""
+        n = prod(shape)
+        array = self._arrays.get(slot)
+        if array is None or array.size < n or array.dtype != dtype:
+            array = self._arrays[slot] = np.zeros(n, dtype)
+        return array[:n].reshape(shape)
+
+
+Op = Callable[[Array, Scratch], Array]
+
+
+def dense(step: Step, dtype: DTypeLike) -> Op:
+    """x times weights."""
+    weights, slot = _ready(step.arrays["weights"], dtype), object()
+
+    def run(x: Array, scratch: Scratch) -> Array:
+        out = scratch.array(slot, (len(x), weights.shape[1]), dtype)
+        return np.matmul(x.astype(dtype, copy=False), weights, out=out)
+
+    return run
+
+
+def conv2d(step: Step, dtype: DTypeLike) -> Op:
+    """Every window of the padded input times the kernel."""
+    top, bottom, left, right = step.integers("padding")
+    pad = _Pad(top, bottom, left, right, dtype)
+    convolve = _Convolve(_ready(step.arrays["weights"], dtype), step.integers("strides"))
+    return lambda x, scratch: convolve(pad(x, scratch), scratch)
+
+
+def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
+    """One ordinary convolution that makes sh * sw output pixels at a time.
+
+    Full output row y = q * sh + p gets input row q - j times kernel row j * sh + p, for j from 0 to tall - 1.  So the
+    kernel rows of one p, taken backwards, are an ordinary kernel, and those of all p stand side by side as channels;
+    where the kernel has no such row it is 0.  Columns likewise.
+    """
+    kernel = step.arrays["weights"]
+    kernel_height, kernel_width, n_made, n_channels = kernel.shape
+    sh, sw = step.integers("strides")
+    tall, wide = -(-kernel_height // sh), -(-kernel_width // sw)
+    spread = np.zeros((tall * sh, wide * sw, n_made, n_channels), kernel.dtype)
+    spread[:kernel_height, :kernel_width] = kernel
+    backwards = spread.reshape(tall, sh, wide, sw, n_made, n_channels)[::-1, :, ::-1]
+    weights = backwards.transpose(0, 2, 5, 1, 3, 4).reshape(tall, wide, n_channels, sh * sw * n_made)
+    pad = _Pad(tall - 1, tall - 1, wide - 1, wide - 1, dtype)
+    convolve = _Convolve(_ready(weights, dtype), (1, 1))
+    top, _, left, _ = step.integers("crop")
+    height, width, _ = step.made.shape
+    full_slot, cut_slot = object(), object()
+
+    def run(x: Array, scratch: Scratch) -> Array:
+        sums = convolve(pad(x, scratch), scratch)
+        n, n_tall, n_wide, _ = sums.shape
+        full = scratch.array(full_slot, (n, n_tall, sh, n_wide, sw, n_made), dtype)
+        np.copyto(full, sums.reshape(n, n_tall, n_wide, sh, sw, n_made).transpose(0, 1, 3, 2, 4, 5))
+        cut = full.reshape(n, n_tall * sh, n_wide * sw, n_made)[:, top : top + height, left : left + width]
+        made = scratch.array(cut_slot, cut.shape, dtype)
+        np.copyto(made, cut)
+        return made
+
+    return run
+
+
+def with_bias(op: Op, step: Step) -> Op:
+    """A layer of the float32 profile: the sums plus the bias."""
+    bias = step.arrays["bias"].astype(np.float32)
+
+    def run(x: Array, scratch: Scratch) -> Array:
+        sums = op(x, scratch)
+        sums += bias
+        return sums
+
+    return run
+
+
+def elementwise(function: Callable[[Array, Array], object], dtype: DTypeLike) -> Op:
+    """A function of single numbers, applied tile by tile.  function: the numbers, where its results go."""
+    slot = object()
+
+    def run(x: Array, scratch: Scratch) -> Array:
+        made = scratch.array(slot, x.shape, dtype)
+        source, target = x.reshape(-1), made.reshape(-1)
+        for start in range(0, source.size, _TILE):
+            function(source[start : start + _TILE], target[start : start + _TILE])
+        return made
+
+    return run
+
+
+def _ready(weights: Array, dtype: DTypeLike) -> Array:
+    return np.ascontiguousarray(weights, dtype=dtype)
+
+
+class _Pad:
+    """Zeros around the pixels, and the type of the product.  The zeros are written once: nothing else ever is there."""
+
+    def __init__(self, top: int, bottom: int, left: int, right: int, dtype: DTypeLike) -> None:
+        self._sides, self._dtype, self._slot = (top, bottom, left, right), dtype, object()
+
+    def __call__(self, x: Array, scratch: Scratch) -> Array:
+        if not any(self._sides):
+            return x.astype(self._dtype, copy=False)
+        top, bottom, left, right = self._sides
+        n, height, width, n_channels = x.shape
+        shape = (n, top + height + bottom, left + width + right, n_channels)
+        padded = scratch.array(self._slot, shape, self._dtype)
+        padded[:, top : top + height, left : left + width] = x
+        return padded
+
+
+class _Convolve:
+    """(n, h, w, c) -> (n, h', w', d) with weights (kh, kw, c, d), in the weights' type, without padding.
+
+    The windows are unfolded into the rows of a matrix, a few images or a few rows of one image at a time.
+    """
+
+    def __init__(self, weights: Array, strides: tuple[int, ...]) -> None:
+        self._kernel = weights.shape[:2]
+        self._matrix = weights.reshape(-1, weights.shape[3])
+        self._strides = strides
+        self._unfolded_slot, self._slot = object(), object()
+
+    def __call__(self, x: Array, scratch: Scratch) -> Array:
+        sh, sw = self._strides
+        matrix = self._matrix
+        windows = sliding_window_view(x, self._kernel, axis=(1, 2))[:, ::sh, ::sw]
+        windows = windows.transpose(0, 1, 2, 4, 5, 3)  # n, h', w', kh, kw, c
+        n, height, width = windows.shape[:3]
+        sums = scratch.array(self._slot, (n, height, width, matrix.shape[1]), matrix.dtype)
+        image = height * width * len(matrix)
+        n_images = max(1, _UNFOLDED // image)
+        n_rows = height if image <= _UNFOLDED else max(1, _UNFOLDED // (width * len(matrix)))
+        for i in range(0, n, n_images):
+            for y in range(0, height, n_rows):
+                part = windows[i : i + n_images, y : y + n_rows]
+                unfolded = scratch.array(self._unfolded_slot, part.shape, matrix.dtype)
+                np.copyto(unfolded, part)
+                out = sums[i : i + n_images, y : y + n_rows].reshape(-1, matrix.shape[1])  # contiguous: a view
+                np.matmul(unfolded.reshape(-1, len(matrix)), matrix, out=out)
+        return sums

@@ -1,0 +1,89 @@
+"""`lookup` in NumPy: from integer sums to 8-bit values (spec/model.md, section 4).
+
+Owns the proof that what it computes are the spec's integers.  It is where exact networks spend their time, so it works
+through small tiles that stay in the cache, with as few passes as the numbers at hand allow.
+
+The spec's index, min(max(floor((a m + h) / 2^s) + n/2, 0), n - 1) with a = p + b (sum of products plus bias), is
+
+    clip(floor(z))   z = p * slope + offset   slope = m / 2^s   offset = (b m + h + 2^s n/2) / 2^s
+
+z, slope, offset and p * slope are all integers divided by 2^s.  If 2^k divides each channel's m and its offset's
+numerator, they are integers times 2^(k - s); where those integers are below 2^24 (2^53), each of them is a float32
+(float64), so product and sum are exact.  |p m| and |p m + b m| are at most bound * m, so all of them are at most
+
+    (bound * m + h + 2^s n/2) / 2^k
+
+The conversion to an integer rounds towards zero, not down; the two differ only below zero, where clip makes both 0.  It
+goes by way of 32-bit integers where they are wide enough, which halves the cost of making NumPy's 64-bit indices.
+A multiplier that is a power of two makes k large and so the cheap float32 possible.  If even float64 does not hold the
+offset (a huge 2^s n/2), floor comes first and n/2 is added to its result.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from aeformat.backends.numpy_layers import Op, Scratch
+from aeformat.model.bounds import FLOAT32_EXACT, FLOAT64_EXACT, half_step
+from aeformat.model.package import Step
+
+Array = NDArray[Any]
+
+_TILE: Final = 1 << 15  # elements; float64 values and 64-bit indices of one tile are half a megabyte
+
+
+def lookup(step: Step, sums: Step, sums_dtype: DTypeLike, made_dtype: DTypeLike) -> Op:
+    """What turns the sums of step `sums`, without bias, in sums_dtype, into values of the table, in made_dtype."""
+    assert sums.bounds is not None
+    table = step.arrays["table"].astype(made_dtype)
+    shift, middle = step.integer("shift"), len(table) // 2
+    bias = [int(b) for b in sums.arrays["bias"]]
+    multiplier = [int(m) for m in np.broadcast_to(step.arrays["multiplier"], len(bias))]
+    numerators = [b * m + half_step(shift) for b, m in zip(bias, multiplier, strict=True)]
+    limits = [bound * m + half_step(shift) for bound, m in zip(sums.bounds, multiplier, strict=True)]
+    n_units = [
+        (limit + (middle << shift)) >> _common_twos(m, numerator + (middle << shift))
+        for limit, m, numerator in zip(limits, multiplier, numerators, strict=True)
+    ]
+    is_folded = max(n_units) < FLOAT64_EXACT
+    if is_folded:
+        numerators = [numerator + (middle << shift) for numerator in numerators]
+    dtype = np.float32 if max(n_units) < FLOAT32_EXACT and sums_dtype == np.float32 else np.float64
+    # Python's true division of integers rounds correctly, so what has a float form gets it.
+    slope = np.array([m / 2**shift for m in multiplier], dtype)
+    offset = np.array([numerator / 2**shift for numerator in numerators], dtype)
+    whole_dtype = np.int32 if (max(limits) >> shift) + middle < 2**31 else np.intp
+    n_channels = len(bias)
+    tile = max(1, _TILE // n_channels) * n_channels
+    slopes, offsets = np.tile(slope, tile // n_channels), np.tile(offset, tile // n_channels)
+    made_slot, z_slot, whole_slot, index_slot = object(), object(), object(), object()
+
+    def run(x: Array, scratch: Scratch) -> Array:
+        made = scratch.array(made_slot, x.shape, made_dtype)
+        source, target = x.reshape(-1), made.reshape(-1)
+        for start in range(0, source.size, tile):
+            part = source[start : start + tile]
+            n = part.size
+            z = scratch.array(z_slot, (n,), dtype)
+            np.multiply(part, slopes[:n], out=z)
+            z += offsets[:n]
+            if not is_folded:
+                np.floor(z, out=z)
+                z += middle
+            whole = scratch.array(whole_slot, (n,), whole_dtype)
+            np.copyto(whole, z, casting="unsafe")
+            index = scratch.array(index_slot, (n,), np.intp)
+            np.copyto(index, whole)
+            table.take(index, out=target[start : start + n], mode="clip")
+        return made
+
+    return run
+
+
+def _common_twos(a: int, b: int) -> int:
+    """The largest k such that 2^k divides both.  a > 0."""
+    both = a | b
+    return (both & -both).bit_length() - 1

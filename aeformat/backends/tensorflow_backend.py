@@ -1,0 +1,79 @@
+"""Networks in TensorFlow: slower to start, faster where there is much to compute.
+
+Owns the graph: one `tf.function` with a fixed block of rows.  Sums are TensorFlow's ordinary CPU kernels, which add up
+the very products of the spec (no Winograd, no FFT, no TF32: hence the CPU, whatever else there is); what is elementwise is
+compiled by XLA, so that a lookup is one pass over memory.  How a kind is computed is in tensorflow_layers.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, steady_block
+from aeformat.backends.runtime import load_tensorflow
+from aeformat.backends.tensorflow_layers import Op, make_op
+from aeformat.model.layers import EXACT
+from aeformat.model.package import ModelPackage, Step
+
+_BLOCK_ELEMENTS: Final = 1 << 23  # of all values of a block together
+_MAX_BLOCK: Final = 4096
+_CPU: Final = "/device:CPU:0"
+_NOT_COMPILED: Final = frozenset({"dense", "conv2d", "conv2d_transpose", "reshape", "flatten"})
+
+
+class TensorflowBackend:
+    """Backend "tensorflow".  Raises BackendUnavailable on `load` where TensorFlow is not installed."""
+
+    name = "tensorflow"
+
+    def load(self, package: ModelPackage) -> TensorflowNetwork:
+        """The network of a package."""
+        return TensorflowNetwork(package)
+
+
+class TensorflowNetwork:
+    """One half of an autoencoder in TensorFlow.  See base.Network.  Threads may share it."""
+
+    def __init__(self, package: ModelPackage) -> None:
+        self.package = package
+        self._tf: Any = load_tensorflow()
+        with self._tf.device(_CPU):
+            self._ops = [self._op(step) for step in package.plan]
+        n_block = 1
+        while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= _BLOCK_ELEMENTS:
+            n_block *= 2
+        if package.profile != EXACT:
+            sizes = [size for size in (n_block, 64, 8) if size <= n_block]
+            n_block = steady_block(sizes, self._compile, package.golden_input[:3])
+        self._n_block = n_block
+        self._run_block = self._compile(n_block)
+
+    def run(self, rows: Rows) -> Rows:
+        """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
+        checked_rows(self.package.input, rows)
+        return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=True)
+
+    def _op(self, step: Step) -> Op:
+        op = make_op(self._tf, step)
+        return op if step.kind in _NOT_COMPILED else self._tf.function(op, jit_compile=True)
+
+    def _compile(self, n_block: int) -> Callable[[Rows], Rows]:
+        tf, start = self._tf, self.package.input
+
+        def network(rows: Any) -> Any:
+            values = [rows]
+            for step, op in zip(self.package.plan, self._ops, strict=True):
+                (x,) = (values[number] for number in step.inputs)
+                values.append(op(x))
+            return values[-1]
+
+        signature = tf.TensorSpec((n_block, *start.shape), tf.as_dtype(array_type(start)))
+        compiled = tf.function(network, input_signature=[signature])
+
+        def run_block(rows: Rows) -> Rows:
+            with tf.device(_CPU):
+                made: Rows = compiled(rows).numpy()
+            return made
+
+        return run_block

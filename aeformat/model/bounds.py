@@ -1,0 +1,93 @@
+"""How large the numbers of a network can become (spec/model.md, section 4).
+
+Owns intervals and bounds, computed from the weights in 64-bit integers and Python's own; nothing here is read from
+the file.  What passes is what makes float32 and float64 products of integers exact, so both backends rely on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.model.fields import Place
+from aeformat.model.layers import EXACT, KINDS
+from aeformat.model.values import ACC, INTEGER_RANGES, Interval
+
+FLOAT32_EXACT: Final = 2**24  # all integers up to here are float32 numbers
+FLOAT64_EXACT: Final = 2**53
+ACC_LIMIT: Final = 2**31  # M4-1: a sum fits a 32-bit integer
+MAX_MULTIPLIER: Final = 2**24  # M4-2
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one value can hold.  interval: None for f32.  bounds: of a layer with weights, one a channel, exact profile."""
+
+    interval: Interval | None
+    bounds: tuple[int, ...] | None = None
+
+
+def span_of(place: Place, kind: str, inputs: Sequence[Span], made_type: str, shift: int, arrays: Arrays) -> Span:
+    """The span of what a layer makes: M4-1 to M4-5.  Raises ManifestInvalid."""
+    if kind == "lookup":
+        return _lookup(place, inputs[0], shift, arrays)
+    if made_type == ACC:
+        return _sums(place, kind, inputs[0], arrays)
+    if kind == "to_u8":
+        return Span(Interval(*INTEGER_RANGES["u8"]))
+    if made_type in INTEGER_RANGES:  # reshape, flatten
+        return inputs[0]
+    return Span(None)
+
+
+def channel_bounds(weights: NDArray[Any], bias: NDArray[Any], channel_axis: int, magnitude: int) -> tuple[int, ...]:
+    """For each output channel: the sum of |w| * magnitude, plus |b|."""
+    other_axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
+    # int16 holds |-128|; a tensor has at most 2^28 weights, so the sum stays below 2^28 * 2^7 = 2^35.
+    sums = np.abs(weights, dtype=np.int16).sum(axis=other_axes, dtype=np.int64)
+    return tuple(int(s) * magnitude + abs(int(b)) for s, b in zip(sums, bias, strict=True))
+
+
+def half_step(shift: int) -> int:
+    """h of section 4: what rounds to the nearest."""
+    return 1 << (shift - 1) if shift else 0
+
+
+def _sums(place: Place, kind: str, x: Span, arrays: Arrays) -> Span:
+    weights, bias = arrays["weights"], arrays["bias"]
+    channel_axis = KINDS[kind].channel_axis
+    assert channel_axis is not None and x.interval is not None  # M3-6 has been checked
+    bounds = channel_bounds(weights, bias, channel_axis, x.interval.magnitude)
+    largest = max(bounds)
+    if largest >= ACC_LIMIT:
+        raise place.invalid("M4-1", f"its sums reach {largest}; they must stay below 2^31")
+    if weights.min() == -128:
+        raise place.invalid("M4-5", "a weight is -128; they go from -127 to 127")
+    return Span(Interval(-largest, largest), bounds)
+
+
+def _lookup(place: Place, x: Span, shift: int, arrays: Arrays) -> Span:
+    multiplier, table = arrays["multiplier"], arrays["table"]
+    lo, hi = int(multiplier.min()), int(multiplier.max())
+    if lo < 1 or hi > MAX_MULTIPLIER:
+        raise place.invalid("M4-2", f"multipliers from {lo} to {hi}; they must lie from 1 to 2^24")
+    assert x.interval is not None
+    product = x.interval.magnitude * hi + half_step(shift)
+    if product >= FLOAT64_EXACT:
+        raise place.invalid("M4-4", f"sums times multiplier reach {product}; they must stay below 2^53")
+    return Span(Interval(int(table.min()), int(table.max())))
+
+
+def check_output(place: Place, made: Span, allowed: Interval | None, profile: str) -> None:
+    """M4-6: the last value stays in the output's range.  Raises ManifestInvalid."""
+    if made.interval is None or allowed is None:
+        assert profile != EXACT  # M2-7 and M3-8 have been checked
+        return
+    if not allowed.holds(made.interval):
+        raise place.invalid("M4-6", f"the last layer makes {made.interval}, the output's range is {allowed}")

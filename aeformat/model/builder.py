@@ -1,0 +1,100 @@
+"""Making a model package, for exporters.
+
+Owns the numbering of values and tensors while a network is put together.  What it builds goes through the same checks as
+a file: it is read back from its own manifest's bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from aeformat.model.layers import Layer, Number
+from aeformat.model.manifest import Endpoint, Golden, Manifest, manifest_bytes
+from aeformat.model.package import Array, ModelPackage, read_tensor
+from aeformat.model.values import DTYPES, TensorSpec
+
+_TYPE_OF_DTYPE: Final = {np.dtype(dtype).newbyteorder("<"): name for name, dtype in DTYPES.items()}
+
+
+class PackageBuilder:
+    """Put a network together, layer by layer.
+
+    role: "encoder" or "decoder".  profile: "exact" or "float32".  decoder: an encoder's decoder, by model id.
+
+        b = PackageBuilder(role="decoder", profile="float32", input=Endpoint((64,), "f32"), output=Endpoint((28, 28, 1), "u8"))
+        b.layer("dense", weights=b.tensor(w), bias=b.tensor(v))
+        b.layer("sigmoid")
+        ...
+        package = b.build(golden_input=latents, golden_output=pixels)
+    """
+
+    def __init__(
+        self, *, role: str, profile: str, input: Endpoint, output: Endpoint, decoder: bytes | None = None
+    ) -> None:
+        self._role, self._profile, self._input, self._output = role, profile, input, output
+        self._decoder = decoder
+        self._specs: list[TensorSpec] = []
+        self._payloads: list[bytes] = []
+        self._layers: list[Layer] = []
+
+    def tensor(self, array: Array) -> int:
+        """Add a tensor, or find it among those added; its number.
+
+        array: float32, float16, int8, uint8 or int32.  Raises TypeError for another type, ValueError for a 0-d array.
+        """
+        kind = _TYPE_OF_DTYPE.get(array.dtype.newbyteorder("<"))
+        if kind is None:
+            raise TypeError(f"no tensor type holds {array.dtype}; there are {', '.join(DTYPES)}")
+        if not array.ndim:
+            raise ValueError("a tensor has at least one axis")
+        payload = array.astype(DTYPES[kind], order="C").tobytes()
+        spec = TensorSpec(array.shape, kind, hashlib.sha256(payload).digest())
+        if spec in self._specs:
+            return self._specs.index(spec)
+        self._specs.append(spec)
+        self._payloads.append(payload)
+        return len(self._specs) - 1
+
+    def layer(self, kind: str, inputs: tuple[int, ...] | None = None, **params: Number) -> int:
+        """Add a layer; the number of the value it makes.  inputs: numbers of values; by default the one made last.
+
+        params: the keys of the kind (spec/model.md, section 3); tensors by the numbers that `tensor` gave.  Nothing is
+        checked before `build`.
+        """
+        self._layers.append(Layer(kind, inputs if inputs is not None else (len(self._layers),), params))
+        return len(self._layers)
+
+    def build(
+        self, *, golden_input: Array, golden_output: Array | Callable[[ModelPackage], Array], name: str | None = None
+    ) -> ModelPackage:
+        """The package, checked by every rule that a file is checked by.
+
+        golden_input: (k, *input.shape), k from 1 to 64.  golden_output: (k, *output.shape), or what computes it from a draft
+        of the package, whose own golden output is not yet right.  Raises ManifestInvalid, LimitExceeded.
+        """
+        if callable(golden_output):
+            stand_in = np.full((len(golden_input), *self._output.shape), self._lowest(), DTYPES[self._output.type])
+            golden_output = golden_output(self._assemble(golden_input, stand_in, name))
+        return self._assemble(golden_input, golden_output, name)
+
+    def _lowest(self) -> int:
+        return self._output.interval.lo if self._output.interval is not None else 0
+
+    def _assemble(self, golden_input: Array, golden_output: Array, name: str | None) -> ModelPackage:
+        n_own = len(self._specs)
+        try:
+            golden = Golden(self.tensor(golden_input), self.tensor(golden_output))
+            data = manifest_bytes(
+                role=self._role, profile=self._profile, input=self._input, output=self._output,
+                layers=tuple(self._layers), tensors=tuple(self._specs), golden=golden, decoder=self._decoder,
+            )  # fmt: skip
+            manifest = Manifest.parse(data, 0)
+            pairs = enumerate(zip(manifest.tensors, self._payloads, strict=True))
+            tensors: tuple[Any, ...] = tuple(read_tensor(spec, i, payload, 0) for i, (spec, payload) in pairs)
+            return ModelPackage.assemble(manifest, data, tensors, at=0, name=name)
+        finally:
+            del self._specs[n_own:], self._payloads[n_own:]  # a draft's golden output does not stay

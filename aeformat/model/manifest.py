@@ -1,0 +1,289 @@
+"""The manifest: which layers, which tensors, which endpoints (spec/model.md, sections 2 and 3).
+
+Owns bytes <-> Manifest, and every rule that can be told from the manifest alone.  Sees no tensor: only what the manifest
+says of each.  Whatever breaks a rule is refused here, before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aeformat import canonical, limits
+from aeformat.model.fields import Place, a_digest, a_list, a_map, an_integer, integers, one_of
+from aeformat.model.layers import BOTH, EXACT, KINDS, TENSOR_KEYS, Layer, infer, read_layer
+from aeformat.model.values import (
+    DTYPES,
+    ENDPOINT_TYPES,
+    INTEGER_RANGES,
+    MAX_ELEMENTS,
+    MAX_TENSOR_BYTES,
+    Interval,
+    Shape,
+    TensorSpec,
+    Value,
+)
+
+ENCODER: Final = "encoder"
+DECODER: Final = "decoder"
+MAX_LAYERS: Final = 1_024  # M2-2
+MAX_TENSORS: Final = 4_096  # M2-2
+MAX_GOLDEN_ROWS: Final = 64  # M6-1
+_ENDPOINT_AXES: Final = range(1, 8)  # the golden set adds the row axis, and a tensor has at most 8
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What goes into a network, or comes out.  shape: one row.  range: (lo, hi), or None for all that the type holds."""
+
+    shape: Shape
+    type: str
+    range: tuple[int, int] | None = None
+
+    @property
+    def interval(self) -> Interval | None:
+        """The integers that may occur; None for f32."""
+        if self.type not in INTEGER_RANGES:
+            return None
+        return Interval(*(self.range or INTEGER_RANGES[self.type]))
+
+    @property
+    def value(self) -> Value:
+        """Shape and type alone."""
+        return Value(self.shape, self.type)
+
+    def to_map(self) -> dict[str, object]:
+        """The map that stands in the manifest."""
+        fields: dict[str, object] = {"shape": list(self.shape), "type": self.type}
+        if self.range is not None:
+            fields["range"] = list(self.range)
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Numbers of the tensors that hold the golden set."""
+
+    input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One half of an autoencoder, without its numbers.  values: the input, then what each layer makes."""
+
+    role: str
+    profile: str
+    input: Endpoint
+    output: Endpoint
+    layers: tuple[Layer, ...]
+    tensors: tuple[TensorSpec, ...]
+    golden: Golden
+    decoder: bytes | None
+    values: tuple[Value, ...]
+
+    @classmethod
+    def parse(cls, data: bytes, at: int) -> Manifest:
+        """Read the manifest whose payload begins at byte `at` of the file.
+
+        Checks every rule that needs no tensor's numbers.  Raises ManifestInvalid, LimitExceeded.
+        """
+        place = Place(at)
+        if len(data) > limits.MANIFEST_BYTES:
+            raise place.over_limit("M1-1", f"{len(data)} bytes, allowed are {limits.MANIFEST_BYTES}")
+        try:
+            fields = canonical.unpack(data, max_depth=limits.MANIFEST_DEPTH)
+        except canonical.NotCanonical as error:
+            raise place.invalid("M2-1", str(error)) from None
+        return _read(place, fields)
+
+    @property
+    def n_multiply_adds(self) -> int:
+        """Products that one row takes."""
+        n_products = 0
+        for number, layer in enumerate(self.layers):
+            weights = tensors_of(layer).get("weights")
+            if weights is not None:
+                x, made = self.values[layer.inputs[0]], self.values[number + 1]
+                n_products += self.tensors[weights].n_elements * KINDS[layer.kind].n_uses(x.shape, made.shape)
+        return n_products
+
+    @property
+    def n_made(self) -> int:
+        """Numbers that one row makes on its way, over all layers."""
+        return sum(value.n_elements for value in self.values[1:])
+
+    def to_bytes(self) -> bytes:
+        """The canonical bytes."""
+        return manifest_bytes(
+            role=self.role, profile=self.profile, input=self.input, output=self.output, layers=self.layers,
+            tensors=self.tensors, golden=self.golden, decoder=self.decoder,
+        )  # fmt: skip
+
+
+def manifest_bytes(
+    *, role: str, profile: str, input: Endpoint, output: Endpoint, layers: tuple[Layer, ...],
+    tensors: tuple[TensorSpec, ...], golden: Golden, decoder: bytes | None,
+) -> bytes:  # fmt: skip
+    """The canonical bytes of a manifest that nobody has checked yet."""
+    fields: dict[str, object] = {
+        "role": role,
+        "profile": profile,
+        "input": input.to_map(),
+        "output": output.to_map(),
+        "layers": [layer.to_map() for layer in layers],
+        "tensors": [{"shape": list(t.shape), "type": t.type, "sha256": t.sha256} for t in tensors],
+        "golden": {"input": golden.input, "output": golden.output},
+    }
+    if decoder is not None:
+        fields["decoder"] = decoder
+    return canonical.pack(fields)
+
+
+def model_id(manifest: bytes) -> bytes:
+    """What names a model: the SHA-256 of its manifest's bytes (M1-2)."""
+    return hashlib.sha256(manifest).digest()
+
+
+def _read(place: Place, fields: dict[str, Any]) -> Manifest:
+    """The checks, in the order of the spec: first the form of everything (M2-2), then what must fit together."""
+    required = ("role", "profile", "input", "output", "layers", "tensors", "golden")
+    a_map(place, "M2-2", fields, required, ("decoder",))
+    role = one_of(place.inside('key "role"'), "M2-2", fields["role"], (ENCODER, DECODER))
+    profile = one_of(place.inside('key "profile"'), "M2-2", fields["profile"], BOTH)
+    ends = {name: _read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
+    layer_maps = a_list(place.inside("layers"), "M2-2", fields["layers"])
+    if not layer_maps:
+        raise place.inside("layers").invalid("M2-2", "there are none")
+    if len(layer_maps) > MAX_LAYERS:
+        raise place.inside("layers").over_limit("M2-2", f"{len(layer_maps)} layers, allowed are {MAX_LAYERS}")
+    tensors = _read_tensors(place.inside("tensors"), fields["tensors"])
+    golden = _read_golden(place.inside("golden"), fields["golden"], len(tensors))
+    decoder = a_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
+
+    if (decoder is None) == (role == ENCODER):
+        raise place.invalid("M2-3", 'key "decoder" must be present in an encoder and absent in a decoder')
+    image_name = "input" if role == ENCODER else "output"
+    _check_image(place.inside(image_name), ends[image_name])
+    for name, end in ends.items():
+        _check_range(place.inside(name), end)
+    for number, tensor in enumerate(tensors):
+        if tensor.n_bytes > MAX_TENSOR_BYTES:
+            what = f"{tensor.n_bytes} bytes, allowed are {MAX_TENSOR_BYTES}"
+            raise place.inside(f"tensor {number}").over_limit("M2-6", what)
+    if profile == EXACT:
+        for name, end in ends.items():
+            if end.interval is None:
+                raise place.inside(name).invalid("M2-7", f"profile exact takes no {end.type}")
+
+    layers = tuple(read_layer(place, number, value, len(tensors)) for number, value in enumerate(layer_maps))
+    values = _infer_values(place, profile, ends["input"], layers, tensors)
+    _check_ends(place, layers, values, ends["output"])
+    _check_all_used(place, layers, tensors, golden)
+    _check_golden(place.inside("golden"), golden, tensors, ends["input"], ends["output"])
+    return Manifest(role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, values)
+
+
+def _read_endpoint(place: Place, value: object) -> Endpoint:
+    fields = a_map(place, "M2-2", value, ("shape", "type"), ("range",))
+    shape = integers(place.inside('key "shape"'), "M2-2", fields["shape"], _ENDPOINT_AXES, 1, canonical.MAX_INT)
+    kind = one_of(place.inside('key "type"'), "M2-2", fields["type"], ENDPOINT_TYPES)
+    if "range" not in fields:
+        return Endpoint(shape, kind)
+    where = place.inside('key "range"')
+    lo, hi = integers(where, "M2-2", fields["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
+    return Endpoint(shape, kind, (lo, hi))
+
+
+def _read_tensors(place: Place, value: object) -> tuple[TensorSpec, ...]:
+    maps = a_list(place, "M2-2", value)
+    if len(maps) > MAX_TENSORS:
+        raise place.over_limit("M2-2", f"{len(maps)} tensors, allowed are {MAX_TENSORS}")
+    tensors = []
+    for number, item in enumerate(maps):
+        where = place.inside(f"tensor {number}")
+        fields = a_map(where, "M2-2", item, ("shape", "type", "sha256"))
+        shape = integers(where.inside('key "shape"'), "M2-2", fields["shape"], range(1, 9), 1, canonical.MAX_INT)
+        kind = one_of(where.inside('key "type"'), "M2-2", fields["type"], DTYPES)
+        tensors.append(TensorSpec(shape, kind, a_digest(where.inside('key "sha256"'), "M2-2", fields["sha256"])))
+    return tuple(tensors)
+
+
+def _read_golden(place: Place, value: object, n_tensors: int) -> Golden:
+    fields = a_map(place, "M2-2", value, ("input", "output"))
+    keys = ("input", "output")
+    return Golden(*(an_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in keys))
+
+
+def _check_image(place: Place, end: Endpoint) -> None:
+    """M2-4."""
+    if end.type != "u8" or len(end.shape) != 3:
+        raise place.invalid("M2-4", f"expected u8 [height, width, channels], found {end.value}")
+
+
+def _check_range(place: Place, end: Endpoint) -> None:
+    """M2-5."""
+    if end.range is None:
+        return
+    if end.type not in INTEGER_RANGES:
+        raise place.invalid("M2-5", f"{end.type} has no range")
+    whole = Interval(*INTEGER_RANGES[end.type])
+    lo, hi = end.range
+    if lo >= hi or not whole.holds(Interval(lo, hi)):
+        raise place.invalid("M2-5", f"range {[lo, hi]} is not an interval within {whole}")
+    if Interval(lo, hi) == whole:
+        raise place.invalid("M2-5", f"range {[lo, hi]} is all of {end.type} and must be left out")
+
+
+def _infer_values(
+    place: Place, profile: str, start: Endpoint, layers: tuple[Layer, ...], tensors: tuple[TensorSpec, ...]
+) -> tuple[Value, ...]:
+    """The shape and type of every value: M3-4 to M3-6."""
+    values = [start.value]
+    if values[0].n_elements > MAX_ELEMENTS:
+        what = f"{values[0].n_elements} numbers a row, allowed are {MAX_ELEMENTS}"
+        raise place.inside("input").over_limit("M3-5", what)
+    for number, layer in enumerate(layers):
+        where = place.inside(f"layer {number} ({layer.kind})")
+        named = {key: tensors[number] for key, number in tensors_of(layer).items()}
+        values.append(infer(where, profile, layer, tuple(values[i] for i in layer.inputs), named))
+    return tuple(values)
+
+
+def tensors_of(layer: Layer) -> dict[str, int]:
+    """The numbers of the tensors that a layer names, by key."""
+    return {key: number for key, number in layer.params.items() if key in TENSOR_KEYS and isinstance(number, int)}
+
+
+def _check_ends(place: Place, layers: tuple[Layer, ...], values: tuple[Value, ...], output: Endpoint) -> None:
+    """M3-7 and M3-8."""
+    used = {number for layer in layers for number in layer.inputs}
+    for number in range(len(layers)):
+        if number not in used:
+            raise place.invalid("M3-7", f"value {number} is no layer's input")
+    if values[-1] != output.value:
+        raise place.invalid("M3-8", f"the last layer makes {values[-1]}, the output is {output.value}")
+
+
+def _check_golden(
+    place: Place, golden: Golden, tensors: tuple[TensorSpec, ...], input: Endpoint, output: Endpoint
+) -> None:
+    """M6-1, as far as it can be told without the numbers."""
+    n_rows = tensors[golden.input].shape[0]
+    for name, number, end in (("input", golden.input, input), ("output", golden.output, output)):
+        tensor = tensors[number]
+        if tensor.type != end.type or tensor.shape[1:] != end.shape or tensor.shape[0] != n_rows:
+            found = f"{tensor.type} {list(tensor.shape)}"
+            what = f"expected {end.type} {[n_rows, *end.shape]}, found {found}"
+            raise place.inside(name).invalid("M6-1", what)
+    if n_rows > MAX_GOLDEN_ROWS:
+        raise place.invalid("M6-1", f"{n_rows} rows, allowed are {MAX_GOLDEN_ROWS}")
+
+
+def _check_all_used(place: Place, layers: tuple[Layer, ...], tensors: tuple[TensorSpec, ...], golden: Golden) -> None:
+    """M3-9."""
+    used = {number for layer in layers for number in tensors_of(layer).values()} | {golden.input, golden.output}
+    for number in range(len(tensors)):
+        if number not in used:
+            raise place.inside(f"tensor {number}").invalid("M3-9", "nothing uses it")

@@ -1,0 +1,186 @@
+"""One half of an autoencoder, checked and ready to compute with (spec/model.md).
+
+Owns ModelPackage: the manifest, its tensors as read-only arrays, and the plan that backends carry out.  Does not read
+files (file_io.py) and runs nothing (backends).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.errors import ManifestInvalid
+from aeformat.model.bounds import Span, check_output, span_of
+from aeformat.model.fields import Place
+from aeformat.model.layers import Number
+from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
+from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Shape, TensorSpec, Value
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One layer with everything it needs.  Step k makes value k + 1; value 0 is the network's input.
+
+    params: strides, padding, crop, shape, num, den, shift, as the kind has them.  arrays: weights, bias, multiplier, table.
+    interval: the integers it can make; None for f32.  bounds: of a layer with weights in the exact profile, one a channel.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    params: Mapping[str, Number]
+    arrays: Mapping[str, Array]
+    input_shape: Shape
+    made: Value
+    interval: Interval | None
+    bounds: tuple[int, ...] | None
+
+    @property
+    def bound(self) -> int:
+        """The largest absolute value of its sums.  Exact profile, layers with weights."""
+        assert self.bounds is not None
+        return max(self.bounds)
+
+    def integer(self, key: str) -> int:
+        """A parameter that is one integer."""
+        value = self.params[key]
+        assert isinstance(value, int)
+        return value
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A parameter that is a list of integers."""
+        value = self.params[key]
+        assert isinstance(value, tuple)
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelPackage:
+    """A model package that keeps every rule of spec/model.md but M6-2 (golden.py).
+
+    tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.
+    """
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    model_id: bytes
+    tensors: tuple[Array, ...]
+    plan: tuple[Step, ...]
+    name: str | None = None
+
+    @classmethod
+    def assemble(
+        cls, manifest: Manifest, manifest_bytes: bytes, tensors: tuple[Array, ...], *, at: int, name: str | None
+    ) -> ModelPackage:
+        """Check a manifest against its tensors, which `read_tensor` has checked one by one.
+
+        at: where the manifest begins in the file.  Raises ManifestInvalid.
+        """
+        place = Place(at)
+        plan = _make_plan(place, manifest, tensors)
+        _check_golden_numbers(place.inside("golden"), manifest, tensors)
+        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, name)
+
+    @property
+    def role(self) -> str:
+        """ "encoder" or "decoder"."""
+        return self.manifest.role
+
+    @property
+    def profile(self) -> str:
+        """ "exact" or "float32"."""
+        return self.manifest.profile
+
+    @property
+    def input(self) -> Endpoint:
+        """What goes in."""
+        return self.manifest.input
+
+    @property
+    def output(self) -> Endpoint:
+        """What comes out."""
+        return self.manifest.output
+
+    @property
+    def golden_input(self) -> Array:
+        """Rows that the network was run on when the package was made."""
+        return self.tensors[self.manifest.golden.input]
+
+    @property
+    def golden_output(self) -> Array:
+        """What came out."""
+        return self.tensors[self.manifest.golden.output]
+
+    @property
+    def n_params(self) -> int:
+        """Weights and biases; those that several layers share count once."""
+        used = {
+            n for layer in self.manifest.layers for key, n in tensors_of(layer).items() if key in ("weights", "bias")
+        }
+        return sum(self.tensors[number].size for number in used)
+
+    @property
+    def n_multiply_adds(self) -> int:
+        """Products that one row takes."""
+        return self.manifest.n_multiply_adds
+
+    @property
+    def n_made(self) -> int:
+        """Numbers that one row makes on its way, over all layers."""
+        return self.manifest.n_made
+
+
+def check_length(spec: TensorSpec, number: int, n_bytes: int, at: int) -> None:
+    """M1-4, before anything of a tensor is unpacked.  Raises ManifestInvalid."""
+    if n_bytes != spec.n_bytes:
+        what = f"tensor {number}: {n_bytes} bytes, its shape and type take {spec.n_bytes}"
+        raise ManifestInvalid("M1-4", at, what)
+
+
+def read_tensor(spec: TensorSpec, number: int, data: bytes | memoryview, at: int) -> Array:
+    """Tensor `number` from its raw payload, which begins at byte `at`: M1-4 to M1-6.  Raises ManifestInvalid."""
+    check_length(spec, number, len(data), at)
+    if hashlib.sha256(data).digest() != spec.sha256:
+        raise ManifestInvalid("M1-5", at, f"tensor {number}: not the one that the manifest names")
+    stored = np.frombuffer(data, DTYPES[spec.type]).reshape(spec.shape)
+    tensor = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    if spec.type in FLOAT_TYPES and not np.isfinite(tensor).all():
+        raise ManifestInvalid("M1-6", at, f"tensor {number}: holds NaN or infinity")
+    tensor.flags.writeable = False
+    return tensor
+
+
+def _make_plan(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> tuple[Step, ...]:
+    """Section 4, layer after layer."""
+    spans = [Span(manifest.input.interval)]
+    plan = []
+    for number, layer in enumerate(manifest.layers):
+        where = place.inside(f"layer {number} ({layer.kind})")
+        made = manifest.values[number + 1]
+        numbers = tensors_of(layer)
+        arrays = {key: tensors[number] for key, number in numbers.items()}
+        params = {key: value for key, value in layer.params.items() if key not in numbers}
+        shift = params.get("shift", 0)
+        assert isinstance(shift, int)
+        span = span_of(where, layer.kind, [spans[i] for i in layer.inputs], made.type, shift, arrays)
+        spans.append(span)
+        input_shape = manifest.values[layer.inputs[0]].shape
+        plan.append(Step(layer.kind, layer.inputs, params, arrays, input_shape, made, span.interval, span.bounds))
+    check_output(place.inside("output"), spans[-1], manifest.output.interval, manifest.profile)
+    return tuple(plan)
+
+
+def _check_golden_numbers(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> None:
+    """M6-1: the golden set lies in the ranges of the endpoints."""
+    golden = manifest.golden
+    for name, number, end in (("input", golden.input, manifest.input), ("output", golden.output, manifest.output)):
+        if end.interval is not None:
+            found = Interval(int(tensors[number].min()), int(tensors[number].max()))
+            if not end.interval.holds(found):
+                raise place.inside(name).invalid("M6-1", f"holds {found}, the range is {end.interval}")

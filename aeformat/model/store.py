@@ -1,0 +1,269 @@
+"""Where model packages are found and kept.
+
+Three places: the models that came with this software, files and folders that a person names, and a cache of packages
+under their model ids.  Owns the order in which they are searched, and the proof that what is found is what was asked
+for.  Knows nothing of how a network is run: `install` is handed what checks the golden set.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aeformat.atomic import AtomicFile
+from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, UsageError
+from aeformat.model.file_io import read_heading, read_model_id, read_package
+from aeformat.model.manifest import DECODER, ENCODER, Manifest
+from aeformat.model.package import ModelPackage
+
+_log: Final = logging.getLogger("aeformat")
+_SUFFIX: Final = {ENCODER: ".encoder.aef", DECODER: ".decoder.aef"}
+_HEX: Final = frozenset("0123456789abcdef")
+_MIN_PREFIX: Final = 8  # hexadecimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One package that is here.  place: "shipped" or "cache".  name: of a shipped file, or what its header says."""
+
+    path: Path
+    place: str
+    name: str | None
+    model_id: bytes
+    manifest: Manifest
+
+
+def shipped_folder() -> Path | None:
+    """The folder of the models that came with this software: in the wheel, or models/ in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "shipped_models"
+    if inside.is_dir():
+        return inside
+    beside = package.parent / "models"
+    return beside if beside.is_dir() and (package.parent / "pyproject.toml").is_file() else None
+
+
+def cache_folder() -> Path:
+    """The folder of the cache; it need not exist.  $AEFORMAT_CACHE, else where this system keeps such things."""
+    if chosen := os.environ.get("AEFORMAT_CACHE"):
+        return Path(chosen) / "models"
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Caches")
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "aeformat" / "models"
+
+
+def shipped_names() -> list[str]:
+    """The names of the shipped models."""
+    folder, suffix = shipped_folder(), _SUFFIX[ENCODER]
+    return [] if folder is None else sorted(path.name.removesuffix(suffix) for path in folder.glob("*" + suffix))
+
+
+def shipped_file(name: str, role: str) -> Path:
+    """The file of one half of a shipped model.  Raises UsageError."""
+    folder = shipped_folder()
+    path = None if folder is None else folder / (name + _SUFFIX[role])
+    if path is None or not path.is_file():
+        raise UsageError(f"there is no shipped {role} {name!r}; there are {', '.join(shipped_names()) or 'none'}")
+    return path
+
+
+def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
+    """Encoder and decoder, by the name of a shipped model, a path, or a model id (8 digits of it are enough).
+
+    A path is one of the two files NAME.encoder.aef and NAME.decoder.aef, their common beginning, or a folder with one such
+    pair.  Raises UsageError where there is no such model, DecoderMismatch where the two do not belong together.
+    """
+    files = _files_of_path(Path(name_or_path)) or _files_of_name(name_or_path)
+    if files is not None:
+        pair = read_package(files[0]), read_package(files[1])
+    elif _is_model_id(name_or_path):
+        pair = _pair_of_model_id(name_or_path)
+    else:
+        known = ", ".join(shipped_names()) or "none"
+        raise UsageError(
+            f"no model {name_or_path!r}: not a shipped one ({known}), not a path, not a model id in the cache"
+        )
+    encoder, decoder = pair
+    if (encoder.role, decoder.role) != (ENCODER, DECODER) or encoder.manifest.decoder != decoder.model_id:
+        raise DecoderMismatch(f"{name_or_path}: encoder and decoder do not belong together")
+    return encoder, decoder
+
+
+def find_decoder(model_id: bytes, *, extra: Iterable[str | Path | bytes] = ()) -> ModelPackage:
+    """The decoder with a model id.  extra: files, or bytes of files, to look into first.
+
+    Only the headers of other packages are read on the way.  Raises DecoderMissing; DecoderMismatch where `extra` has
+    other packages only, and the right one is nowhere else; FormatError where the right one in `extra` is broken.
+    """
+    others = []
+    for source in extra:
+        found = read_model_id(source)
+        if found == model_id:
+            return _as_decoder(read_package(source))
+        others.append(found.hex()[:12])
+    here = _find_here(model_id)
+    if here is not None:
+        return _as_decoder(here)
+    wanted = model_id.hex()
+    if others:
+        raise DecoderMismatch(f"the file needs decoder {wanted}, the one given is {', '.join(others)}")
+    raise DecoderMissing(
+        f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from where the file "
+        f"came from (aeformat fetch), or ask for a file that carries it (pack --embed-decoder)"
+    )
+
+
+def find_packages(name_or_path: str) -> list[ModelPackage]:
+    """What a person means by a name, a path or a model id: one package of a file, else both halves.
+
+    Raises UsageError, DecoderMismatch, FormatError.
+    """
+    path = Path(name_or_path)
+    return [read_package(path)] if path.is_file() else list(find_pair(name_or_path))
+
+
+def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -> bytes:
+    """Put a package into the cache, after all checks; its model id.  One that is there stays.
+
+    check: runs the golden set and raises GoldenMismatch.  Raises FormatError, UsageError.
+    """
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    package = read_package(data)
+    if _read_cached(package.model_id) is not None:
+        return package.model_id
+    check(package)
+    path = cached_path(package.model_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with AtomicFile(path, force=True) as file:
+        file.write(data)
+    return package.model_id
+
+
+def cached_path(model_id: bytes) -> Path:
+    """Where the cache keeps a package, whether it has it or not."""
+    return cache_folder() / f"{model_id.hex()}.aef"
+
+
+def list_models() -> list[Listed]:
+    """All packages that are here.  One that cannot be read is left out, and logged."""
+    return [*_shipped(), *_listed(_cached_files(), "cache")]
+
+
+def _files_of_path(path: Path) -> tuple[Path, Path] | None:
+    if path.is_dir():
+        encoders = sorted(path.glob("*" + _SUFFIX[ENCODER]))
+        if len(encoders) != 1:
+            raise UsageError(f"{path} has {len(encoders)} files *{_SUFFIX[ENCODER]}; name the one you mean")
+        path = encoders[0]
+    for suffix in _SUFFIX.values():
+        if path.name.endswith(suffix):
+            path = path.with_name(path.name.removesuffix(suffix))
+    files = tuple(path.with_name(path.name + suffix) for suffix in _SUFFIX.values())
+    if not any(file.is_file() for file in files):
+        return None
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} is not there; a model is two files, *.encoder.aef and *.decoder.aef")
+    return files[0], files[1]
+
+
+def _files_of_name(name: str) -> tuple[Path, Path] | None:
+    folder = shipped_folder()
+    if folder is None or not name or Path(name).name != name:
+        return None
+    return _files_of_path(folder / name) if (folder / f"{name}{_SUFFIX[ENCODER]}").is_file() else None
+
+
+def _is_model_id(text: str) -> bool:
+    return _MIN_PREFIX <= len(text) <= 64 and set(text) <= _HEX
+
+
+def _pair_of_model_id(prefix: str) -> tuple[ModelPackage, ModelPackage]:
+    """The pair that a model id, of either half, belongs to."""
+    listed = list_models()
+    hits = {found.model_id for found in listed if found.model_id.hex().startswith(prefix)}
+    if len(hits) != 1:
+        count = "no model here" if not hits else f"{len(hits)} models here"
+        raise UsageError(f"{count} with a model id that begins with {prefix}")
+    (model_id,) = hits
+    for found in listed:
+        decoder = found.manifest.decoder
+        if decoder is not None and model_id in (found.model_id, decoder):
+            return read_package(found.path), find_decoder(decoder)
+    raise UsageError(f"the encoder that belongs to decoder {prefix} is not here")
+
+
+def _find_here(model_id: bytes) -> ModelPackage | None:
+    """The package in the cache or among the shipped ones."""
+    found = _read_cached(model_id)
+    if found is not None:
+        return found
+    folder = shipped_folder()
+    for path in sorted(folder.glob("*.aef")) if folder is not None else ():
+        try:
+            if read_model_id(path) == model_id:
+                return read_package(path)
+        except FormatError as error:
+            _log.warning("%s is damaged: %s", path, error)
+    return None
+
+
+def _read_cached(model_id: bytes) -> ModelPackage | None:
+    """The package, if the cache has it whole.  What is there under the wrong name, or broken, is removed and logged."""
+    path = cached_path(model_id)
+    if not path.is_file():
+        return None
+    try:
+        package = read_package(path)
+        if package.model_id == model_id:
+            return package
+        what = f"it holds {package.model_id.hex()[:12]}"
+    except FormatError as error:
+        what = str(error)
+    _log.warning("removed %s from the cache, it was damaged: %s", path.name, what)
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _as_decoder(package: ModelPackage) -> ModelPackage:
+    if package.role != DECODER:
+        raise DecoderMismatch(f"{package.model_id.hex()} is an encoder, not a decoder")
+    return package
+
+
+def _shipped() -> list[Listed]:
+    folder = shipped_folder()
+    return [] if folder is None else list(_listed(sorted(folder.glob("*.aef")), "shipped"))
+
+
+def _cached_files() -> list[Path]:
+    folder = cache_folder()
+    return [path for path in sorted(folder.glob("*.aef")) if len(path.stem) == 64] if folder.is_dir() else []
+
+
+def _listed(paths: Iterable[Path], place: str) -> Iterator[Listed]:
+    for path in paths:
+        try:
+            heading = read_heading(path)
+        except FormatError as error:
+            _log.warning("%s is damaged: %s", path, error)
+            continue
+        role = heading.manifest.role
+        name = path.name.removesuffix(_SUFFIX[role]) if place == "shipped" else heading.name
+        yield Listed(path, place, name, heading.model_id, heading.manifest)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
