@@ -7,7 +7,6 @@ before the library sees the bytes, and the result is encoded again and compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgpack
@@ -72,8 +71,16 @@ def _sorted(value: object) -> object:
 
 
 def unpack(data: bytes, *, max_depth: int) -> dict[str, Any]:
-    """The map that canonical `data` stands for.  Raises NotCanonical; memory is a small multiple of len(data)."""
-    _scan(data, max_depth)
+    """The map that canonical `data` stands for.  Raises NotCanonical.
+
+    Memory: an empty list of one byte becomes an object of 60, so look at how deep the map nests (`scan`) before a large one.
+    """
+    scan(data, max_depth)
+    return build(data)
+
+
+def build(data: bytes) -> dict[str, Any]:
+    """The map in bytes that `scan` has let through."""
     try:
         value = msgpack.unpackb(data, raw=False, strict_map_key=True)
     except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
@@ -83,24 +90,29 @@ def unpack(data: bytes, *, max_depth: int) -> dict[str, Any]:
     return value  # type: ignore[no-any-return]
 
 
-@dataclass(slots=True)
 class _Open:
     """A container whose items are being read."""
 
-    n_left: int  # items still to come; a map's key and value count as two
-    is_map: bool
-    last_key: bytes | None = None
+    __slots__ = ("is_map", "last_key", "n_left")
+
+    def __init__(self, n_left: int, *, is_map: bool) -> None:
+        self.n_left = n_left  # items still to come; a map's key and value count as two
+        self.is_map = is_map
+        self.last_key: bytes | None = None
 
     @property
     def at_key(self) -> bool:
         return self.is_map and self.n_left % 2 == 0
 
 
-def _scan(data: bytes, max_depth: int) -> None:
-    """Walk the tokens once, without recursion, and refuse whatever breaks C3-1 to C3-5."""
+def scan(data: bytes, max_depth: int) -> int:
+    """Walk the tokens once, without recursion, and refuse whatever breaks C3-1 to C3-5; how deep the map nests.
+
+    Raises NotCanonical.  Takes no memory worth counting.
+    """
     if not data or not (0x80 <= data[0] <= 0x8F or data[0] in (0xDE, 0xDF)):
         raise NotCanonical("C3-1", 0, "not a msgpack map")
-    stack = [_Open(1, is_map=False)]
+    stack, depth = [_Open(1, is_map=False)], 0
     at, end = 0, len(data)
     while stack:
         top = stack[-1]
@@ -131,9 +143,11 @@ def _scan(data: bytes, max_depth: int) -> None:
                 raise NotCanonical("C3-1", start, f"{n_items} items announced, {end - at} bytes left")
             if len(stack) > max_depth:
                 raise NotCanonical("C3-5", start, f"nested deeper than {max_depth}")
+            depth = max(depth, len(stack))
             stack.append(_Open(n_items, is_map=what == "map"))
     if at != end:
         raise NotCanonical("C3-1", at, f"{end - at} bytes after the map")
+    return depth
 
 
 def _token(data: bytes, at: int) -> tuple[str, int, int]:

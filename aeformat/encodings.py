@@ -14,7 +14,6 @@ from aeformat.header import LatentsHeader
 from aeformat.registry import VALUE_TYPES
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
 
@@ -33,13 +32,21 @@ def array_type(values: str) -> DTypeLike:
     return np.dtype(np.float32) if values == "bf16" else np.dtype(VALUE_TYPES[values].numpy).newbyteorder("=")
 
 
+def check_type(values: NDArray[Any], header: LatentsHeader) -> None:
+    """That the values, (n, *dims), have the header's value type; the byte order is free.  Raises TypeError."""
+    if values.dtype.newbyteorder("=") != array_type(header.values):
+        raise TypeError(f"values are {values.dtype}, the header says {header.values}")
+
+
 def encode(values: NDArray[Any], header: LatentsHeader) -> bytes | memoryview:
-    """(n, *dims) in the header's value type -> raw payload.  Raises BadValue (NaN, infinity), TypeError (other type)."""
+    """(n, *dims) in the header's value type, of either byte order -> raw payload.
+
+    Raises BadValue (NaN, infinity, a float32 that is no bf16), TypeError (another type).
+    """
     import numpy as np
 
-    if values.dtype != array_type(header.values):
-        raise TypeError(f"values are {values.dtype}, the header says {header.values}")
-    rows = np.ascontiguousarray(values).reshape(len(values), header.n_values)
+    check_type(values, header)
+    rows = np.ascontiguousarray(values, array_type(header.values)).reshape(len(values), header.n_values)
     width = header.encoding_spec.n_bytes
     _check_finite(rows, width)
     if header.values == "bf16":
@@ -85,14 +92,34 @@ def content_bytes(values: NDArray[Any], header: LatentsHeader) -> bytes | memory
     return _little_endian(values, header.values)
 
 
+def round_to(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """Values rounded to the nearest of a narrower float type, ties to even: "f32", "f16" or "bf16" (given as float32).
+
+    What is too large for the type becomes infinity, which `encode` refuses.
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore", under="ignore"):
+        if name != "bf16":
+            return values.astype(array_type(name))
+        single = np.ascontiguousarray(values, np.float32)
+        bits = single.view(np.uint32)
+        half = (bits & np.uint32(0xFFFF)) == 0x8000  # looks like a tie; what the step to float32 took away decides
+        odd = (bits >> 16) & np.uint32(1)
+        up = np.where(np.abs(single) == np.abs(values), odd, np.abs(single) < np.abs(values)).astype(np.uint32)
+        rounded = bits + np.where(half, np.uint32(0x7FFF) + up, np.uint32(0x8000))
+        rounded = (rounded & np.uint32(0xFFFF0000)).view(np.float32)
+        return np.where(np.isnan(single), np.float32(np.nan), rounded)
+
+
 def _little_endian(values: NDArray[Any], own: str) -> bytes | memoryview:
     """The values widened to type `own`, little-endian, C order."""
     import numpy as np
 
     if own == "bf16":
-        bits = np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16
-        return memoryview(np.ascontiguousarray(bits.astype("<u2"))).cast("B")
-    return memoryview(np.ascontiguousarray(values, VALUE_TYPES[own].numpy)).cast("B")
+        values = np.ascontiguousarray(values, np.float32).view(np.uint32) >> 16
+    stored = np.ascontiguousarray(values, VALUE_TYPES[own].numpy)
+    return stored.reshape(-1).view(np.uint8).data
 
 
 def _check_finite(stored: NDArray[Any], width: int) -> None:
@@ -101,9 +128,9 @@ def _check_finite(stored: NDArray[Any], width: int) -> None:
 
     if stored.dtype.kind != "f":
         return
-    bad = np.flatnonzero(~np.isfinite(stored))
-    if bad.size:
-        index = int(bad[0])
+    finite = np.isfinite(stored)
+    if not finite.all():
+        index = int(np.flatnonzero(~finite)[0])
         row = index // (stored.size // len(stored))
         raise BadValue("C5-3", index * width, f"row {row} of this chunk holds {stored.reshape(-1)[index]}")
 
@@ -118,7 +145,8 @@ def _narrow(stored: NDArray[Any], values: str) -> NDArray[Any]:
     dtype = np.dtype(array_type(values))
     if dtype.kind != "f":
         info = np.iinfo(dtype)
-        return np.clip(stored, info.min, info.max).astype(dtype)
+        clipped: NDArray[Any] = np.clip(stored, info.min, info.max)
+        return clipped.astype(dtype)
     with np.errstate(over="ignore", under="ignore"):
         return stored.astype(dtype)
 

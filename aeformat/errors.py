@@ -28,6 +28,7 @@ class FormatError(AeformatError, ValueError):
 
     code = "format"
     advice: ClassVar[str] = "get a fresh copy of the file"
+    source: str | None = None  # what a person calls the file, where that is known
 
     def __init__(self, rule: str, at: int, what: str) -> None:
         super().__init__(rule, at, what)  # full args, so that it survives pickling

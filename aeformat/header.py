@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from aeformat import canonical, limits
 from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
@@ -19,31 +19,47 @@ _LATENTS_OPTIONAL: Final = {"encoder", "ext", "filter", "values"}
 _MODEL_KEYS: Final = {"byte_order", "codec", "kind", "model"}
 _MODEL_OPTIONAL: Final = {"ext", "filter"}
 _ID_BYTES: Final = 32
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_MESSAGE_CHARACTERS: Final = 300  # a wrong value may be as long as the header
 
 
-@dataclass(frozen=True, slots=True)
-class LatentsHeader:
+class _LatentsFields(NamedTuple):
+    decoder: bytes  # model id
+    dims: tuple[int, ...]
+    image: tuple[int, int, int]
+    encoding: str
+    codec: str
+    filter: str
+    values: str
+    encoder: bytes | None
+    ext: Mapping[str, Any]
+
+
+class LatentsHeader(_LatentsFields):
     """Header of a latents file.
 
     dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  encoding, codec,
     filter, values: names of spec/container.md; values "" means the encoding's own type.
     """
 
-    decoder: bytes  # model id
-    dims: tuple[int, ...]
-    image: tuple[int, int, int]
-    encoding: str
-    codec: str = "none"
-    filter: str = "none"
-    values: str = ""
-    encoder: bytes | None = None
-    ext: Mapping[str, Any] = field(default_factory=dict)
-
+    __slots__ = ()
     kind = "latents"
 
-    def __post_init__(self) -> None:
-        if not self.values and self.encoding in ENCODINGS:
-            object.__setattr__(self, "values", ENCODINGS[self.encoding].own)
+    def __new__(
+        cls,
+        decoder: bytes,
+        dims: tuple[int, ...],
+        image: tuple[int, int, int],
+        encoding: str,
+        codec: str = "none",
+        filter: str = "none",
+        values: str = "",
+        encoder: bytes | None = None,
+        ext: Mapping[str, Any] = _NOTHING,
+    ) -> LatentsHeader:
+        if not values and encoding in ENCODINGS:
+            values = ENCODINGS[encoding].own
+        return super().__new__(cls, decoder, dims, image, encoding, codec, filter, values, encoder, ext)
 
     @property
     def encoding_spec(self) -> Encoding:
@@ -96,14 +112,13 @@ class LatentsHeader:
         return data
 
 
-@dataclass(frozen=True, slots=True)
-class ModelHeader:
+class ModelHeader(NamedTuple):
     """Header of a model package.  model: its model id."""
 
     model: bytes
     codec: str = "none"
     filter: str = "none"
-    ext: Mapping[str, Any] = field(default_factory=dict)
+    ext: Mapping[str, Any] = _NOTHING
 
     kind = "model"
 
@@ -138,7 +153,7 @@ class _Checker:
         self._fields, self._at = fields, at
 
     def _bad(self, rule: str, what: str, kind: type[FormatError] = HeaderInvalid) -> FormatError:
-        return kind(rule, self._at, f"header: {what}")
+        return kind(rule, self._at, f"header: {what}"[:_MESSAGE_CHARACTERS])
 
     def header(self) -> Header:
         kind = self._fields.get("kind")
@@ -185,7 +200,9 @@ class _Checker:
             ext=fields.get("ext", {}),
         )
         if header.row_bytes > limits.ROW_BYTES:
-            raise self._bad("C3-13", f"one row takes {header.row_bytes} bytes, allowed are {limits.ROW_BYTES}", LimitExceeded)
+            raise self._bad(
+                "C3-13", f"one row takes {header.row_bytes} bytes, allowed are {limits.ROW_BYTES}", LimitExceeded
+            )
         return header
 
     def _model(self) -> ModelHeader:
@@ -234,7 +251,9 @@ class _Checker:
         if byte_order != expected:
             raise self._bad("C3-10", f"byte_order is {byte_order!r}, must be {expected!r}")
         if ("filter" in self._fields) != (codec != "none"):
-            raise self._bad("C3-11", f"filter must be {'absent' if codec == 'none' else 'present'} with codec {codec!r}")
+            raise self._bad(
+                "C3-11", f"filter must be {'absent' if codec == 'none' else 'present'} with codec {codec!r}"
+            )
 
 
 def _unknown(kind: object) -> type[FormatError]:

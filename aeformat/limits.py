@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 HEADER_BYTES: Final = 65_536  # C2-5
 CHUNK_BYTES: Final = 268_435_456  # C4-4, raw
@@ -17,11 +16,17 @@ ALIGNMENT: Final = 64  # C4-9
 WRITER_CHUNK_BYTES: Final = 1_048_576  # what a writer aims at; section 12
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one reader accepts.  The defaults are the format's own; lower them to bound memory further."""
+class Limits(NamedTuple):
+    """What one reader accepts; lower these to bound memory further.
+
+    chunk_bytes: of any chunk, raw; the format's own limit.  names_bytes: of a nAMe chunk, raw; a name of 3 bytes becomes a
+    Python object of 60.  package_bytes: all tensors of one model package together; a few hundred bytes of zstd can stand
+    for each.
+    """
 
     chunk_bytes: int = CHUNK_BYTES
+    names_bytes: int = 33_554_432
+    package_bytes: int = 1_073_741_824
 
 
 DEFAULT: Final = Limits()

@@ -7,14 +7,15 @@ for whoever creates it.
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aeformat import canonical, limits
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
 _DEPTH: Final = 4
+_MAP_OF_LISTS: Final = 2  # the depth of all row names that C7-1 allows
 _ID_BYTES: Final = 32
 
 
@@ -26,16 +27,30 @@ class BadNames(ValueError):
         self.rule, self.what = rule, what
 
 
-@dataclass(frozen=True, slots=True)
 class RowNames:
     """One entry a row in each list that is there.
 
     names: relative POSIX paths.  labels: 0 to 2^32 - 1.  sources: SHA-256 of what each row was made from.
     """
 
-    names: tuple[str, ...] | None = None
-    labels: tuple[int, ...] | None = None
-    sources: tuple[bytes, ...] | None = None
+    __slots__ = ("labels", "names", "sources")
+
+    def __init__(
+        self,
+        names: tuple[str, ...] | None = None,
+        labels: tuple[int, ...] | None = None,
+        sources: tuple[bytes, ...] | None = None,
+    ) -> None:
+        self.names, self.labels, self.sources = names, labels, sources
+
+    def __repr__(self) -> str:
+        return f"RowNames(names={self.names!r}, labels={self.labels!r}, sources={self.sources!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RowNames) and self._columns() == other._columns()
+
+    def __hash__(self) -> int:
+        return hash(self._columns())
 
     def __len__(self) -> int:
         return max((len(column) for column in (self.names, self.labels, self.sources) if column is not None), default=0)
@@ -59,6 +74,8 @@ class RowNames:
 
     def to_bytes(self) -> bytes:
         """Raw payload of a nAMe chunk.  Raises BadNames."""
+        for name in self.names or ():
+            check_name(name)  # first, because msgpack has no words for what is no text at all
         fields: dict[str, object] = {}
         for key, column in zip(("names", "labels", "sources"), self._columns(), strict=True):
             if column is not None:
@@ -71,12 +88,15 @@ class RowNames:
 def parse_names(data: bytes, n_rows: int) -> RowNames:
     """The names of n_rows rows.  Raises BadNames."""
     try:
-        fields = canonical.unpack(data, max_depth=_DEPTH)
+        if canonical.scan(data, _DEPTH) > _MAP_OF_LISTS:  # before anything is built of it
+            raise BadNames("C7-1", "row names nest deeper than a map of lists")
+        fields = canonical.build(data)
     except canonical.NotCanonical as error:
         raise BadNames(error.rule, f"row names: {error.what}") from None
     unknown = sorted(fields.keys() - _CHECKS.keys())
     if unknown or not fields:
-        raise BadNames("C7-1", f"row names have {f'an unknown key {unknown[0]!r}' if unknown else 'no key'}")
+        what = f"an unknown key {reprlib.repr(unknown[0])}" if unknown else "no key"
+        raise BadNames("C7-1", f"row names have {what}")
     for key in ("labels", "names", "sources"):
         column = fields.get(key)
         if column is None:
@@ -85,7 +105,7 @@ def parse_names(data: bytes, n_rows: int) -> RowNames:
             raise BadNames("C7-1", f"row names: {key} is not a list of {n_rows} entries")
         for row, item in enumerate(column):
             if not _CHECKS[key](item):
-                raise BadNames("C7-1", f"row names: {key}[{row}] is {item!r}"[:200])
+                raise BadNames("C7-1", f"row names: {key}[{row}] is {reprlib.repr(item)}")
     for name in fields.get("names", ()):
         check_name(name)
     if len(set(fields.get("names", ()))) < len(fields.get("names", ())):
@@ -102,8 +122,11 @@ _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {
 
 def check_name(name: str) -> None:
     """C7-2: a relative POSIX path that cannot leave its folder.  Raises BadNames."""
-    parts = name.split("/")
-    if not 1 <= len(name.encode("utf-8")) <= limits.NAME_BYTES:
-        raise BadNames("C7-2", f"a row name of {len(name.encode('utf-8'))} bytes, allowed are 1 to {limits.NAME_BYTES}")
-    if _CONTROL.search(name) or any(part in ("", ".", "..") for part in parts):
+    try:
+        n_bytes = len(name.encode("utf-8"))
+    except UnicodeEncodeError:  # a file name that was no UTF-8, as Python hands it out
+        raise BadNames("C7-2", f"row name {name[:80]!r} is not Unicode text") from None
+    if not 1 <= n_bytes <= limits.NAME_BYTES:
+        raise BadNames("C7-2", f"a row name of {n_bytes} bytes, allowed are 1 to {limits.NAME_BYTES}")
+    if _CONTROL.search(name) or any(part in ("", ".", "..") for part in name.split("/")):
         raise BadNames("C7-2", f"row name {name[:80]!r} is not a safe relative path")

@@ -7,20 +7,19 @@ good.  Memory is bounded by the largest chunk that the limits allow, and is take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 from zlib import crc32
 
 from aeformat import registry, wire
 from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated
 from aeformat.header import Header, parse_header
 from aeformat.limits import DEFAULT, Limits
-from aeformat.sequence import Sequence, padding_bytes
+from aeformat.sequence import Sequence, most_bytes, padding_bytes
 from aeformat.wire import ChunkHeader, Preamble, Trailer
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderRead:
+class HeaderRead(NamedTuple):
     """The header is known; its chunks come next."""
 
     header: Header
@@ -28,8 +27,7 @@ class HeaderRead:
     end: int  # byte after the header
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkRead:
+class ChunkRead(NamedTuple):
     """One whole chunk.  stored: its payload as it stands in the file.  is_good: all of section 4 held."""
 
     number: int
@@ -40,8 +38,7 @@ class ChunkRead:
     is_good: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class TrailerRead:
+class TrailerRead(NamedTuple):
     """The file is complete.  Whether its content id is right is for whoever decodes the rows (C9-6)."""
 
     trailer: Trailer
@@ -76,21 +73,46 @@ class Parser:
         self._chunk: ChunkHeader | None = None  # the chunk whose payload is awaited
         self._chunk_at = 0
         self._is_good = True
+        self._failed: FormatError | None = None  # found behind events that had to be handed out first
         self.verified_at = 0  # end of the last whole good structure: what a transfer may resume from
         self.is_complete = False
 
     def feed(self, data: bytes | memoryview) -> list[Event]:
-        """Take the next bytes of the file, return what they complete.  Raises FormatError."""
-        self._buf += data
+        """Take the next bytes of the file, return what they complete.
+
+        Raises FormatError; where good structures came before the broken one, they are returned first and the next call
+        raises, so that what a reader sees does not depend on how the bytes were cut.
+        """
         events: list[Event] = []
-        while (event := self._step()) is not None:
-            events.append(event)
-        del self._buf[: self._used]
-        self._used = 0
+        try:
+            for event in self.each(data):
+                events.append(event)
+        except FormatError:
+            if not events:
+                raise
         return events
+
+    def each(self, data: bytes | memoryview) -> Iterator[Event]:
+        """The same one by one, to be taken to the end: `on_problem` is told of a problem after the events before it."""
+        self._raise_failed()
+        self._buf += data
+        try:
+            while (event := self._step()) is not None:
+                yield event
+        except FormatError as error:
+            self._failed = error
+            raise
+        finally:
+            del self._buf[: self._used]
+            self._used = 0
+
+    def _raise_failed(self) -> None:
+        if self._failed is not None:
+            raise self._failed
 
     def close(self) -> None:
         """Say that the file ends here.  Raises Truncated, by the rule of the place, if it must not end here."""
+        self._raise_failed()
         left = bytes(self._buf)
         end = self._at + len(left)
         if self._preamble is None:
@@ -152,7 +174,7 @@ class Parser:
         assert self._preamble is not None and self._sequence is not None
         at = self._at - len(data)
         chunk = ChunkHeader.parse(data, at, self._preamble.header_crc, self._sequence.n_chunks)
-        chunk.check_sizes(at, self._limits.chunk_bytes)
+        chunk.check_sizes(at, most_bytes(chunk.tag, self._limits))
         self._is_good = True
         self._problems(self._sequence.check(chunk, at))
         self._chunk, self._chunk_at = chunk, at
@@ -164,14 +186,14 @@ class Parser:
         assert chunk is not None and self._header is not None
         assert self._preamble is not None and self._sequence is not None
         padding = padding_bytes(self._header, chunk.tag, self._at)
-        data = self._take(padding + chunk.stored_bytes)
-        if data is None:
+        if len(self._buf) - self._used < padding + chunk.stored_bytes:
             return None
+        zeros, stored = self._take(padding), self._take(chunk.stored_bytes)
+        assert zeros is not None and stored is not None
         payload_at = self._at - chunk.stored_bytes
-        if any(data[:padding]):
-            first = next(i for i in range(padding) if data[i])
+        if any(zeros):
+            first = next(i for i, byte in enumerate(zeros) if byte)
             self._problems([StructureInvalid("C4-9", payload_at - padding + first, "padding is not zero")])
-        stored = data[padding:] if padding else data
         number = self._sequence.n_chunks - 1
         if wire.bound_crc(self._preamble.header_crc, number, stored) != chunk.payload_crc:
             what = f"the checksum of chunk {number}'s payload does not match"

@@ -7,8 +7,7 @@ of where chunks come from.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeformat import compression, registry
 from aeformat.encodings import BadValue, content_bytes, decode
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """Rows that came together.  values: (n, *dims) in the header's value type.  names: of the same rows, if there are any."""
 
     first_row: int

@@ -19,21 +19,21 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from bisect import bisect_right
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 from zlib import crc32
 
 from aeformat import encodings, payloads, registry, wire
-from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, UsageError
+from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
 from aeformat.header import Header, LatentsHeader, ModelHeader, parse_header
 from aeformat.limits import DEFAULT, Limits
 from aeformat.names import RowNames
 from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
 from aeformat.payloads import Block, RowReader
-from aeformat.sequence import padding_bytes
+from aeformat.sequence import Sequence, check_plain, most_bytes, padding_bytes, raise_first
 from aeformat.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
 
 if TYPE_CHECKING:
@@ -66,38 +66,43 @@ class LatentStream:
         assert isinstance(first, HeaderRead)
         self.header = latents_header(first.header)
         self._rows = RowReader(self.header)
-        self._ahead: list[Event] = []
+        self._ahead: Event | None = None  # looked at before its turn
+        self._is_ahead = False  # whether the place where a decoder can stand has been passed
 
     @property
     def embedded_decoder(self) -> bytes | None:
         """The container of the decoder that travels in this file, if one does: it stands before the first row."""
-        if not self._ahead:
+        if not self._is_ahead:
+            self._is_ahead = True
             try:
-                event = next(self._events, None)
+                self._ahead = next(filter(self._is_known, self._events), None)
             except FormatError as error:
+                self.damage = error
                 if not self._recover:
                     raise
-                self.damage = error
-                return None
-            if event is not None:
-                self._ahead.append(event)
-                if isinstance(event, ChunkRead) and event.header.tag == registry.DECODER:
-                    self._rows.chunk(event)
+            if isinstance(self._ahead, ChunkRead) and self._ahead.header.tag == registry.DECODER:
+                self._rows.chunk(self._ahead)
         return self._rows.decoder
+
+    @staticmethod
+    def _is_known(event: Event) -> bool:
+        return not isinstance(event, ChunkRead) or event.header.tag in registry.KIND_OF_TAG
 
     def __iter__(self) -> Iterator[Block]:
         try:
-            if self.damage is not None:
-                return
+            if self.damage is not None:  # found earlier, and what comes after it is not to be had
+                raise self.damage
             yield from self._blocks()
         except FormatError as error:
+            self.damage = error
             if not self._recover:
                 raise
-            self.damage = error
 
     def _blocks(self) -> Iterator[Block]:
-        while self._ahead:
-            yield from self._block(self._ahead.pop(0))
+        self._is_ahead = True
+        if self._ahead is not None:
+            event, self._ahead = self._ahead, None
+            yield from self._block(event)
         for event in self._events:
             yield from self._block(event)
 
@@ -128,15 +133,18 @@ class Latents:
 
     path: the file, which is mapped into memory.  Only preamble, header, trailer and index are read at first; each chunk is
     checked when one of its rows is wanted.  The content id as a whole is not checked: read forward for that.
-    Raises FormatError, Truncated if the file is incomplete, OSError.
+    Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> None:
         self._limits = limits
-        with Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-        self._size = size
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time that embedders would pay
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise UsageError(f"{path} is not an ordinary file; read it forward")
+            self._size = status.st_size
+            self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._size else b""
+        self._is_closed = False
         self._last: tuple[int, Block] | None = None
         try:
             self._open()
@@ -155,71 +163,81 @@ class Latents:
         self.header = latents_header(parse_header(data, wire.PREAMBLE_BYTES))
         self._header_crc = preamble.header_crc
         self._first_chunk_at = end
-        at = self._size - TRAILER_BYTES
-        data = self._map[at:] if at >= end else b""
-        if data[:4] != registry.TRAILER:
+        self._trailer_at = self._size - TRAILER_BYTES
+        if self._trailer_at < end or self._map[self._trailer_at : self._trailer_at + 4] != registry.TRAILER:
             self._refuse_without_trailer()
-        self._trailer_at = at
-        self.trailer = Trailer.parse(data, at, self._header_crc)
+        self.trailer = Trailer.parse(self._map[self._trailer_at :], self._trailer_at, self._header_crc)
         self._entries = self._read_index() if self.trailer.index_at else self._walk()
         self._starts = [entry.first_row for entry in self._entries]
-        self._check_entries()
 
-    def _refuse_without_trailer(self) -> None:
+    def _refuse_without_trailer(self) -> NoReturn:
         """There is no trailer at the end: the forward parser says why."""
         with memoryview(self._map) as view:
             parser = Parser(self._limits)
             for start in range(0, self._size, _READ_BYTES):
                 parser.feed(view[start : start + _READ_BYTES])
             parser.close()
+        raise AssertionError("the forward parser takes a file that has no trailer")
 
     def _read_index(self) -> list[IndexEntry]:
-        chunk = self._chunk(self.trailer.index_at, self.trailer.n_chunks - 1)
-        if chunk.header.tag != registry.INDEX:
-            raise StructureInvalid("C9-4", self._trailer_at + 16, "there is no index where the trailer says")
-        return IndexEntry.parse_all(chunk.stored, chunk.payload_at)
-
-    def _walk(self) -> list[IndexEntry]:
-        """The index of a file without one, from its chunk headers."""
-        entries = []
-        at = self._first_chunk_at
-        for number in range(self.trailer.n_chunks):
-            header = self._chunk_header(at, number)
-            if header.tag == registry.ROWS:
-                entries.append(IndexEntry(at, header.first_row, header.n_rows, number))
-            at = self._payload_at(at, header) + header.stored_bytes
-        return entries
-
-    def _check_entries(self) -> None:
-        """C8-1 as far as it can be known without reading the chunks, C9-3."""
-        n_rows = 0
-        for entry in self._entries:
-            if entry.first_row != n_rows or not entry.n_rows:
-                raise StructureInvalid("C8-1", self.trailer.index_at, f"the index skips or repeats row {n_rows}")
-            n_rows += entry.n_rows
+        """The index, with as much of C8-1 as it shows by itself."""
+        at, wrong = self.trailer.index_at, self._trailer_at + 16
+        if not self.trailer.n_chunks:
+            raise StructureInvalid("C9-3", self._trailer_at + 4, "an index, but no chunk")
+        if not self._first_chunk_at <= at < self._trailer_at:
+            raise StructureInvalid("C9-4", wrong, f"an index at byte {at}, outside the chunks")
+        chunk = self._chunk(at, self.trailer.n_chunks - 1)
+        end = chunk.payload_at + chunk.header.stored_bytes
+        if chunk.header.tag != registry.INDEX or end != self._trailer_at:  # C4-6: nothing stands between the two
+            raise StructureInvalid("C9-4", wrong, "there is no index where the trailer says")
+        if chunk.header.n_rows or chunk.header.first_row:
+            raise StructureInvalid("C4-7", at + 4, "the index counts rows")
+        entries = IndexEntry.parse_all(chunk.stored, chunk.payload_at)
+        n_rows, after, next_number = 0, self._first_chunk_at, 0
+        for i, entry in enumerate(entries):
+            if entry.first_row != n_rows or not entry.n_rows or entry.at < after or entry.number < next_number:
+                entry_at = chunk.payload_at + i * wire.INDEX_ENTRY_BYTES
+                raise StructureInvalid("C8-1", entry_at, f"entry {i} of the index does not follow the one before")
+            n_rows, after, next_number = n_rows + entry.n_rows, entry.at + CHUNK_HEADER_BYTES, entry.number + 1
         if n_rows != self.trailer.n_rows or not n_rows:
             raise StructureInvalid("C9-3", self._trailer_at + 8, f"{self.trailer.n_rows} rows stated, {n_rows} indexed")
+        return entries
 
-    def _chunk_header(self, at: int, number: int) -> ChunkHeader:
+    def _walk(self) -> list[IndexEntry]:
+        """The index of a file without one, from its chunk headers: all of them, so all that they show is checked."""
+        sequence = Sequence(self.header)
+        at = self._first_chunk_at
+        while at < self._trailer_at:
+            header, _, end = self._locate(at, sequence.n_chunks)
+            raise_first(sequence.check(header, at))
+            at = end
+        raise_first(sequence.check_trailer(self.trailer, at))
+        return IndexEntry.parse_all(sequence.index_payload, at)
+
+    def _locate(self, at: int, number: int) -> tuple[ChunkHeader, int, int]:
+        """(header, byte of the payload, byte after it) of chunk `number` at byte `at`, which may be any number."""
+        if self._is_closed:
+            raise ValueError("this reader is closed")
         if not self._first_chunk_at <= at <= self._trailer_at:
-            raise StructureInvalid("C8-1", at, "the index points outside the chunks")
-        header = ChunkHeader.parse(self._map[at : min(at + CHUNK_HEADER_BYTES, self._trailer_at)], at, self._header_crc, number)
-        header.check_sizes(at, self._limits.chunk_bytes)
-        return header
-
-    def _payload_at(self, at: int, header: ChunkHeader) -> int:
-        start = at + CHUNK_HEADER_BYTES
-        return start + padding_bytes(self.header, header.tag, start)
-
-    def _chunk(self, at: int, number: int) -> ChunkRead:
-        header = self._chunk_header(at, number)
-        payload_at = self._payload_at(at, header)
+            raise StructureInvalid("C8-1", at, f"chunk {number} is outside the chunks of this file")
+        front = self._map[at : min(at + CHUNK_HEADER_BYTES, self._trailer_at)]
+        header = ChunkHeader.parse(front, at, self._header_crc, number)
+        header.check_sizes(at, most_bytes(header.tag, self._limits))
+        if header.is_critical and header.tag not in registry.KIND_OF_TAG:
+            raise Unsupported("C4-5", at, f"critical chunk {header.tag.decode('ascii')} that this reader does not know")
+        raise_first(check_plain(self.header, header, at))
+        payload_at = at + CHUNK_HEADER_BYTES
+        payload_at += padding_bytes(self.header, header.tag, payload_at)
         end = payload_at + header.stored_bytes
         if end > self._trailer_at:
-            raise StructureInvalid("C4-10", at, "a chunk reaches into the trailer")
-        stored = self._map[payload_at:end]
+            raise StructureInvalid("C4-10", at, f"chunk {number} reaches into the trailer")
+        return header, payload_at, end
+
+    def _chunk(self, at: int, number: int) -> ChunkRead:
+        header, payload_at, end = self._locate(at, number)
         if any(self._map[at + CHUNK_HEADER_BYTES : payload_at]):
             raise StructureInvalid("C4-9", at + CHUNK_HEADER_BYTES, "padding is not zero")
+        stored = self._map[payload_at:end]
         if wire.bound_crc(self._header_crc, number, stored) != header.payload_crc:
             raise ChecksumMismatch("C4-11", payload_at, f"the checksum of chunk {number}'s payload does not match")
         return ChunkRead(number, at, payload_at, header, stored)
@@ -229,39 +247,43 @@ class Latents:
         header = chunk.header
         if (header.tag, header.first_row, header.n_rows) != (registry.ROWS, entry.first_row, entry.n_rows):
             raise StructureInvalid("C8-1", entry.at, f"the index is not that of chunk {entry.number}")
-        if header.raw_bytes != header.n_rows * self.header.row_bytes or (
-            self.header.codec == "none" and header.stored_bytes != header.raw_bytes
-        ):
+        if header.raw_bytes != header.n_rows * self.header.row_bytes:
             raise StructureInvalid("C4-8", entry.at + 20, "the chunk's length is not that of its rows")
         return chunk
 
-    def _entry_of(self, row: int) -> IndexEntry:
-        return self._entries[bisect_right(self._starts, row) - 1]
+    def _block(self, row: int) -> Block:
+        """The chunk that holds this row; the last one is kept."""
+        position = bisect_right(self._starts, row) - 1
+        last = self._last  # of another thread, perhaps
+        if last is None or last[0] != position:
+            entry = self._entries[position]
+            values = payloads.rows(self._rows_chunk(entry), self.header)
+            values.setflags(write=False)  # it is handed out more than once
+            last = self._last = position, Block(entry.first_row, values, self._names(position))
+        return last[1]
 
-    def _block(self, entry: IndexEntry) -> Block:
-        if self._last is None or self._last[0] != entry.number:
-            chunk = self._rows_chunk(entry)
-            self._last = entry.number, Block(entry.first_row, payloads.rows(chunk, self.header), self._names_before(entry))
-        return self._last[1]
-
-    def _names_before(self, entry: IndexEntry) -> RowNames | None:
-        """The names of a chunk's rows: they stand right before it, so they are found from the end of what stands before."""
-        at, number = self._end_of_rows_before(entry)
+    def _names(self, position: int) -> RowNames | None:
+        """The names of a ROWS chunk's rows: they stand right before it, so they are found from the chunk of rows before."""
+        entry = self._entries[position]
+        at, number = self._first_chunk_at, 0
+        if position:
+            before = self._entries[position - 1]
+            number = before.number + 1
+            _, _, at = self._locate(before.at, before.number)
+        header, header_at = None, at
         while number < entry.number:
-            header = self._chunk_header(at, number)
-            if header.tag == registry.NAME:
-                return payloads.row_names(self._chunk(at, number), self.header)
-            at = self._payload_at(at, header) + header.stored_bytes
+            if header is not None and header.tag == registry.NAME:
+                raise StructureInvalid("C4-6", at, "row names without the rows that they are for")
+            header_at = at
+            header, _, at = self._locate(at, number)
             number += 1
-        return None
-
-    def _end_of_rows_before(self, entry: IndexEntry) -> tuple[int, int]:
-        position = bisect_right(self._starts, entry.first_row) - 1
-        if not position:
-            return self._first_chunk_at, 0
-        before = self._entries[position - 1]
-        header = self._chunk_header(before.at, before.number)
-        return self._payload_at(before.at, header) + header.stored_bytes, before.number + 1
+        if at != entry.at:
+            raise StructureInvalid("C8-1", entry.at, f"the index has another place for chunk {entry.number}")
+        if header is None or header.tag != registry.NAME:
+            return None
+        if (header.first_row, header.n_rows) != (entry.first_row, entry.n_rows):
+            raise StructureInvalid("C4-7", header_at + 4, "row names do not cover the rows that follow them")
+        return payloads.row_names(self._chunk(header_at, entry.number - 1), self.header)
 
     @property
     def n_rows(self) -> int:
@@ -272,16 +294,22 @@ class Latents:
         return self.trailer.n_rows
 
     def __getitem__(self, row: int) -> NDArray[Any]:
-        """One latent, shape dims, in the header's value type; negative numbers count from the end.  Raises IndexError."""
+        """One latent, shape dims, in the header's value type; negative numbers count from the end.  Read-only.
+
+        Raises IndexError, FormatError.
+        """
         row = row + self.n_rows if row < 0 else row
         if not 0 <= row < self.n_rows:
             raise IndexError(f"row {row} of {self.n_rows}")
-        block = self._block(self._entry_of(row))
+        block = self._block(row)
         values: NDArray[Any] = block.values[row - block.first_row]
         return values
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows start to stop - 1, (stop - start, *dims) in the header's value type.  Raises IndexError, FormatError."""
+        """Rows start to stop - 1, (stop - start, *dims) in the header's value type; perhaps read-only.
+
+        Raises IndexError, FormatError.
+        """
         import numpy as np
 
         if not 0 <= start < stop <= self.n_rows:
@@ -289,7 +317,7 @@ class Latents:
         pieces = []
         row = start
         while row < stop:
-            block = self._block(self._entry_of(row))
+            block = self._block(row)
             pieces.append(block.values[row - block.first_row : stop - block.first_row])
             row += len(pieces[-1])
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
@@ -298,35 +326,39 @@ class Latents:
         """Name, label and source of one row, as far as the file has them.  Raises IndexError, FormatError."""
         if not 0 <= row < self.n_rows:
             raise IndexError(f"row {row} of {self.n_rows}")
-        block = self._block(self._entry_of(row))
+        block = self._block(row)
         return None if block.names is None else block.names.slice(row - block.first_row, row - block.first_row + 1)
 
     def stored_chunks(self) -> Iterator[NDArray[Any]]:
         """The rows of each chunk as they are stored, (n, *dims) little-endian, without a copy.
 
         For uncompressed binary encodings only (UsageError otherwise).  The arrays lie in the mapped file, aligned to 64
-        bytes where values are wider than one; they stay valid after this reader is closed.
+        bytes where values are wider than one; they stay valid after this reader is closed.  bf16 comes as its 16 bits.
+        Checksums are checked, values are not (C5-3, C5-4): that would mean a pass over them.
         """
         if self.header.codec != "none" or self.header.encoding_spec.is_text:
             raise UsageError("only uncompressed binary rows can be had without a copy")
         view = memoryview(self._map)
         for entry in self._entries:
             chunk = self._rows_chunk(entry)
-            yield encodings.stored_view(view[chunk.payload_at : chunk.payload_at + chunk.header.stored_bytes], self.header)
+            yield encodings.stored_view(
+                view[chunk.payload_at : chunk.payload_at + chunk.header.stored_bytes], self.header
+            )
 
     @property
     def embedded_decoder(self) -> bytes | None:
         """The container of the decoder that travels in this file, if one does.  Raises FormatError."""
         at = self._first_chunk_at
         for number in range(self._entries[0].number):
-            header = self._chunk_header(at, number)
+            header, _, end = self._locate(at, number)
             if header.tag == registry.DECODER:
                 return self._chunk(at, number).stored
-            at = self._payload_at(at, header) + header.stored_bytes
+            at = end
         return None
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
+        self._is_closed = True
         self._last = None
         if isinstance(self._map, mmap.mmap):
             try:

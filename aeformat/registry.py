@@ -5,8 +5,7 @@ Owns names and numbers.  Knows nothing of how any of them is read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 MAGIC: Final = b"\x89AEF\r\n\x1a\n"
 MAJOR: Final = 1
@@ -37,8 +36,7 @@ KINDS: Final = ("latents", "model")
 IMAGE_TYPES: Final = ("u8",)
 
 
-@dataclass(frozen=True, slots=True)
-class ValueType:
+class ValueType(NamedTuple):
     """A type of numbers.  `numpy` is the little-endian dtype; bf16, which NumPy lacks, is handed out as float32."""
 
     name: str
@@ -61,8 +59,7 @@ VALUE_TYPES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(NamedTuple):
     """How one value is stored (spec/container.md, section 5).  `holds` begins with the encoding's own type."""
 
     name: str

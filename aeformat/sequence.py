@@ -6,14 +6,14 @@ Every check yields the errors it finds instead of raising the first, so that a v
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from zlib import crc32
 
 from aeformat import wire
 from aeformat.errors import ContentMismatch, FormatError, StructureInvalid, Unsupported
 from aeformat.header import Header, LatentsHeader
-from aeformat.limits import ALIGNMENT
+from aeformat.limits import ALIGNMENT, Limits
 from aeformat.registry import DECODER, INDEX, KIND_OF_TAG, MANIFEST, NAME, NEVER_COMPRESSED, ROWS, TENSOR
 from aeformat.wire import ChunkHeader, IndexEntry, Trailer
 
@@ -45,6 +45,24 @@ def padding_bytes(header: Header, tag: bytes, payload_at: int) -> int:
     return -payload_at % ALIGNMENT if is_aligned else 0
 
 
+def most_bytes(tag: bytes, limits: Limits) -> int:
+    """The raw size that a reader with these limits allows a chunk with this tag (C4-4)."""
+    return min(limits.chunk_bytes, limits.names_bytes) if tag == NAME else limits.chunk_bytes
+
+
+def raise_first(errors: Iterable[FormatError]) -> None:
+    """What a reader does with the problems that a check yields."""
+    for error in errors:
+        raise error
+
+
+def check_plain(header: Header, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+    """The part of C4-8 that one chunk header, at byte `at`, shows: what must not be compressed is not."""
+    is_plain = chunk.tag in KIND_OF_TAG and (header.codec == "none" or chunk.tag in NEVER_COMPRESSED)
+    if is_plain and chunk.stored_bytes != chunk.raw_bytes:
+        yield StructureInvalid("C4-8", at + 16, f"chunk {chunk.tag.decode('ascii')} must not be compressed here")
+
+
 class Sequence:
     """The chunks of one file as they come."""
 
@@ -74,10 +92,8 @@ class Sequence:
         elif tag == NAME:
             self._name = chunk, at
         elif is_known and (chunk.n_rows or chunk.first_row):
-            yield StructureInvalid("C4-7", at + 4, f"chunk {name} counts rows")
-        if is_known and (self._header.codec == "none" or tag in NEVER_COMPRESSED):
-            if chunk.stored_bytes != chunk.raw_bytes:
-                yield StructureInvalid("C4-8", at + 16, f"chunk {name} must not be compressed here")
+            yield StructureInvalid("C4-7", at + (4 if chunk.n_rows else 8), f"chunk {name} counts rows")
+        yield from check_plain(self._header, chunk, at)
         if tag == INDEX:
             self._index_at = at
         self._chain_crc = crc32(wire.crc_field(chunk.chunk_crc), self._chain_crc)
@@ -98,13 +114,18 @@ class Sequence:
             yield StructureInvalid("C4-7", at + 8, f"rows begin at {chunk.first_row}, {self.n_rows} came before")
         if self._name is not None:
             name, name_at = self._name
-            if (name.first_row, name.n_rows) != (chunk.first_row, chunk.n_rows):
-                yield StructureInvalid("C4-7", name_at + 4, "row names do not cover the rows that follow them")
+            what = "row names do not cover the rows that follow them"
+            if name.n_rows != chunk.n_rows:
+                yield StructureInvalid("C4-7", name_at + 4, what)
+            elif name.first_row != chunk.first_row:
+                yield StructureInvalid("C4-7", name_at + 8, what)
             self._name = None
         if isinstance(self._header, LatentsHeader):
             expected = chunk.n_rows * self._header.row_bytes
             if chunk.raw_bytes != expected:
-                yield StructureInvalid("C4-8", at + 20, f"{chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}")
+                yield StructureInvalid(
+                    "C4-8", at + 20, f"{chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}"
+                )
         self._index += IndexEntry(at, chunk.first_row, chunk.n_rows, self.n_chunks).pack()
         self.n_rows += chunk.n_rows
 
@@ -115,7 +136,9 @@ class Sequence:
         size = wire.INDEX_ENTRY_BYTES
         first = next((i for i, (a, b) in enumerate(zip(payload, self._index, strict=False)) if a != b), None)
         entry = (min(len(payload), len(self._index)) if first is None else first) // size
-        yield StructureInvalid("C8-1", at + entry * size, f"entry {entry} of the index is not that of the rows it is for")
+        yield StructureInvalid(
+            "C8-1", at + entry * size, f"entry {entry} of the index is not that of the rows it is for"
+        )
 
     def check_trailer(self, trailer: Trailer, at: int) -> Iterator[FormatError]:
         """C9-3 to C9-5, and that the file may end here."""
@@ -129,7 +152,9 @@ class Sequence:
         elif self._header.kind == "latents" and not self.n_rows:
             yield StructureInvalid("C9-3", at + 8, "a latents file without a row")
         if trailer.index_at != self._index_at:
-            yield StructureInvalid("C9-4", at + 16, f"index stated at byte {trailer.index_at}, found at {self._index_at}")
+            yield StructureInvalid(
+                "C9-4", at + 16, f"index stated at byte {trailer.index_at}, found at {self._index_at}"
+            )
         if trailer.chain_crc != self._chain_crc:
             yield ContentMismatch("C9-5", at + 24, "the chunks are not those that the trailer was written for")
 

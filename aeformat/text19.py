@@ -21,7 +21,7 @@ _BLOCK: Final = 65_536  # values formatted or parsed at once, so that temporarie
 
 
 class BadText(ValueError):
-    """Text that breaks C5-1 or C5-2.  at: byte offset in the text."""
+    """Text that breaks C5-1 to C5-3.  at: byte offset in the text."""
 
     def __init__(self, rule: str, at: int, what: str) -> None:
         super().__init__(rule, at, what)
@@ -70,21 +70,26 @@ def parse_rows(text: bytes | memoryview, n_columns: int) -> NDArray[np.float64]:
 
     cells = np.frombuffer(text, np.uint8).reshape(-1, TEXT19_CELL_BYTES)
     out = np.empty(len(cells), np.float64)
-    for start in range(0, len(cells), _BLOCK):
+    starts = range(0, len(cells), _BLOCK)
+    for start in starts:
+        _check_grammar(cells[start : start + _BLOCK], start, n_columns)
+    infinite_at: int | None = None
+    for start in starts:
         block = cells[start : start + _BLOCK]
-        _check_grammar(block, start, n_columns)
-        values = np.fromiter(map(float, bytes(block).split()), np.float64, len(block))
+        values = np.array(bytes(block).split(), np.float64)  # each by Python's float()
         finite = np.isfinite(values)
         rounded = _cells(np.where(finite, values, 0.0)) == block[:, :_CELL]
-        wrong = np.flatnonzero(~(finite & rounded.all(axis=1)))
+        wrong = np.flatnonzero(finite & ~rounded.all(axis=1))
         if wrong.size:
             index = int(wrong[0])
             cell = bytes(block[index, :_CELL]).decode("ascii")
             at = (start + index) * TEXT19_CELL_BYTES
-            if not finite[index]:
-                raise BadText("C5-3", at, f"text cell {cell} is beyond the largest binary64")
             raise BadText("C5-2", at, f"text cell {cell} is not a correctly rounded binary64")
+        if infinite_at is None and not finite.all():
+            infinite_at = (start + int(np.flatnonzero(~finite)[0])) * TEXT19_CELL_BYTES
         out[start : start + len(block)] = values
+    if infinite_at is not None:
+        raise BadText("C5-3", infinite_at, "a text cell is beyond the largest binary64")
     return out.reshape(-1, n_columns)
 
 

@@ -114,7 +114,7 @@ def validate(
     try:
         while data := file.read(_READ_BYTES):
             run.report.n_bytes += len(data)
-            for event in parser.feed(data):
+            for event in parser.each(data):
                 run.event(event)
         parser.close()
     except FormatError as error:
@@ -140,18 +140,15 @@ class _Run:
         self._is_whole = True  # every chunk so far could be read, so that the content id can be checked
 
     def problem(self, error: FormatError | GoldenMismatch) -> None:
-        """Note a problem.  A failed golden set is one of the whole file, at byte 0."""
-        rule, at, what = (
-            (error.rule, error.at, error.what) if isinstance(error, FormatError) else ("M6-2", 0, str(error))
-        )
-        self._note(Problem(error.code, rule, at, what), error.exit_code)
+        """Note a problem after which the content id cannot be told."""
+        self._is_whole = False
+        self._note(_problem(error), error.exit_code)
 
     def _note(self, problem: Problem, exit_code: int) -> None:
         if len(self.report.problems) == _MOST_PROBLEMS:
             raise _TooMany
         self.report.problems.append(problem)
         self.report.exit_code = max(self.report.exit_code, exit_code, key=_GRAVITY.index)
-        self._is_whole = False
 
     def event(self, event: Event) -> None:
         """Check what the framing alone does not show."""
@@ -170,7 +167,7 @@ class _Run:
         else:
             from aeformat.model.file_io import PackageReader
 
-            self._model = PackageReader(header)
+            self._model = PackageReader(header, limits=self._limits)
 
     def _chunk(self, chunk: ChunkRead) -> None:
         self.report.n_chunks += 1
@@ -192,7 +189,7 @@ class _Run:
     def _embedded(self, chunk: ChunkRead) -> None:
         """C7-4, C3-14: the embedded decoder is a good package, and the right one."""
         if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
-            self.problem(
+            self._embedded_problem(
                 StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder")
             )
             return
@@ -207,16 +204,19 @@ class _Run:
 
         assert isinstance(self._header, LatentsHeader)
         if inner.kind != "model" or inner.content_id != self._header.decoder:
-            self.problem(
+            self._embedded_problem(
                 StructureInvalid("C7-4", chunk.payload_at, "the embedded container is not the decoder of this file")
             )
             return
         try:
-            check_decoder(self._header, read_package(chunk.stored))
+            check_decoder(self._header, read_package(chunk.stored, limits=self._limits))
         except FormatError as error:
-            self.problem(error)
+            self._embedded_problem(error)
         except DecoderMismatch:
-            self.problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
+            self._embedded_problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
+
+    def _embedded_problem(self, error: FormatError) -> None:
+        self._note(_problem(error), error.exit_code)  # the rows are what they are all the same
 
     def _trailer(self, event: TrailerRead) -> None:
         self.report.content_id = event.trailer.content_id
@@ -234,6 +234,13 @@ class _Run:
         package = self._model.trailer(event)
         if self._check_golden is not None:
             self._check_golden(package)
+
+
+def _problem(error: FormatError | GoldenMismatch) -> Problem:
+    """A failed golden set is a problem of the whole file, at byte 0."""
+    if isinstance(error, FormatError):
+        return Problem(error.code, error.rule, error.at, error.what)
+    return Problem(error.code, "M6-2", 0, str(error))
 
 
 def _kind(data: bytes) -> str:

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from aeformat import limits
-from aeformat.errors import ChecksumMismatch, FormatError, LimitExceeded, NotAef, StructureInvalid, Truncated, Unsupported
+from aeformat.errors import (
+    ChecksumMismatch,
+    FormatError,
+    LimitExceeded,
+    NotAef,
+    StructureInvalid,
+    Truncated,
+    Unsupported,
+)
 from aeformat.registry import MAGIC, MAJOR, MINOR, TRAILER
 
 PREAMBLE_BYTES: Final = 24
@@ -26,7 +33,6 @@ _ENTRY = struct.Struct("<QQII")
 _TRAILER = struct.Struct("<4sIQQI32s")  # likewise
 _PREFIX = struct.Struct("<II")
 _CRC = struct.Struct("<I")
-_BINARY_TAIL: Final = MAGIC[4:]  # what a text-mode transfer damages
 
 
 def bound_crc(header_crc: int, number: int, data: bytes | memoryview) -> int:
@@ -39,8 +45,7 @@ def crc_field(crc: int) -> bytes:
     return _CRC.pack(crc)
 
 
-@dataclass(frozen=True, slots=True)
-class Preamble:
+class Preamble(NamedTuple):
     """The first 24 bytes."""
 
     header_bytes: int
@@ -80,8 +85,7 @@ def check_magic(buf: bytes) -> None:
     raise NotAef("C2-1", 0, "not an .aef file")
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkHeader:
+class ChunkHeader(NamedTuple):
     """The 32 bytes in front of a chunk's payload."""
 
     tag: bytes  # 4 ASCII letters
@@ -105,11 +109,10 @@ class ChunkHeader:
         (chunk_crc,) = _CRC.unpack_from(buf, _CHUNK.size)
         if bound_crc(header_crc, number, buf[: _CHUNK.size]) != chunk_crc:
             raise ChecksumMismatch("C4-2", at + _CHUNK.size, f"the checksum of chunk {number}'s header does not match")
-        header = cls(*_CHUNK.unpack_from(buf), chunk_crc)
-        tag = header.tag
+        tag, n_rows, first_row, stored, raw, payload_crc = _CHUNK.unpack_from(buf)
         if not (tag.isalpha() and tag.isascii() and tag[2:3].isupper()):
             raise StructureInvalid("C4-3", at, f"chunk tag {tag!r} is not four letters with the third a capital")
-        return header
+        return cls(tag, n_rows, first_row, stored, raw, payload_crc, chunk_crc)
 
     @property
     def is_critical(self) -> bool:
@@ -128,8 +131,7 @@ class ChunkHeader:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(NamedTuple):
     """Where one ROWS chunk is."""
 
     at: int
@@ -149,8 +151,7 @@ class IndexEntry:
         return [cls(*fields) for fields in _ENTRY.iter_unpack(payload)]
 
 
-@dataclass(frozen=True, slots=True)
-class Trailer:
+class Trailer(NamedTuple):
     """The last 64 bytes."""
 
     n_chunks: int

@@ -8,17 +8,16 @@ rows were handed over, only on the rows and the header.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from aeformat import compression, limits, registry
-from aeformat.encodings import BadValue, array_type, content_bytes, encode
-from aeformat.errors import FormatError, NamesInvalid, StructureInvalid, ValueInvalid
+from aeformat.encodings import BadValue, check_type, content_bytes, encode
+from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
 from aeformat.header import Header, LatentsHeader
 from aeformat.names import BadNames, RowNames
-from aeformat.sequence import Sequence, padding_bytes
+from aeformat.sequence import Sequence, most_bytes, padding_bytes, raise_first
 from aeformat.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
 
 if TYPE_CHECKING:
@@ -34,7 +33,10 @@ class Sink(Protocol):
 
 
 class ContainerWriter:
-    """The framing: preamble and header at once, then chunk after chunk, then the trailer."""
+    """The framing: preamble and header at once, then chunk after chunk, then the trailer.
+
+    Raises FormatError where what it is given would break the spec.
+    """
 
     def __init__(self, sink: Sink, header: Header, *, level: int = compression.DEFAULT_LEVEL) -> None:
         data = header.to_bytes()
@@ -42,7 +44,9 @@ class ContainerWriter:
         self._header_crc = crc32(data)
         self._sequence = Sequence(header)
         self.n_bytes = 0
-        self._write(Preamble(len(data), self._header_crc).pack() + data)
+        preamble = Preamble(len(data), self._header_crc).pack()
+        Preamble.parse(preamble)  # C2-5: `ext` may be too large
+        self._write(preamble + data)
 
     def _write(self, data: bytes | memoryview) -> None:
         self._sink.write(data)
@@ -61,8 +65,8 @@ class ContainerWriter:
         chunk = ChunkHeader(tag, n_rows, first_row, len(stored), len(raw), crc)
         packed = chunk.pack(self._header_crc, number)
         chunk = ChunkHeader.parse(packed, self.n_bytes, self._header_crc, number)
-        chunk.check_sizes(self.n_bytes, limits.CHUNK_BYTES)
-        self._raise_first(self._sequence.check(chunk, self.n_bytes))
+        chunk.check_sizes(self.n_bytes, most_bytes(tag, limits.DEFAULT))
+        raise_first(self._sequence.check(chunk, self.n_bytes))
         self._write(packed + bytes(padding_bytes(self._header, tag, self.n_bytes + CHUNK_HEADER_BYTES)))
         self._write(stored)
 
@@ -73,13 +77,8 @@ class ContainerWriter:
     def trailer(self, content_id: bytes) -> None:
         """Write the trailer: the file is complete.  Raises FormatError if it must not end here."""
         trailer = self._sequence.trailer(content_id)
-        self._raise_first(self._sequence.check_trailer(trailer, self.n_bytes))
+        raise_first(self._sequence.check_trailer(trailer, self.n_bytes))
         self._write(trailer.pack(self._header_crc))
-
-    @staticmethod
-    def _raise_first(errors: Iterable[FormatError]) -> None:
-        for error in errors:
-            raise error
 
 
 class LatentsWriter:
@@ -88,7 +87,8 @@ class LatentsWriter:
     sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
     as make about 1 MiB.  level: zstd's.  decoder: the bytes of a decoder's whole container, to travel inside the file.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
-    is incomplete.  Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
+    is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
+    Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
     """
 
     def __init__(
@@ -100,15 +100,18 @@ class LatentsWriter:
         level: int = compression.DEFAULT_LEVEL,
         decoder: bytes | None = None,
     ) -> None:
+        if chunk_rows is not None and chunk_rows < 1:
+            raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
         self._out = ContainerWriter(sink, header, level=level)
         self._chunk_rows = chunk_rows or max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes)
         self._content = hashlib.sha256(header.content_head)
         self._waiting: list[NDArray[Any]] = []
         self._names: list[RowNames] = []
-        self._n_waiting = 0
+        self.n_waiting = 0
         self._n_chunks = 0
         self._has_names: bool | None = None
+        self._is_open = True
         self.n_rows = 0
         self.content_id: bytes | None = None
         if decoder is not None:
@@ -121,13 +124,10 @@ class LatentsWriter:
 
     def write(self, values: NDArray[Any], names: RowNames | None = None) -> None:
         """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows; for all rows or none."""
-        import numpy as np
-
-        values = np.array(values)  # a copy: rows wait here until their chunk is full
+        self._check_open()
         if values.shape[1:] != self._header.dims:
             raise ValueError(f"rows have shape {values.shape[1:]}, the header says {self._header.dims}")
-        if values.dtype != array_type(self._header.values):
-            raise TypeError(f"values are {values.dtype}, the header says {self._header.values}")
+        check_type(values, self._header)
         if names is not None and len(names) != len(values):
             raise ValueError(f"{len(names)} names for {len(values)} rows")
         if not len(values):
@@ -135,25 +135,33 @@ class LatentsWriter:
         if self._has_names not in (None, names is not None):
             raise ValueError("either all rows have names or none")
         self._has_names = names is not None
-        self._waiting.append(values)
-        if names is not None:
-            self._names.append(names)
-        self._n_waiting += len(values)
-        if self._n_waiting >= self._chunk_rows:
-            self._write_chunks(self._n_waiting - self._n_waiting % self._chunk_rows)
+        start = 0
+        while start < len(values):
+            stop = min(start + self._chunk_rows - self.n_waiting, len(values))
+            self._waiting.append(values[start:stop])
+            if names is not None:
+                self._names.append(names.slice(start, stop))
+            self.n_waiting += stop - start
+            if self.n_waiting == self._chunk_rows:
+                self._write_waiting()
+            start = stop
+        if self._waiting:
+            self._waiting[-1] = self._waiting[-1].copy()  # it waits here longer than the caller may keep it
 
-    def _write_chunks(self, n_rows: int) -> None:
-        """Write the first n_rows of those that wait."""
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise ValueError("this writer is closed, or failed to write a chunk")
+
+    def _write_waiting(self) -> None:
+        """Write the rows that wait as one chunk."""
         import numpy as np
 
         values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         names = RowNames.join(self._names) if self._names else None
-        for start in range(0, n_rows, self._chunk_rows):
-            stop = min(start + self._chunk_rows, n_rows)
-            self._write_chunk(values[start:stop], None if names is None else names.slice(start, stop))
-        self._waiting = [values[n_rows:]] if n_rows < len(values) else []
-        self._names = [] if names is None or n_rows >= len(values) else [names.slice(n_rows, len(values))]
-        self._n_waiting -= n_rows
+        self._is_open = False  # until all of the chunk is written: half of one cannot be gone on from
+        self._write_chunk(values, names)
+        self._is_open = True
+        self._waiting, self._names, self.n_waiting = [], [], 0
 
     def _write_chunk(self, values: NDArray[Any], names: RowNames | None) -> None:
         header = self._header
@@ -178,8 +186,10 @@ class LatentsWriter:
         """Write what waits, an index if there is more than one chunk of rows, and the trailer."""
         if self.content_id is not None:
             return
-        if self._n_waiting:
-            self._write_chunks(self._n_waiting)
+        self._check_open()
+        if self.n_waiting:
+            self._write_waiting()
+        self._is_open = False
         if not self.n_rows:
             raise StructureInvalid("C9-3", self.n_bytes, "there are no rows to write")
         if self._n_chunks > 1:

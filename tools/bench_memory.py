@@ -34,7 +34,9 @@ def main() -> int:
     parser.add_argument("--backend", default="numpy", choices=("numpy", "tensorflow"))
     options = parser.parse_args()
     images, label = _images(options.images)
-    print(f"{label}; {platform.platform()}, Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} CPUs")
+    print(
+        f"{label}; {platform.platform()}, Python {platform.python_version()}, NumPy {np.__version__}, {os.cpu_count()} CPUs"
+    )
     print(f"{'command':8} {'images':>10} {'peak MB':>8} {'seconds':>8} {'images/s':>10}")
     peaks: dict[tuple[str, int], float] = {}
     with tempfile.TemporaryDirectory(prefix="aeformat-bench-") as name:
@@ -44,7 +46,9 @@ def main() -> int:
             for command in (["pack", "in.npy", "-o", "t.aef"], ["unpack", "t.aef", "-o", "out.npy"]):
                 peak, seconds = _run([*command, "--force", "--backend", options.backend], folder)
                 peaks[command[0], n_rows] = peak
-                print(f"{command[0]:8} {n_rows:>10,} {peak:>8.0f} {seconds:>8.1f} {n_rows / seconds:>10,.0f}", flush=True)
+                print(
+                    f"{command[0]:8} {n_rows:>10,} {peak:>8.0f} {seconds:>8.1f} {n_rows / seconds:>10,.0f}", flush=True
+                )
     for command_name in ("pack", "unpack"):
         more = peaks[command_name, options.n_rows] - peaks[command_name, _SMALL]
         print(f"{command_name}: {more:+.0f} MB from {_SMALL:,} to {options.n_rows:,} images")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aeformat.errors import FormatError, UsageError
@@ -91,19 +91,17 @@ def input_file(name: str) -> Iterator[BinaryIO]:
         with naming("standard input"):
             yield sys.stdin.buffer
         return
-    path = existing(name)
-    with naming(name), path.open("rb") as file:
+    with naming(name), open(existing(name), "rb") as file:  # noqa: PTH123 - see existing
         yield file
 
 
-def existing(name: str) -> Path:
-    """The path of a file that exists.  Raises UsageError."""
-    path = Path(name)
-    if not path.exists():
+def existing(name: str) -> str:
+    """The name of a file that exists.  Raises UsageError.  (os.path, because pathlib alone takes a tenth of info's time.)"""
+    if not os.path.exists(name):  # noqa: PTH110
         raise UsageError(f"{name}: no such file")
-    if path.is_dir():
+    if os.path.isdir(name):  # noqa: PTH112
         raise UsageError(f"{name}: is a folder, not an .aef file")
-    return path
+    return name
 
 
 @contextlib.contextmanager

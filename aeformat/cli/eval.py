@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.pipeline.unpack import unpack
     from aeformat.reader import stream_latents
 
-    n_rows = n_rows_of(common.existing(options.file).as_posix())
+    n_rows = n_rows_of(common.existing(options.file))
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
         latents = stream_latents(file)
         decoder = find_decoder(latents, options.decoder)

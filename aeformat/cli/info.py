@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from aeformat.cli import common
@@ -21,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the file says.  Returns 3 if it is incomplete."""
-    path = common.existing(options.file)
+    n_bytes = os.stat(common.existing(options.file)).st_size  # noqa: PTH116 - see common.existing
     with common.naming(options.file):
         header = _header(options.file)
-        facts: dict[str, Any] = {"file": options.file, "bytes": path.stat().st_size, "kind": header.kind}
+        facts: dict[str, Any] = {"file": options.file, "bytes": n_bytes, "kind": header.kind}
         facts |= _latents(options.file, header) if isinstance(header, LatentsHeader) else _model(options.file, header)
     if options.json:
         common.print_json(facts)

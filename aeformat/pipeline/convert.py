@@ -5,7 +5,6 @@ The values, their type, the row names, the encoder's id and an embedded decoder 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aeformat import compression
@@ -42,7 +41,7 @@ def convert(
         raise UsageError(
             f"encoding {encoding} cannot hold {header.values} values without loss; these can: {', '.join(fitting)}"
         )
-    new = replace(header, encoding=encoding, codec=codec, filter=fitting_filter(encoding, codec))
+    new = header._replace(encoding=encoding, codec=codec, filter=fitting_filter(encoding, codec))
     with LatentsWriter(sink, new, level=level, decoder=latents.embedded_decoder) as writer:
         for block in latents:
             writer.write(block.values, block.names)

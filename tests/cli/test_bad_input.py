@@ -35,7 +35,11 @@ def one_line(err: str) -> bool:
 
 def test_not_an_aef(aeformat, folder):
     """Something else is refused as what it is."""
-    for command in (["unpack", "digits.npy", "-o", "o.npy"], ["info", "digits.npy"], ["convert", "digits.npy", "o.aef"]):
+    for command in (
+        ["unpack", "digits.npy", "-o", "o.npy"],
+        ["info", "digits.npy"],
+        ["convert", "digits.npy", "o.aef"],
+    ):
         ran = aeformat(*command)
         assert ran.code == 1 and one_line(ran.err) and "C2-1" in ran.err
     assert aeformat("validate", "digits.npy").code == 1
@@ -117,7 +121,9 @@ def test_a_wrong_decoder_is_refused_before_a_pixel(aeformat, folder, packed, mon
     monkeypatch.setattr(select, "select_backend", lambda *a, **k: pytest.fail("a backend was asked for"))
     ran = aeformat("unpack", "digits.aef", "-o", "o.npy", "--decoder", wrong)
     assert ran.code == 4 and one_line(ran.err)
-    ran = aeformat("unpack", "digits.aef", "-o", "o.npy", "--decoder", store.shipped_folder() / "mnist-exact.encoder.aef")
+    ran = aeformat(
+        "unpack", "digits.aef", "-o", "o.npy", "--decoder", store.shipped_folder() / "mnist-exact.encoder.aef"
+    )
     assert ran.code == 4 and one_line(ran.err)
     assert not (folder / "o.npy").exists()
 

@@ -40,7 +40,18 @@ def content_id(aeformat, path: Path) -> str:
 def test_what_comes_out_is_what_the_decoder_makes_of_what_went_in(aeformat, folder, model, encoding, codec):
     """Latents read back bit-equal to the encoder's in every encoding, and the images are the decoder's."""
     packed = aeformat(
-        "pack", "digits.npy", "-o", "d.aef", "--model", model, "--encoding", encoding, "--codec", codec, "--backend", "numpy"
+        "pack",
+        "digits.npy",
+        "-o",
+        "d.aef",
+        "--model",
+        model,
+        "--encoding",
+        encoding,
+        "--codec",
+        codec,
+        "--backend",
+        "numpy",
     )
     unpacked = aeformat("unpack", "d.aef", "-o", "out.npy", "--backend", "numpy")
 
@@ -77,7 +88,9 @@ def test_the_batch_size_does_not_show_in_the_file(aeformat, folder, n_rows):
 def test_tensorflow_and_numpy_make_the_same_file_and_the_same_pixels(aeformat, folder, tensorflow):
     """Exact models: same .aef bytes and same pixels out of both backends, at different batch sizes."""
     for backend, n_rows in (("tensorflow", 4096), ("tensorflow", 7), ("numpy", 13)):
-        ran = aeformat("pack", "digits.npy", "-o", f"{backend}-{n_rows}.aef", "--backend", backend, "--batch-rows", n_rows)
+        ran = aeformat(
+            "pack", "digits.npy", "-o", f"{backend}-{n_rows}.aef", "--backend", backend, "--batch-rows", n_rows
+        )
         assert ran.code == 0, ran.err
     files = {path.read_bytes() for path in folder.glob("*.aef")}
     assert len(files) == 1

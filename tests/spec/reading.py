@@ -1,0 +1,76 @@
+"""The package's readers, one call each, for any file of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aeformat.encodings import content_bytes
+from aeformat.header import Header, LatentsHeader
+from aeformat.model.file_io import PackageReader
+from aeformat.model.package import ModelPackage
+from aeformat.names import RowNames
+from aeformat.parser import Event, HeaderRead, Parser, TrailerRead
+from aeformat.payloads import RowReader
+from aeformat.wire import Trailer
+
+
+@dataclass
+class Reading:
+    """What a forward reader has seen.  values: as the content id is computed over.  names: one entry for each ROWS."""
+
+    header: Header | None = None
+    values: bytes = b""
+    names: list[RowNames | None] = field(default_factory=list)
+    package: ModelPackage | None = None
+    trailer: Trailer | None = None
+    _rows: RowReader | None = None
+    _model: PackageReader | None = None
+
+    def event(self, event: Event) -> None:
+        """Take what the parser found."""
+        if isinstance(event, HeaderRead):
+            self.header = event.header
+            if isinstance(event.header, LatentsHeader):
+                self._rows = RowReader(event.header)
+            else:
+                self._model = PackageReader(event.header)
+        elif isinstance(event, TrailerRead):
+            self.trailer = event.trailer
+            if self._rows is not None:
+                self._rows.trailer(event)
+            else:
+                assert self._model is not None
+                self.package = self._model.trailer(event)
+        elif self._rows is not None:
+            assert isinstance(self.header, LatentsHeader)
+            block = self._rows.chunk(event)
+            if block is not None:
+                self.values += bytes(content_bytes(block.values, self.header))
+                self.names.append(block.names)
+        else:
+            assert self._model is not None
+            self._model.chunk(event)
+
+
+def read_forward(pieces: Iterable[bytes]) -> Reading:
+    """Read a file that arrives in pieces.  Raises FormatError."""
+    parser, reading = Parser(), Reading()
+    for piece in pieces:
+        for event in parser.feed(piece):
+            reading.event(event)
+    parser.close()
+    return reading
+
+
+def plain_names(names: RowNames | None) -> dict[str, Any] | None:
+    """Row names as the vectors' JSON has them."""
+    if names is None:
+        return None
+    columns = {"labels": names.labels, "names": names.names, "sources": names.sources}
+    return {
+        key: [{"hex": item.hex()} if isinstance(item, bytes) else item for item in column]
+        for key, column in columns.items()
+        if column is not None
+    }

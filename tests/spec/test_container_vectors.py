@@ -1,0 +1,144 @@
+"""Promise: every container vector means the same however it arrives, and every broken one is refused by its own rule."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from pathlib import Path
+
+import pytest
+
+from aeformat.encodings import content_bytes
+from aeformat.errors import FormatError, UsageError
+from aeformat.header import LatentsHeader
+from aeformat.reader import open_latents, stream_latents
+from aeformat.validate import validate
+
+from .reading import plain_names, read_forward
+from .vectors import Vector, cases, every_feed
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_json(item) for item in value]
+    return {"hex": value.hex()} if isinstance(value, bytes) else value
+
+
+@every_feed
+@cases("container/valid")
+def test_valid_file_reads_to_its_json(case: Vector, feed: str) -> None:
+    """Header, values, names and counts are those of the JSON, however the bytes arrive."""
+    want = case.expected
+
+    got = read_forward(case.feed(feed))
+
+    header, trailer = got.header, got.trailer
+    assert isinstance(header, LatentsHeader) and trailer is not None
+    assert {
+        "dims": list(header.dims), "image": [*header.image, "u8"], "encoding": header.encoding, "codec": header.codec,
+        "filter": header.filter, "values": header.values, "decoder": header.decoder.hex(),
+        "encoder": None if header.encoder is None else header.encoder.hex(), "ext": _as_json(header.ext),
+        "n_rows": trailer.n_rows, "n_chunks": trailer.n_chunks, "has_index": bool(trailer.index_at),
+        "content_id": trailer.content_id.hex(), "values_sha256": hashlib.sha256(got.values).hexdigest(),
+    } == {key: want[key] for key in want if key not in ("about", "rules", "kind", "names", "values_hex")}  # fmt: skip
+    assert got.values.hex() == want.get("values_hex", got.values.hex())
+    assert [plain_names(names) for names in got.names] == want.get("names", [None] * len(got.names))
+
+
+@cases("container/valid")
+def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> None:
+    """Random access hands out every row, alone and with all others, and its names."""
+    want = case.expected
+
+    with open_latents(case.path) as latents:
+        rows = latents.rows(0, latents.n_rows)
+        alone = b"".join(bytes(content_bytes(latents[i][None], latents.header)) for i in reversed(range(len(latents))))
+        names = [latents.names(i) for i in range(len(latents))]
+
+    n_bytes = len(alone) // latents.n_rows
+    backwards = b"".join(alone[i : i + n_bytes] for i in range(len(alone) - n_bytes, -1, -n_bytes))
+    assert bytes(content_bytes(rows, latents.header)) == backwards
+    assert hashlib.sha256(backwards).hexdigest() == want["values_sha256"]
+    wanted = [entry for block in want.get("names", []) if block for entry in next(iter(block.values()))]
+    assert sum(entry is not None for entry in names) == len(wanted)
+    assert latents.trailer.content_id.hex() == want["content_id"]
+
+
+@cases("container/valid")
+def test_valid_file_has_no_problem(case: Vector) -> None:
+    """The validator finds nothing in it."""
+    assert validate(io.BytesIO(case.data)).problems == []
+
+
+@every_feed
+@cases("container/invalid")
+def test_hostile_file_is_refused_by_the_promised_rule(case: Vector, feed: str) -> None:
+    """Each invalid vector fails with its own code, rule and byte, however it arrives."""
+    if case.expected.get("only") == "validator":
+        read_forward(case.feed(feed))  # a reader need not look into the decoder that travels along
+        return
+
+    with pytest.raises(FormatError) as caught:
+        read_forward(case.feed(feed))
+
+    assert (caught.value.code, caught.value.rule, caught.value.at) == case.error, str(caught.value)
+
+
+@cases("container/invalid")
+def test_hostile_file_is_refused_by_the_stream_that_others_use(case: Vector) -> None:
+    """`stream_latents` raises the very error, on the first row or before it was asked for one."""
+    if case.expected.get("only") == "validator":
+        assert list(stream_latents(io.BytesIO(case.data)))
+        return
+
+    with pytest.raises((FormatError, UsageError)) as caught:
+        list(stream_latents(io.BytesIO(case.data)))
+
+    if isinstance(caught.value, FormatError):
+        assert (caught.value.code, caught.value.rule, caught.value.at) == case.error
+    else:  # a model package: not for this reader
+        assert case.data.count(b"\xa4kind\xa5model") == 1
+
+
+@cases("container/invalid")
+def test_first_problem_of_the_validator_is_the_promised_one(case: Vector) -> None:
+    """The validator goes on after a problem, and still names the right one first."""
+    problems = validate(io.BytesIO(case.data)).problems
+
+    first = problems[0]
+    assert (first.code, first.rule, first.at) == case.error, problems
+    assert bool(first.inside) == ("inside" in case.expected)
+
+
+@cases("container/invalid")
+def test_hostile_file_does_not_fool_a_reader_that_seeks(case: Vector) -> None:
+    """Random access refuses it too, by this rule or another, unless the rule needs the whole file."""
+    if "only" in case.expected or "seek" in case.expected:
+        with contextlib.suppress(FormatError):
+            _read_all(case.path)
+        return
+
+    with pytest.raises((FormatError, UsageError)):
+        _read_all(case.path)
+
+
+def _read_all(path: Path) -> None:
+    with open_latents(path) as latents:
+        latents.rows(0, latents.n_rows)
+        for row in range(latents.n_rows):
+            latents.names(row)
+
+
+def test_decoder_in_decoder_in_decoder_is_not_followed() -> None:
+    """A thousand containers in each other are one C7-4, not a thousand levels of recursion."""
+    from tools.build_vectors.framing import Chunk
+    from tools.build_vectors.latents import SMALL
+
+    data = b"the innermost is no container"
+    for _ in range(1_000):
+        data = SMALL.with_(before={0: [Chunk(b"dECo", data)]}).draft.build().data
+
+    assert [(p.rule, p.inside) for p in validate(io.BytesIO(data)).problems] == [("C7-4", "")]

@@ -1,0 +1,102 @@
+"""Promise: the formal languages say of every vector what the pages say, as far as they go."""
+
+from __future__ import annotations
+
+import struct
+
+import msgpack
+import pytest
+
+from aeformat.header import LatentsHeader
+from aeformat.parser import ChunkRead, Event, Parser
+from aeformat.payloads import raw_payload, raw_rows
+from tools.build_vectors.latents import Latents
+
+from . import abnf, cddl
+from .vectors import SPEC, Vector, cases
+
+TEXT = abnf.expression((SPEC / "text19.abnf").read_text("utf-8"))
+SCHEMAS = {name: cddl.Schema((SPEC / f"{name}.cddl").read_text("utf-8")) for name in ("header", "names", "manifest")}
+
+
+def header_of(data: bytes) -> object:
+    """The header as plain objects."""
+    (n_bytes,) = struct.unpack_from("<I", data, 12)
+    return msgpack.unpackb(data[24 : 24 + n_bytes], strict_map_key=False)
+
+
+def events(data: bytes) -> list[Event]:
+    """What stands before the first broken rule of the framing."""
+    return Parser().feed(data)
+
+
+def chunks(data: bytes, tag: bytes) -> list[bytes]:
+    """Raw payloads of the chunks with a tag."""
+    first, *rest = events(data)
+    found = [event for event in rest if isinstance(event, ChunkRead) and event.header.tag == tag]
+    if tag == b"ROWS":
+        return [bytes(raw_rows(chunk, first.header)) for chunk in found]
+    return [bytes(raw_payload(chunk, first.header)) for chunk in found]
+
+
+@cases("container/valid", "model/valid")
+def test_schemas_allow_what_is_valid(case: Vector) -> None:
+    """Headers, row names, manifests and text of the valid vectors."""
+    assert SCHEMAS["header"].allows(header_of(case.data))
+    for raw in chunks(case.data, b"nAMe"):
+        assert SCHEMAS["names"].allows(msgpack.unpackb(raw))
+    for raw in chunks(case.data, b"MANF"):
+        assert SCHEMAS["manifest"].allows(msgpack.unpackb(raw))
+    header = events(case.data)[0].header
+    if isinstance(header, LatentsHeader) and header.encoding_spec.is_text:
+        for raw in chunks(case.data, b"ROWS"):
+            assert TEXT.fullmatch(raw)
+
+
+_SEEN_BY = {
+    "header": ("C3-6", "C3-7", "C3-8", "C3-9"), "names": ("C7-1",), "manifest": ("M2-2", "M3-1", "M3-2"), "text": ("C5-1",),
+}  # fmt: skip
+_BEYOND = {"492-names-empty-map", "495-names-too-few", "496-names-too-many"}  # at least one key; as many as rows
+_LATER = {"113-layer-weights-out-of-range", "074-manifest-golden-out-of-range"}  # numbers of tensors that are not there
+_ROWS = {"339-text-line-end-too-early", "340-text-line-end-too-late"}  # how many cells a line has
+
+
+@cases("container/invalid", "model/invalid")
+def test_schemas_refuse_what_they_can_see(case: Vector) -> None:
+    """Each vector that breaks a rule which a schema expresses."""
+    rule, stem = case.expected["rule"], case.path.stem
+    if stem in _BEYOND | _LATER | _ROWS:
+        return
+    if rule in _SEEN_BY["header"]:
+        assert not SCHEMAS["header"].allows(header_of(case.data))
+    elif rule in _SEEN_BY["names"]:
+        assert not SCHEMAS["names"].allows(msgpack.unpackb(chunks(case.data, b"nAMe")[0], strict_map_key=False))
+    elif rule in _SEEN_BY["manifest"]:
+        assert not SCHEMAS["manifest"].allows(msgpack.unpackb(chunks(case.data, b"MANF")[0], strict_map_key=False))
+    elif rule in _SEEN_BY["text"]:
+        assert not TEXT.fullmatch(chunks(case.data, b"ROWS")[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ('a = "x" / 1..3', 2, True), ('a = "x" / 1..3', 4, False), ('a = "x" / 1..3', "x", True), ("a = 1..3", True, False),
+        ("a = { ? b: bool, c: tstr }", {"c": "d"}, True), ("a = { ? b: bool, c: tstr }", {"b": True}, False),
+        ("a = { c: tstr }", {"c": "d", "e": 1}, False), ("a = [1*2 b]\nb = -2..-1", [-1, -2], True),
+        ("a = [1*2 b]\nb = -2..-1", [], False), ("a = [1*2 b]\nb = -2..-1", [-1] * 3, False),
+        ("a = { g }\ng = ( b: bytes .size 2 )", {"b": b"xy"}, True), ("a = { g }\ng = ( b: bytes .size 2 )", {"b": b"x"}, False),
+        ("a = { * tstr => a } ; none", {"b": {"c": {}}}, True), ("a = { * tstr => a }", {"b": 1}, False),
+    ],
+)  # fmt: skip
+def test_the_schema_reader_itself(text: str, value: object, expected: bool) -> None:
+    """The reader of CDDL refuses as well as allows: it is no rubber stamp."""
+    assert cddl.Schema(text).allows(value) is expected
+
+
+def test_the_grammar_itself() -> None:
+    """One cell too few, one line end too many: the expression made of the ABNF tells."""
+    raw = Latents(blocks=[[[1.0, -2.0]]], dims=[2], encoding="text19").payload(0)[1]
+
+    assert TEXT.fullmatch(raw)
+    for wrong in (raw[:-1], raw + b"\n", raw[:26] + b"\n\n" + raw[27:], b"", raw.replace(b"e", b"E")):
+        assert not TEXT.fullmatch(wrong)

@@ -1,0 +1,69 @@
+"""What a vector is: a file and what every reader must say of it (spec/README.md, section "Vectors").
+
+Owns the JSON beside each file.  A number, once given, stays: new vectors get new numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.build_vectors.framing import File
+
+# Section 16 of container.md and section 8 of model.md: the code of each rule.  A case says so where its rule has several.
+_CODES = {
+    "not-aef": "C2-1",
+    "unsupported": "C2-2 C2-4 C4-5 C3-9",
+    "checksum": "C2-3 C2-6 C4-2 C4-11 C9-2",
+    "limit": "C2-5 C3-13 M2-6",
+    "truncated": "C2-7 C4-1 C4-10 C9-1",
+    "header": "C3-1 C3-2 C3-3 C3-4 C3-5 C3-7 C3-8 C3-10 C3-11 C3-12 C3-14",
+    "structure": "C4-3 C4-4 C4-6 C4-7 C4-8 C4-9 C7-4 C8-1 C9-3 C9-4 C9-7 M1-1 M1-3",
+    "value": "C5-1 C5-2 C5-3 C5-4",
+    "compression": "C6-1 C6-2 C6-3 C6-4 C6-5 C6-6",
+    "names": "C7-1 C7-2 C7-3",
+    "content": "C9-5 C9-6",
+    "golden": "M6-2",
+}
+CODE_OF = {rule: code for code, rules in _CODES.items() for rule in rules.split()}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One vector.  folder: "container/valid" and the like."""
+
+    folder: str
+    number: int
+    name: str
+    data: bytes
+    expected: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """Path below spec/vectors, without a suffix."""
+        return f"{self.folder}/{self.number:03d}-{self.name}"
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """Both files of the vector, by path below spec/vectors."""
+        text = json.dumps(self.expected, indent=1, ensure_ascii=True, sort_keys=False)
+        return {f"{self.stem}.aef": self.data, f"{self.stem}.json": text.encode() + b"\n"}
+
+
+def bad(
+    number: int,
+    name: str,
+    file: File | bytes,
+    rule: str,
+    at: int,
+    why: str,
+    *,
+    folder: str = "container",
+    code: str | None = None,
+    **more: Any,
+) -> Case:
+    """An invalid file.  more: `inside`, `only`, `seek`: see spec/README.md."""
+    data = file if isinstance(file, bytes) else file.data
+    code = code or CODE_OF.get(rule, "manifest")
+    return Case(f"{folder}/invalid", number, name, data, {"code": code, "rule": rule, "at": at, "why": why, **more})
