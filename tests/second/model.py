@@ -145,7 +145,6 @@ def read_manifest(file: File, chunk: Chunk, max_work: int | None) -> Model:
     if manifest["profile"] == "exact" and "f32" in (manifest["input"]["type"], manifest["output"]["type"]):
         raise model.error("M2-7", "profile exact has integer endpoints")
     check_layers(model)
-    check_lookups(model)
     check_golden_shapes(model)
     # M7-1
     if max_work is not None and work(model) > max_work:
@@ -254,10 +253,10 @@ def check_layers(model: Model) -> None:
         if set(layer) != {"kind", "inputs", *LAYER_KEYS[kind]}:
             raise model.error("M3-2", f"keys of layer {k} ({kind})")
         for key in layer:
-            if key != "kind" and not _key_fits(key, layer[key], len(model.tensors)):
+            if key not in ("kind", "inputs") and not _key_fits(key, layer[key], len(model.tensors)):
                 raise model.error("M3-2", f"{key} of layer {k} ({kind})")
         # M3-3
-        if len(layer["inputs"]) != 1 or layer["inputs"][0] > k:
+        if not _key_fits("inputs", layer["inputs"], 0) or len(layer["inputs"]) != 1 or layer["inputs"][0] > k:
             raise model.error("M3-3", f"inputs of layer {k} ({kind})")
 
     model.shapes, model.types = [manifest["input"]["shape"]], [manifest["input"]["type"]]
@@ -283,6 +282,8 @@ def check_layers(model: Model) -> None:
         if type_ is None:
             raise model.error("M3-6", f"layer {k} ({kind}) does not take {model.types[source]}")
         model.types.append(type_)
+        if kind == "lookup":
+            _check_lookup(model, k, layer)
     # M3-7
     used = {layer["inputs"][0] for layer in layers}
     if used != set(range(len(layers))):
@@ -362,23 +363,15 @@ def work(model: Model) -> int:
 # --- 4. The exact profile ---------------------------------------------------------------------------------------------
 
 
-def check_lookups(model: Model) -> None:
-    """M4-2 and M4-3 as far as they speak of shapes and types."""
-    for rule in ("M4-2", "M4-3"):
-        for k, layer in enumerate(model.manifest["layers"]):
-            if layer["kind"] != "lookup":
-                continue
-            multiplier, table = model.tensors[layer["multiplier"]], model.tensors[layer["table"]]
-            channels = model.shapes[k + 1][-1]
-            if rule == "M4-2" and (multiplier.type != "i32" or multiplier.shape not in ([1], [channels])):
-                raise model.error("M4-2", f"multiplier of layer {k}")
-            if rule == "M4-3" and not (
-                table.type in RANGES
-                and len(table.shape) == 1
-                and table.shape[0] % 2 == 0
-                and 2 <= table.shape[0] <= 65_536
-            ):
-                raise model.error("M4-3", f"table of layer {k}")
+def _check_lookup(model: Model, k: int, layer: dict[str, Any]) -> None:
+    """M4-2 and M4-3 of one lookup, as far as they speak of shapes and types."""
+    multiplier, table = model.tensors[layer["multiplier"]], model.tensors[layer["table"]]
+    channels = model.shapes[k + 1][-1]
+    if multiplier.type != "i32" or multiplier.shape not in ([1], [channels]):
+        raise model.error("M4-2", f"multiplier of layer {k}")
+    is_flat = len(table.shape) == 1 and table.shape[0] % 2 == 0 and 2 <= table.shape[0] <= 65_536
+    if table.type not in RANGES or not is_flat:
+        raise model.error("M4-3", f"table of layer {k}")
 
 
 def weights_of_channels(model: Model, layer: dict[str, Any]) -> list[list[values.Number]]:
