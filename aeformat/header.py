@@ -120,7 +120,10 @@ class ModelHeader(NamedTuple):
     filter: str = "none"
     ext: Mapping[str, Any] = _NOTHING
 
-    kind = "model"
+    @property
+    def kind(self) -> str:
+        """What a reader tells headers apart by."""
+        return "model"
 
     def to_bytes(self) -> bytes:
         """Canonical bytes.  Raises FormatError if the fields break the spec: the header is read back."""
