@@ -166,7 +166,10 @@ class Latents:
         self._trailer_at = self._size - TRAILER_BYTES
         if self._trailer_at < end or self._map[self._trailer_at : self._trailer_at + 4] != registry.TRAILER:
             self._refuse_without_trailer()
-        self.trailer = Trailer.parse(self._map[self._trailer_at :], self._trailer_at, self._header_crc)
+        try:
+            self.trailer = Trailer.parse(self._map[self._trailer_at :], self._trailer_at, self._header_crc)
+        except ChecksumMismatch:  # of another file: one that is cut where its embedded decoder ends has that one's
+            self._refuse_without_trailer()
         self._entries = self._read_index() if self.trailer.index_at else self._walk()
         self._starts = [entry.first_row for entry in self._entries]
 

@@ -47,14 +47,12 @@ def read_package(source: str | Path | bytes, *, limits: Limits = DEFAULT, max_wo
     with _open(source) as file:
         seen = events(file, limits)
         reader = _reader(seen, max_work, limits)
-        package: ModelPackage | None = None
         for event in seen:
             if isinstance(event, ChunkRead):
                 reader.chunk(event)
             elif isinstance(event, TrailerRead):
-                package = reader.trailer(event)
-    assert package is not None  # events() lets no file end without a trailer
-    return package
+                reader.end(event)
+    return reader.package()  # what the numbers must keep to comes last, behind C9-7
 
 
 def read_model_id(source: str | Path | bytes) -> bytes:
@@ -155,12 +153,21 @@ class PackageReader:
 
     def trailer(self, event: TrailerRead) -> ModelPackage:
         """The package, all of whose chunks were taken without an error.  Raises FormatError."""
+        self.end(event)
+        return self.package()
+
+    def end(self, event: TrailerRead) -> None:
+        """Check the trailer against the manifest: M1-3, M1-2.  Raises FormatError."""
         assert self.manifest is not None
         if self._n_tensors < len(self.manifest.tensors):
             what = f"{self._n_tensors} tensors, the manifest lists {len(self.manifest.tensors)}"
             raise StructureInvalid("M1-3", event.at, what)
         if event.trailer.content_id != self.header.model:
             raise ContentMismatch("M1-2", event.at + 28, "the content id is not the model id")
+
+    def package(self) -> ModelPackage:
+        """The package after `end`: section 4 and the numbers of M6-1.  Raises FormatError."""
+        assert self.manifest is not None
         return ModelPackage.assemble(self.manifest, self._data, tuple(self._tensors), at=self._at, name=self.name)
 
 

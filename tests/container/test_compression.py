@@ -184,6 +184,20 @@ def test_what_does_not_shrink_is_stored_as_it_is():
     assert decompress(raw, raw_bytes=64, value_bytes=8) is raw
 
 
+def test_a_frame_as_long_as_its_payload_is_not_stored():
+    """stored_len equal to raw_len says "not compressed": around that length the payload itself comes back."""
+    noise = bytes((i * i * 7 + (i >> 3) * 13) % 251 for i in range(64))
+    smaller = []
+    for n_zeros in range(80):
+        raw = noise + bytes(n_zeros)
+        stored = compress(raw, level=3, value_bytes=1)
+        assert decompress(stored, raw_bytes=len(raw), value_bytes=1) == raw
+        assert len(stored) < len(raw) or stored is raw
+        smaller.append(len(raw) - len(stored))
+    assert smaller[0] == 0
+    assert 1 in smaller  # a frame one byte shorter; one as long was among those tried
+
+
 @given(st.sampled_from([1, 2, 4, 8]), st.binary(max_size=50))
 def test_shuffle_is_the_loop_of_the_spec(width, data):
     """All first bytes, then all second bytes, and so on; unshuffle undoes it."""

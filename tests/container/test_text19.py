@@ -110,6 +110,27 @@ def test_more_values_than_a_block_come_back():
     assert (caught.value.rule, caught.value.at) == ("C5-2", (values.size - 1) * CELL)
 
 
+@pytest.mark.parametrize(
+    ("changes", "rule", "cell"),
+    [
+        ({65_536: b"+1.80000000000000000xe+308"}, "C5-1", 65_536),
+        ({65_537: b"+1.000000000000000057e-001"}, "C5-2", 65_537),
+        ({65_538: b"+1.800000000000000000e+308"}, "C5-3", 65_538),
+        ({5: b"+1.800000000000000000e+308", 65_538: b"-1.800000000000000000e+308"}, "C5-3", 5),
+        ({5: b"+1.800000000000000000e+308", 65_538: b"+1.000000000000000057e-001"}, "C5-2", 65_538),
+    ],
+)
+def test_errors_beyond_the_first_block_have_their_place_too(changes, rule, cell):
+    """Cells are worked on in blocks; rules are checked for the whole payload one after the other."""
+    text = bytearray(_format(*[1.0] * 65_540))
+    for at, new in changes.items():
+        text[at * CELL : at * CELL + 26] = new
+    with pytest.raises(BadText) as caught:
+        parse_rows(bytes(text), 1)
+
+    assert (caught.value.rule, caught.value.at) == (rule, cell * CELL + (20 if rule == "C5-1" else 0))
+
+
 GOOD = b"+1.000000000000000000e+000 -5.000000000000000000e-001\n"
 
 

@@ -1,0 +1,404 @@
+"""What is fuzzed: each target takes any bytes, and lets nothing escape but what is documented.
+
+Owns the oracles.  An error that is not documented, and a `Disagreement` between two ways to the same answer, are bugs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from aeformat import canonical
+from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.errors import DecoderMismatch, FormatError, UsageError
+from aeformat.header import LatentsHeader, parse_header
+from aeformat.limits import Limits
+from aeformat.model.file_io import package_bytes, read_heading, read_model_id, read_package
+from aeformat.model.manifest import Manifest
+from aeformat.model.match import check_decoder
+from aeformat.model.package import ModelPackage
+from aeformat.names import BadNames, RowNames, parse_names
+from aeformat.reader import Latents, LatentStream, stream_latents
+from aeformat.validate import Report, validate
+from tools.fuzz.mutator import Mutator
+
+LIMITS: Final = Limits(chunk_bytes=1 << 16)  # so that a run stays quick; tests/hostile is about memory
+_MAX_WORK: Final = 1 << 16
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+# Rules that a reader which seeks need not find broken: they are about what it has passed over (C8-1, C9-6).
+_PASSED_OVER: Final = frozenset({"C4-9", "C4-11", "C4-6", "C4-7", "C7-4", "C8-1", "C9-3", "C9-5", "C9-6"})
+
+# (rule of this package, rule of the second decoder), where the spec's text leaves open which it is: to be settled there.
+_OPEN: Final = frozenset({("M2-2", "M2-5")})
+_OF_LENGTH: Final = frozenset({"M1-1", "M1-3", "M1-4"})
+_OF_PAYLOAD: Final = frozenset({"C4-9", "C4-10", "C4-11", "C9-3", "C9-4", "C9-5"})
+
+
+class Disagreement(AssertionError):
+    """Two ways to read the same bytes gave different answers."""
+
+
+def agree(left: object, right: object, what: str) -> None:
+    """Raise Disagreement if they differ."""
+    if left != right:
+        raise Disagreement(f"{what}: {left!r:.300} and {right!r:.300}")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What reading came to.  error: (code, rule, at) of what ended it, None if nothing did.
+
+    blocks: (first_row, dtype, shape, bytes, names) each.
+    """
+
+    error: tuple[str, str, int] | None
+    header: object = None
+    blocks: tuple[tuple[object, ...], ...] = ()
+    decoder: bytes | None = None
+    trailer: object = None
+
+
+class _Pieces:
+    """A stream that hands out the pieces it was given, one a call."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter([piece for piece in pieces if piece])
+
+    def read(self, _n_bytes: int = -1) -> bytes:
+        return next(self._pieces, b"")
+
+
+def _place(error: FormatError) -> tuple[str, str, int]:
+    return error.code, error.rule, error.at
+
+
+def _in_pieces(data: bytes) -> list[list[bytes]]:
+    """The ways in which a file is handed over."""
+    middle = len(data) and hashlib.sha256(data).digest()[0] * len(data) // 256
+    return [[data], [data[:middle], data[middle:]], [data[at : at + 61] for at in range(0, len(data), 61)]]
+
+
+def _block(first_row: int, values: Any, names: RowNames | None) -> tuple[object, ...]:
+    return first_row, values.dtype.str, values.shape, values.tobytes(), names
+
+
+def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bool = False) -> Outcome:
+    """Read latents forward.  Raises UsageError for a model package."""
+    blocks: list[tuple[object, ...]] = []
+    stream: LatentStream | None = None
+    decoder = None
+    try:
+        stream = stream_latents(_Pieces(pieces), recover=recover, limits=LIMITS)
+        if decoder_first:
+            decoder = stream.embedded_decoder
+        for block in stream:
+            blocks.append(_block(block.first_row, block.values, block.names))
+        decoder = stream.embedded_decoder
+    except FormatError as error:
+        return Outcome(_place(error), stream and stream.header, tuple(blocks), decoder)
+    damage = stream.damage and _place(stream.damage)
+    return Outcome(damage, stream.header, tuple(blocks), decoder, stream.trailer)
+
+
+def reader(data: bytes) -> str:
+    """Forward, in pieces, recovering, and by seeking: all see the same rows."""
+    whole = forward([data])
+    for pieces in _in_pieces(data)[1:]:
+        agree(forward(pieces), whole, "read whole, and in pieces")
+    first = forward([data], decoder_first=True)
+    agree((first.error, first.blocks), (whole.error, whole.blocks), "the decoder asked for first, and not")
+    if whole.header is not None:
+        kept = forward([data], recover=True)
+        agree((kept.error, kept.blocks), (whole.error, whole.blocks), "with and without recover")
+    _seek(data, whole)
+    return _name(whole.error)
+
+
+def _seek(data: bytes, whole: Outcome) -> None:
+    path = _scratch_file()
+    path.write_bytes(data)
+    try:
+        with Latents(path, limits=LIMITS) as latents:
+            for first_row, *block in whole.blocks:
+                agree(_rows(latents, int(str(first_row)), len(_array(block))), block, "a block by seeking, and forward")
+            n_rows = _walk(latents)
+            decoder = latents.embedded_decoder
+            header, trailer = latents.header, latents.trailer
+    except FormatError as error:
+        if whole.error is None:
+            raise Disagreement(f"read forward without an error, by seeking not: {error}") from error
+        return
+    if whole.error is None:
+        agree((header, trailer), (whole.header, whole.trailer), "header and trailer by seeking, and forward")
+        agree(n_rows, sum(len(_array(block)) for _, *block in whole.blocks), "rows by seeking, and forward")
+        agree(decoder, whole.decoder, "the decoder by seeking, and forward")
+    elif trailer.index_at and n_rows == sum(len(_array(block)) for _, *block in whole.blocks):
+        pass  # what is wrong stands behind the last rows, where nobody who seeks by the index comes
+    elif whole.error[1] not in _PASSED_OVER:
+        raise Disagreement(f"read by seeking without an error, forward not: {whole.error}")
+
+
+def _array(block: list[Any]) -> range:
+    """The rows of a block, as far as their number goes."""
+    return range(block[1][0])
+
+
+def _rows(latents: Latents, first_row: int, n_rows: int) -> list[object]:
+    """What `_block` says of the same rows."""
+    values = latents.rows(first_row, first_row + n_rows)
+    names = [latents.names(row) for row in range(first_row, first_row + n_rows)]
+    agree(latents[first_row].tobytes(), values[0].tobytes(), "one row, and several")
+    known = [name for name in names if name is not None]
+    return list(_block(0, values, RowNames.join(known) if known else None)[1:])
+
+
+def _walk(latents: Latents) -> int:
+    """Read every row and count them."""
+    values = latents.rows(0, latents.n_rows)
+    for row in {0, latents.n_rows // 2, latents.n_rows - 1}:
+        latents.names(row)
+    if latents.header.codec == "none" and not latents.header.encoding_spec.is_text:
+        stored = b"".join(chunk.tobytes() for chunk in latents.stored_chunks())
+        if latents.header.values == latents.header.encoding_spec.own != "bf16":
+            agree(
+                stored, values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes(), "stored_chunks, and rows"
+            )
+    return len(values)
+
+
+def validator(data: bytes) -> str:
+    """Any bytes give a report, whatever pieces they come in; it is empty for what readers take, and names what they refuse."""
+    reports = [validate(_Pieces(pieces), limits=LIMITS) for pieces in _in_pieces(data)]
+    for report in reports[1:]:
+        agree(_problems(report), _problems(reports[0]), "validated whole, and in pieces")
+    report = reports[0]
+    json.dumps(report.as_dict())
+    agree(bool(report.problems), report.exit_code != 0, "problems, and the exit code")
+    error = _first_error(data)
+    if error is None:
+        agree(_problems(report), [], "what a reader takes, and the validator's problems")
+    elif not report.problems:
+        raise Disagreement(f"the validator finds nothing, a reader {error}")
+    elif error not in [(p.code, p.rule, p.at) for p in report.problems] and not report.is_cut_short:
+        raise Disagreement(f"the validator does not report {error}, but {_problems(report)}")
+    return _name(error)
+
+
+def _problems(report: Report) -> list[tuple[str, str, int, str]]:
+    return [(p.code, p.rule, p.at, p.inside) for p in report.problems]
+
+
+def _first_error(data: bytes) -> tuple[str, str, int] | None:
+    """What a reader that uses everything in the file trips over."""
+    try:
+        whole = forward([data])
+    except UsageError:
+        try:
+            read_package(data, limits=LIMITS)
+        except FormatError as error:
+            return _place(error)
+        return None
+    if whole.error is not None or whole.decoder is None:
+        return whole.error
+    assert isinstance(whole.header, LatentsHeader)
+    at = data.index(whole.decoder)
+    try:
+        check_decoder(whole.header, read_package(whole.decoder, limits=LIMITS))
+    except UsageError:  # it holds latents
+        return "structure", "C7-4", at
+    except DecoderMismatch:
+        return "structure", "C7-4", at
+    except FormatError as error:
+        return _place(error)
+    return None
+
+
+def maps(data: bytes) -> str:
+    """Canonical msgpack, headers, manifests, row names: what parses encodes to the same bytes again."""
+    body = data[1:]
+    outcomes = []
+    for depth in (4, 6):
+        try:
+            tree = canonical.unpack(body, max_depth=depth)
+        except canonical.NotCanonical as error:
+            outcomes.append(error.rule)
+        else:
+            agree(canonical.pack(tree), body, "a map, and what it encodes to")
+            outcomes.append("map")
+    try:
+        header = parse_header(body, 24)
+    except FormatError as error:
+        outcomes.append(error.rule)
+    else:
+        if b"\xa3ext\x80" not in body:  # an empty `ext` is allowed, and not written again
+            agree(header.to_bytes(), body, "a header, and what it encodes to")
+        outcomes.append("header")
+    try:
+        manifest = Manifest.parse(body, 24)
+    except FormatError as error:
+        outcomes.append(error.rule)
+    else:
+        agree(manifest.to_bytes(), body, "a manifest, and what it encodes to")
+        outcomes.append("manifest")
+    for n_rows in {data[0] if data else 0, 2}:
+        try:
+            names = parse_names(body, n_rows)
+        except BadNames as error:
+            outcomes.append(error.rule)
+        else:
+            agree(names.to_bytes(), body, "row names, and what they encode to")
+            outcomes.append("names")
+    return " ".join(outcomes)
+
+
+def package(data: bytes) -> str:
+    """Model packages: what is read names itself, can be written again, and computes within its bounds."""
+    try:
+        read = read_package(data, limits=LIMITS, max_work=_MAX_WORK)
+    except FormatError as error:
+        for part in (read_heading, read_model_id) if error.rule != "C4-4" else ():  # they take no limits
+            try:
+                part(data)
+            except FormatError as other:
+                agree(_place(other), _place(error), "an error in the heading, and in the package")
+        return _name(_place(error))
+    agree(read.model_id, hashlib.sha256(read.manifest_bytes).digest(), "the model id, and the manifest's hash")
+    heading = read_heading(data)
+    agree((heading.model_id, heading.manifest, heading.name), (read.model_id, read.manifest, read.name), "the heading")
+    agree(read_model_id(data), read.model_id, "the model id in the header")
+    agree(read.manifest.to_bytes(), read.manifest_bytes, "a manifest, and what it encodes to")
+    for codec in ("none", "zstd"):
+        again = read_package(package_bytes(read, codec=codec, level=1))
+        agree([t.tobytes() for t in again.tensors], [t.tobytes() for t in read.tensors], "tensors, written again")
+    if read.manifest.n_multiply_adds + read.manifest.n_made <= _MAX_WORK:
+        _run(read)
+    return "good"
+
+
+def _run(read: ModelPackage) -> None:
+    """The network's numbers lie in their intervals, at the ends of the input's range and on the golden input."""
+    interval = read.input.interval
+    inputs = [read.golden_input]
+    if interval is not None:
+        ends = np.array([interval.lo, interval.hi], read.golden_input.dtype)
+        inputs += [np.full((1, *read.input.shape), end, ends.dtype) for end in ends]
+        inputs.append(np.resize(ends, (1, *read.input.shape)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # float networks may overflow
+        network = NumpyBackend().load(read)
+        for rows in inputs:
+            made = network.run(rows)
+            agree(
+                (made.dtype, made.shape),
+                (read.golden_output.dtype, (len(rows), *read.output.shape)),
+                "the output's shape",
+            )
+            if read.plan[-1].interval is not None:
+                low, high = int(made.min()), int(made.max())
+                agree(low >= read.plan[-1].interval.lo and high <= read.plan[-1].interval.hi, True, "the interval")
+
+
+def second(data: bytes) -> str:
+    """The package and the second decoder (tests/second) break off at the same rule and byte."""
+    from second.container import read_latents, read_preamble
+    from second.errors import SpecError
+    from second.model import read_package as read_second
+
+    try:
+        file = read_preamble(data)
+        _ = read_second(file) if file.header["kind"] == "model" else read_latents(file, None)
+        theirs = None
+    except SpecError as error:
+        theirs = (error.code, error.rule, error.at)
+    except RecursionError:
+        return "too deep for the second decoder"
+    mine = _reader_error(data)
+    if mine is not None and mine[:2] == ("limit", "C4-4"):  # LIMITS are ours, not the spec's
+        return _name(mine)
+    if mine is not None and theirs is not None and theirs[1] in _OF_LENGTH and mine[1] in _OF_PAYLOAD:
+        return _name(mine)  # the manifest speaks before or after the framing: the spec's order is not the package's yet
+    if mine is not None and theirs is not None and (mine[1], theirs[1]) in _OPEN:
+        return _name(mine)
+    agree(mine, theirs, "this package, and the second decoder")
+    return _name(mine)
+
+
+def _reader_error(data: bytes) -> tuple[str, str, int] | None:
+    try:
+        return forward([data]).error
+    except UsageError:
+        try:
+            read_package(data, limits=LIMITS)
+        except FormatError as error:
+            return _place(error)
+        return None
+
+
+def _name(error: tuple[str, str, int] | None) -> str:
+    return "good" if error is None else f"{error[0]} {error[1]}"
+
+
+_folder: tempfile.TemporaryDirectory[str] | None = None
+
+
+def _scratch_file() -> Path:
+    global _folder  # noqa: PLW0603  # one for the process: the files are many and small
+    if _folder is None:
+        memory = Path("/dev/shm")
+        _folder = tempfile.TemporaryDirectory(prefix="aeformat-fuzz-", dir=memory if memory.is_dir() else None)
+    return Path(_folder.name) / "input.aef"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to fuzz.  run: returns a word for what became of the input.  documented: what it may raise."""
+
+    name: str
+    run: Callable[[bytes], str]
+    documented: tuple[type[Exception], ...]
+    takes_maps: bool = False
+
+    def mutate(self, mutator: Mutator) -> Callable[[bytes, int], bytes]:
+        """Its way to the next input."""
+        return mutator.map if self.takes_maps else mutator.container
+
+    def __call__(self, data: bytes) -> str:
+        """Run one input.  What it raises is a bug."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # NumPy only warns where a number does not fit
+                return self.run(data)
+        except self.documented as error:
+            return f"{type(error).__name__}"
+
+
+TARGETS: Final = {
+    target.name: target
+    for target in (
+        Target("reader", reader, (UsageError,)),  # FormatError is caught where it ends a file, and compared
+        Target("validator", validator, ()),
+        Target("maps", maps, (), takes_maps=True),
+        Target("package", package, (UsageError,)),
+        Target("second", second, ()),
+    )
+}
+
+
+def available() -> dict[str, Target]:
+    """The targets that can run here: the second decoder is part of the tests, not of the package."""
+    tests = _ROOT / "tests"
+    if not (tests / "second" / "container.py").is_file():
+        return {name: target for name, target in TARGETS.items() if name != "second"}
+    if str(tests) not in sys.path:
+        sys.path.append(str(tests))
+    return dict(TARGETS)
