@@ -1,6 +1,6 @@
 """Throughput and memory of the transport on 127.0.0.1, against nginx and curl, in one run.
 
-    python tools/bench_transport.py [--mb 1024] [--rounds 3]
+    python tools/bench_transport.py [--mb 1000] [--rounds 3]
 
 Sends and fetches one file of raw float64 latents (the worst case: nothing to decompress, all to be hashed).  Each way
 is run several times and the best is taken; then the server's memory under that upload and under 50 slow readers.  nginx
@@ -159,7 +159,7 @@ class Bench:
 def main() -> int:
     """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mb", type=int, default=1024)
+    parser.add_argument("--mb", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

@@ -33,6 +33,9 @@ COMMANDS: Final = {
     "validate": "check files against the spec, report all problems",
     "convert": "the same latents in another encoding or codec",
     "eval": "MSE, RMSE, PSNR and bytes an image, against the originals",
+    "serve": "keep containers and models for others, over HTTP",
+    "send": "a file to a server, resumable",
+    "fetch": "a file from a server, verified",
     "model": "list, show, train, install models; what they cost",
 }
 

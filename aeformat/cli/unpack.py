@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.send import add_server
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
+    from aeformat.net.registry import Need
     from aeformat.reader import LatentStream
 
 
@@ -21,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".npy, .npz, IDX (.gz too), a folder for PNG files under the names they were packed with, - for .npy on stdout",
     )  # fmt: skip
     parser.add_argument("--decoder", metavar="PATH", help="the decoder's package, if it is not one of this machine's")
+    parser.add_argument("--registry", metavar="URL", help="a server to fetch the decoder from, if it is nowhere else")
     parser.add_argument("--recover", action="store_true", help="take what is there of an incomplete file (exit code 3)")
     parser.add_argument(
         "--latents", action="store_true", help="write the latents themselves to OUT.npy, decode nothing"
     )
     common.add_backend(parser)
     common.add_force(parser)
+    add_server(parser, "fetch")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +55,7 @@ def _images(latents: LatentStream, options: argparse.Namespace) -> int:
     from aeformat.model.match import check_decoder
     from aeformat.pipeline.unpack import unpack
 
-    decoder = find_decoder(latents, options.decoder)
+    decoder = find_decoder(latents, options.decoder, _registry(latents, options))
     check_decoder(latents.header, decoder)
     known = None if options.recover else n_rows_of(options.file)  # what can be recovered shows only at the end
     n_rows = 0
@@ -98,10 +104,43 @@ def _latents_to_npy(latents: LatentStream, options: argparse.Namespace) -> int:
     return known
 
 
-def find_decoder(latents: LatentStream, path: str | None) -> ModelPackage:
-    """The decoder a file needs: the one at `path`, the one inside the file, or one of this machine's.
+def _registry(latents: LatentStream, options: argparse.Namespace) -> Callable[[], ModelPackage] | None:
+    """How to ask the server that --registry names; None without it.  A URL in a file is never asked (T5-9)."""
+    if options.registry is None:
+        return None
 
-    Raises DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError.
+    def ask() -> ModelPackage:
+        from aeformat.cli.send import say, server_options
+        from aeformat.cli.serve import require_net
+
+        require_net()
+        from aeformat.net.registry import registry_decoder
+
+        server = server_options(options)
+        need = _need(latents, options.file, server.image_bytes)
+        return registry_decoder(options.registry, latents.header.decoder, server, need=need, say=say)
+
+    return ask
+
+
+def _need(latents: LatentStream, name: str, image_bytes: float | None) -> Need | None:
+    """What the decoder is weighed against; None where nobody knows how many rows there are."""
+    from aeformat.net.registry import Need
+
+    n_rows = n_rows_of(name)
+    if not n_rows:
+        return None
+    height, width, channels = latents.header.image
+    return Need(n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size)
+
+
+def find_decoder(
+    latents: LatentStream, path: str | None, registry: Callable[[], ModelPackage] | None = None
+) -> ModelPackage:
+    """The decoder a file needs: the one at `path`, the one inside the file, one of this machine's, or the registry's.
+
+    registry: asks a server, which also looks among this machine's models first.  Raises DecoderMissing, DecoderMismatch,
+    GoldenMismatch, FormatError; and what `registry` raises.
     """
     from aeformat.backends.golden import proved
     from aeformat.model import store
@@ -115,7 +154,7 @@ def find_decoder(latents: LatentStream, path: str | None) -> ModelPackage:
     if embedded is not None:
         with common.naming("the embedded decoder"):
             return proved(read_package(embedded))
-    return store.find_decoder(latents.header.decoder)
+    return store.find_decoder(latents.header.decoder) if registry is None else registry()
 
 
 def n_rows_of(name: str) -> int | None:

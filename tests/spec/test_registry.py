@@ -6,6 +6,7 @@ import json
 
 from aeformat import errors, header, limits, names, registry
 from aeformat.model import layers, manifest, values
+from aeformat.transport import problems
 
 from .vectors import SPEC
 
@@ -76,10 +77,10 @@ def test_limits():
 
 
 def test_error_codes():
-    """Every class of aeformat.errors has its code and exit code here, and no code is lost."""
+    """Every error class of aeformat.errors and of the transport has its code and exit code here, and no code is lost."""
     classes = [errors.AeformatError]
     for kind in classes:
-        classes += [sub for sub in kind.__subclasses__() if sub.__module__ == errors.__name__]
+        classes += [sub for sub in kind.__subclasses__() if sub.__module__ in (errors.__name__, problems.__name__)]
 
     assert {(e["code"], e["exit_code"]) for e in ASSIGNED["errors"]} == {(c.code, c.exit_code) for c in classes}
     for entry in ASSIGNED["errors"]:

@@ -1,0 +1,61 @@
+"""aeformat fetch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aeformat.cli import common
+from aeformat.cli.send import Bytes, add_server, server_options
+from aeformat.cli.serve import require_net
+
+if TYPE_CHECKING:
+    from aeformat.net.api import Options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat fetch`."""
+    parser.add_argument("url", metavar="URL", help="of a container or a model, as `aeformat send` prints it")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE.aef", help="where to put it (default: its name in the URL, here)"
+    )
+    common.add_force(parser)
+    add_server(parser, "fetch")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fetch a file; then, if it is one of latents, the decoder it needs, where that is missing and pays."""
+    require_net()
+    from aeformat import net
+
+    path = Path(options.output or f"{options.url.rsplit('/', 1)[-1]}.aef")
+    server = server_options(options)
+    with Bytes() as shown:
+        fetched = net.fetch(options.url, path, server, force=options.force, progress=shown.at)
+        print(f"{path}: {fetched.n_bytes:,} bytes, sha256 {fetched.sha256.hex()}", file=sys.stderr)
+        if options.model_policy != "never" and "/v1/containers/" in options.url:
+            _fetch_decoder(options.url, path, server, shown)
+    return 0
+
+
+def _fetch_decoder(url: str, path: Path, server: Options, shown: Bytes) -> None:
+    """The decoder too.  The file is here in any case: without a decoder that is said, and is no failure."""
+    from aeformat.errors import DecoderError
+    from aeformat.net.api import blob_url
+    from aeformat.net.registry import Need, registry_decoder
+    from aeformat.reader import open_latents
+
+    base, _kind, _name = blob_url(url, server)
+    with open_latents(path) as latents:
+        if latents.embedded_decoder is not None:
+            return
+        header, n_rows = latents.header, latents.n_rows
+    height, width, channels = header.image
+    image_bytes = height * width * channels if server.image_bytes is None else server.image_bytes
+    need = Need(n_rows, image_bytes, path.stat().st_size)
+    try:
+        registry_decoder(base.url, header.decoder, server, need=need, say=shown.say)
+    except DecoderError as error:
+        shown.say(f"without its decoder: {error}")

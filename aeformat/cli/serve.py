@@ -1,0 +1,59 @@
+"""aeformat serve."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Final
+
+from aeformat.cli import common
+from aeformat.errors import UsageError
+
+_LARGEST: Final = 1 << 50
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `aeformat serve`."""
+    parser.add_argument(
+        "root", metavar="FOLDER", type=Path, help="where containers and models are kept; made if it is not there"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=common.bounded_int(0, 65_535), default=8023, help="port, 0 for any free one (default: 8023)"
+    )
+    parser.add_argument("--tokens", type=Path, metavar="FILE", help="tenants and tokens; needed beyond this machine")
+    parser.add_argument("--certfile", type=Path, metavar="FILE", help="TLS: certificate chain")
+    parser.add_argument("--keyfile", type=Path, metavar="FILE", help="TLS: its key")
+    for option, what in (
+        ("--max-size", "of a container"),
+        ("--max-chunk", "of a chunk, raw"),
+        ("--max-append", "of one request"),
+    ):
+        parser.add_argument(option, type=common.bounded_int(1, _LARGEST), metavar="BYTES", help=f"largest size {what}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    require_net()
+    from aeformat.net.server import Settings, serve
+    from aeformat.transport.limits import DEFAULT
+
+    if (options.certfile is None) != (options.keyfile is None):
+        raise UsageError("--certfile and --keyfile go together")
+    given = {"max_size": options.max_size, "chunk_bytes": options.max_chunk, "max_append_size": options.max_append}
+    limits = dataclasses.replace(DEFAULT, **{name: value for name, value in given.items() if value is not None})
+    certificate = None if options.certfile is None else (options.certfile, options.keyfile)
+    settings = Settings(options.root, options.host, options.port, options.tokens, certificate, limits)
+    serve(settings, ready=lambda url: print(f"serving {options.root} at {url}", flush=True))
+    return 0
+
+
+def require_net() -> None:
+    """Say what to install.  Raises UsageError."""
+    try:
+        import h11  # noqa: F401
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"{error.name} is not installed: pip install 'aeformat[net]'") from None

@@ -1,0 +1,377 @@
+"""The resources of spec/transport.md, section 2, as an ASGI application.
+
+Owns routes, the reading of requests and the form of answers.  What an upload is, the machine knows; where bytes lie,
+the storage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib.resources import files
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from aeformat.net.blobs import blob_response
+from aeformat.net.bodies import Body, BodyLost
+from aeformat.net.metrics import Metrics
+from aeformat.net.render import Artist
+from aeformat.net.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
+from aeformat.net.tokens import Caller, Tokens
+from aeformat.net.uploads import Live, Uploads, disk_problem
+from aeformat.transport import draft, fields
+from aeformat.transport.draft import BadField
+from aeformat.transport.limits import TransferLimits
+from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.upload_server import Answer, Append
+
+log = logging.getLogger("aeformat.server")
+HEADER_BYTES: Final = 65_536
+_SWEEP_SECONDS: Final = 60.0
+_QUESTION_BYTES: Final = 128 << 10  # models:missing with 1,000 ids takes 67 kB
+_RETRY_AFTER: Final = "1"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Server:
+    """One server: handlers for all routes."""
+
+    def __init__(self, storage: Storage, tokens: Tokens, limits: TransferLimits) -> None:
+        self.storage, self.tokens, self.limits = storage, tokens, limits
+        self.uploads = Uploads(storage, limits)
+        self.metrics = Metrics({"aeformat_uploads_open": lambda: self.uploads.n_open})
+        self._artist = Artist(storage, limits)
+        self._drawing = asyncio.Semaphore(limits.decoding_at_a_time)
+
+    def app(self) -> ASGIApp:
+        """The application."""
+        routes = [
+            Route("/v1/", self._handler(self.capabilities)),
+            Route("/v1/openapi.json", self._handler(self.openapi)),
+            Route("/v1/containers/{name}", self._handler(self.container)),
+            Route("/v1/models/{name}", self._handler(self.model)),
+            Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
+            Route("/v1/uploads", self._handler(self.create), methods=["POST"]),
+            Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
+            Route("/metrics", self._handler(self.counters)),
+        ]
+        app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed})
+        app.router.redirect_slashes = False
+        return Logged(app, self.metrics)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        async def sweep() -> None:
+            while True:
+                await asyncio.sleep(_SWEEP_SECONDS)
+                await self.uploads.sweep()
+
+        task = asyncio.create_task(sweep())
+        try:
+            yield
+        finally:
+            task.cancel()
+            self.uploads.close()
+
+    def _handler(self, handle: Handler) -> Handler:
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Problem as problem:
+                return self._refusal(request, problem)
+            except BadField as error:
+                return self._refusal(request, Problem("bad-request", str(error)))
+            except BodyLost:
+                return Response(status_code=400)  # there is nobody to read it
+            except OSError as error:
+                log.exception("the disk failed")
+                return self._refusal(request, disk_problem(error))
+
+        return handled
+
+    def _refusal(self, request: Request, problem: Problem) -> Response:
+        self.metrics.count("aeformat_problems_total", type=problem.type.slug)
+        return _problem_response(problem)
+
+    def _caller(self, request: Request, scope: str) -> Caller:
+        caller = self.tokens.caller(request.headers.get("authorization"), scope, time.time())
+        request.state.tenant = caller.tenant
+        return caller
+
+    # Resources that never change.
+
+    async def capabilities(self, request: Request) -> Response:
+        """GET v1/."""
+        document = {"versions": ["v1"], "digests": ["sha-256"], "limits": self.limits.advertised()}
+        return JSONResponse(document, headers={draft.LIMIT: self.limits.upload_limit})
+
+    async def openapi(self, request: Request) -> Response:
+        """GET v1/openapi.json."""
+        text = files("aeformat.net").joinpath("openapi.json").read_text(encoding="utf-8")
+        return Response(text, media_type="application/json")
+
+    async def counters(self, request: Request) -> Response:
+        """GET metrics."""
+        self._caller(request, "metrics:read")
+        return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+    async def container(self, request: Request) -> Response:
+        """GET v1/containers/{sha256}, with ?rows= as pictures."""
+        caller = self._caller(request, "containers:read")
+        record = self._record(request, caller, CONTAINERS)
+        if "rows" in request.query_params:
+            return await self._pictures(request, caller, record)
+        return self._blob(request, record)
+
+    async def model(self, request: Request) -> Response:
+        """GET v1/models/{model}."""
+        caller = self._caller(request, "models:read")
+        return self._blob(request, self._record(request, caller, MODELS))
+
+    def _record(self, request: Request, caller: Caller, kind: str) -> Record:
+        """What this tenant has stored; for the rest, 404 in the same words, whether it is there or not (T10-2)."""
+        name = request.path_params["name"]
+        record = self.storage.find(caller.tenant, kind, name) if fields.DIGEST.fullmatch(name) else None
+        if record is None:
+            raise Problem("not-found", f"there is no such {kind[:-1]}")
+        return record
+
+    def _blob(self, request: Request, record: Record) -> Response:
+        if fields.preferred(request.headers.get("accept"), (fields.MEDIA_TYPE,)) is None:
+            raise Problem("not-acceptable", f"a blob is {fields.MEDIA_TYPE}; ask for rows to get pictures")
+        return blob_response(
+            request,
+            self.storage.blob(record.sha256),
+            record,
+            is_public=self.tokens.path is None,
+            patience=self.limits.idle_seconds,
+            sent=lambda n_bytes: self.metrics.count("aeformat_sent_bytes_total", n_bytes),
+        )
+
+    async def _pictures(self, request: Request, caller: Caller, record: Record) -> Response:
+        rows = fields.parse_rows(request.query_params["rows"])
+        if rows is None:
+            raise Problem("bad-request", "rows is neither a number nor FIRST-LAST")
+        media = fields.preferred(request.headers.get("accept"), (fields.PNG, fields.NPY))
+        if media is None:
+            raise Problem("not-acceptable", f"rows can be had as {fields.PNG} or {fields.NPY}")
+        path = self.storage.blob(record.sha256)
+        async with self._drawing:
+            data = await asyncio.to_thread(self._artist.draw, path, caller.tenant, rows, media)
+        self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
+        return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
+
+    async def missing(self, request: Request) -> Response:
+        """POST v1/models:missing (T2-5)."""
+        caller = self._caller(request, "models:read")
+        data = await Body(request.receive, self.limits).whole(_QUESTION_BYTES)
+        names = _model_ids(data, self.limits.models_asked)
+        return JSONResponse({"missing": [n for n in names if self.storage.find(caller.tenant, MODELS, n) is None]})
+
+    # Uploads.
+
+    async def create(self, request: Request) -> Response:
+        """POST v1/uploads.  No interim answer is sent, here or elsewhere, but the 100 of the HTTP layer (T4-12)."""
+        caller = self._caller(request, "uploads:write")
+        _check_interop(request)
+        is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
+        if body_bytes != 0:
+            _require_type(request, fields.MEDIA_TYPE)
+        live = self.uploads.create(caller, length)
+        where = {
+            "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{live.name}",
+            draft.LIMIT: self.limits.upload_limit,
+        }
+        if body_bytes == 0 and not is_last:
+            return _answer(Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
+        answer = await self._append(request, live, caller, Append(0, is_last, length, body_bytes))
+        status = 201 if answer.problem is None else answer.status
+        return self._answered(Answer(status, where | answer.fields, answer.problem))
+
+    async def upload(self, request: Request) -> Response:
+        """HEAD, PATCH and DELETE of v1/uploads/{id}."""
+        caller = self._caller(request, "uploads:write")
+        _check_interop(request)
+        name = request.path_params["name"]
+        if not UPLOAD_ID.fullmatch(name):
+            raise Problem("upload-unknown", "there is no such upload")
+        live = self.uploads.find(name, caller)
+        if request.method == "HEAD":
+            return _answer(await self.uploads.head(live))
+        if request.method == "DELETE":
+            return _answer(await self.uploads.cancel(live))
+        _require_type(request, draft.PARTIAL)
+        offset = draft.integer(draft.OFFSET, _required(request, draft.OFFSET))
+        asked = Append(offset, _complete(request), _length(request), _content_length(request))
+        return self._answered(await self._append(request, live, caller, asked))
+
+    def _answered(self, answer: Answer) -> Response:
+        if answer.problem is not None:
+            self.metrics.count("aeformat_problems_total", type=answer.problem.type.slug)
+        elif answer.fields.get(draft.COMPLETE) == "?1":
+            self.metrics.count("aeformat_stored_total")
+        return _answer(answer)
+
+    async def _append(self, request: Request, live: Live, caller: Caller, asked: Append) -> Answer:
+        """Take a body into an upload.  However this ends, what was not verified is dropped (T4-3)."""
+        generation = await self.uploads.append(live, asked, caller)
+        body = Body(request.receive, self.limits)
+        is_settled = False
+        try:
+            answer = await self._feed(live, generation, body)
+            if answer is None:
+                self._caller(request, "uploads:write")  # T10-4
+                answer = await self.uploads.end(live, generation)
+            is_settled = True
+            return answer
+        finally:
+            self.metrics.count("aeformat_received_bytes_total", body.n_bytes)
+            if not is_settled:
+                await asyncio.shield(self.uploads.lost(live, generation))
+
+    async def _feed(self, live: Live, generation: int, body: Body) -> Answer | None:
+        """While one piece is verified and written, the next is received.  An Answer ends the request early (T6-4).
+
+        A piece is as large as what came meanwhile: a fast peer's are about 1 MiB, a slow peer's do not wait to be.
+        """
+        working: asyncio.Task[Answer | None] | None = None
+
+        def is_idle() -> bool:
+            return working is None or working.done()
+
+        try:
+            while not body.is_over:
+                piece = await body.piece(is_wanted=is_idle)
+                if working is not None and (answer := await working) is not None:
+                    return answer
+                working = asyncio.create_task(self.uploads.data(live, generation, piece))
+        finally:
+            if working is not None:
+                await asyncio.wait([working])
+                working.exception()  # seen: where it matters, result() raises it
+        return None if working is None else working.result()
+
+
+class Logged:
+    """One line of JSON for each request; no token, no digest of one, no query, no address in it (T10-5)."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, begun = 0, time.monotonic()
+        size = len(scope["raw_path"]) + sum(len(name) + len(text) for name, text in scope["headers"])
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if size > HEADER_BYTES:
+                problem = Problem("header-too-large", f"{size} bytes of header; allowed are {HEADER_BYTES}")
+                await _problem_response(problem)(scope, receive, noting)
+            else:
+                await self._app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "none")
+            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PATCH", "DELETE") else "other"
+            self._metrics.count("aeformat_requests_total", method=method, route=route, status=str(status))
+            line = {
+                "time": round(time.time(), 3),
+                "method": method,
+                "route": route,
+                "status": status,
+                "tenant": scope.get("state", {}).get("tenant"),
+                "ms": round(1000 * (time.monotonic() - begun), 1),
+            }
+            log.info(json.dumps(line))
+
+
+def _answer(answer: Answer) -> Response:
+    if answer.problem is not None:
+        return _problem_response(answer.problem, answer.fields)
+    return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
+
+
+def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> Response:
+    named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
+    if problem.type.retry == AFTER:
+        named["Retry-After"] = _RETRY_AFTER
+    return JSONResponse(problem.document(), problem.type.status, named, fields.PROBLEM_TYPE)
+
+
+async def _not_routed(_request: Request, error: Exception) -> Response:
+    """T2-9: a path or a method that the table of resources does not list."""
+    assert isinstance(error, HTTPException)
+    slug = "method-not-allowed" if error.status_code == 405 else "not-found"
+    return _problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
+
+
+def _required(request: Request, name: str) -> str:
+    text = request.headers.get(name)
+    if text is None:
+        raise Problem("bad-request", f"the field {name} is missing")
+    return text
+
+
+def _complete(request: Request) -> bool:
+    return draft.boolean(draft.COMPLETE, _required(request, draft.COMPLETE))
+
+
+def _length(request: Request) -> int | None:
+    text = request.headers.get(draft.LENGTH)
+    return None if text is None else draft.integer(draft.LENGTH, text)
+
+
+def _content_length(request: Request) -> int | None:
+    """None for a chunked body."""
+    if "transfer-encoding" in request.headers:
+        return None
+    return draft.integer("Content-Length", request.headers.get("content-length", "0"))
+
+
+def _require_type(request: Request, media: str) -> None:
+    found = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if found != media:
+        raise Problem("unsupported-media-type", f"the body's type must be {media}, not {found[:60] or 'unstated'}")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Problem("unsupported-media-type", "bodies are not coded here")
+
+
+def _check_interop(request: Request) -> None:
+    """T4-14."""
+    text = request.headers.get(draft.INTEROP, draft.INTEROP_VERSION)
+    if text.strip() != draft.INTEROP_VERSION:
+        raise Problem(
+            "bad-request", f"interop version {text[:20]!r} of the draft; this server speaks {draft.INTEROP_VERSION}"
+        )
+
+
+def _model_ids(data: bytes, most: int) -> list[str]:
+    try:
+        found: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Problem("bad-request", "the body is not JSON") from None
+    names = found.get("models") if isinstance(found, dict) else None
+    if not isinstance(names, list) or not all(isinstance(n, str) and fields.DIGEST.fullmatch(n) for n in names):
+        raise Problem("bad-request", 'the body is not {"models": [model ids]}')
+    if len(names) > most:
+        raise Problem("bad-request", f"{len(names)} models; at most {most} at a time")
+    return names

@@ -1,0 +1,103 @@
+"""GET and HEAD of blobs (spec/transport.md, T2-1 to T2-4).
+
+Owns the choice between 200, 206, 304 and 416, and a body that is read as fast as the client takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from aeformat.net.storage import Record
+from aeformat.transport import fields
+from aeformat.transport.fields import ContentRange, Unsatisfiable
+from aeformat.transport.problems import Problem
+
+_PIECE_BYTES: Final = 1 << 18
+_MAX_AGE: Final = 31_536_000
+
+
+class BlobResponse(Response):
+    """Some or all bytes of a file that never changes; read piece by piece, never whole (T7-1)."""
+
+    def __init__(
+        self, path: Path, span: tuple[int, int], *, status: int, named: dict[str, str], patience: float,
+        sent: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self._path, self._span, self._patience, self._sent = path, span, patience, sent
+        self.body = b""
+        self.status_code, self.background = status, None
+        self.init_headers(named)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it.  A client that takes nothing for `patience` seconds is cut off: asyncio.TimeoutError."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        at, stop = self._span
+        if scope["method"] == "HEAD" or at == stop:
+            await send({"type": "http.response.body", "body": b""})
+            return
+        handle = os.open(self._path, os.O_RDONLY)
+        try:
+            while at < stop:
+                data = await asyncio.to_thread(os.pread, handle, min(_PIECE_BYTES, stop - at), at)
+                if not data:
+                    raise OSError(f"{self._path} is shorter than it was")
+                at += len(data)
+                message = {"type": "http.response.body", "body": data, "more_body": at < stop}
+                await asyncio.wait_for(send(message), self._patience)
+                self._sent(len(data))
+        finally:
+            os.close(handle)
+
+
+def blob_response(
+    request: Request, path: Path, record: Record, *, is_public: bool, patience: float, sent: Callable[[int], None]
+) -> Response:
+    """The answer to GET or HEAD of a blob.  Raises Problem (416)."""
+    sha256 = bytes.fromhex(record.sha256)
+    tag = fields.entity_tag(sha256)
+    named = {
+        "ETag": tag,
+        "Repr-Digest": fields.repr_digest(sha256),
+        "Accept-Ranges": "bytes",
+        "Cache-Control": f"{'public' if is_public else 'private'}, max-age={_MAX_AGE}, immutable, no-transform",
+        "Vary": "Accept",
+    }
+    if _matches(request.headers.get("if-none-match"), tag):
+        return Response(status_code=304, headers=named)
+    span = _span(request, record.size, tag)
+    named["Content-Type"] = fields.MEDIA_TYPE
+    start, stop = (0, record.size) if span is None else (span.start, span.stop)
+    named["Content-Length"] = str(stop - start)
+    if span is not None:
+        named["Content-Range"] = str(span)
+    status = 200 if span is None else 206
+    return BlobResponse(path, (start, stop), status=status, named=named, patience=patience, sent=sent)
+
+
+def _span(request: Request, size: int, tag: str) -> ContentRange | None:
+    asked = request.headers.get("range")
+    if asked is None or request.method != "GET":
+        return None
+    if request.headers.get("if-range", tag).strip() != tag:
+        return None
+    try:
+        return fields.parse_range(asked, size)
+    except Unsatisfiable:
+        where = {"Content-Range": f"bytes */{size}"}
+        raise Problem("range-not-satisfiable", f"the blob has {size} bytes", fields=where) from None
+
+
+def _matches(if_none_match: str | None, tag: str) -> bool:
+    """RFC 9110, 13.1.2: the comparison is weak."""
+    if if_none_match is None:
+        return False
+    tags = [item.strip().removeprefix("W/") for item in if_none_match.split(",")]
+    return tag in tags or tags == ["*"]

@@ -1,0 +1,64 @@
+"""The few things a server does to its disk, each of which a crash may come before or after.
+
+Owns the order inside them: bytes, then fsync, then name.  Tests replace this class to kill the server at each step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from aeformat.atomic import sync_folder, temporary_in
+
+
+class Disk:
+    """Real files."""
+
+    def write(self, handle: int, at: int, data: bytes | memoryview) -> None:
+        """All of `data`, at byte `at`."""
+        view = memoryview(data)
+        while view:
+            n_bytes = os.pwrite(handle, view, at)
+            at += n_bytes
+            view = view[n_bytes:]
+
+    def truncate(self, handle: int, at: int) -> None:
+        """Cut a file to this length."""
+        os.ftruncate(handle, at)
+
+    def sync(self, handle: int) -> None:
+        """Make what was written survive a power cut."""
+        os.fsync(handle)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Replace `target`, and make the name survive too."""
+        source.replace(target)
+        sync_folder(target.parent)
+        if source.parent != target.parent:
+            sync_folder(source.parent)
+
+    def record(self, path: Path, data: bytes) -> None:
+        """A small file that is there whole or not at all."""
+        temp = temporary_in(path.parent)
+        try:
+            handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                self.write(handle, 0, data)
+                self.sync(handle)
+            finally:
+                os.close(handle)
+            self.rename(temp, path)
+        finally:
+            temp.unlink(missing_ok=True)
+
+    def remove(self, path: Path) -> None:
+        """A file that may be gone already."""
+        path.unlink(missing_ok=True)
+
+    def remove_folder(self, path: Path) -> None:
+        """A folder of files, and the files."""
+        with contextlib.suppress(FileNotFoundError):
+            for inside in path.iterdir():
+                self.remove(inside)
+            path.rmdir()

@@ -1,0 +1,264 @@
+"""The two shells of one exchange: a socket, and asyncio's streams.
+
+Own timeouts and early answers: a server that answers before it has read the body is listened to at once (T6-4).
+Whatever breaks becomes Lost; only what the protocol core must decide is left to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+
+from aeformat.net.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
+from aeformat.transport.messages import Lost, Request, Response
+
+CONNECT_SECONDS: Final = 10.0
+BROKEN: Final = (OSError, h11.RemoteProtocolError, asyncio.TimeoutError)
+
+ReadAt = Callable[[int, int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait.  idle_seconds: for one piece.  rate_bytes: a second, over rate_seconds."""
+
+    idle_seconds: float = 30.0
+    rate_bytes: int = 1024
+    rate_seconds: float = 60.0
+
+
+PATIENT: Final = Patience()
+
+
+class Pace:
+    """Notices a peer that lives, but only just."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience, self._since, self._n_bytes = patience, time.monotonic(), 0
+
+    def passed(self, n_bytes: int) -> None:
+        """Raises TimeoutError (an OSError) when too little has passed for too long."""
+        self._n_bytes += n_bytes
+        elapsed = time.monotonic() - self._since
+        if elapsed >= self._patience.rate_seconds:
+            if self._n_bytes < self._patience.rate_bytes * elapsed:
+                raise TimeoutError(f"slower than {self._patience.rate_bytes} bytes a second")
+            self._since, self._n_bytes = time.monotonic(), 0
+
+
+def why(error: Exception) -> str:
+    """A broken connection in a few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not trusted: {error.verify_message}"
+    return str(error) or type(error).__name__
+
+
+class Line:
+    """Blocking exchanges with one server."""
+
+    def __init__(self, base: Base, patience: Patience) -> None:
+        self.base, self._patience = base, patience
+        self._tls = base.tls()
+
+    @contextlib.contextmanager
+    def exchange(self, request: Request, read_at: ReadAt | None = None) -> Iterator[Answering]:
+        """Send a request.  Raises what is in BROKEN."""
+        exchange = Exchange(self.base, request)
+        head = exchange.head()
+        address = self.base.host, self.base.port
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection(address, CONNECT_SECONDS))
+            if self._tls is not None:
+                sock = stack.enter_context(self._tls.wrap_socket(sock, server_hostname=self.base.host))
+            sock.settimeout(self._patience.idle_seconds)
+            answering = Answering(exchange, sock, self._patience)
+            sock.sendall(head)
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # there may be an answer all the same
+                answering.send_body(request, read_at)
+            answering.read_head()
+            yield answering
+
+    def ask(self, request: Request, read_at: ReadAt | None = None) -> Response | Lost:
+        """A request whose answer is small."""
+        try:
+            with self.exchange(request, read_at) as answering:
+                return answering.small()
+        except BROKEN as error:
+            return Lost(why(error))
+
+
+class Answering:
+    """A response as it comes, over a socket."""
+
+    def __init__(self, exchange: Exchange, sock: socket.socket, patience: Patience) -> None:
+        self._exchange, self._sock, self._patience = exchange, sock, patience
+        self._ahead: list[bytes] = []
+
+    @property
+    def response(self) -> Response:
+        """Its head."""
+        assert self._exchange.response is not None
+        return self._exchange.response
+
+    def send_body(self, request: Request, read_at: ReadAt | None) -> None:
+        """The bytes of the file that the request names, until they are sent or an answer comes."""
+        at, stop = request.body or (0, 0)
+        while at < stop:
+            assert read_at is not None
+            data = read_at(at, min(PIECE_BYTES, stop - at))
+            if not data:
+                raise OSError("the file became shorter while it was sent")
+            for part in self._exchange.piece(data):
+                self._sock.sendall(part)
+            at += len(data)
+            if at < stop and self._has_answer():
+                return
+        self._sock.sendall(self._exchange.finish())
+
+    def _has_answer(self) -> bool:
+        """Whether the server has answered already.  Does not wait."""
+        self._sock.setblocking(False)
+        try:
+            self._ahead += self._exchange.received(self._sock.recv(PIECE_BYTES))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        finally:
+            self._sock.settimeout(self._patience.idle_seconds)
+        return self._exchange.response is not None
+
+    def read_head(self) -> None:
+        """Wait for the head of the response."""
+        while self._exchange.response is None:
+            if self._exchange.is_over:
+                raise ConnectionError("the connection was closed without an answer")
+            self._ahead += self._exchange.received(self._sock.recv(PIECE_BYTES))
+
+    def body(self) -> Iterator[bytes]:
+        """The pieces of its body.  Raises what is in BROKEN, also where the body is shorter than announced."""
+        pace = Pace(self._patience)
+        while True:
+            yield from self._ahead
+            self._ahead = []
+            if self._exchange.is_over:
+                return
+            data = self._sock.recv(PIECE_BYTES)
+            pace.passed(len(data))
+            self._ahead = self._exchange.received(data)
+
+    def small(self) -> Response:
+        """With its body, as far as a problem document goes."""
+        data = b""
+        for piece in self.body():
+            data += piece
+            if not is_small(len(data)):
+                break
+        return with_body(self.response, data)
+
+
+class AsyncLine:
+    """The same for asyncio."""
+
+    def __init__(self, base: Base, patience: Patience) -> None:
+        self.base, self._patience = base, patience
+        self._tls = base.tls()
+
+    @contextlib.asynccontextmanager
+    async def exchange(self, request: Request, read_at: ReadAt | None = None) -> AsyncIterator[AsyncAnswering]:
+        """Send a request.  Raises what is in BROKEN."""
+        exchange = Exchange(self.base, request)
+        head = exchange.head()
+        opening = asyncio.open_connection(self.base.host, self.base.port, ssl=self._tls, limit=PIECE_BYTES)
+        reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
+        answering = AsyncAnswering(exchange, reader, self._patience)
+        try:
+            writer.write(head)
+            reading = asyncio.create_task(answering.read_head())
+            try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    await self._send_body(exchange, writer, reading, request, read_at)
+                await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
+            finally:
+                reading.cancel()
+            yield answering
+        finally:
+            writer.transport.abort()
+
+    async def _send_body(
+        self,
+        exchange: Exchange,
+        writer: asyncio.StreamWriter,
+        reading: asyncio.Task[None],
+        request: Request,
+        read_at: ReadAt | None,
+    ) -> None:
+        at, stop = request.body or (0, 0)
+        while at < stop:
+            assert read_at is not None
+            data = await asyncio.to_thread(read_at, at, min(PIECE_BYTES, stop - at))
+            if not data:
+                raise OSError("the file became shorter while it was sent")
+            writer.writelines(exchange.piece(data))
+            await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
+            at += len(data)
+            if reading.done():
+                return
+        writer.write(exchange.finish())
+
+    async def ask(self, request: Request, read_at: ReadAt | None = None) -> Response | Lost:
+        """A request whose answer is small."""
+        try:
+            async with self.exchange(request, read_at) as answering:
+                return await answering.small()
+        except BROKEN as error:
+            return Lost(why(error))
+
+
+class AsyncAnswering:
+    """A response as it comes, over asyncio's streams."""
+
+    def __init__(self, exchange: Exchange, reader: asyncio.StreamReader, patience: Patience) -> None:
+        self._exchange, self._reader, self._patience = exchange, reader, patience
+        self._ahead: list[bytes] = []
+
+    @property
+    def response(self) -> Response:
+        """Its head."""
+        assert self._exchange.response is not None
+        return self._exchange.response
+
+    async def read_head(self) -> None:
+        """Wait for the head of the response, however long the body takes to send."""
+        while self._exchange.response is None:
+            if self._exchange.is_over:
+                raise ConnectionError("the connection was closed without an answer")
+            self._ahead += self._exchange.received(await self._reader.read(PIECE_BYTES))
+
+    async def body(self) -> AsyncIterator[bytes]:
+        """See Answering.body."""
+        pace = Pace(self._patience)
+        while True:
+            for piece in self._ahead:
+                yield piece
+            self._ahead = []
+            if self._exchange.is_over:
+                return
+            data = await asyncio.wait_for(self._reader.read(PIECE_BYTES), self._patience.idle_seconds)
+            pace.passed(len(data))
+            self._ahead = self._exchange.received(data)
+
+    async def small(self) -> Response:
+        """See Answering.small."""
+        data = b""
+        async for piece in self.body():
+            data += piece
+            if not is_small(len(data)):
+                break
+        return with_body(self.response, data)

@@ -1,0 +1,108 @@
+"""Rows as pictures, for clients that cannot decode (spec/transport.md, T2-7 and T2-8).
+
+Owns the search for the decoder on the server, its proof, and the bytes of PNG and npy.  Decodes with the NumPy backend.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aeformat.errors import DecoderError, FormatError
+from aeformat.net.storage import MODELS, Storage
+from aeformat.reader import Latents, open_latents
+from aeformat.transport.fields import PNG
+from aeformat.transport.limits import TransferLimits
+from aeformat.transport.problems import Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aeformat.backends.base import Network
+
+_KEPT: Final = 4  # decoders ready to run
+_COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG, 11.2.2
+
+
+class Artist:
+    """Draws rows.  Not safe for threads at once; the server gives it one at a time for each decoder slot."""
+
+    def __init__(self, storage: Storage, limits: TransferLimits) -> None:
+        self._storage, self._limits = storage, limits
+        self._networks: OrderedDict[tuple[str, bytes], Network] = OrderedDict()
+
+    def draw(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
+        """The images of rows start to stop - 1 of a container.  Raises Problem."""
+        start, stop = rows
+        if stop - start > self._limits.rows_drawn:
+            raise Problem("range-not-satisfiable", f"{stop - start} rows; at most {self._limits.rows_drawn} at a time")
+        with open_latents(path) as latents:
+            if stop > latents.n_rows:
+                raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
+            images = self._decode(latents, tenant, start, stop)
+        return png(images) if media == PNG else npy(images)
+
+    def _decode(self, latents: Latents, tenant: str, start: int, stop: int) -> NDArray[np.uint8]:
+        from aeformat.model.match import check_decoder
+        from aeformat.payloads import Block
+        from aeformat.pipeline.unpack import decode_block
+
+        network = self._network(latents, tenant)
+        try:
+            check_decoder(latents.header, network.package)
+            return decode_block(Block(start, latents.rows(start, stop)), network).images
+        except FormatError as error:
+            raise Problem.of("invalid-container", error) from error
+
+    def _network(self, latents: Latents, tenant: str) -> Network:
+        from aeformat.backends.golden import proved
+        from aeformat.backends.numpy_backend import NumpyBackend
+        from aeformat.model.file_io import read_package
+
+        wanted = latents.header.decoder
+        key = tenant, wanted
+        if key in self._networks:
+            self._networks.move_to_end(key)
+            return self._networks[key]
+        record = self._storage.find(tenant, MODELS, wanted.hex())
+        source = latents.embedded_decoder if record is None else self._storage.blob(record.sha256)
+        if source is None:
+            raise Problem("model-missing", f"decoder {wanted.hex()} is not here", model=wanted.hex())
+        try:
+            network = NumpyBackend().load(proved(read_package(source, max_work=self._limits.work_of_row)))
+        except FormatError as error:
+            raise Problem.of("invalid-container", error) from error
+        except DecoderError as error:
+            raise Problem("model-missing", str(error), model=wanted.hex()) from error
+        self._networks[key] = network
+        if len(self._networks) > _KEPT:
+            self._networks.popitem(last=False)
+        return network
+
+
+def png(images: NDArray[np.uint8]) -> bytes:
+    """Images (n, h, w, c), below each other, as one PNG (ISO 15948)."""
+    n_images, height, width, channels = images.shape
+    if channels not in _COLOUR_TYPES:
+        raise Problem("not-acceptable", f"images of {channels} channels do not go into a PNG; ask for npy")
+    lines = images.reshape(n_images * height, width * channels)
+    raw = b"".join(b"\0" + line.tobytes() for line in lines)
+    size = struct.pack(">IIBBBBB", width, n_images * height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
+    parts = ((b"IHDR", size), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)) for tag, data in parts
+    )
+
+
+def npy(images: NDArray[np.uint8]) -> bytes:
+    """Images (n, h, w, c) as NumPy's file format; without the last axis where it is 1."""
+    import numpy as np
+
+    sink = io.BytesIO()
+    np.save(sink, images[:, :, :, 0] if images.shape[3] == 1 else images)
+    return sink.getvalue()

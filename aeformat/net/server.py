@@ -1,0 +1,89 @@
+"""Running the server: one process, uvicorn, until it is told to stop (T7-2: uvicorn carries it out, with _STOP_SECONDS)."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from aeformat.errors import UsageError
+from aeformat.net.app import HEADER_BYTES, Server
+from aeformat.net.disk import Disk
+from aeformat.net.protocol import timed_protocol
+from aeformat.net.storage import Storage
+from aeformat.net.tokens import Tokens
+from aeformat.transport.limits import DEFAULT, TransferLimits
+
+_STOP_SECONDS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to serve.  certificate: files of certificate chain and key.  port 0: any free one."""
+
+    root: Path
+    host: str = "127.0.0.1"
+    port: int = 8023
+    tokens: Path | None = None
+    certificate: tuple[Path, Path] | None = None
+    limits: TransferLimits = DEFAULT
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None, disk: Disk | None = None) -> None:
+    """Serve until SIGTERM or SIGINT.  ready: told the URL once connections are accepted.  Raises UsageError, OSError."""
+    if settings.tokens is None and not _is_loopback(settings.host):
+        raise UsageError(f"without --tokens anybody could write: listen on 127.0.0.1, not on {settings.host}")
+    _log_to_stderr()
+    storage = Storage(settings.root, disk)
+    app = Server(storage, Tokens(settings.tokens), settings.limits).app()
+    certificate, key = settings.certificate or (None, None)
+    config = uvicorn.Config(
+        app,
+        http=timed_protocol(settings.limits.header_seconds),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        h11_max_incomplete_event_size=HEADER_BYTES,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
+    )
+    with _listen(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        ready(f"{'https' if certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        raise UsageError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name, level in (("aeformat.server", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(level)
+        logger.propagate = False

@@ -1,0 +1,60 @@
+"""Names and fields of the IETF draft "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload).
+
+Owns everything that may change until the draft is an RFC: header names, the media type, problem types, and the forms of
+RFC 8941 that they use.  Nothing else in this package spells them out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+OFFSET: Final = "Upload-Offset"
+COMPLETE: Final = "Upload-Complete"
+LENGTH: Final = "Upload-Length"
+LIMIT: Final = "Upload-Limit"
+INTEROP: Final = "Upload-Draft-Interop-Version"
+INTEROP_VERSION: Final = "8"
+PARTIAL: Final = "application/partial-upload"
+PROBLEM_BASE: Final = "https://iana.org/assignments/http-problem-types#"
+PROBLEMS: Final = ("mismatching-upload-offset", "completed-upload", "inconsistent-upload-length")
+
+_INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # RFC 8941 allows 15 digits; no sign occurs here
+_MEMBER: Final = re.compile(r"([a-z*][a-z0-9_.*-]*)=([0-9]{1,15})")
+_BOOLEANS: Final = {"?0": False, "?1": True}
+
+
+class BadField(ValueError):
+    """A header field does not have the form that RFC 8941 or the draft gives it."""
+
+
+def integer(name: str, text: str) -> int:
+    """A byte count.  Raises BadField."""
+    if not _INTEGER.fullmatch(text.strip()):
+        raise BadField(f"{name} is {text[:40]!r}, not a byte count")
+    return int(text)
+
+
+def boolean(name: str, text: str) -> bool:
+    """?0 or ?1.  Raises BadField."""
+    value = _BOOLEANS.get(text.strip())
+    if value is None:
+        raise BadField(f"{name} is {text[:40]!r}, not ?0 or ?1")
+    return value
+
+
+def boolean_text(value: bool) -> str:
+    """?0 or ?1."""
+    return "?1" if value else "?0"
+
+
+def limit_text(limits: Mapping[str, int]) -> str:
+    """The value of Upload-Limit."""
+    return ", ".join(f"{name}={value}" for name, value in limits.items())
+
+
+def parse_limit(text: str) -> dict[str, int]:
+    """What Upload-Limit says; members that are not integers are left out, as the draft demands."""
+    members = (_MEMBER.fullmatch(part.strip()) for part in text.split(","))
+    return {match[1]: int(match[2]) for match in members if match}

@@ -1,0 +1,57 @@
+"""What a server accepts, and says that it accepts (spec/transport.md, section 7)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from aeformat import limits as container
+from aeformat.transport import draft
+
+_MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TransferLimits:
+    """Sizes in bytes, times in seconds.  The defaults are the ones that spec/transport.md lists."""
+
+    max_size: int = 16 << 30  # of one container
+    chunk_bytes: int = 16 * _MIB  # of one chunk, raw
+    model_bytes: int = 256 * _MIB  # of one model package, raw
+    max_append_size: int = 1 << 30  # of one request
+    sync_bytes: int = 32 * _MIB  # verified but not yet acknowledged
+    uploads: int = 8  # open at a time, per tenant
+    max_age: int = 86_400  # of an upload since its last request; also how long its answer is kept
+    tries_at_offset: int = 3  # damaged arrivals of one chunk
+    header_seconds: float = 10.0
+    idle_seconds: float = 30.0
+    rate_bytes: int = 1024  # a second, over rate_seconds
+    rate_seconds: float = 60.0
+    models_asked: int = 1000  # in one models:missing
+    rows_drawn: int = 256  # in one PNG or npy
+    work_of_row: int = 1 << 30  # M7-1, multiply-adds and numbers made, for what this server decodes
+    decoding_at_a_time: int = 2
+
+    @property
+    def min_append_size(self) -> int:
+        """A request of this size that begins at an acknowledged offset completes at least one chunk (T4-8)."""
+        return self.chunk_bytes + container.HEADER_BYTES + 4096
+
+    @property
+    def upload_limit(self) -> str:
+        """The value of Upload-Limit."""
+        return draft.limit_text(
+            {
+                "max-size": self.max_size,
+                "max-append-size": self.max_append_size,
+                "min-append-size": self.min_append_size,
+                "max-age": self.max_age,
+            }
+        )
+
+    def advertised(self) -> dict[str, float]:
+        """All of them, for GET /v1/."""
+        return {**asdict(self), "min_append_size": self.min_append_size}
+
+
+DEFAULT: Final = TransferLimits()

@@ -1,0 +1,123 @@
+"""Problems: what a server answers when it does not do what it was asked (spec/transport.md, section 6).
+
+Owns the table of problem types with their status and what a client may do next.  Knows nothing of how they are sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aeformat.errors import AeformatError, FormatError
+from aeformat.transport import draft
+
+# T6-2: what may help.
+NEVER: Final = "never"  # the same request can only fail again
+RESUME: Final = "resume"  # ask for the offset (it may be in the answer), go on from there
+RESTART: Final = "restart"  # the upload is gone: create a new one
+AFTER: Final = "after"  # wait, then ask again (Retry-After says how long)
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """One row of table T6-1."""
+
+    slug: str
+    status: int
+    retry: str
+    title: str
+
+    @property
+    def uri(self) -> str:
+        """The `type` of the document."""
+        return (draft.PROBLEM_BASE if self.slug in draft.PROBLEMS else "urn:aeformat:problem:") + self.slug
+
+
+PROBLEMS: Final = {
+    p.slug: p
+    for p in (
+        ProblemType(
+            "bad-request", 400, NEVER, "A field, the path or the body does not have the form the spec gives it"
+        ),
+        ProblemType("inconsistent-upload-length", 400, NEVER, "The length of the upload is not what was said before"),
+        ProblemType("completed-upload", 400, NEVER, "The upload is complete; ask for its result with HEAD"),
+        ProblemType("unauthorized", 401, NEVER, "No token, or one that is unknown or expired"),
+        ProblemType("forbidden", 403, NEVER, "The token does not have the scope for this"),
+        ProblemType("not-found", 404, NEVER, "There is nothing here that this token may see"),
+        ProblemType("upload-unknown", 404, RESTART, "There is no such upload for this token"),
+        ProblemType("method-not-allowed", 405, NEVER, "The resource does not have this method"),
+        ProblemType("not-acceptable", 406, NEVER, "None of the media types asked for can be made"),
+        ProblemType("request-timeout", 408, RESUME, "The body came too slowly"),
+        ProblemType("mismatching-upload-offset", 409, RESUME, "The request does not begin at the upload's offset"),
+        ProblemType("chunk-damaged", 409, RESUME, "A chunk arrived damaged; the good ones before it are kept"),
+        ProblemType("upload-truncated", 409, RESUME, "The last request ended before the container did"),
+        ProblemType("superseded", 409, RESUME, "A newer request took over this upload"),
+        ProblemType("upload-verifying", 409, AFTER, "The upload is being put in place"),
+        ProblemType("model-missing", 409, NEVER, "The decoder that this needs is not on the server"),
+        ProblemType("upload-gone", 410, RESTART, "The upload expired or was cancelled"),
+        ProblemType("length-required", 411, NEVER, "The request needs a Content-Length"),
+        ProblemType("too-large", 413, NEVER, "The upload, a chunk or a request is above the limits"),
+        ProblemType("unsupported-media-type", 415, NEVER, "The body's media type is not the one for this request"),
+        ProblemType("range-not-satisfiable", 416, NEVER, "No byte or row lies in the range asked for"),
+        ProblemType("invalid-container", 422, NEVER, "The container breaks its spec; the rule and the byte are named"),
+        ProblemType(
+            "damaged-again", 422, NEVER, "The same chunk arrived damaged too often; the path or the file is bad"
+        ),
+        ProblemType("too-many-uploads", 429, AFTER, "This tenant has as many open uploads as it may have"),
+        ProblemType("header-too-large", 431, NEVER, "The header fields are above the limit"),
+        ProblemType("server-error", 500, AFTER, "The server failed; what it acknowledged is kept"),
+        ProblemType("busy", 503, AFTER, "The server is stopping or has too much to do"),
+        ProblemType("quota-exceeded", 507, NEVER, "The tenant's storage quota, or the disk, is full"),
+    )
+}
+
+
+class Problem(AeformatError):
+    """A request that gets a problem document.  slug: key of PROBLEMS.  fields: headers that go with it."""
+
+    code = "transport"
+
+    def __init__(self, slug: str, detail: str, *, fields: Mapping[str, str] | None = None, **members: object) -> None:
+        super().__init__(slug, detail)
+        self.type = PROBLEMS[slug]
+        self.detail, self.fields, self.members = detail, dict(fields or {}), members
+
+    def __str__(self) -> str:
+        return f"{self.detail} ({self.type.status} {self.type.slug})"
+
+    @classmethod
+    def of(cls, slug: str, error: FormatError) -> Problem:
+        """A problem that passes on what a reader found: its code, rule and byte."""
+        return cls(slug, str(error), code=error.code, rule=error.rule, byte=error.at)
+
+    def document(self) -> dict[str, Any]:
+        """The body, RFC 9457."""
+        return {
+            "type": self.type.uri,
+            "title": self.type.title,
+            "status": self.type.status,
+            "detail": self.detail,
+            "retry": self.type.retry,
+            **self.members,
+        }
+
+
+class TransferFailed(AeformatError):
+    """A transfer was refused, or its other end broke the protocol.  status: of HTTP, 0 if none came."""
+
+    code = "transfer"
+
+    def __init__(self, what: str, status: int = 0) -> None:
+        super().__init__(what, status)
+        self.what, self.status = what, status
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class TransferUnfinished(TransferFailed):
+    """The tries are used up.  What was acknowledged is kept: run the same command again."""
+
+    code = "transfer-unfinished"
+    exit_code = 3

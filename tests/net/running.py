@@ -1,0 +1,175 @@
+"""Servers to test against: each in a process of its own, on a free port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aeformat.net.disk import Disk
+from aeformat.net.line import Line, Patience
+from aeformat.net.server import Settings, serve
+from aeformat.net.wire import Base
+from aeformat.transport.limits import DEFAULT
+from aeformat.transport.messages import Request, Response
+
+_FORK = multiprocessing.get_context("fork")
+
+
+class Dying(Disk):
+    """Kills its process at the n-th step, before it, or in the middle of a write."""
+
+    def __init__(self, n_steps: int) -> None:
+        self._n_left = n_steps
+
+    def _step(self) -> bool:
+        self._n_left -= 1
+        return self._n_left == 0
+
+    @staticmethod
+    def _die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+
+    def write(self, handle, at, data):
+        if self._step():
+            super().write(handle, at, memoryview(data)[: len(data) // 2])
+            self._die()
+        super().write(handle, at, data)
+
+    def truncate(self, handle, at):
+        if self._step():
+            self._die()
+        super().truncate(handle, at)
+
+    def sync(self, handle):
+        if self._step():
+            self._die()
+        super().sync(handle)
+
+    def rename(self, source, target):
+        if self._step():
+            self._die()
+        super().rename(source, target)
+        if self._step():
+            self._die()
+
+    def remove(self, path):
+        if self._step():
+            self._die()
+        super().remove(path)
+
+
+class Running:
+    """One server process."""
+
+    def __init__(self, settings: Settings, disk: Disk | None = None, *, log: Path | None = None) -> None:
+        receiver, sender = _FORK.Pipe(duplex=False)
+        self.process = _FORK.Process(target=self._run, args=(settings, disk, sender, log), daemon=True)
+        self.process.start()
+        sender.close()
+        self.is_up = receiver.poll(60)
+        try:
+            self.url = receiver.recv() if self.is_up else ""
+        except EOFError:  # it died first
+            self.is_up, self.url = False, ""
+
+    @staticmethod
+    def _run(settings: Settings, disk: Disk | None, sender, log: Path | None) -> None:
+        sys.stderr = open(log or os.devnull, "a", buffering=1)  # noqa: SIM115, PTH123
+        serve(settings, ready=sender.send, disk=disk)
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1].rstrip("/"))
+
+    def stop(self, how: int = signal.SIGKILL) -> None:
+        if self.process.is_alive():
+            os.kill(self.process.pid, how)
+        self.process.join(60)
+
+    def rss(self) -> int:
+        """Resident bytes, at most so far."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmHWM"))
+
+    def ask(
+        self, method: str, path: str, fields: dict[str, str] | None = None, body: bytes | None = None, token=None
+    ) -> Response:
+        """One exchange with our own client."""
+        line = Line(Base.parse(self.url, token=token), Patience(idle_seconds=60))
+        span = None if body is None else (0, len(body))
+        found = line.ask(
+            Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
+        )
+        assert isinstance(found, Response), found
+        return found
+
+    def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
+        """What comes back for these bytes, until the server closes or nothing more comes."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+            sock.settimeout(seconds)
+            with contextlib.suppress(OSError):
+                sock.sendall(data)
+            found = b""
+            with contextlib.suppress(OSError):
+                while piece := sock.recv(65536):
+                    found += piece
+            return found
+
+
+@contextlib.contextmanager
+def running(
+    root: Path,
+    *,
+    port: int = 0,
+    tokens: Path | None = None,
+    disk: Disk | None = None,
+    log=None,
+    certificate=None,
+    **limits,
+) -> Iterator[Running]:
+    """A server with these limits, killed at the end."""
+    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
+    server = Running(settings, disk, log=log)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def program_path(program: str) -> str | None:
+    """Where a program is: on the path, beside this Python, or where servers are."""
+    places = (None, str(Path(sys.executable).parent), "/usr/sbin:/usr/local/sbin")
+    return next((found for place in places if (found := shutil.which(program, path=place))), None)
+
+
+def needs(program: str) -> str:
+    """Its path; skips where it is not installed, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
+    found = program_path(program)
+    if found is None:
+        if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
+            pytest.fail(f"{program} is not installed")
+        pytest.skip(f"{program} is not installed")
+    return found
+
+
+def upload(server: Running, data: bytes, token: str | None = None) -> Response:
+    """The whole of a file in one POST."""
+    fields = {"Upload-Complete": "?1", "Content-Type": "application/vnd.aeformat"}
+    return server.ask("POST", "v1/uploads", fields, data, token)

@@ -1,0 +1,282 @@
+"""send, fetch and registry_decoder, blocking and asyncio, over a good line and a bad one."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transport.containers import latents
+
+from aeformat import net
+from aeformat.errors import DecoderMissing, FormatError, UsageError
+from aeformat.header import LatentsHeader
+from aeformat.model import store
+from aeformat.model.file_io import package_bytes, read_model_id
+from aeformat.net.api import Options, part_path
+from aeformat.net.registry import Need
+from aeformat.transport.problems import TransferFailed
+from aeformat.writer import LatentsWriter
+from net.proxy import Fault, Proxy
+from net.running import needs, running, upload
+from net.test_tenants import write_tokens
+
+FILE = latents(2000, dims=64, chunk_rows=100)
+SHA = hashlib.sha256(FILE).hexdigest()
+NEVER = Options(policy="never")
+BOTH = pytest.mark.parametrize("twin", ["blocking", "asyncio"])
+
+
+@pytest.fixture
+def server(tmp_path):
+    with running(tmp_path / "root") as server:
+        yield server
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source.aef"
+    path.write_bytes(FILE)
+    return path
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path, monkeypatch):
+    """A machine without models."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty")
+
+
+def digits(n_rows: int) -> bytes:
+    """Rows for the shipped exact decoder."""
+    decoder = store.find_pair("mnist-exact")[1]
+    kind = {"u8": np.uint8, "i8": np.int8}[decoder.input.type]
+    sink = io.BytesIO()
+    header = LatentsHeader(decoder.model_id, decoder.input.shape, decoder.output.shape, decoder.input.type)
+    with LatentsWriter(sink, header) as writer:
+        writer.write(np.ones((n_rows, *decoder.input.shape), kind))
+    return sink.getvalue()
+
+
+def call(twin: str, name: str, *arguments, **options):
+    if twin == "blocking":
+        return getattr(net, name)(*arguments, **options)
+    return asyncio.run(getattr(net, f"a{name}")(*arguments, **options))
+
+
+@BOTH
+def test_there_and_back(server, source, tmp_path, twin):
+    """The same bytes, the same digest, and the URL that send gives is the one fetch takes."""
+    told = []
+    sent = call(twin, "send", source, server.url, NEVER, progress=lambda *seen: told.append(seen))
+    assert sent.url == f"{server.url}v1/containers/{SHA}"
+    assert told[-1] == ("sending", len(FILE), len(FILE))
+    fetched = call(twin, "fetch", sent.url, tmp_path / "back.aef", NEVER)
+    assert (fetched.path.read_bytes(), fetched.sha256.hex()) == (FILE, SHA)
+    assert call(twin, "send", source, server.url, NEVER) == sent
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["cut", "flip a bit", "lost final response", "early 413", "503"])
+def test_a_bad_line_up(server, source, twin, kind, monkeypatch):
+    """One fault, then none."""
+    monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
+    faults = [Fault(kind, 0.7)]
+    proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "PATCH" and faults else None)
+    sent = call(twin, "send", source, proxy.url, NEVER)
+    assert sent.sha256.hex() == SHA and not faults
+    assert server.ask("GET", f"v1/containers/{SHA}").status == 200
+    proxy.close()
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["cut", "flip a bit", "truncate", "duplicate the tail", "503"])
+def test_a_bad_line_down(server, tmp_path, twin, kind, monkeypatch):
+    """One fault, then none."""
+    monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
+    upload(server, FILE)
+    faults = [Fault(kind, 0.7)]
+    proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None)
+    fetched = call(twin, "fetch", f"{proxy.url}v1/containers/{SHA}", tmp_path / "back.aef", NEVER)
+    assert fetched.path.read_bytes() == FILE and not faults
+    proxy.close()
+
+
+@BOTH
+def test_what_an_earlier_run_fetched_is_used(server, tmp_path, twin):
+    """The partial file is verified, cut to its last whole chunk, and gone on from."""
+    upload(server, FILE)
+    proxy = Proxy(server.port, lambda method, is_range: None)
+    part_path(tmp_path / "x", "containers", SHA).write_bytes(FILE[: len(FILE) // 2] + b"what a crash left")
+    call(twin, "fetch", f"{proxy.url}v1/containers/{SHA}", tmp_path / "x", NEVER)
+    assert (tmp_path / "x").read_bytes() == FILE
+    assert proxy.n_down < 0.6 * len(FILE)
+    assert not part_path(tmp_path / "x", "containers", SHA).exists()
+    proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ftp://127.0.0.1/", "http"),
+        ("http:///v1/", "http"),
+        ("http://u:p@127.0.0.1/", "token-file"),
+        ("http://127.0.0.1:99999/", "ort"),
+    ],
+)
+def test_a_bad_url_is_a_usage_error(source, url, says):
+    """Before anything is sent."""
+    with pytest.raises(UsageError, match=says):
+        net.send(source, url, NEVER)
+    with pytest.raises(UsageError):
+        net.fetch(url, "x", NEVER)
+
+
+def test_a_broken_file_is_not_sent(server, tmp_path):
+    """The sender looks first."""
+    (tmp_path / "bad.aef").write_bytes(FILE[:-1])
+    with pytest.raises(FormatError, match="C9-1"):
+        net.send(tmp_path / "bad.aef", server.url, NEVER)
+    assert "uploads" not in server.ask("GET", "metrics").body.decode().split("aeformat_uploads_open")[0]
+
+
+def test_a_redirect_and_another_origin_get_no_token(server, source):
+    """T5-8: a Location elsewhere is refused."""
+    from aeformat.net.wire import Base
+
+    base = Base.parse(server.url, token="secret")
+    assert base.target("/v1/uploads/x") == "/v1/uploads/x"
+    for there in ("http://127.0.0.1:1/v1", "https://example.org/", "//example.org/", "ftp://x/", "/a b", "/\u00e9"):
+        with pytest.raises(TransferFailed):
+            base.target(there)
+
+
+def test_a_decoder_is_sent_once_and_only_if_it_pays(server, tmp_path):
+    """T9-2, T9-3; what it depends on is said."""
+    few, many = tmp_path / "few.aef", tmp_path / "many.aef"
+    few.write_bytes(digits(10))
+    many.write_bytes(digits(5000))
+    said: list[str] = []
+    model = f"v1/models/{store.find_pair('mnist-exact')[1].model_id.hex()}"
+
+    net.send(few, server.url, say=said.append)
+    assert "does not pay" in said.pop() and server.ask("HEAD", model).status == 404
+    net.send(few, server.url, Options(policy="never"), say=said.append)
+    assert not said
+    net.send(many, server.url, say=said.append)
+    assert "it pays" in said.pop() and server.ask("HEAD", model).status == 200
+    net.send(many, server.url, say=said.append)
+    assert not said
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkeypatch):
+    """T9-1, T9-4: fetched, proved, kept; the second time nobody is asked."""
+    monkeypatch.undo()
+    monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
+    decoder = store.find_pair("mnist-exact")[1]
+    (tmp_path / "empty2").mkdir()
+    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty2")
+    with pytest.raises(DecoderMissing, match="neither this machine"):
+        net.registry_decoder(server.url, decoder.model_id)
+    assert upload(server, package_bytes(decoder, level=1)).status == 201
+
+    few, many = Need(10, 784, 640), Need(100_000, 784, 6_400_000)
+    with pytest.raises(DecoderMissing, match="does not pay"):
+        net.registry_decoder(server.url, decoder.model_id, need=few)
+    assert net.registry_decoder(server.url, decoder.model_id, need=many).model_id == decoder.model_id
+    server.stop()
+    assert net.registry_decoder(server.url, decoder.model_id).model_id == decoder.model_id
+
+    (cached,) = store.cache_folder().glob("*.aef")
+    cached.write_bytes(cached.read_bytes()[:-7])
+    with running(tmp_path / "root") as again:  # a damaged cache entry is fetched once more
+        assert net.registry_decoder(again.url, decoder.model_id).model_id == decoder.model_id
+    assert read_model_id(cached) == decoder.model_id
+
+
+def test_tokens_are_sent(tmp_path, source):
+    """Bearer; without one the server's words reach the user."""
+    with running(tmp_path / "root", tokens=write_tokens(tmp_path / "tokens")) as server:
+        with pytest.raises(TransferFailed, match="401: a valid token"):
+            net.send(source, server.url, NEVER)
+        sent = net.send(source, server.url, Options(token="a", policy="never"))
+        assert net.fetch(sent.url, tmp_path / "x", Options(token="reader")).sha256.hex() == SHA
+
+
+def test_tls(tmp_path, source):
+    """By certificate files; a certificate that is not trusted is refused, and said."""
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    made = subprocess.run(
+        [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    with running(tmp_path / "root", certificate=(certificate, key)) as server:
+        trusting = Options(policy="never", ca_file=str(certificate))
+        sent = net.send(source, server.url, trusting)
+        assert net.fetch(sent.url, tmp_path / "x", trusting).path.read_bytes() == FILE
+        assert asyncio.run(net.asend(source, server.url, trusting)) == sent
+        found = net.api.Line(net.api.Base.parse(server.url), net.api.Patience()).ask(net.api.Request("GET", "v1/"))
+        assert "certificate is not trusted" in found.why
+
+
+def command(name: str, *arguments: object, **environment: str) -> subprocess.Popen:
+    """One command of the command line, in a process of its own."""
+    run = (
+        f"import argparse, sys; from aeformat.cli import {name} as c; p = argparse.ArgumentParser(); c.add_arguments(p);"
+        "sys.exit(c.run(p.parse_args(sys.argv[1:])))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", run, *map(str, arguments)],
+        env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_the_commands(tmp_path, source):
+    """serve on a free port, send, fetch; SIGTERM ends it properly."""
+    serving = command("serve", tmp_path / "root", "--port", 0)
+    url = serving.stdout.readline().split()[-1]
+    sent, _ = command("send", source, url, "--model-policy", "never").communicate(timeout=120)
+    assert sent.strip().endswith(SHA)
+    fetching = command("fetch", sent.strip(), "-o", tmp_path / "x.aef", "--model-policy", "never")
+    assert (fetching.wait(120), (tmp_path / "x.aef").read_bytes()) == (0, FILE)
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(60) in (0, -signal.SIGTERM)
+
+
+def test_a_killed_sender_is_resumed_by_the_next(tmp_path, monkeypatch):
+    """kill -9 of `aeformat send` half-way: the same command goes on with the same upload."""
+    big = tmp_path / "big.aef"
+    big.write_bytes(latents(40_000, dims=64, chunk_rows=1000))
+    size = big.stat().st_size
+    with running(tmp_path / "root", sync_bytes=1 << 20) as server:
+        passed = [0]
+
+        def plan(method: str, is_range: bool) -> Fault | None:
+            passed[0] += method == "PATCH"
+            return Fault("stall", 0.6) if method == "PATCH" and passed[0] == 1 else None
+
+        proxy = Proxy(server.port, plan, stall_seconds=30)
+        sender = command("send", big, proxy.url, "--model-policy", "never")
+        deadline = time.monotonic() + 60
+        while proxy.n_up < size // 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1.5)
+        sender.kill()
+        sender.wait()
+        before = proxy.n_up
+        text, errors = command("send", big, proxy.url, "--model-policy", "never").communicate(timeout=120)
+        assert text.strip().endswith(hashlib.sha256(big.read_bytes()).hexdigest()), errors
+        assert proxy.n_up - before < 0.7 * size
+        assert not list((Path(os.environ["AEFORMAT_CACHE"]) / "uploads").iterdir())
+        proxy.close()

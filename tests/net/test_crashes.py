@@ -1,0 +1,107 @@
+"""kill -9 of the server at each of its steps on the disk; then a new server, and the client goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from random import Random
+
+import pytest
+from transport.containers import ends, latents
+
+from aeformat.net.line import Line, Patience
+from aeformat.net.wire import Base
+from aeformat.transport import draft
+from aeformat.transport.messages import Done, Lost, Request, Response, Wait
+from aeformat.transport.retry import Retry
+from aeformat.transport.upload_client import Parcel, UploadClient
+from net.running import Dying, running
+
+FILE = latents(200, dims=32)
+SHA = hashlib.sha256(FILE).digest()
+LIMITS = {"sync_bytes": 5000, "max_append_size": 12_000, "chunk_bytes": 2000}
+PARCEL = Parcel(len(FILE), SHA, f"v1/containers/{SHA.hex()}", ends(FILE))
+
+
+class Sender:
+    """A client that notes every offset it was told."""
+
+    def __init__(self, url: str) -> None:
+        self.client = UploadClient(PARCEL, Retry(Random(1), tries=1000))
+        self.offsets: dict[str, int] = {}
+        self.turn_to(url)
+
+    def turn_to(self, url: str) -> None:
+        """The server was started anew, on another port."""
+        self.line = Line(Base.parse(url), Patience(idle_seconds=30))
+
+    def step(self) -> bool:
+        """False when it is done, or nobody answers."""
+        action = self.client.next()
+        if isinstance(action, Done):
+            return False
+        if isinstance(action, Wait):
+            self.client.go_on()
+            return True
+        assert isinstance(action, Request), action
+        found = self.line.ask(action, lambda at, n_bytes: FILE[at : at + n_bytes])
+        if isinstance(found, Response) and found.get(draft.OFFSET) and self.client.upload:
+            at, best = int(found.get(draft.OFFSET)), self.offsets.get(self.client.upload, 0)
+            assert at >= best, f"acknowledged {best}, after the crash {at}"
+            self.offsets[self.client.upload] = at
+        self.client.on(found)
+        return not isinstance(found, Lost)
+
+
+def run_until_kill(root, n_steps) -> tuple[Sender | None, bool]:
+    """(the client, whether the server died)."""
+    with running(root, disk=Dying(n_steps), **LIMITS) as server:
+        if not server.is_up:
+            return None, True
+        sender = Sender(server.url)
+        while sender.step():
+            pass
+        if isinstance(sender.client.next(), Done):
+            return sender, False
+        server.process.join(30)
+        return sender, not server.process.is_alive()
+
+
+def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path):
+    """T4-1, T4-10, T4-15: no acknowledged byte is lost, the blob is whole or absent, and the same upload goes on."""
+    n_deaths = 0
+    for n_steps in range(1, 1000):
+        root = tmp_path / str(n_steps)
+        sender, died = run_until_kill(root, n_steps)
+        if not died:
+            break
+        n_deaths += 1
+        blobs = list(root.glob("objects/*/*"))
+        assert all(path.read_bytes() == FILE for path in blobs)
+        with running(root, **LIMITS) as server:
+            sender = sender or Sender(server.url)
+            sender.turn_to(server.url)
+            began = sender.client.upload
+            deadline = time.monotonic() + 60
+            while not isinstance(sender.client.next(), Done):
+                assert time.monotonic() < deadline
+                sender.step()
+            assert sender.client.upload in (began, None) or began is None
+            found = server.ask("HEAD", PARCEL.path)
+            assert (found.status, found.get("Content-Length")) == (200, str(len(FILE)))
+        assert [path.read_bytes() == FILE for path in root.glob("objects/*/*")] == [True]
+        assert not list(root.glob("**/.aeformat-tmp-*"))
+    assert n_deaths >= 20
+
+
+@pytest.mark.parametrize("n_steps", [3, 9])
+def test_a_server_that_dies_twice_at_its_start_is_no_worse(tmp_path, n_steps):
+    """Recovery can be interrupted too."""
+    root = tmp_path / "root"
+    run_until_kill(root, 40)
+    run_until_kill(root, n_steps)
+    with running(root) as server:
+        sender = Sender(server.url)
+        while not isinstance(sender.client.next(), Done):
+            sender.step()
+        assert server.ask("HEAD", PARCEL.path).status == 200

@@ -1,0 +1,189 @@
+"""Requests that no honest client sends: refused, with the status that spec/transport.md names, and the server goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import socket
+import struct
+import time
+import zlib
+
+import pytest
+import zstandard
+from transport.containers import DECODER, latents
+
+from aeformat.header import LatentsHeader
+from net.running import running, upload
+
+FILE = latents(400, dims=32)
+LIMITS = {"header_seconds": 0.6, "idle_seconds": 0.8, "rate_seconds": 1.0, "rate_bytes": 5000, "chunk_bytes": 1 << 20}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("hostile") / "root", **LIMITS) as server:
+        yield server
+        assert server.ask("GET", "v1/").status == 200
+
+
+def crc(header_crc: int, number: int, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(struct.pack("<II", header_crc, number)))
+
+
+def with_payload(stored: bytes, raw_bytes: int, n_rows: int) -> bytes:
+    """A latents file with one compressed chunk, good checksums, and whatever payload: built by hand."""
+    header = LatentsHeader(DECODER, (64,), (28, 28, 1), "u8", codec="zstd", filter="none").to_bytes()
+    front = struct.pack("<8sBBHII", b"\x89AEF\r\n\x1a\n", 1, 0, 0, len(header), zlib.crc32(header))
+    data = front + struct.pack("<I", zlib.crc32(front)) + header
+    bound = zlib.crc32(header)
+    chunk = struct.pack("<4sIQIII", b"ROWS", n_rows, 0, len(stored), raw_bytes, crc(bound, 0, stored))
+    chunk += struct.pack("<I", crc(bound, 0, chunk))
+    tail = struct.pack("<4sIQQI32s", b"TAIL", 1, n_rows, 0, zlib.crc32(chunk[-4:]), bytes(32))
+    return data + chunk + stored + tail + struct.pack("<I", crc(bound, 1, tail))
+
+
+def frame(raw: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True, write_content_size=True).compress(raw)
+
+
+@pytest.mark.parametrize(
+    ("stored", "raw_bytes", "status", "rule"),
+    [
+        (frame(bytes(64 << 20)), 64 << 20, 413, "C4-4"),
+        (frame(bytes(64 << 20)), 1 << 20, 422, "C6-2"),
+        (b"\x28\xb5\x2f\xfd\xa4" + (1 << 20).to_bytes(4, "little") + bytes(900), 1 << 20, 422, "C6-6"),
+        (frame(bytes(1 << 20))[:-3] + b"abc", 1 << 20, 422, "C6-6"),
+    ],
+    ids=["states 64 MiB", "states less than it makes", "states more than it makes", "wrong checksum"],
+)
+def test_a_decompression_bomb_is_refused(server, stored, raw_bytes, status, rule):
+    """T4-6: checksums hold, so it is no damage of the line; memory is bounded by the limit on chunks."""
+    before = server.rss()
+    found = upload(server, with_payload(stored, raw_bytes, raw_bytes // 64))
+    assert (found.status, found.problem["rule"]) == (status, rule)
+    assert server.rss() - before < 32 << 20
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/ HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+        b"GET /v1/ HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X%d: y\r\n" % i for i in range(20_000)) + b"\r\n",
+        b"nonsense\r\n\r\n",
+        b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nUpload-Complete: ?0\r\n\r\nzz\r\n",
+    ],
+    ids=["long line", "long field", "many fields", "nonsense", "two lengths", "negative length", "bad chunk"],
+)
+def test_bad_http_is_refused(server, head):
+    """Section 6, last line: 400 or 431, or for a body that breaks off the connection is closed."""
+    found = server.raw(head)
+    assert found.split(b" ")[1:2] in ([b"400"], [b"431"], [b"415"], [])
+
+
+def test_slow_headers_are_cut_off(server):
+    """A byte at a time, never an end: closed after header_seconds."""
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        began = time.monotonic()
+        sock.settimeout(0.05)
+        with pytest.raises((ConnectionResetError, BrokenPipeError, EOFError)):
+            for byte in b"GET /v1/ HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 200:
+                sock.sendall(bytes([byte]))
+                try:
+                    if not sock.recv(10):
+                        raise EOFError
+                except TimeoutError:
+                    pass
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])
+def test_a_slow_body_is_cut_off_and_what_came_is_kept(server, pause):
+    """408: nothing for idle_seconds, or less than rate_bytes a second."""
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        head = (
+            "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: application/vnd.aeformat\r\n"
+        )
+        sock.sendall(f"{head}Content-Length: {len(FILE)}\r\n\r\n".encode())
+        sock.settimeout(pause)
+        found = b""
+        for at in range(0, 4000, 20):
+            try:
+                sock.sendall(FILE[at : at + 20])
+                found = sock.recv(1000)
+                break
+            except TimeoutError:
+                pass
+        assert found.split(b" ")[1] == b"408"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b'{"models": 5}', b'{"models": ["x"]}', b'{"models": ["' + b"0" * 65 + b'"]}', b"[" * 50_000],
+)
+def test_a_bad_question_is_refused(server, body):
+    """T2-5."""
+    assert server.ask("POST", "v1/models:missing", {}, body).status == 400
+
+
+def test_a_question_too_many_is_refused(server):
+    """T2-5: 1,000 models, and 128 KiB."""
+    names = ",".join(f'"{i:064x}"' for i in range(1001))
+    assert server.ask("POST", "v1/models:missing", {}, f'{{"models": [{names}]}}'.encode()).status == 400
+    assert server.ask("POST", "v1/models:missing", {}, b" " * 200_000).status == 413
+
+
+def test_noise_on_every_route_never_breaks_the_server(server):
+    """A thousand requests made of fields that routes look at, from a seed: each gets an answer below 500."""
+    rng = random.Random(7)
+    paths = [
+        "v1/",
+        "v1/uploads",
+        "v1/uploads/" + "0" * 32,
+        "v1/models:missing",
+        "v1/containers/" + "0" * 64,
+        "metrics",
+        "x",
+    ]
+    names = [
+        "Upload-Offset",
+        "Upload-Complete",
+        "Upload-Length",
+        "Range",
+        "If-Range",
+        "Accept",
+        "Content-Type",
+        "Authorization",
+    ]
+    texts = [
+        "",
+        "?1",
+        "?0",
+        "0",
+        "7",
+        "-1",
+        "9" * 30,
+        "bytes=0-",
+        "bytes=-",
+        "*/*;q=x",
+        "application/vnd.aeformat",
+        "Bearer x",
+    ]
+    for number in range(1000):
+        named = {rng.choice(names): rng.choice(texts) for _ in range(rng.randrange(5))}
+        method = rng.choice(["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE"])
+        body = rng.choice([None, b"", rng.randbytes(50)])
+        found = server.ask(method, rng.choice(paths), named, body)
+        assert found.status < 500 or found.status == 503, (number, method, named)
+
+
+def test_a_flooded_path_is_one_label(server):
+    """Labels of metrics come from routes, not from clients."""
+    for i in range(50):
+        server.ask("GET", f"v1/invented/{i}", {"User-Agent": f"x{i}"})
+    text = server.ask("GET", "metrics").body.decode()
+    assert "invented" not in text
+    assert hashlib.sha256(FILE).hexdigest() not in text

@@ -1,0 +1,45 @@
+"""Memory is bounded by the limits: not by how long a blob is, nor by how slowly it is read (T7-1)."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from aeformat import net
+from aeformat.net.api import Options
+from net.running import running
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from bench_transport import make
+
+NEVER = Options(policy="never")
+MB = 1_000_000
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident memory is read from /proc")
+
+
+def test_a_long_upload_and_fifty_slow_readers(tmp_path):
+    """300 MB through chunks of 1 MiB: the process grows by less than a tenth of it."""
+    source = tmp_path / "long.aef"
+    make(source, 300)
+    sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
+    with running(tmp_path / "root") as server:
+        server.ask("GET", "v1/")
+        at_rest = server.rss()
+        net.send(source, server.url, NEVER)
+        assert server.rss() - at_rest < 30 * MB
+    with running(tmp_path / "root") as server:
+        at_rest = server.rss()
+        socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+        for sock in socks:
+            sock.sendall(f"GET /v1/containers/{sha256} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            sock.recv(1000)
+        time.sleep(2)
+        assert server.rss() - at_rest < 60 * MB
+        assert server.ask("GET", "v1/").status == 200
+        for sock in socks:
+            sock.close()

@@ -1,0 +1,181 @@
+"""Blobs over HTTP: section 2 of spec/transport.md."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zlib
+
+import numpy as np
+import pytest
+from transport.containers import latents
+
+from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.header import LatentsHeader
+from aeformat.model import store
+from aeformat.model.file_io import package_bytes
+from aeformat.transport import fields
+from aeformat.writer import LatentsWriter
+from net.running import running, upload
+
+FILE = latents(400, dims=32)
+SHA = hashlib.sha256(FILE).digest()
+PATH = f"v1/containers/{SHA.hex()}"
+TAG = fields.entity_tag(SHA)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("store") / "root") as server:
+        assert upload(server, FILE).status == 201
+        yield server
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """(container, its decoder's package, the images it stands for)."""
+    decoder = store.find_pair("mnist-exact")[1]
+    end = decoder.input
+    lo, hi = (end.interval.lo, end.interval.hi) if end.interval else (0, 255)
+    kind = {"u8": np.uint8, "i8": np.int8}[end.type]
+    rows = np.random.default_rng(5).integers(lo, hi, size=(30, *end.shape), endpoint=True).astype(kind)
+    header = LatentsHeader(decoder.model_id, end.shape, decoder.output.shape, {"u8": "u8", "i8": "i8"}[end.type])
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header, chunk_rows=7) as writer:
+        writer.write(rows)
+    return sink.getvalue(), package_bytes(decoder, level=3), NumpyBackend().load(decoder).run(rows)
+
+
+def test_a_blob_says_what_it_is(server):
+    """T2-1, for HEAD and GET."""
+    head, get = server.ask("HEAD", PATH), server.ask("GET", PATH)
+    assert (head.status, head.body, get.status) == (200, b"", 200)
+    for found in (head, get):
+        assert found.get("ETag") == TAG
+        assert found.get("Repr-Digest") == fields.repr_digest(SHA)
+        assert found.get("Content-Length") == str(len(FILE))
+        assert {"immutable", "no-transform"} <= set(found.get("Cache-Control").replace(",", " ").split())
+        assert found.get("Content-Encoding") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "span"),
+    [
+        ({"Range": "bytes=10-19"}, 206, (10, 20)),
+        ({"Range": "bytes=-64"}, 206, (len(FILE) - 64, len(FILE))),
+        ({"Range": "bytes=5-", "If-Range": TAG}, 206, (5, len(FILE))),
+        ({"Range": "bytes=5-", "If-Range": f"W/{TAG}"}, 200, (0, len(FILE))),
+        ({"Range": "bytes=5-", "If-Range": "Wed, 21 Oct 2015 07:28:00 GMT"}, 200, (0, len(FILE))),
+        ({"Range": "bytes=5-", "If-Range": '"other"'}, 200, (0, len(FILE))),
+        ({"Range": "bytes=0-1,4-5"}, 200, (0, len(FILE))),
+        ({"Range": "rows=0-1"}, 200, (0, len(FILE))),
+        ({"Range": f"bytes={len(FILE)}-"}, 416, (0, 0)),
+        ({"If-None-Match": TAG}, 304, (0, 0)),
+        ({"Accept-Encoding": "gzip, br, zstd"}, 200, (0, len(FILE))),
+    ],
+)
+def test_ranges(server, asked, status, span):
+    """T2-2 to T2-4."""
+    import http.client
+
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    line.request("GET", "/" + PATH, headers={"Accept-Encoding": "identity", **asked})
+    found = line.getresponse()
+    body = found.read()
+    assert found.status == status
+    assert found.headers["Content-Encoding"] is None
+    if status < 300:
+        assert body == FILE[slice(*span)]
+    if status == 206:
+        assert found.headers["Content-Range"] == f"bytes {span[0]}-{span[1] - 1}/{len(FILE)}"
+    if status == 416:
+        assert found.headers["Content-Range"] == f"bytes */{len(FILE)}"
+
+
+def test_what_it_can_do_is_said(server):
+    """GET v1/: all limits, and Upload-Limit."""
+    found = server.ask("GET", "v1/")
+    document = json.loads(found.body)
+    assert document["versions"] == ["v1"]
+    assert f"min-append-size={document['limits']['min_append_size']}" in found.get("Upload-Limit")
+
+
+def test_missing_models_are_told_and_sent_once(server, digits):
+    """T2-5, T2-6, T4-13."""
+    _, package, _ = digits
+    model = store.find_pair("mnist-exact")[1].model_id.hex()
+    ask = lambda: json.loads(  # noqa: E731
+        server.ask("POST", "v1/models:missing", {}, json.dumps({"models": ["0" * 64, model]}).encode()).body
+    )
+    assert ask() == {"missing": ["0" * 64, model]}
+    first = upload(server, package)
+    assert (first.status, first.get("Content-Location")) == (201, f"/v1/models/{model}")
+    assert ask() == {"missing": ["0" * 64]}
+    other = package_bytes(store.find_pair("mnist-exact")[1], level=1)
+    assert upload(server, other).status == 201
+    assert server.ask("GET", f"v1/models/{model}").get("ETag") == fields.entity_tag(hashlib.sha256(package).digest())
+
+
+def test_rows_can_be_had_as_pictures(tmp_path, digits):
+    """T2-7, T2-8: bit for bit what the decoder makes; without it 409."""
+    container, package, images = digits
+    path = f"v1/containers/{hashlib.sha256(container).hexdigest()}?rows="
+    with running(tmp_path / "root") as server:
+        assert upload(server, container).status == 201
+        refused = server.ask("GET", path + "0", {"Accept": "image/png"})
+        assert (refused.status, refused.problem["type"]) == (409, "urn:aeformat:problem:model-missing")
+        assert upload(server, package).status == 201
+
+        found = server.ask("GET", path + "3-9", {"Accept": fields.NPY})
+        assert (np.load(io.BytesIO(found.body)) == images[3:10, :, :, 0]).all()
+        assert found.get("Vary") == "Accept"
+        picture = server.ask("GET", path + "3-4", {"Accept": "image/*, text/html;q=0.9"}).body
+        assert _pixels(picture).tobytes() == images[3:5].tobytes()
+        assert server.ask("GET", path + "30", {}).status == 416
+        assert server.ask("GET", path + "0-900", {}).status == 416
+        assert server.ask("GET", path + "x", {}).status == 400
+        assert server.ask("GET", path + "0", {"Accept": "text/html"}).status == 406
+
+
+def _pixels(png: bytes) -> np.ndarray:
+    """A grey PNG without filters, read by hand."""
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    size = int.from_bytes(png[33:37], "big")
+    raw = np.frombuffer(zlib.decompress(png[41 : 41 + size]), np.uint8).reshape(height, width + 1)
+    return raw[:, 1:]
+
+
+def test_counters(server):
+    """Prometheus' text format: names, types, and what happened."""
+    lines = server.ask("GET", "metrics").body.decode().splitlines()
+    assert "# TYPE aeformat_requests_total counter" in lines
+    assert any(line.startswith('aeformat_requests_total{method="GET",route="/v1/"') for line in lines)
+    assert all(line.startswith("#") or len(line.rsplit(" ", 1)) == 2 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "v1/containers/" + "0" * 64, 404),
+        ("GET", "v1/containers/" + SHA.hex().upper(), 404),
+        ("GET", "v1/containers/..%2f..%2fetc%2fpasswd", 404),
+        ("GET", "v1/containers/%2e%2e", 404),
+        ("GET", "v1/models/" + SHA.hex(), 404),
+        ("GET", "v1/nothing", 404),
+        ("GET", "v2/", 404),
+        ("PUT", PATH, 405),
+        ("DELETE", PATH, 405),
+        ("PATCH", "v1/uploads", 405),
+        ("HEAD", "v1/uploads/" + "0" * 32, 404),
+        ("HEAD", "v1/uploads/../../layout", 404),
+    ],
+)
+def test_what_is_not_there(server, method, path, status):
+    """T2-9; tricks with paths find nothing."""
+    found = server.ask(method, path)
+    assert found.status == status
+    if method != "HEAD":
+        assert found.problem["status"] == status
+    if status == 405:
+        assert found.get("Allow")

@@ -1,0 +1,143 @@
+"""Sends and fetches a file through a proxy that damages what passes, and counts.
+
+    python tools/transport_faults.py [--times 20] [--json]
+
+For every fault: how often it was injected, transfers tried and completed, bytes that were sent again, and wrong bytes that
+were delivered, which must be 0.  Everything runs on 127.0.0.1.  Exit code 1 if a byte was wrong or a transfer failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from net.proxy import DOWN, KINDS, UP, Fault, Proxy  # noqa: E402
+from net.running import Running, running  # noqa: E402
+from transport.containers import latents  # noqa: E402
+
+from aeformat import net  # noqa: E402
+from aeformat.net.api import Options  # noqa: E402
+from aeformat.net.line import Patience  # noqa: E402
+from aeformat.transport import retry  # noqa: E402
+from aeformat.transport.problems import TransferFailed, TransferUnfinished  # noqa: E402
+
+OPTIONS = Options(policy="never", patience=Patience(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
+SERVER = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table."""
+
+    fault: str
+    way: str
+    n_injected: int = 0
+    n_tried: int = 0
+    n_completed: int = 0
+    n_resent: int = 0
+    n_wrong: int = 0
+
+
+@contextlib.contextmanager
+def through(server: Running, row: Row, rng: Random, per_transfer: int) -> Iterator[Proxy]:
+    """A proxy that injects the row's fault a few times, then none."""
+    left = per_transfer
+
+    def plan(method: str, is_range: bool) -> Fault | None:
+        nonlocal left
+        wanted = "PATCH" if row.way == UP else "GET"
+        needs_range = row.fault in ("200 for 206", "wrong Content-Range")
+        if method != wanted or not left:
+            return None
+        if needs_range and not is_range:
+            return Fault("cut", rng.uniform(0.3, 0.9))  # so that there will be a range
+        left -= 1
+        row.n_injected += 1
+        return Fault(row.fault, rng.random())
+
+    proxy = Proxy(server.port, plan, stall_seconds=1.2)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
+
+
+def transfer(server: Running, row: Row, rng: Random, folder: Path, number: int) -> None:
+    """One file, one way, with up to three faults."""
+    data = latents(300, dims=64, chunk_rows=20, seed=rng.randrange(1 << 30))
+    source, target = folder / f"{number}.aef", folder / f"{number}.back"
+    source.write_bytes(data)
+    row.n_tried += 1
+    with through(server, row, rng, rng.randint(1, 3)) as proxy, contextlib.suppress(TransferUnfinished):
+        if row.way == UP:
+            sent = net.send(source, proxy.url, OPTIONS)
+            delivered, n_passed = _stored(server, sent.sha256), proxy.n_up
+        else:
+            sent = net.send(source, server.url, OPTIONS)
+            net.fetch(proxy.url + f"v1/containers/{sent.sha256.hex()}", target, OPTIONS)
+            delivered, n_passed = target.read_bytes(), proxy.n_down
+        row.n_completed += 1
+        row.n_resent += max(0, n_passed - len(data))
+        row.n_wrong += sum(a != b for a, b in zip(delivered, data, strict=False)) + abs(len(delivered) - len(data))
+
+
+def _stored(server: Running, sha256: bytes) -> bytes:
+    """The whole blob, over the server's own connection."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "blob"
+        net.fetch(f"{server.url}v1/containers/{sha256.hex()}", path, OPTIONS)
+        return path.read_bytes()
+
+
+def table(n_times: int, seed: int) -> list[Row]:
+    """All faults, each way."""
+    retry.FIRST_SECONDS = 0.02  # type: ignore[misc]  # the schedule is tested elsewhere; this is about bytes
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "root", **SERVER) as server:
+        for kind, ways in KINDS.items():
+            for way in ways:
+                row, rng = Row(kind, {UP: "up", DOWN: "down"}[way]), Random(f"{seed} {kind} {way}")
+                for number in range(n_times):
+                    transfer(server, row, rng, Path(folder), number)
+                    (Path(folder) / f"{number}.back").unlink(missing_ok=True)
+                rows.append(row)
+    return rows
+
+
+def main() -> int:
+    """1 if anything was lost or wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=20, help="transfers for each fault and direction")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    try:
+        rows = table(options.times, options.seed)
+    except TransferFailed as error:
+        print(f"a transfer failed for good: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=2))
+    else:
+        print(
+            "| fault | way | injected | tried | completed | bytes resent | wrong bytes |\n|---|---|---|---|---|---|---|"
+        )
+        for r in rows:
+            print(
+                f"| {r.fault} | {r.way} | {r.n_injected} | {r.n_tried} | {r.n_completed} | {r.n_resent:,} | {r.n_wrong} |"
+            )
+    return int(any(row.n_wrong or row.n_completed < row.n_tried for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
