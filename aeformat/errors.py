@@ -27,7 +27,7 @@ class FormatError(AeformatError, ValueError):
     """The bytes break the spec.  rule: "C4-1".  at: byte offset in the file."""
 
     code = "format"
-    advice: ClassVar[str] = "get a fresh copy of the file"
+    advice: str = "get a fresh copy of the file"
     source: str | None = None  # what a person calls the file, where that is known
 
     def __init__(self, rule: str, at: int, what: str) -> None:
@@ -57,7 +57,7 @@ class Truncated(FormatError):
 
     code = "truncated"
     exit_code = 3
-    advice = "get the whole file, or read what is there with --recover"
+    advice = "get the whole file, or take what is there with aeformat unpack --recover"
 
 
 class ChecksumMismatch(FormatError):

@@ -85,7 +85,8 @@ class LatentsWriter:
     """Writes rows of latents.
 
     sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
-    as make about 1 MiB.  level: zstd's.  decoder: the bytes of a decoder's whole container, to travel inside the file.
+    as make about 1 MiB, at most 4,096.  level: zstd's.  decoder: the bytes of a decoder's whole container, to travel
+    inside the file.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
     is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
     Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
@@ -104,7 +105,9 @@ class LatentsWriter:
             raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
         self._out = ContainerWriter(sink, header, level=level)
-        self._chunk_rows = chunk_rows or max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes)
+        self._chunk_rows = chunk_rows or min(
+            max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes), limits.WRITER_CHUNK_ROWS
+        )
         self._content = hashlib.sha256(header.content_head)
         self._waiting: list[NDArray[Any]] = []
         self._names: list[RowNames] = []

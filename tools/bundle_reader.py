@@ -9,10 +9,10 @@ dropped, `module.name` goes to a namespace of that name, and private names get t
 
 from __future__ import annotations
 
+import argparse
 import ast
 import io
 import re
-import sys
 import tokenize
 from pathlib import Path
 
@@ -134,7 +134,8 @@ def bundle(entry: str = ENTRY) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: bundle_reader.py OUT.py")
-    Path(sys.argv[1]).write_text(bundle(), encoding="utf-8")
-    print(f"{sys.argv[1]}: {len(bundle().splitlines())} lines, modules {', '.join(modules_in_order(ENTRY))}")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("output", type=Path, metavar="OUT.py")
+    output = arguments.parse_args().output
+    output.write_text(bundle(), encoding="utf-8")
+    print(f"{output}: {len(bundle().splitlines())} lines, modules {', '.join(modules_in_order(ENTRY))}")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from aeformat.errors import FormatError, UsageError
+from aeformat.errors import DecoderError, FormatError, UsageError
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
@@ -39,14 +39,16 @@ def add_codec(parser: argparse.ArgumentParser, default: str | None) -> None:
     from aeformat.compression import MAX_LEVEL
     from aeformat.registry import CODECS, ENCODINGS
 
+    note = "only what holds them without loss" if default is None else "f16le and bf16le round float32 latents"
     kept = "the file's own" if default is None else "the latents' own"
-    parser.add_argument("--encoding", choices=tuple(ENCODINGS), help=f"how numbers are stored (default: {kept})")
+    parser.add_argument(
+        "--encoding", choices=tuple(ENCODINGS), help=f"how numbers are stored (default: {kept}); {note}"
+    )
     text = "the file's own" if default is None else default
     parser.add_argument("--codec", choices=CODECS, default=default, help=f"compression (default: {text})")
     parser.add_argument(
         "--level",
         type=bounded_int(1, MAX_LEVEL),
-        default=3,
         metavar="N",
         help=f"of zstd, 1 to {MAX_LEVEL} (default: 3)",
     )
@@ -56,6 +58,18 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     """--resize and --grayscale."""
     parser.add_argument("--resize", action="store_true", help="scale images to the model's size")
     parser.add_argument("--grayscale", action="store_true", help="make colour images grey where the model wants it")
+
+
+def level_of(options: argparse.Namespace, codec: str) -> int:
+    """zstd's level.  Raises UsageError where one is given and nothing is compressed."""
+    from aeformat.compression import DEFAULT_LEVEL
+
+    if options.level is None:
+        return DEFAULT_LEVEL
+    if codec == "none":
+        raise UsageError("--level does nothing with codec none; leave it out, or give --codec zstd")
+    level: int = options.level
+    return level
 
 
 class bounded_int:  # noqa: N801 - used like a function, as an argparse type
@@ -82,6 +96,16 @@ def naming(source: str) -> Iterator[None]:
     except FormatError as error:
         error.source = error.source or source
         raise
+
+
+@contextlib.contextmanager
+def about(source: str) -> Iterator[None]:
+    """Let an error that says what a file is, or is not, say which file.  For the step that opens it only."""
+    try:
+        with naming(source):
+            yield
+    except (UsageError, DecoderError) as error:
+        raise type(error)(f"{source}: {error}") from None
 
 
 @contextlib.contextmanager

@@ -27,12 +27,14 @@ def run(options: argparse.Namespace) -> int:
         common.output_file(options.output, force=options.force) as out,
         common.ProgressBar("converting", n_rows_of(options.input)) as progress,
     ):
+        with common.about(options.input):
+            latents = stream_latents(file)
         converted = convert(
-            stream_latents(file),
+            latents,
             out,
             encoding=options.encoding,
             codec=options.codec,
-            level=options.level,
+            level=common.level_of(options, options.codec or latents.header.codec),
             progress=progress,
         )
     content_id = converted.content_id.hex()[:12]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.errors import UsageError
+from aeformat.errors import AeformatError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +35,12 @@ _FILES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat demo`."""
     parser.add_argument(
-        "-o", "--output", default=_PICTURE, metavar="FILE.png", help=f"where the picture goes (default: {_PICTURE})"
+        "-o",
+        "--output",
+        metavar="FILE.png",
+        help=f"where the picture goes (default: {_PICTURE}, or the next free name)",
     )
+    common.add_force(parser)
     common.add_backend(parser)
 
 
@@ -42,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Pack, validate, unpack, compare; print the table, write the picture."""
     from aeformat.pipeline.cost import png_bytes
 
+    picture = _target(options.output, force=options.force)
     images, label = _images()
     print(f"Images: {len(images)} {label}, {images.shape[1]} x {images.shape[2]} pixels, 8-bit grey.\n")
     rows = [["model", "stored as", "bytes an image", "MSE", "RMSE", "PSNR"]]
@@ -59,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     rows.append(["-", "raw pixels", f"{images[0].size:,.1f}", "0", "0", "lossless"])
     common.print_table(rows, right=2)
     assert shown is not None
-    _picture(options.output, images, shown)
+    _picture(picture, images, shown)
     print(
         f"\nEvery file was validated against the spec; decoders travel separately, {_decoder_size()} the default one."
     )
@@ -97,7 +104,8 @@ def _round_trip(
         pack(ArraySource(images), common.network(encoder, backend, len(images)), file, PackOptions(encoding, codec))
     with path.open("rb") as file:
         report = validate(file, check_golden=check, name=path.name)
-        assert not report.problems, report.problems
+    if report.problems:
+        raise AeformatError(f"{path.name} breaks rule {report.problems[0].rule}: {report.problems[0].what}")
     with path.open("rb") as file:
         blocks = unpack(stream_latents(file), common.network(decoder, backend, len(images)))
         decoded = np.concatenate([block.images for block in blocks])
@@ -108,15 +116,27 @@ def _figures(fidelity: Fidelity) -> list[str]:
     return [f"{fidelity.mse:.4f}", f"{fidelity.rmse:.4f}", common.decibels(fidelity.psnr)]
 
 
-def _picture(name: str, images: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
+def _target(name: str | None, *, force: bool) -> Path:
+    """Where the picture goes, checked before the work.  Raises UsageError."""
+    from aeformat.atomic import check_target
+
+    if name is None:
+        names = itertools.chain([_PICTURE], (f"{Path(_PICTURE).stem}-{number}.png" for number in itertools.count(2)))
+        return next(path for path in map(Path, names) if not path.exists())
+    if not name.endswith(".png"):
+        raise UsageError(f"{name}: the picture is a PNG; give a name that ends in .png")
+    check_target(Path(name), force=force)
+    return Path(name)
+
+
+def _picture(path: Path, images: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
     from aeformat.images import save_comparison
 
-    try:
-        save_comparison(Path(name), images[:30], decoded[:30], force=True)
-    except UsageError as error:
-        print(f"\nNo picture: {error}")
-    else:
-        print(f"\nPicture of originals above decoded images: {name}")
+    if find_spec("PIL") is None:
+        print('\nNo picture: Pillow is not installed; pip install "aeformat[images]"')
+        return
+    save_comparison(path, images[:30], decoded[:30], force=True)  # the target was checked before
+    print(f"\nPicture of originals above decoded images: {path}")
 
 
 def _decoder_size() -> str:

@@ -38,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
 
     n_rows = n_rows_of(common.existing(options.file))
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
-        latents = stream_latents(file)
+        with common.about(options.file):
+            latents = stream_latents(file)
         decoder = find_decoder(latents, options.decoder)
         check_decoder(latents.header, decoder)
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from typing import Any
 
 from aeformat.cli import common
-from aeformat.errors import Truncated
+from aeformat.errors import LimitExceeded, Truncated
 from aeformat.header import LatentsHeader, ModelHeader
-from aeformat.parser import HeaderRead, Parser
+from aeformat.parser import ChunkRead, HeaderRead, Parser
+from aeformat.registry import TRAILER
+from aeformat.wire import TRAILER_BYTES
 
 _READ_BYTES = 1 << 16
 
@@ -75,21 +78,31 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
 
 
 def _model(name: str, header: ModelHeader) -> dict[str, Any]:
-    from aeformat.model.file_io import read_package
+    """From the header and the manifest; the tensors are not read."""
+    from aeformat.limits import MANIFEST_BYTES
+    from aeformat.model.manifest import Manifest, tensors_of
+    from aeformat.payloads import raw_payload
+    from aeformat.reader import events
 
-    package = read_package(name)
-    manifest = package.manifest
-    return {
-        "model": header.model.hex(),
-        "name": package.name,
+    facts: dict[str, Any] = {"model": header.model.hex(), "name": header.ext.get("name"), "codec": header.codec}
+    with common.input_file(name) as file:
+        seen = events(file)
+        chunk = next(event for event in seen if isinstance(event, ChunkRead))  # MANF, or the parser raises
+        if chunk.header.raw_bytes > MANIFEST_BYTES:
+            raise LimitExceeded("M1-1", chunk.payload_at, f"a manifest of {chunk.header.raw_bytes} bytes")
+        manifest = Manifest.parse(bytes(raw_payload(chunk, header)), chunk.payload_at)
+        file.seek(-TRAILER_BYTES, os.SEEK_END)
+        is_complete = file.read(len(TRAILER)) == TRAILER
+    weights = {n for layer in manifest.layers for key, n in tensors_of(layer).items() if key in ("weights", "bias")}
+    return facts | {
+        "complete": is_complete,
         "role": manifest.role,
         "profile": manifest.profile,
         "input": f"{manifest.input.type} {list(manifest.input.shape)}",
         "output": f"{manifest.output.type} {list(manifest.output.shape)}",
         "decoder": None if manifest.decoder is None else manifest.decoder.hex(),
         "layers": len(manifest.layers),
-        "parameters": package.n_params,
-        "codec": header.codec,
+        "parameters": sum(math.prod(manifest.tensors[n].shape) for n in weights),
     }
 
 

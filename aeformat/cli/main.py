@@ -22,7 +22,7 @@ from aeformat.errors import AeformatError, FormatError
 
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-_TERMINATED: Final = 143
+_SIGNALLED: Final = 128  # plus the signal's number
 
 # Command -> what --help says of it.  Each lives in the module of its name here, with `add_arguments` and `run`.
 COMMANDS: Final = {
@@ -62,9 +62,9 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.  Errors that this package raises on purpose become one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    wanted = next((argument for argument in arguments if argument in COMMANDS), None)
-    options = _parser(wanted).parse_args(arguments)
     try:
+        wanted = next((argument for argument in arguments if argument in COMMANDS), None)
+        options = _parser(wanted).parse_args(arguments)
         code: int = import_module(f"aeformat.cli.{options.command}").run(options)
         sys.stdout.flush()
         return code
@@ -91,13 +91,15 @@ def describe(error: AeformatError) -> str:
     return text
 
 
-def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(_TERMINATED)  # so that temporary files are removed on the way out
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(_SIGNALLED + number)  # so that temporary files are removed on the way out
 
 
 def run() -> NoReturn:
     """Entry point of the installed command."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
     code = main()
     try:
         sys.stdout.flush()

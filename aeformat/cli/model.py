@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     action = actions.add_parser("cost", help="what a model costs to send, and from how many images on it pays")
     action.add_argument("model", nargs="?", default=None, metavar="NAME_OR_PATH", help="default: all shipped models")
-    action.add_argument("--images", nargs="+", metavar="INPUT", help="what to measure on (default: mnist:test)")
+    action.add_argument(
+        "--images", action="append", metavar="INPUT", help="what to measure on; may be repeated (default: mnist:test)"
+    )
     action.add_argument("--json", action="store_true", help="as one JSON document")
     action.set_defaults(act=_cost)
 
@@ -87,7 +89,9 @@ def _list(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from aeformat.model import store
 
-    for package in store.find_packages(options.model):
+    with common.about(options.model):
+        packages = store.find_packages(options.model)
+    for package in packages:
         m = package.manifest
         print(f"{package.name or '-'} {m.role}, {m.profile}, model id {package.model_id.hex()}")
         if m.decoder is not None:
@@ -112,14 +116,14 @@ def _install(options: argparse.Namespace) -> int:
 
     for name in options.files:
         common.existing(name)
-        with common.naming(name):
+        with common.about(name):
             model_id = store.install(Path(name), check)
         print(f"{name}: installed, model id {model_id.hex()}", file=sys.stderr)
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
-    from aeformat.backends.runtime import fetch_mnist
+    from aeformat.backends.runtime import fetch_mnist, load_tensorflow
     from aeformat.images import demo_digits
     from aeformat.training.export import check_targets, export_pair
     from aeformat.training.loop import train
@@ -135,6 +139,7 @@ def _train(options: argparse.Namespace) -> int:
     recipe = recipe_named(options.recipe)
     if options.seed is not None:
         recipe = recipe.with_seed(options.seed)
+    load_tensorflow()  # before anything is made: it may be missing
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     check_targets(recipe, output, force=options.force)

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     pack_options = PackOptions(
         encoding=options.encoding,
         codec=options.codec,
-        level=options.level,
+        level=common.level_of(options, options.codec),
         embed=package_bytes(decoder) if options.embed_decoder else None,
         record_encoder=options.record_encoder,
         batch_rows=options.batch_rows,

@@ -40,10 +40,11 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.reader import stream_latents
 
     with common.input_file(options.file) as file:
-        latents = stream_latents(file, recover=options.recover)
+        with common.about(options.file):
+            latents = stream_latents(file, recover=options.recover)
         n_rows = _latents_to_npy(latents, options) if options.latents else _images(latents, options)
     if latents.damage is not None:
-        lost = "; rows after the damage are lost"
+        lost = "; rows after the damage are lost" if latents.trailer is None else ", all that the file has"
         print(f"aeformat: {options.file}: recovered {n_rows:,} rows{lost}: {latents.damage}", file=sys.stderr)
         return 3
     print(f"{options.output}: {n_rows:,} {'latents' if options.latents else 'images'}", file=sys.stderr)
@@ -75,6 +76,7 @@ def _images(latents: LatentStream, options: argparse.Namespace) -> int:
 
 def _nothing(latents: LatentStream) -> None:
     assert latents.damage is not None  # a good file has rows (C9-3)
+    latents.damage.advice = "there is no whole chunk before that, so nothing can be recovered"
     raise latents.damage
 
 
@@ -148,7 +150,7 @@ def find_decoder(
 
     if path is not None:
         common.existing(path)
-        with common.naming(path):
+        with common.about(path):
             return proved(read_package(path))
     embedded = latents.embedded_decoder
     if embedded is not None:

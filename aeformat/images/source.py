@@ -18,7 +18,7 @@ from aeformat.images import idx
 from aeformat.images.files import FilesInput, find_images, is_image_name
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.mnist import PREFIX, locate_mnist
-from aeformat.images.names import check_name
+from aeformat.images.names import check_name, name_key, png_name
 from aeformat.images.npy import NpyInput, NpyStream, NpzInput
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def _in_blocks(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDA
 
 
 def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None) -> _Input:
+    if not name:
+        raise UsageError("an INPUT has no name; is a shell variable empty?")
     if name == "-":
         return NpyStream(sys.stdin.buffer, fit, "standard input")
     if name.startswith(PREFIX):
@@ -148,12 +150,14 @@ def _row_names(inputs: Sequence[str], parts: Sequence[_Input]) -> list[str] | No
     short = [part.names or long for part, long in zip(parts, with_folder, strict=True)]
     for candidate in (short, with_folder):
         names = [name for part in candidate for name in part]
-        repeated = [name for name, count in Counter(names).items() if count > 1]
+        keys = Counter(name_key(png_name(name)) for name in names)  # as unpacking to a folder will name them
+        repeated = [name for name in names if keys[name_key(png_name(name))] > 1]
         if not repeated:
             for name in names:
                 check_name(name)
             return names
-    raise UsageError(f"two images would be called {repeated[0]}; give the folder above them as the only input")
+    both = " and ".join(sorted(set(repeated))[:2])
+    raise UsageError(f"two images would come back as one file: {both}; rename one, or give the folder above them")
 
 
 def _own_names(part: _Input) -> list[str]:

@@ -89,6 +89,10 @@ def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
         pair = _pair_of_model_id(name_or_path)
     else:
         known = ", ".join(shipped_names()) or "none"
+        if Path(name_or_path).is_file():
+            raise UsageError(
+                f"{name_or_path} is no model: a model is two files, NAME.encoder.aef and NAME.decoder.aef beside it"
+            )
         raise UsageError(
             f"no model {name_or_path!r}: not a shipped one ({known}), not a path, not a model id in the cache"
         )

@@ -91,6 +91,8 @@ def _encoding(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
     if latents.type == "f32" and wanted in _ROUNDED:
         return wanted, _ROUNDED[wanted]
     fitting = [name for name, spec in ENCODINGS.items() if latents.type in spec.holds]
+    if latents.type == "f32":
+        fitting += [f"{name} (rounds them)" for name in _ROUNDED]
     raise UsageError(f"encoding {wanted} cannot hold {latents.type} latents; these can: {', '.join(fitting)}")
 
 

@@ -223,9 +223,9 @@ def test_a_full_disk_leaves_nothing(aeformat, folder, packed, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals to a child process need POSIX")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_while_packing_leaves_nothing(folder, number, code):
-    """Interrupted in the middle of a stream: exit 130 (143 for TERM), and no file."""
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_ctrl_c_while_packing_leaves_nothing(folder, name, code):
+    """Interrupted in the middle of a stream: exit 130 (143 for TERM, 129 for HUP), and no file."""
     child = subprocess.Popen(
         [sys.executable, "-m", "aeformat", "pack", "-", "-o", "o.aef"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -239,7 +239,7 @@ def test_ctrl_c_while_packing_leaves_nothing(folder, number, code):
         time.sleep(0.05)
     else:
         pytest.fail("the command never began to write")
-    child.send_signal(number)
+    child.send_signal(getattr(signal, name))
     _, err = child.communicate(timeout=30)
     assert child.returncode == code
     assert b"Traceback" not in err
@@ -251,6 +251,8 @@ def test_usage_errors_are_one_line(aeformat, folder):
     for command in (["packs"], ["pack"], ["pack", "digits.npy", "-o", "o.aef", "--level", "99"],
                     ["pack", "digits.npy", "-o", "o.aef", "--model", "no-such-model"],
                     ["pack", "digits.npy", "-o", "o.aef", "--model", "mnist-128-64-128", "--encoding", "u8"],
+                    ["pack", "digits.npy", "-o", "o.aef", "--codec", "none", "--level", "9"],
+                    ["demo", "-o", "nowhere/x.png"], ["demo", "-o", "x.jpg"], ["pack", "", "-o", "o.aef"],
                     ["unpack", "digits.npy", "-o", "o.jpeg2000"]):  # fmt: skip
         ran = aeformat(*command)
         assert ran.code in (1, 2) and ran.err.count("\n") == 1, ran.err

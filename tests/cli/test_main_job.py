@@ -175,3 +175,7 @@ def test_demo_runs_offline_and_shows_a_picture(aeformat, folder, monkeypatch):
     assert "digits drawn for this demo" in ran.out
     assert "text19" in ran.out and "PSNR" in ran.out and "PNG" in ran.out
     assert (folder / "aeformat-demo.png").read_bytes().startswith(b"\x89PNG")
+    before = (folder / "aeformat-demo.png").read_bytes()
+    assert aeformat("demo", "-o", "aeformat-demo.png").code == 2  # what is there is not replaced unasked
+    assert "aeformat-demo-2.png" in aeformat("demo").out
+    assert (folder / "aeformat-demo.png").read_bytes() == before

@@ -157,8 +157,11 @@ def test_a_chunk_above_the_limit_is_not_written():
 
 def test_a_chunk_is_about_a_mebibyte():
     """Section 12, counted in raw bytes; at least one row."""
-    rows = np.zeros((70_000, 64), np.uint8)
+    rows = np.zeros((5_000, 64))
+    blocks = list(stream_latents(io.BytesIO(write(rows, header("f64le", (64,), codec="zstd")))))
+    assert [len(block.values) for block in blocks] == [2_048, 2_048, 904]
+    rows = np.zeros((10_000, 64), np.uint8)  # small rows: no more than 4,096, because a chunk is what a cut loses
     blocks = list(stream_latents(io.BytesIO(write(rows, header("u8", (64,), codec="zstd")))))
-    assert [len(block.values) for block in blocks] == [16_384] * 4 + [4_464]
+    assert [len(block.values) for block in blocks] == [4_096, 4_096, 1_808]
     blocks = list(stream_latents(io.BytesIO(write(np.zeros((2, 2**21), np.uint8), header("u8", (2**21,))))))
     assert [len(block.values) for block in blocks] == [1, 1]

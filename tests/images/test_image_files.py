@@ -172,7 +172,7 @@ def test_conversion_is_by_the_documented_filters(tmp_path):
 
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path, read):
     """Recursive, sorted, hidden files and everything that is no image left out; names are relative to the folder."""
-    for shade, name in enumerate(["b.png", "a/z.jpg", "a/b/c.bmp", "a.tiff", "a/Z.PNG"]):
+    for shade, name in enumerate(["b.png", "a/z.jpg", "a/b/c.bmp", "a.tiff", "a/Y.PNG"]):
         save(tmp_path / "in" / name, Image.new("L", (3, 4), shade))
     for name in [".hidden.png", ".git/x.png", "notes.txt", "a/.b/x.png"]:
         (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
@@ -181,7 +181,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path, read):
     source = open_source([str(tmp_path / "in")], ImageFit((4, 3, 1)))
     images, names = read(source)
 
-    assert names == ["a.tiff", "a/Z.PNG", "a/b/c.bmp", "a/z.jpg", "b.png"]
+    assert names == ["a.tiff", "a/Y.PNG", "a/b/c.bmp", "a/z.jpg", "b.png"]
     assert images[:, 0, 0, 0].tolist() == [3, 4, 2, 1, 0]
     assert source.n_rows == 5
 
@@ -276,8 +276,27 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 def test_the_same_image_twice_is_refused(tmp_path):
     """There is no second name for it."""
     path = png(tmp_path / "x.png")
-    with pytest.raises(UsageError, match=r"would be called .*/x\.png"):
+    with pytest.raises(UsageError, match=r"would come back as one file: .*/x\.png"):
         open_source([path, path], ImageFit((4, 3, 1)))
+
+
+@pytest.mark.parametrize("names", [("a.png", "a.bmp"), ("\u00e9.png", "e\u0301.png"), ("A.png", "a.png")])
+def test_images_that_would_come_back_as_one_file_are_refused_when_packed(tmp_path, names):
+    """What unpacking to a folder would refuse is refused while the originals are still there."""
+    for name in names:
+        save(tmp_path / "in" / name, Image.new("L", (3, 4)))
+    if len(list((tmp_path / "in").iterdir())) < 2:
+        pytest.skip("this file system takes the two names for one")
+    with pytest.raises(UsageError, match="come back as one file"):
+        open_source([str(tmp_path / "in")], ImageFit((4, 3, 1)))
+
+
+def test_an_empty_input_is_not_the_current_folder(tmp_path, monkeypatch):
+    """An unset shell variable must not pack whatever lies around."""
+    png(tmp_path / "x.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no name"):
+        open_source([""], ImageFit((4, 3, 1)))
 
 
 @pytest.mark.parametrize("what", ["image", "resize", "folder"])

@@ -1,0 +1,54 @@
+"""How long it takes to start: `import aeformat.reader` and `aeformat info FILE` beside `import msgpack, zstandard`.
+
+    python tools/bench_start.py [--runs 21]
+
+Whole processes, in turn, medians of processor time (user and system), so that a busy machine disturbs little.  Byte code is
+cached, as it is after an installation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+FILE = Path(__file__).resolve().parent.parent / "spec" / "vectors" / "container" / "valid" / "001-small.aef"
+COMMANDS = {
+    "import msgpack, zstandard": ["-c", "import msgpack, zstandard"],
+    "import aeformat.reader": ["-c", "import aeformat.reader"],
+    "aeformat info FILE": ["-c", "from aeformat.cli.main import run; run()", "info", str(FILE)],
+}
+
+
+def seconds(arguments: list[str]) -> float:
+    """Processor time of one run of this Python."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Print a row a command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=21)
+    options = parser.parse_args()
+    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    for arguments in COMMANDS.values():
+        seconds(arguments)  # compiles what is not compiled yet
+    for _ in range(options.runs):
+        for name, arguments in COMMANDS.items():
+            times[name].append(seconds(arguments))
+    print(f"Python {platform.python_version()}, {platform.platform()}, {options.runs} runs each")
+    bare = statistics.median(times["import msgpack, zstandard"])
+    for name, found in times.items():
+        median = statistics.median(found)
+        print(f"{name:28} {1000 * median:6.1f} ms   x{median / bare:.2f}")
+
+
+if __name__ == "__main__":
+    main()
