@@ -121,8 +121,8 @@ def find_decoder(model_id: bytes, *, extra: Iterable[str | Path | bytes] = ()) -
     if others:
         raise DecoderMismatch(f"the file needs decoder {wanted}, the one given is {', '.join(others)}")
     raise DecoderMissing(
-        f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from where the file "
-        f"came from (aeformat fetch), or ask for a file that carries it (pack --embed-decoder)"
+        f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from a "
+        "server (--registry URL), or ask for a file that carries it (pack --embed-decoder)"
     )
 
 
