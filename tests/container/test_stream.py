@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import zstandard
 
 from aeformat.errors import FormatError, StructureInvalid, Truncated, UsageError
 from aeformat.header import ModelHeader
@@ -38,6 +39,7 @@ def test_events_are_the_structures_of_the_file(feed):
 def test_an_event_comes_with_the_last_byte_of_its_structure():
     """A resumable transfer acknowledges up to `verified_at`: neither sooner nor later than it can be checked."""
     parser = Parser()
+    assert parser.verified_at == 0
     ends = [24 + len(split(FILE).head)]
     ends += split(FILE).places()[1:]
     ends[1:] = [*ends[1:], len(FILE)]
@@ -237,6 +239,58 @@ def test_structures_that_do_not_fit_together_are_refused(change, rule, feed):
 
     assert caught.value.rule == rule
     assert not isinstance(caught.value, Truncated)
+
+
+_ZSTD = split(write(np.zeros((40, 3), np.float32), header(codec="zstd", filter="shuffle")))
+_NAN_FRAME = zstandard.ZstdCompressor(write_checksum=True).compress(b"\xff" * 480)  # shuffled or not
+PLACES = {
+    "header": (lambda p: replace(p, head=p.head.replace(b"none", b"nono")), "C3-9", lambda p: 24),
+    "chunk-counts-rows": (lambda p: p.change(0, first_row=1), "C4-7", lambda p: p.places()[0] + 8),
+    "padding": (lambda p: p.spoil_padding(2), "C4-9", lambda p: p.places()[3] - 24 - 1),
+    "value": (
+        lambda p: p.change(2, stored=p.chunks[2].stored[:8] + b"\0\0\x80\x7f" + p.chunks[2].stored[12:]),
+        "C5-3",
+        lambda p: p.places()[3] - 24 + 8,
+    ),
+    "frame": (lambda p: _ZSTD.change(0, stored=b"no frame"), "C6-1", lambda p: _ZSTD.places()[0] + 32),
+    "value-in-a-frame": (lambda p: _ZSTD.change(0, stored=_NAN_FRAME), "C5-3", lambda p: _ZSTD.places()[0] + 32),
+    "names": (lambda p: p.change(1, stored=b"\x80", raw_len=None), "C7-1", lambda p: p.places()[1] + 32),
+    "index": (
+        lambda p: p.with_index([*p.entries()[:2], (0, 0, 0, 0)]),
+        "C8-1",
+        lambda p: p.places()[-2] + 32 + 48,
+    ),
+    "index-long": (
+        lambda p: p.with_index([*p.entries(), (0, 0, 0, 0)]),
+        "C8-1",
+        lambda p: p.places()[-2] + 32 + 72,
+    ),
+    "n-rows": (lambda p: replace(p, n_rows=7), "C9-3", lambda p: p.places()[-1] + 8),
+    "content": (lambda p: replace(p, content_id=bytes(32)), "C9-6", lambda p: p.places()[-1] + 28),
+}
+
+
+@pytest.mark.parametrize(("change", "rule", "at"), PLACES.values(), ids=PLACES)
+def test_an_error_names_the_byte_of_what_is_wrong(change, rule, at):
+    """The field, the value, the entry; inside a compressed payload its first byte (section 16)."""
+    with pytest.raises(FormatError) as caught:
+        list(stream_latents(io.BytesIO(change(split(FILE)).join())))
+
+    assert (caught.value.rule, caught.value.at) == (rule, at(split(FILE)))
+
+
+def test_a_validator_is_told_of_every_problem_and_which_chunks_to_leave_alone():
+    """With on_problem the parser goes on where it can, and marks each chunk by itself."""
+    parts = split(FILE)
+    bad = replace(parts.change(0, n_rows=1).spoil_padding(4), content_id=bytes(32), n_rows=7).join()
+    problems = []
+    parser = Parser(on_problem=lambda error: problems.append(error.rule))
+    seen = parser.feed(bad)
+    parser.close()
+
+    assert problems == ["C4-7", "C4-9", "C9-3"]
+    assert [event.is_good for event in seen if isinstance(event, ChunkRead)] == [i not in (0, 4) for i in range(8)]
+    assert isinstance(seen[-1], TrailerRead)
 
 
 def test_chunks_of_another_file_or_place_do_not_pass():
