@@ -1,7 +1,7 @@
 """Networks in NumPy: needs nothing but what the package needs anyway, starts at once, runs everywhere.
 
-Owns which step runs in which type, and the size of a block.  How a kind is computed is in numpy_layers.py and
-numpy_lookup.py.
+Owns which step runs in which type, and the size of a block.  How a kind is computed is in numpy_layers.py,
+numpy_pixels.py and numpy_lookup.py.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import numpy as np
 from aeformat.backends import numpy_floats, numpy_layers
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, steady_block
 from aeformat.backends.numpy_layers import Op, Scratch
-from aeformat.backends.numpy_lookup import lookup
+from aeformat.backends.numpy_lookup import Sums, lookup
+from aeformat.backends.numpy_pixels import JOINS, Join
 from aeformat.model.bounds import FLOAT32_EXACT
-from aeformat.model.layers import EXACT
 from aeformat.model.package import ModelPackage, Step
+from aeformat.model.values import EXACT
 
 DType = np.dtype[Any]
 
@@ -43,7 +44,8 @@ class NumpyNetwork:
         self.package = package
         self._local = threading.local()  # each thread computes in memory of its own
         self._dtypes = _carriers(package)
-        self._ops = [self._op(number, step) for number, step in enumerate(package.plan)]
+        self._biases = _missing_biases(package)
+        self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
         self._is_exact = package.profile == EXACT
         self._n_block = max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
         if not self._is_exact:
@@ -61,19 +63,26 @@ class NumpyNetwork:
             self._local.scratch = Scratch()
         values = [rows.astype(self._dtypes[0], copy=False)]
         for step, op in zip(self.package.plan, self._ops, strict=True):
-            (x,) = (values[number] for number in step.inputs)
-            values.append(op(x, self._local.scratch))
+            values.append(op([values[number] for number in step.inputs], self._local.scratch))
         return values[-1]
+
+    def _join(self, number: int, step: Step) -> Join:
+        if step.kind in JOINS:
+            return JOINS[step.kind](step, self._dtypes[number + 1])
+        op = self._op(number, step)
+        return lambda xs, scratch: op(xs[0], scratch)
 
     def _op(self, number: int, step: Step) -> Op:
         made_dtype = self._dtypes[number + 1]
         match step.kind:
-            case "dense" | "conv2d" | "conv2d_transpose":
+            case "dense" | "conv2d" | "conv2d_transpose" | "affine":
                 op = _LINEAR[step.kind](step, made_dtype)
                 return op if step.bounds is not None else numpy_layers.with_bias(op, step)
             case "lookup":
                 (source,) = step.inputs
-                return lookup(step, self.package.plan[source - 1], self._dtypes[source], made_dtype)
+                bounds = self.package.plan[source - 1].bounds
+                assert bounds is not None  # M3-6: sums
+                return lookup(step, Sums(self._dtypes[source], self._biases[source], bounds), made_dtype)
             case "reshape" | "flatten":
                 shape = step.made.shape
                 return lambda x, _scratch: x.reshape(-1, *shape)
@@ -90,12 +99,15 @@ _LINEAR: Final = {
     "dense": numpy_layers.dense,
     "conv2d": numpy_layers.conv2d,
     "conv2d_transpose": numpy_layers.conv2d_transpose,
+    "affine": numpy_layers.affine,
 }
-_KEEP_TYPE: Final = frozenset({*_LINEAR, "reshape", "flatten"})  # these take what they make
+_SUMS: Final = frozenset({*_LINEAR, "add"})
+_MOVES: Final = frozenset({"concat", "upsample", "max_pool", "pad", "crop", "reshape", "flatten"})
+_KEEP_TYPE: Final = _SUMS | _MOVES  # these take what they make
 
 
 def sum_dtype(step: Step) -> DType:
-    """The type in which a layer with weights is computed: exact in the exact profile (section 4)."""
+    """The type in which a layer that makes sums is computed: exact in the exact profile (section 4)."""
     return np.dtype(np.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else np.float64)
 
 
@@ -108,7 +120,7 @@ def _carriers(package: ModelPackage) -> list[DType]:
     dtypes: list[DType] = [_NATURAL.get(value.type, np.dtype(np.float64)) for value in values]
     dtypes[-1] = array_type(package.output)
     for number in reversed(range(len(values))):
-        if number and plan[number - 1].kind in _LINEAR:
+        if number and plan[number - 1].kind in _SUMS:
             dtypes[number] = sum_dtype(plan[number - 1])
             continue
         takers = [k for k, step in enumerate(plan) if number in step.inputs]
@@ -116,3 +128,14 @@ def _carriers(package: ModelPackage) -> list[DType]:
         if len(wanted) == 1:
             dtypes[number] = wanted.pop()
     return dtypes
+
+
+def _missing_biases(package: ModelPackage) -> list[tuple[int, ...]]:
+    """For each value, what `lookup` must add to a channel: integer sums come without their bias, and `add` adds them so."""
+    biases: list[tuple[int, ...]] = [(0,) * value.shape[-1] for value in package.manifest.values]
+    for made, step in enumerate(package.plan, 1):
+        if step.bounds is not None and step.kind == "add":
+            biases[made] = tuple(map(sum, zip(*(biases[number] for number in step.inputs), strict=True)))
+        elif step.bounds is not None:
+            biases[made] = tuple(int(b) for b in step.arrays["bias"])
+    return biases

@@ -1,4 +1,4 @@
-"""The layer kinds in NumPy (spec/model.md, section 3).
+"""The layer kinds with weights, and elementwise ones, in NumPy (spec/model.md, section 3).
 
 Owns what each kind computes, on blocks of rows: arrays (n, *shape).  Each maker takes a step of the plan and returns an
 Op.  Integer sums are float32 or float64 products, which are exact below the bounds of section 4; they come without their
@@ -94,6 +94,16 @@ def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
         made = scratch.array(cut_slot, cut.shape, dtype)
         np.copyto(made, cut)
         return made
+
+    return run
+
+
+def affine(step: Step, dtype: DTypeLike) -> Op:
+    """Every channel times its weight."""
+    weights, slot = _ready(step.arrays["weights"], dtype), object()
+
+    def run(x: Array, scratch: Scratch) -> Array:
+        return np.multiply(x, weights, out=scratch.array(slot, x.shape, dtype))
 
     return run
 

@@ -21,6 +21,7 @@ offset (a huge 2^s n/2), floor comes first and n/2 is added to its result.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -35,12 +36,20 @@ Array = NDArray[Any]
 _TILE: Final = 1 << 15  # elements; float64 values and 64-bit indices of one tile are half a megabyte
 
 
-def lookup(step: Step, sums: Step, sums_dtype: DTypeLike, made_dtype: DTypeLike) -> Op:
-    """What turns the sums of step `sums`, without bias, in sums_dtype, into values of the table, in made_dtype."""
-    assert sums.bounds is not None
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a lookup takes: sums in some type that still lack this bias.  bias, bounds: one a channel; bounds with the bias."""
+
+    dtype: DTypeLike
+    bias: tuple[int, ...]
+    bounds: tuple[int, ...]
+
+
+def lookup(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
+    """What turns sums into values of the table, in made_dtype."""
     table = step.arrays["table"].astype(made_dtype)
     shift, middle = step.integer("shift"), len(table) // 2
-    bias = [int(b) for b in sums.arrays["bias"]]
+    bias = sums.bias
     multiplier = [int(m) for m in np.broadcast_to(step.arrays["multiplier"], len(bias))]
     numerators = [b * m + half_step(shift) for b, m in zip(bias, multiplier, strict=True)]
     limits = [bound * m + half_step(shift) for bound, m in zip(sums.bounds, multiplier, strict=True)]
@@ -51,7 +60,7 @@ def lookup(step: Step, sums: Step, sums_dtype: DTypeLike, made_dtype: DTypeLike)
     is_folded = max(n_units) < FLOAT64_EXACT
     if is_folded:
         numerators = [numerator + (middle << shift) for numerator in numerators]
-    dtype = np.float32 if max(n_units) < FLOAT32_EXACT and sums_dtype == np.float32 else np.float64
+    dtype = np.float32 if max(n_units) < FLOAT32_EXACT and sums.dtype == np.float32 else np.float64
     # Python's true division of integers rounds correctly, so what has a float form gets it.
     slope = np.array([m / 2**shift for m in multiplier], dtype)
     offset = np.array([numerator / 2**shift for numerator in numerators], dtype)

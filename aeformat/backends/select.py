@@ -14,9 +14,9 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.runtime import tensorflow_installed
 from aeformat.backends.tensorflow_backend import TensorflowBackend
 from aeformat.errors import BackendUnavailable, UsageError
-from aeformat.model.layers import EXACT
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage
+from aeformat.model.values import EXACT
 
 NAMES: Final = ("auto", "tensorflow", "numpy")
 

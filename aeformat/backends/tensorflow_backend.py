@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, steady_block
 from aeformat.backends.runtime import load_tensorflow
-from aeformat.backends.tensorflow_layers import Op, make_op
-from aeformat.model.layers import EXACT
+from aeformat.backends.tensorflow_layers import ACTIVATIONS, Op, make_op
 from aeformat.model.package import ModelPackage, Step
+from aeformat.model.values import EXACT
 
 _BLOCK_ELEMENTS: Final = 1 << 23  # of all values of a block together
 _MAX_BLOCK: Final = 4096
 _CPU: Final = "/device:CPU:0"
-_NOT_COMPILED: Final = frozenset({"dense", "conv2d", "conv2d_transpose", "reshape", "flatten"})
+_COMPILED: Final = frozenset({"scale", "to_u8", "lookup", "leaky_relu", *ACTIVATIONS})
 
 
 class TensorflowBackend:
@@ -56,7 +56,7 @@ class TensorflowNetwork:
 
     def _op(self, step: Step) -> Op:
         op = make_op(self._tf, step)
-        return op if step.kind in _NOT_COMPILED else self._tf.function(op, jit_compile=True)
+        return self._tf.function(op, jit_compile=True) if step.kind in _COMPILED else op
 
     def _compile(self, n_block: int) -> Callable[[Rows], Rows]:
         tf, start = self._tf, self.package.input
@@ -64,8 +64,7 @@ class TensorflowNetwork:
         def network(rows: Any) -> Any:
             values = [rows]
             for step, op in zip(self.package.plan, self._ops, strict=True):
-                (x,) = (values[number] for number in step.inputs)
-                values.append(op(x))
+                values.append(op(*(values[number] for number in step.inputs)))
             return values[-1]
 
         signature = tf.TensorSpec((n_block, *start.shape), tf.as_dtype(array_type(start)))

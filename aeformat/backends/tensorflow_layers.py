@@ -1,7 +1,7 @@
 """The layer kinds in TensorFlow (spec/model.md, sections 3 and 4).
 
 Owns what each kind computes, on tensors (n, *shape).  Takes the tensorflow module as `tf`; does not import it.  Each maker
-takes a step of the plan and returns a function from tensor to tensor.  Knows nothing of blocks or of which layer follows.
+takes a step of the plan and returns a function from tensors to a tensor.  Knows nothing of blocks or of which layer follows.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ from typing import Any, Final
 
 import numpy as np
 
+from aeformat.backends import tensorflow_pixels
 from aeformat.model.bounds import FLOAT32_EXACT, half_step
 from aeformat.model.package import Step
 
 Tensor = Any
-Op = Callable[[Tensor], Tensor]
+Op = Callable[..., Tensor]  # all inputs of a step
+ACTIVATIONS: Final = frozenset({"relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"})
 
 
 def make_op(tf: Any, step: Step) -> Op:
     """What a step computes."""
     match step.kind:
-        case "dense" | "conv2d" | "conv2d_transpose":
+        case "dense" | "conv2d" | "conv2d_transpose" | "affine":
             return _LINEAR[step.kind](tf, step)
+        case "add":
+            kind = _sum_type(tf, step)
+            return lambda *xs: sum(tf.cast(x, kind) for x in xs)
+        case "concat" | "upsample" | "max_pool" | "average_pool" | "pad" | "crop":
+            return tensorflow_pixels.MAKERS[step.kind](tf, step)
         case "lookup":
             return _lookup(tf, step)
         case "reshape" | "flatten":
@@ -37,9 +44,14 @@ def make_op(tf: Any, step: Step) -> Op:
             return _activation(tf, kind)
 
 
+def _sum_type(tf: Any, step: Step) -> Any:
+    """Exact for integers: float32 below 2^24, float64 below M4-1's 2^31."""
+    return tf.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else tf.float64
+
+
 def _linear(tf: Any, step: Step) -> tuple[Any, Tensor, Tensor]:
-    """The type of the sums, weights, bias.  Exact for integers: float32 below 2^24, float64 below M4-1's 2^31."""
-    kind = tf.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else tf.float64
+    """The type of the sums, weights, bias."""
+    kind = _sum_type(tf, step)
     if step.kind == "conv2d" and len(set(step.integers("strides"))) == 2:
         # TensorFlow 2.21 with oneDNN gives garbage in float32 for strides (1, n), one input channel and one output column.
         kind = tf.float64
@@ -80,7 +92,12 @@ def _conv2d_transpose(tf: Any, step: Step) -> Op:
     return run
 
 
-_LINEAR: Final = {"dense": _dense, "conv2d": _conv2d, "conv2d_transpose": _conv2d_transpose}
+def _affine(tf: Any, step: Step) -> Op:
+    kind, weights, bias = _linear(tf, step)
+    return lambda x: tf.cast(x, kind) * weights + bias
+
+
+_LINEAR: Final = {"dense": _dense, "conv2d": _conv2d, "conv2d_transpose": _conv2d_transpose, "affine": _affine}
 
 
 def _lookup(tf: Any, step: Step) -> Op:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.model.fields import Place
-from aeformat.model.layers import EXACT, KINDS
-from aeformat.model.values import ACC, INTEGER_RANGES, Interval
+from aeformat.model.layers import KINDS
+from aeformat.model.values import ACC, EXACT, INTEGER_RANGES, Interval, Number, Value
 
 FLOAT32_EXACT: Final = 2**24  # all integers up to here are float32 numbers
 FLOAT64_EXACT: Final = 2**53
@@ -27,30 +27,39 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one value can hold.  interval: None for f32.  bounds: of a layer with weights, one a channel, exact profile."""
+    """What one value can hold.  interval: None for f32.  bounds: of sums, one a channel, exact profile."""
 
     interval: Interval | None
     bounds: tuple[int, ...] | None = None
 
 
-def span_of(place: Place, kind: str, inputs: Sequence[Span], made_type: str, shift: int, arrays: Arrays) -> Span:
+def span_of(
+    place: Place, kind: str, inputs: Sequence[Span], made: Value, params: Mapping[str, Number], arrays: Arrays
+) -> Span:
     """The span of what a layer makes: M4-1 to M4-5.  Raises ManifestInvalid."""
     if kind == "lookup":
-        return _lookup(place, inputs[0], shift, arrays)
-    if made_type == ACC:
+        return _lookup(place, inputs[0], params["shift"], arrays)
+    if kind == "add" and made.type == ACC:
+        return _added(place, inputs, made.shape[-1])
+    if made.type == ACC:
         return _sums(place, kind, inputs[0], arrays)
     if kind == "to_u8":
         return Span(Interval(*INTEGER_RANGES["u8"]))
-    if made_type in INTEGER_RANGES:  # reshape, flatten
-        return inputs[0]
+    if made.type in INTEGER_RANGES:  # what moves numbers about, and makes none but a pad's value
+        reach = [x.interval for x in inputs if x.interval is not None]
+        value = params.get("value")
+        if isinstance(value, int):
+            reach.append(Interval(value, value))
+        return Span(Interval(min(i.lo for i in reach), max(i.hi for i in reach)))
     return Span(None)
 
 
 def channel_bounds(weights: NDArray[Any], bias: NDArray[Any], channel_axis: int, magnitude: int) -> tuple[int, ...]:
     """For each output channel: the sum of |w| * magnitude, plus |b|."""
     other_axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
-    # int16 holds |-128|; a tensor has at most 2^28 weights, so the sum stays below 2^28 * 2^7 = 2^35.
-    sums = np.abs(weights, dtype=np.int16).sum(axis=other_axes, dtype=np.int64)
+    # The wider type holds the magnitude of the lowest integer; at most 2^28 weights keep the sum below 2^59.
+    wide = np.int16 if weights.dtype == np.int8 else np.int64
+    sums = np.abs(weights, dtype=wide).sum(axis=other_axes, dtype=np.int64)
     return tuple(int(s) * magnitude + abs(int(b)) for s, b in zip(sums, bias, strict=True))
 
 
@@ -64,15 +73,26 @@ def _sums(place: Place, kind: str, x: Span, arrays: Arrays) -> Span:
     channel_axis = KINDS[kind].channel_axis
     assert channel_axis is not None and x.interval is not None  # M3-6 has been checked
     bounds = channel_bounds(weights, bias, channel_axis, x.interval.magnitude)
-    largest = max(bounds)
-    if largest >= ACC_LIMIT:
-        raise place.invalid("M4-1", f"its sums reach {largest}; they must stay below 2^31")
-    if weights.min() == -128:
+    largest = _below_limit(place, max(bounds))
+    if weights.dtype == np.int8 and weights.min() == -128:
         raise place.invalid("M4-5", "a weight is -128; they go from -127 to 127")
     return Span(Interval(-largest, largest), bounds)
 
 
-def _lookup(place: Place, x: Span, shift: int, arrays: Arrays) -> Span:
+def _added(place: Place, inputs: Sequence[Span], n_channels: int) -> Span:
+    """The bound of each input is the magnitude of its interval, which for sums is their bound."""
+    total = _below_limit(place, sum(x.interval.magnitude for x in inputs if x.interval is not None))
+    return Span(Interval(-total, total), (total,) * n_channels)
+
+
+def _below_limit(place: Place, bound: int) -> int:
+    if bound >= ACC_LIMIT:
+        raise place.invalid("M4-1", f"its sums reach {bound}; they must stay below 2^31")
+    return bound
+
+
+def _lookup(place: Place, x: Span, shift: Number, arrays: Arrays) -> Span:
+    assert isinstance(shift, int)
     multiplier, table = arrays["multiplier"], arrays["table"]
     lo, hi = int(multiplier.min()), int(multiplier.max())
     if lo < 1 or hi > MAX_MULTIPLIER:

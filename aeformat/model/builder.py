@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from aeformat.model.layers import Layer, Number
+from aeformat.model.layers import Layer
 from aeformat.model.manifest import Endpoint, Golden, Manifest, manifest_bytes
 from aeformat.model.package import Array, ModelPackage, read_tensor
-from aeformat.model.values import DTYPES, TensorSpec
+from aeformat.model.values import DTYPES, Number, TensorSpec
 
 _TYPE_OF_DTYPE: Final = {np.dtype(dtype).newbyteorder("<"): name for name, dtype in DTYPES.items()}
 

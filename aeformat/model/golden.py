@@ -10,8 +10,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from aeformat.errors import GoldenMismatch
-from aeformat.model.layers import EXACT
 from aeformat.model.package import Array, ModelPackage
+from aeformat.model.values import EXACT
 
 MAX_LEVELS: Final = 1  # M5-1
 ROWS_PER_FLIP: Final = 1_000  # M5-1

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 from aeformat import canonical, limits
 from aeformat.model.fields import Place, a_digest, a_list, a_map, an_integer, integers, one_of
-from aeformat.model.layers import BOTH, EXACT, KINDS, TENSOR_KEYS, Layer, infer, read_layer
+from aeformat.model.layers import BOTH, KINDS, TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.values import (
     DTYPES,
     ENDPOINT_TYPES,
+    EXACT,
     INTEGER_RANGES,
     MAX_ELEMENTS,
     MAX_TENSOR_BYTES,
@@ -101,13 +102,16 @@ class Manifest:
     @property
     def n_multiply_adds(self) -> int:
         """Products that one row takes."""
-        n_products = 0
-        for number, layer in enumerate(self.layers):
-            weights = tensors_of(layer).get("weights")
-            if weights is not None:
-                x, made = self.values[layer.inputs[0]], self.values[number + 1]
-                n_products += self.tensors[weights].n_elements * KINDS[layer.kind].n_uses(x.shape, made.shape)
-        return n_products
+        return sum(self.multiply_adds_of(number) for number in range(len(self.layers)))
+
+    def multiply_adds_of(self, number: int) -> int:
+        """Products, or sums without products, that layer `number` takes for one row (M7-1)."""
+        layer = self.layers[number]
+        kind, x, made = KINDS[layer.kind], self.values[layer.inputs[0]], self.values[number + 1]
+        weights = tensors_of(layer).get("weights")
+        if weights is not None:
+            return self.tensors[weights].n_elements * kind.n_uses(x.shape, made.shape)
+        return made.n_elements * kind.n_steps(layer)
 
     @property
     def n_made(self) -> int:

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from aeformat.errors import ManifestInvalid
 from aeformat.model.bounds import Span, check_output, span_of
 from aeformat.model.fields import Place
-from aeformat.model.layers import Number
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
-from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Shape, TensorSpec, Value
+from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
 
 Array = NDArray[Any]
 
@@ -28,8 +27,8 @@ Array = NDArray[Any]
 class Step:
     """One layer with everything it needs.  Step k makes value k + 1; value 0 is the network's input.
 
-    params: strides, padding, crop, shape, num, den, shift, as the kind has them.  arrays: weights, bias, multiplier, table.
-    interval: the integers it can make; None for f32.  bounds: of a layer with weights in the exact profile, one a channel.
+    params: strides, padding and so on, as the kind has them.  arrays: weights, bias, multiplier, table.
+    interval: the integers it can make; None for f32.  bounds: of a layer that makes sums in the exact profile, one a channel.
     """
 
     kind: str
@@ -43,7 +42,7 @@ class Step:
 
     @property
     def bound(self) -> int:
-        """The largest absolute value of its sums.  Exact profile, layers with weights."""
+        """The largest absolute value of its sums.  Exact profile, layers that make sums."""
         assert self.bounds is not None
         return max(self.bounds)
 
@@ -166,9 +165,7 @@ def _make_plan(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> 
         numbers = tensors_of(layer)
         arrays = {key: tensors[number] for key, number in numbers.items()}
         params = {key: value for key, value in layer.params.items() if key not in numbers}
-        shift = params.get("shift", 0)
-        assert isinstance(shift, int)
-        span = span_of(where, layer.kind, [spans[i] for i in layer.inputs], made.type, shift, arrays)
+        span = span_of(where, layer.kind, [spans[i] for i in layer.inputs], made, params, arrays)
         spans.append(span)
         input_shape = manifest.values[layer.inputs[0]].shape
         plan.append(Step(layer.kind, layer.inputs, params, arrays, input_shape, made, span.interval, span.bounds))

@@ -10,6 +10,10 @@ from math import prod
 from typing import Final
 
 Shape = tuple[int, ...]
+Number = int | tuple[int, ...]  # a parameter of a layer
+
+EXACT: Final = "exact"
+FLOAT32: Final = "float32"
 
 # Types of tensors (section 2) -> little-endian dtype.
 DTYPES: Final = {"f32": "<f4", "f16": "<f2", "i8": "|i1", "u8": "|u1", "i32": "<i4"}

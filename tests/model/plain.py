@@ -32,8 +32,8 @@ def _row(package: ModelPackage, row: Array) -> Array:
             for key in ("weights", "bias", "multiplier", "table")
             if key in p
         }
-        (x,) = (values[i] for i in layer.inputs)
-        values.append(_LAYERS[layer.kind](x, p, t))
+        xs = [values[i] for i in layer.inputs]
+        values.append(_JOINS[layer.kind](xs, p) if layer.kind in _JOINS else _LAYERS[layer.kind](xs[0], p, t))
     made = values[-1]
     return made.astype(np.int64) if package.output.type != "f32" else made
 
@@ -82,6 +82,42 @@ def _conv2d_transpose(x: Array, p: dict, t: dict) -> Array:
     return full[top : full.shape[0] - bottom, left : full.shape[1] - right] + t["bias"]
 
 
+def _pool(reduce):  # what makes one number of those in a window
+    def pool(x: Array, p: dict, t: dict) -> Array:
+        (kh, kw), (sh, sw), (top, bottom, left, right) = p["size"], p["strides"], p["padding"]
+        h, w, channels = x.shape
+        made_h, made_w = (h + top + bottom - kh) // sh + 1, (w + left + right - kw) // sw + 1
+        y = np.zeros((made_h, made_w, channels), x.dtype)
+        for i, j, c in np.ndindex(y.shape):
+            rows = [r for r in range(i * sh - top, i * sh - top + kh) if 0 <= r < h]
+            columns = [s for s in range(j * sw - left, j * sw - left + kw) if 0 <= s < w]
+            y[i, j, c] = reduce([x[r, s, c] for r in rows for s in columns])
+        return y
+
+    return pool
+
+
+def _upsample(x: Array, p: dict, t: dict) -> Array:
+    fh, fw = p["factors"]
+    y = np.zeros((x.shape[0] * fh, x.shape[1] * fw, x.shape[2]), x.dtype)
+    for i, j in np.ndindex(y.shape[:2]):
+        y[i, j] = x[i // fh, j // fw]
+    return y
+
+
+def _pad(x: Array, p: dict, t: dict) -> Array:
+    top, bottom, left, right = p["padding"]
+    h, w, c = x.shape
+    y = np.full((top + h + bottom, left + w + right, c), p["value"], x.dtype)
+    y[top : top + h, left : left + w] = x
+    return y
+
+
+def _crop(x: Array, p: dict, t: dict) -> Array:
+    top, bottom, left, right = p["crop"]
+    return x[top : x.shape[0] - bottom, left : x.shape[1] - right]
+
+
 def _lookup(x: Array, p: dict, t: dict) -> Array:
     s, table = p["shift"], t["table"]
     n = len(table)
@@ -102,7 +138,18 @@ def _sigmoid(v: float) -> float:
     return 1 / (1 + math.exp(-v)) if v > -700 else 0.0
 
 
+_JOINS = {
+    "add": lambda xs, p: sum(xs),
+    "concat": lambda xs, p: np.concatenate(xs, axis=p["axis"]),
+}
+
 _LAYERS = {
+    "affine": lambda x, p, t: x * t["weights"] + t["bias"],
+    "upsample": _upsample,
+    "max_pool": _pool(max),
+    "average_pool": _pool(lambda numbers: sum(numbers) / len(numbers)),
+    "pad": _pad,
+    "crop": _crop,
     "dense": _dense,
     "conv2d": _conv2d,
     "conv2d_transpose": _conv2d_transpose,

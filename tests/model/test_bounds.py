@@ -8,7 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeformat.model.bounds import channel_bounds
+from aeformat.model.builder import PackageBuilder
+from aeformat.model.manifest import Endpoint
+from aeformat.model.package import ModelPackage
 from model import bases
+from model.branches import random_branches
 from model.networks import random_exact, random_rows
 from model.plain import evaluate
 
@@ -41,10 +45,10 @@ def test_minus_128_counts_as_128() -> None:
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**32 - 1))
-def test_no_input_leaves_the_interval_of_the_output(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_no_input_leaves_the_interval_of_the_output(seed: int, has_branches: bool) -> None:
     """What the loader proves of a random network holds for random inputs."""
-    package = random_exact(seed)
+    package = random_branches(seed, "exact") if has_branches else random_exact(seed)
     made = evaluate(package, random_rows(package.input, 2, np.random.default_rng(seed)))
 
     assert package.plan[-1].interval.lo <= made.min()
@@ -57,3 +61,35 @@ def test_multiply_adds_are_those_of_the_spec() -> None:
 
     assert package.n_multiply_adds == 2 * 3 * 2 * 3 * (2 * 4) + 2 * 2 * 3 * (2 * 4)
     assert package.n_made == 2 * (2 * 4 * 3) + 2 * (4 * 8 * 1)
+
+
+def test_work_without_weights_counts_too() -> None:
+    """A pool takes its window for each number it makes, an add each of its inputs, affine one product."""
+    package = _joined()
+
+    counts = [package.manifest.multiply_adds_of(number) for number in range(len(package.plan))]
+
+    assert counts == [6, 3 * 6, 0, 6 * 6, 0]
+    assert package.n_multiply_adds == sum(counts)
+
+
+def test_the_bound_of_an_add_is_the_sum_of_its_inputs_bounds() -> None:
+    package = _joined()
+
+    assert [step.bounds for step in package.plan[:2]] == [(2 * 255 + 1, 3 * 255 + 1), (255 + 2 * 766,) * 2]
+
+
+def _joined() -> ModelPackage:
+    """u8 [1, 3, 2] -> affine, add (twice and the input), lookup, max_pool, crop."""
+    b = PackageBuilder(
+        role="decoder", profile="exact", input=Endpoint((1, 3, 2), "u8"), output=Endpoint((1, 2, 2), "u8")
+    )
+    weights, bias = b.tensor(np.array([-2, 3], np.int32)), b.tensor(np.array([1, -1], np.int32))
+    first = b.layer("affine", weights=weights, bias=bias)
+    b.layer("add", (first, 0, first))
+    table = b.tensor(np.arange(256, dtype=np.uint8))
+    b.layer("lookup", multiplier=b.tensor(np.array([1], np.int32)), shift=4, table=table)
+    b.layer("max_pool", size=(2, 3), strides=(1, 1), padding=(1, 0, 1, 1))
+    b.layer("crop", crop=(0, 0, 1, 0))
+    rows = np.zeros((1, 1, 3, 2), np.uint8)
+    return b.build(golden_input=rows, golden_output=lambda draft: evaluate(draft, rows).astype(np.uint8))

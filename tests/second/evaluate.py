@@ -30,8 +30,14 @@ def run_rows(model: Model, rows: list[Values]) -> list[Values]:
 def _run_row(model: Model, row: Values) -> Values:
     results = [row]
     for k, layer in enumerate(model.manifest["layers"]):
-        source = layer["inputs"][0]
-        x, shape, shape_after = results[source], model.shapes[source], model.shapes[k + 1]
+        sources = layer["inputs"]
+        if layer["kind"] == "add":
+            results.append([sum(numbers) for numbers in zip(*(results[i] for i in sources), strict=True)])
+            continue
+        if layer["kind"] == "concat":
+            results.append(_concat(layer["axis"], [results[i] for i in sources], [model.shapes[i] for i in sources]))
+            continue
+        x, shape, shape_after = results[sources[0]], model.shapes[sources[0]], model.shapes[k + 1]
         results.append(_layer(model, layer, x, shape, shape_after))
     return results[-1]
 
@@ -41,6 +47,8 @@ def _layer(model: Model, layer: dict[str, Any], x: Values, shape: list[int], sha
     if kind in WEIGHTED:
         weights, bias = model.tensors[layer["weights"]], model.tensors[layer["bias"]].values
         w = weights.values
+        if kind == "affine":
+            return [value * w[i % len(w)] + bias[i % len(w)] for i, value in enumerate(x)]
         if kind == "dense":
             n, m = weights.shape
             return [sum(x[i] * w[i * m + j] for i in range(n)) + bias[j] for j in range(m)]
@@ -49,6 +57,8 @@ def _layer(model: Model, layer: dict[str, Any], x: Values, shape: list[int], sha
         )
     if kind in ("reshape", "flatten"):
         return x
+    if kind in ("upsample", "max_pool", "average_pool", "pad", "crop"):
+        return _moved(layer, x, shape, shape_after)
     if kind == "lookup":
         return _lookup(model, layer, x, shape[-1])
     if kind in ("scale", "leaky_relu"):
@@ -101,6 +111,36 @@ def _conv2d_transpose(
                                     x[(row * width + column) * c + i] * w[((a * kw + b) * d + j) * c + i]
                                 )
     return [value + bias[n % d] for n, value in enumerate(y)]
+
+
+def _concat(axis: int, xs: list[Values], shapes: list[list[int]]) -> Values:
+    """Each input, cut into the pieces that lie together."""
+    n_outer = count(shapes[0][:axis])
+    pieces = [count(shape[axis:]) for shape in shapes]
+    return [value for i in range(n_outer) for x, n in zip(xs, pieces, strict=True) for value in x[i * n : (i + 1) * n]]
+
+
+def _moved(layer: dict[str, Any], x: Values, shape: list[int], after: list[int]) -> Values:
+    """upsample, the pools, pad and crop, one number of the output after the other."""
+    (height, width, c), kind = shape, layer["kind"]
+    (kh, kw), (sh, sw) = layer.get("size", (1, 1)), layer.get("strides", (1, 1))
+    fh, fw = layer.get("factors", (1, 1))
+    top, _, left, _ = [-n for n in layer["crop"]] if kind == "crop" else layer.get("padding", (0, 0, 0, 0))
+    y: Values = []
+    for row in range(after[0]):
+        for column in range(after[1]):
+            for i in range(c):
+                under = [
+                    x[(r * width + s) * c + i]
+                    for r in range(row // fh * sh - top, row // fh * sh - top + kh)
+                    for s in range(column // fw * sw - left, column // fw * sw - left + kw)
+                    if 0 <= r < height and 0 <= s < width
+                ]
+                if kind == "average_pool":
+                    y.append(sum(under) / len(under))
+                else:
+                    y.append(max(under) if under else layer["value"])
+    return y
 
 
 def _lookup(model: Model, layer: dict[str, Any], sums: Values, channels: int) -> Values:

@@ -210,11 +210,22 @@ def _range_fits(endpoint: dict[str, Any]) -> bool:
 # --- 3. Layers --------------------------------------------------------------------------------------------------------
 
 _FLOAT_ACTIVATIONS = ("relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus", "leaky_relu")
-WEIGHTED = ("dense", "conv2d", "conv2d_transpose")
+WEIGHTED = ("dense", "conv2d", "conv2d_transpose", "affine")
+JOINING = ("add", "concat")
+POOLS = ("max_pool", "average_pool")
+MOVING = ("concat", "upsample", "max_pool", "pad", "crop", "reshape", "flatten")  # take u8, i8 or f32 and give it
 LAYER_KEYS = {
     "dense": ("weights", "bias"),
     "conv2d": ("weights", "bias", "strides", "padding"),
     "conv2d_transpose": ("weights", "bias", "strides", "crop"),
+    "affine": ("weights", "bias"),
+    "add": (),
+    "concat": ("axis",),
+    "upsample": ("factors",),
+    "max_pool": ("size", "strides", "padding"),
+    "average_pool": ("size", "strides", "padding"),
+    "pad": ("padding", "value"),
+    "crop": ("crop",),
     "reshape": ("shape",),
     "flatten": (),
     "scale": ("num", "den"),
@@ -232,6 +243,10 @@ def _key_fits(key: str, value: Any, n_tensors: int) -> bool:
     return {
         "inputs": isinstance(value, list) and all(is_integer(entry, 0, math.inf) for entry in value),
         "strides": is_integers(value, 2, 1, 16),
+        "factors": is_integers(value, 2, 1, 16),
+        "size": is_integers(value, 2, 1, 1_024),
+        "axis": is_integer(value, 0, 7),
+        "value": is_integer(value, -128, 255),
         "padding": is_integers(value, 4, 0, 64),
         "crop": is_integers(value, 4, 0, 64),
         "shape": is_shape(value, 8, 2**28),
@@ -256,7 +271,8 @@ def check_layers(model: Model) -> None:
             if key not in ("kind", "inputs") and not _key_fits(key, layer[key], len(model.tensors)):
                 raise model.error("M3-2", f"{key} of layer {k} ({kind})")
         # M3-3
-        if not _key_fits("inputs", layer["inputs"], 0) or len(layer["inputs"]) != 1 or layer["inputs"][0] > k:
+        inputs = layer["inputs"]
+        if not _key_fits("inputs", inputs, 0) or not _takes(kind, len(inputs)) or max(inputs) > k:
             raise model.error("M3-3", f"inputs of layer {k} ({kind})")
 
     model.shapes, model.types = [manifest["input"]["shape"]], [manifest["input"]["type"]]
@@ -264,28 +280,29 @@ def check_layers(model: Model) -> None:
     if count(model.shapes[0]) > MAX_ELEMENTS:
         raise model.error("M3-5", "elements of the input", "limit")
     for k, layer in enumerate(layers):
-        kind, source = layer["kind"], layer["inputs"][0]
+        kind = layer["kind"]
         # M3-4
-        if manifest["profile"] == "exact" and kind in ("scale", "to_u8", *_FLOAT_ACTIVATIONS):
+        if manifest["profile"] == "exact" and kind in ("scale", "to_u8", "average_pool", *_FLOAT_ACTIVATIONS):
             raise model.error("M3-4", f"{kind} with profile exact")
         if manifest["profile"] == "float32" and kind == "lookup":
             raise model.error("M3-4", "lookup with profile float32")
         # M3-5
-        shape = _shape_after(model, layer, model.shapes[source])
+        shapes, types = ([of[i] for i in layer["inputs"]] for of in (model.shapes, model.types))
+        shape = _joined_shape(layer, shapes) if kind in JOINING else _shape_after(model, layer, shapes[0])
         if shape is None or min(shape) < 1:
-            raise model.error("M3-5", f"layer {k} ({kind}) does not fit {model.shapes[source]}")
+            raise model.error("M3-5", f"layer {k} ({kind}) does not fit {shapes}")
         if count(shape) > MAX_ELEMENTS:
             raise model.error("M3-5", f"layer {k} makes {count(shape)} elements", "limit")
         model.shapes.append(shape)
         # M3-6
-        type_ = _type_after(model, layer, model.types[source])
+        type_ = _type_after(model, layer, types)
         if type_ is None:
-            raise model.error("M3-6", f"layer {k} ({kind}) does not take {model.types[source]}")
+            raise model.error("M3-6", f"layer {k} ({kind}) does not take {types}")
         model.types.append(type_)
         if kind == "lookup":
             _check_lookup(model, k, layer)
     # M3-7
-    used = {layer["inputs"][0] for layer in layers}
+    used = {source for layer in layers for source in layer["inputs"]}
     if used != set(range(len(layers))):
         raise model.error("M3-7", "a value is nobody's input")
     # M3-8
@@ -297,6 +314,43 @@ def check_layers(model: Model) -> None:
         raise model.error("M3-9", "a tensor is not used")
 
 
+def _takes(kind: str, n_inputs: int) -> bool:
+    """The count of M3-3."""
+    return 2 <= n_inputs <= 64 if kind in JOINING else n_inputs == 1
+
+
+def _joined_shape(layer: dict[str, Any], shapes: list[list[int]]) -> list[int] | None:
+    """Of add and concat."""
+    if layer["kind"] == "add":
+        return shapes[0] if all(shape == shapes[0] for shape in shapes) else None
+    axis = layer["axis"]
+    if any(axis >= len(shape) for shape in shapes):
+        return None
+    others = [shape[:axis] + shape[axis + 1 :] for shape in shapes]
+    if any(other != others[0] for other in others):
+        return None
+    return [*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :]]
+
+
+def _moved_shape(layer: dict[str, Any], shape: list[int]) -> list[int] | None:
+    """Of upsample, the pools, pad and crop."""
+    if len(shape) != 3:
+        return None
+    height, width, channels = shape
+    if layer["kind"] == "upsample":
+        return [height * layer["factors"][0], width * layer["factors"][1], channels]
+    top, bottom, left, right = layer["crop" if layer["kind"] == "crop" else "padding"]
+    if layer["kind"] == "crop":
+        return [height - top - bottom, width - left - right, channels]
+    height, width = height + top + bottom, width + left + right
+    if layer["kind"] == "pad":
+        return [height, width, channels]
+    (kh, kw), (sh, sw) = layer["size"], layer["strides"]
+    if max(top, bottom) >= kh or max(left, right) >= kw:
+        return None
+    return [(height - kh) // sh + 1, (width - kw) // sw + 1, channels]
+
+
 def _shape_after(model: Model, layer: dict[str, Any], shape: list[int]) -> list[int] | None:
     """The shape a layer makes; None if shapes do not fit.  Sizes may come out below 1."""
     kind = layer["kind"]
@@ -304,9 +358,13 @@ def _shape_after(model: Model, layer: dict[str, Any], shape: list[int]) -> list[
         return layer["shape"] if count(layer["shape"]) == count(shape) else None
     if kind == "flatten":
         return [count(shape)]
+    if kind in ("upsample", "pad", "crop", *POOLS):
+        return _moved_shape(layer, shape)
     if kind not in WEIGHTED:
         return shape
     weights, bias = model.tensors[layer["weights"]].shape, model.tensors[layer["bias"]].shape
+    if kind == "affine":
+        return shape if weights == bias == shape[-1:] else None
     if kind == "dense":
         fits = len(shape) == 1 and len(weights) == 2 and weights[0] == shape[0] and bias == weights[1:]
         return weights[1:] if fits else None
@@ -326,21 +384,28 @@ def _shape_after(model: Model, layer: dict[str, Any], shape: list[int]) -> list[
     return [*sizes, channels]
 
 
-def _type_after(model: Model, layer: dict[str, Any], type_: str) -> str | None:
+def _type_after(model: Model, layer: dict[str, Any], types: list[str]) -> str | None:
     """The type a layer makes; None if types do not fit."""
-    kind = layer["kind"]
+    kind, type_ = layer["kind"], types[0]
+    is_exact = model.manifest["profile"] == "exact"
+    if kind == "add":
+        allowed = ("u8", "i8", "acc") if is_exact else ("f32",)
+        return ("acc" if is_exact else "f32") if set(types) <= set(allowed) else None
     if kind == "lookup":
         return model.tensors[layer["table"]].type if type_ == "acc" else None
     if type_ == "acc":
         return None
-    if kind in ("reshape", "flatten"):
-        return type_
+    if kind in MOVING:
+        if kind == "pad" and type_ in RANGES and not RANGES[type_][0] <= layer["value"] <= RANGES[type_][1]:
+            return None
+        return type_ if set(types) == {type_} else None
     if kind == "scale":
         return "f32" if type_ in ("u8", "i8") else None
     if kind in WEIGHTED:
         weights, bias = model.tensors[layer["weights"]].type, model.tensors[layer["bias"]].type
-        if model.manifest["profile"] == "exact":
-            return "acc" if type_ in ("u8", "i8") and (weights, bias) == ("i8", "i32") else None
+        if is_exact:
+            exact_weights = "i32" if kind == "affine" else "i8"
+            return "acc" if type_ in ("u8", "i8") and (weights, bias) == (exact_weights, "i32") else None
         return "f32" if type_ == "f32" and {weights, bias} <= {"f32", "f16"} else None
     if type_ != "f32":
         return None
@@ -351,7 +416,14 @@ def work(model: Model) -> int:
     """Multiply-adds plus elements, a row (M7-1)."""
     total = sum(map(count, model.shapes[1:]))
     for k, layer in enumerate(model.manifest["layers"]):
-        if layer["kind"] in WEIGHTED:
+        made = count(model.shapes[k + 1])
+        if layer["kind"] == "add":
+            total += made * len(layer["inputs"])
+        elif layer["kind"] == "affine":
+            total += made
+        elif layer["kind"] in POOLS:
+            total += made * count(layer["size"])
+        elif layer["kind"] in WEIGHTED:
             weights = count(model.tensors[layer["weights"]].shape)
             pixels = {"dense": [], "conv2d": model.shapes[k + 1][:2]}.get(
                 layer["kind"], model.shapes[layer["inputs"][0]][:2]
@@ -380,7 +452,7 @@ def weights_of_channels(model: Model, layer: dict[str, Any]) -> list[list[values
     d, inner = tensor.shape[-1], 1  # [n, m], [kh, kw, c, d]: the channel is the last axis
     if layer["kind"] == "conv2d_transpose":  # [kh, kw, d, c]: the last but one
         d, inner = tensor.shape[-2:]
-    of: list[list[values.Number]] = [[] for _ in range(d)]
+    of: list[list[values.Number]] = [[] for _ in range(d)]  # [c] of affine: each leads to its own
     for i, weight in enumerate(tensor.values):
         of[i // inner % d].append(weight)
     return of
@@ -394,7 +466,13 @@ def check_numbers(model: Model) -> None:
     for k, layer in enumerate(manifest["layers"]):
         source = layer["inputs"][0]
         interval, bound = intervals[source], None
-        if layer["kind"] in WEIGHTED:
+        if layer["kind"] == "add" and manifest["profile"] == "exact":
+            bound = sum(bounds[i] or max(map(abs, intervals[i] or (0, 0))) for i in layer["inputs"])
+            interval = None
+            # M4-1
+            if bound >= 2**31:
+                raise model.error("M4-1", f"layer {k} has bound {bound}")
+        elif layer["kind"] in WEIGHTED:
             if manifest["profile"] == "exact" and interval:
                 widest = max(map(abs, interval))
                 bias = model.tensors[layer["bias"]].values
@@ -404,7 +482,8 @@ def check_numbers(model: Model) -> None:
                 if bound >= 2**31:
                     raise model.error("M4-1", f"layer {k} has bound {bound}")
                 # M4-5
-                if -128 in model.tensors[layer["weights"]].values:
+                weights = model.tensors[layer["weights"]]
+                if weights.type == "i8" and -128 in weights.values:
                     raise model.error("M4-5", f"layer {k} has a weight of -128")
             interval = None
         elif layer["kind"] == "lookup":
@@ -418,7 +497,11 @@ def check_numbers(model: Model) -> None:
             interval = int(min(table)), int(max(table))
         elif layer["kind"] == "to_u8":
             interval = RANGES["u8"]
-        elif layer["kind"] not in ("reshape", "flatten"):
+        elif layer["kind"] in MOVING and interval:
+            reach = [end for i in layer["inputs"] for end in intervals[i] or ()]
+            reach += [layer["value"]] if layer["kind"] == "pad" else []
+            interval = min(reach), max(reach)
+        else:
             interval = None
         intervals.append(interval)
         bounds.append(bound)

@@ -24,6 +24,7 @@ from tools.build_vectors import (
     bad_trailer,
     container_valid,
     damage,
+    joined,
     model_valid,
 )
 from tools.build_vectors.case import Case
@@ -31,7 +32,7 @@ from tools.build_vectors.case import Case
 ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
-    model_valid, bad_package, bad_network,
+    model_valid, bad_package, bad_network, joined,
 )  # fmt: skip
 
 

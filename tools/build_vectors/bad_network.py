@@ -31,7 +31,7 @@ def cases() -> Iterator[Case]:
     yield from _golden()
 
 
-def _wrong(number: int, name: str, network: Network, rule: str, why: str, code: str | None = None) -> Case:
+def wrong(number: int, name: str, network: Network, rule: str, why: str, code: str | None = None) -> Case:
     """A network that cannot be run: its golden output is zeros, if it is not given."""
     if network.golden_output is None and network.ends is None:
         shape = network.output["shape"]
@@ -48,8 +48,8 @@ def _kinds_and_keys() -> Iterator[Case]:
         (100, "lambda", "No layer runs code."), (101, "batch_normalization", "Not assigned in this version."),
         (102, "Dense", "Names are exact."), (103, 7, "A kind is a string."),
     ):  # fmt: skip
-        yield _wrong(number, f"kind-{kind}", TWO_PIXELS.layer(0, kind=kind), "M3-1", why)
-    yield _wrong(104, "kind-missing", TWO_PIXELS.layer(0, kind=None), "M3-1", "A layer without its kind.")
+        yield wrong(number, f"kind-{kind}", TWO_PIXELS.layer(0, kind=kind), "M3-1", why)
+    yield wrong(104, "kind-missing", TWO_PIXELS.layer(0, kind=None), "M3-1", "A layer without its kind.")
     for number, name, network, why in (
         (110, "bias-missing", TWO_PIXELS.layer(0, bias=None), "Every dense layer has a bias."),
         (111, "name", TWO_PIXELS.layer(0, name="fc1"), "Layers have no names."),
@@ -74,7 +74,7 @@ def _kinds_and_keys() -> Iterator[Case]:
         (130, "shift-negative", TWO_PIXELS.layer(1, shift=-1), "Negative."),
         (131, "shift-boolean", TWO_PIXELS.layer(1, shift=True), "A boolean is no integer."),
     ):
-        yield _wrong(number, f"layer-{name}", network, "M3-2", why)
+        yield wrong(number, f"layer-{name}", network, "M3-2", why)
 
 
 def _inputs() -> Iterator[Case]:
@@ -82,7 +82,7 @@ def _inputs() -> Iterator[Case]:
         (135, "none", [], "One value."), (136, "two", [0, 0], "One value, not two."), (137, "own", [2], "Its own value."),
         (138, "later", [3], "A later value."), (139, "negative", [-1], "Counting from the end."), (140, "integer", 1, "A list."),
     ):  # fmt: skip
-        yield _wrong(number, f"inputs-{name}", TWO_PIXELS.layer(1, inputs=inputs), "M3-3", why)
+        yield wrong(number, f"inputs-{name}", TWO_PIXELS.layer(1, inputs=inputs), "M3-3", why)
     for number, name, network in (
         (145, "sigmoid-in-exact", _insert(TWO_PIXELS, 2, {"kind": "sigmoid"})),
         (146, "to-u8-in-exact", _insert(TWO_PIXELS, 2, {"kind": "to_u8"})),
@@ -93,7 +93,7 @@ def _inputs() -> Iterator[Case]:
             _insert(FLOAT_DECODER, 1, {"kind": "lookup", "multiplier": 1, "shift": 0, "table": 1}),
         ),
     ):
-        yield _wrong(number, name, network, "M3-4", "The kind does not belong to the profile.")
+        yield wrong(number, name, network, "M3-4", "The kind does not belong to the profile.")
 
 
 def _insert(network: Network, at: int, layer: dict[str, Any]) -> Network:
@@ -120,7 +120,7 @@ def _shapes() -> Iterator[Case]:
         (162, "made-2-to-28", _stretched(), "2 x 1 x 3 numbers become 16,400 x 16,401 of one channel.", limit),
         (163, "flatten-of-nothing-wrong", TWO_PIXELS.layer(2, shape=[2, 1, 1, 1, 2]), "Two numbers in a shape of four.", None),
     ):  # fmt: skip
-        yield _wrong(number, f"shape-{name}", network, "M3-5", why, code)
+        yield wrong(number, f"shape-{name}", network, "M3-5", why, code)
 
 
 def _stretched() -> Network:
@@ -158,22 +158,22 @@ def _types() -> Iterator[Case]:
         ),
         (181, "to-u8-twice", _insert(FLOAT_DECODER, 2, {"kind": "to_u8"}), "to_u8 takes f32."),
     ):
-        yield _wrong(number, f"type-{name}", network, "M3-6", why)
+        yield wrong(number, f"type-{name}", network, "M3-6", why)
     assert len(plain) == 2
 
 
 def _ends() -> Iterator[Case]:
     forked = TWO_PIXELS.with_(layers=[dict(TWO_PIXELS.layers[0]), {**TWO_PIXELS.layers[0], "inputs": [0]},
                                       {**TWO_PIXELS.layers[1], "inputs": [2]}, {**TWO_PIXELS.layers[2], "inputs": [3]}])  # fmt: skip
-    yield _wrong(185, "value-not-used", forked, "M3-7", "The first layer's value goes nowhere.")
+    yield wrong(185, "value-not-used", forked, "M3-7", "The first layer's value goes nowhere.")
     for number, name, network, why in (
         (186, "output-shape", TWO_PIXELS.with_(output={"shape": [2, 1, 1], "type": "u8"}), "Two rows of one pixel, not one of two."),
         (187, "output-type", TWO_PIXELS.tensor(3, type="i8", numbers=range(18)), "The last lookup gives i8."),
         (188, "output-sums", TWO_PIXELS.with_(layers=[*CONVOLUTIONS.layers[:1]], tensors=CONVOLUTIONS.tensors[:2],
                                               input=CONVOLUTIONS.input, golden=[[0] * 4]), "The last value is sums."),
     ):  # fmt: skip
-        yield _wrong(number, name, network, "M3-8", why)
-    yield _wrong(189, "tensor-not-used", TWO_PIXELS.with_(tensors=[*TWO_PIXELS.tensors, Tensor([1], "u8", [0])]), "M3-9",
+        yield wrong(number, name, network, "M3-8", why)
+    yield wrong(189, "tensor-not-used", TWO_PIXELS.with_(tensors=[*TWO_PIXELS.tensors, Tensor([1], "u8", [0])]), "M3-9",
                  "Nothing uses tensor 4: a place to hide something.")  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def _lookups() -> Iterator[Case]:
         (199, "negative", TWO_PIXELS.tensor(2, numbers=[-1, 15]), "A negative entry."),
         (200, "over-2-to-24", TWO_PIXELS.tensor(2, numbers=[1, 2**24 + 1]), "One over the limit."),
     ):
-        yield _wrong(number, f"multiplier-{name}", network, "M4-2", why)
+        yield wrong(number, f"multiplier-{name}", network, "M4-2", why)
     for number, name, table, why in (
         (205, "odd", Tensor([17], "u8", RAMP[:17]), "17 entries: n/2 is no integer."),
         (206, "type", Tensor([18], "i32", RAMP), "A table of i32."),
@@ -195,7 +195,7 @@ def _lookups() -> Iterator[Case]:
         (209, "1", Tensor([1], "u8", [0]), "One entry."),
     ):
         network = TWO_PIXELS.with_(tensors=[*TWO_PIXELS.tensors[:3], table])
-        case = _wrong(number, f"table-{name}", network, "M4-3", why)
+        case = wrong(number, f"table-{name}", network, "M4-3", why)
         if number == 207:  # refused by its shape: the tensors need not be there
             network = network.with_(golden_output=[[0, 0]] * 3)
             file = network.file(tensors=False).build()
@@ -225,7 +225,7 @@ def _numbers() -> Iterator[Case]:
         (232, "output-range-of-to-u8", FLOAT_DECODER.with_(output={**FLOAT_DECODER.output, "range": [0, 254]}), "M4-6",
          "to_u8 can give 255."),
     ):  # fmt: skip
-        yield _wrong(number, name, network.with_(golden_output=_lowest(network)), rule, why)
+        yield wrong(number, name, network.with_(golden_output=_lowest(network)), rule, why)
 
 
 def _lowest(network: Network) -> list[list[int]]:
@@ -262,11 +262,11 @@ def _golden() -> Iterator[Case]:
             "One row over the limit.",
         ),
     ):
-        yield _wrong(number, f"golden-{name}", TWO_PIXELS.with_(ends=ends), "M6-1", why)
+        yield wrong(number, f"golden-{name}", TWO_PIXELS.with_(ends=ends), "M6-1", why)
     outside = CONVOLUTIONS.with_(golden=[[0, 0, 0, 101]])
-    yield _wrong(246, "golden-input-out-of-range", outside, "M6-1", "A golden input beyond the range.")
+    yield wrong(246, "golden-input-out-of-range", outside, "M6-1", "A golden input beyond the range.")
     high = CONVOLUTIONS.with_(golden_output=[[252] + [0] * 39 for _ in CONVOLUTIONS.golden])
-    yield _wrong(247, "golden-output-out-of-range", high, "M6-1", "A golden output beyond the range.")
+    yield wrong(247, "golden-output-out-of-range", high, "M6-1", "A golden output beyond the range.")
     yield from _golden_results()
 
 

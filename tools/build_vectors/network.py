@@ -158,6 +158,9 @@ class Network:
         total = 0
         for layer, (before, _), (made, _) in zip(self.layers, values, values[1:], strict=False):
             total += prod(made)
+            if layer["kind"] in ("affine", "add", "max_pool", "average_pool"):
+                n_each = {"affine": 1, "add": len(layer.get("inputs", ()))}
+                total += prod(made) * n_each.get(layer["kind"], prod(layer.get("size", ())))
             if layer["kind"] in _LINEAR:
                 n_weights = prod(self.tensors[layer["weights"]].shape)
                 pixels = {"dense": 1, "conv2d": prod(made[:2]), "conv2d_transpose": prod(before[:2])}
@@ -171,8 +174,11 @@ class Network:
     def _values(self, row: Sequence[Number]) -> list[tuple[list[int], list[Number]]]:
         values = [(list(self.input["shape"]), list(row))]
         for k, layer in enumerate(self.layers):
-            (source,) = layer.get("inputs", [k])
-            values.append(self._layer(layer, *values[source]))
+            sources = [values[source] for source in layer.get("inputs", [k])]
+            if layer["kind"] in ("add", "concat"):
+                values.append(_join(layer, sources))
+            else:
+                values.append(self._layer(layer, *sources[0]))
         return values
 
     def _layer(self, layer: dict[str, Any], shape: list[int], x: list[Number]) -> tuple[list[int], list[Number]]:
@@ -182,6 +188,11 @@ class Network:
             made = _LINEAR[str(kind)](layer, shape, x, weights)
             n = len(bias.numbers)
             return made[0], [y + bias.numbers[i % n] for i, y in enumerate(made[1])]
+        if kind == "affine":
+            weights, bias = (self.tensors[layer[key]].numbers for key in ("weights", "bias"))
+            return shape, [v * weights[i % len(weights)] + bias[i % len(bias)] for i, v in enumerate(x)]
+        if kind in ("upsample", "max_pool", "average_pool", "pad", "crop"):
+            return _move(layer, shape, x)
         if kind == "reshape":
             return list(layer["shape"]), x
         if kind == "flatten":
@@ -252,6 +263,52 @@ def _conv2d_transpose(
         if 0 <= row < made[0] and 0 <= column < made[1]:
             weight = weights.numbers[((u * kw + v) * d + j) * channels + c]
             out[(row * made[1] + column) * d + j] += x[(y * width + z) * channels + c] * weight
+    return made, out
+
+
+def _join(layer: dict[str, Any], sources: list[tuple[list[int], list[Number]]]) -> tuple[list[int], list[Number]]:
+    shape = list(sources[0][0])
+    if layer["kind"] == "add":
+        return shape, [sum(numbers) for numbers in zip(*(x for _, x in sources), strict=True)]
+    axis = layer["axis"]
+    shape[axis] = sum(one[axis] for one, _ in sources)
+    out: list[Number] = []
+    for i in range(prod(shape[:axis])):
+        for one, x in sources:
+            n = prod(one[axis:])
+            out += x[i * n : i * n + n]
+    return shape, out
+
+
+def _move(layer: dict[str, Any], shape: list[int], x: list[Number]) -> tuple[list[int], list[Number]]:
+    """Each kind by what it takes a number from: the list of places of the input under it."""
+    height, width, channels = shape
+    kind = layer["kind"]
+    top, bottom, left, right = layer.get("padding") or layer.get("crop") or (0, 0, 0, 0)
+    if kind == "upsample":
+        fh, fw = layer["factors"]
+        made = [height * fh, width * fw, channels]
+    elif kind == "crop":
+        made = [height - top - bottom, width - left - right, channels]
+    elif kind == "pad":
+        made = [height + top + bottom, width + left + right, channels]
+    else:
+        (kh, kw), (sh, sw) = layer["size"], layer["strides"]
+        made = [(height + top + bottom - kh) // sh + 1, (width + left + right - kw) // sw + 1, channels]
+    out: list[Number] = []
+    for y, z, c in itertools.product(*map(range, made)):
+        if kind == "upsample":
+            rows, columns = [y // fh], [z // fw]
+        elif kind == "crop":
+            rows, columns = [y + top], [z + left]
+        elif kind == "pad":
+            rows, columns = [y - top], [z - left]
+        else:
+            rows = [y * sh - top + u for u in range(kh)]
+            columns = [z * sw - left + v for v in range(kw)]
+        places = [(u, v) for u in rows for v in columns if 0 <= u < height and 0 <= v < width]
+        numbers = [x[(u * width + v) * channels + c] for u, v in places] or [layer["value"]]
+        out.append(sum(numbers) / len(numbers) if kind == "average_pool" else max(numbers))
     return made, out
 
 
