@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from aeformat.model.layers import Layer
-from aeformat.model.manifest import Endpoint, Golden, Manifest, manifest_bytes
+from aeformat.model.manifest import Endpoint, Golden, Manifest, PriorSpec, manifest_bytes
 from aeformat.model.package import Array, ModelPackage, read_tensor
 from aeformat.model.values import DTYPES, Number, TensorSpec
+from aeformat.prior import PRIOR_TENSORS, Prior
 
 _TYPE_OF_DTYPE: Final = {np.dtype(dtype).newbyteorder("<"): name for name, dtype in DTYPES.items()}
 
@@ -40,6 +41,7 @@ class PackageBuilder:
         self._specs: list[TensorSpec] = []
         self._payloads: list[bytes] = []
         self._layers: list[Layer] = []
+        self._prior: PriorSpec | None = None
 
     def tensor(self, array: Array) -> int:
         """Add a tensor, or find it among those added; its number.
@@ -68,6 +70,11 @@ class PackageBuilder:
         self._layers.append(Layer(kind, inputs if inputs is not None else (len(self._layers),), params))
         return len(self._layers)
 
+    def prior(self, prior: Prior) -> None:
+        """Give a decoder a prior.  Nothing is checked before `build`; its range must be that of the input."""
+        numbers = {key: self.tensor(getattr(prior, key)) for key in PRIOR_TENSORS}
+        self._prior = PriorSpec(prior.bits, **numbers)
+
     def build(
         self, *, golden_input: Array, golden_output: Array | Callable[[ModelPackage], Array], name: str | None = None
     ) -> ModelPackage:
@@ -91,6 +98,7 @@ class PackageBuilder:
             data = manifest_bytes(
                 role=self._role, profile=self._profile, input=self._input, output=self._output,
                 layers=tuple(self._layers), tensors=tuple(self._specs), golden=golden, decoder=self._decoder,
+                prior=self._prior,
             )  # fmt: skip
             manifest = Manifest.parse(data, 0)
             pairs = enumerate(zip(manifest.tensors, self._payloads, strict=True))

@@ -25,6 +25,7 @@ from aeformat.model.values import (
     TensorSpec,
     Value,
 )
+from aeformat.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, check_shapes
 
 ENCODER: Final = "encoder"
 DECODER: Final = "decoder"
@@ -71,6 +72,26 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorSpec:
+    """Numbers of the tensors that hold the prior, and how many bits its frequencies sum to (section 10)."""
+
+    bits: int
+    classes: int
+    means: int
+    picks: int
+    tables: int
+
+    def to_map(self) -> dict[str, object]:
+        """The map that stands in the manifest."""
+        return {"bits": self.bits, **self.tensors}
+
+    @property
+    def tensors(self) -> dict[str, int]:
+        """The numbers of its tensors, by key."""
+        return {key: getattr(self, key) for key in PRIOR_TENSORS}
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One half of an autoencoder, without its numbers.  values: the input, then what each layer makes."""
 
@@ -82,6 +103,7 @@ class Manifest:
     tensors: tuple[TensorSpec, ...]
     golden: Golden
     decoder: bytes | None
+    prior: PriorSpec | None
     values: tuple[Value, ...]
 
     @classmethod
@@ -122,13 +144,13 @@ class Manifest:
         """The canonical bytes."""
         return manifest_bytes(
             role=self.role, profile=self.profile, input=self.input, output=self.output, layers=self.layers,
-            tensors=self.tensors, golden=self.golden, decoder=self.decoder,
+            tensors=self.tensors, golden=self.golden, decoder=self.decoder, prior=self.prior,
         )  # fmt: skip
 
 
 def manifest_bytes(
     *, role: str, profile: str, input: Endpoint, output: Endpoint, layers: tuple[Layer, ...],
-    tensors: tuple[TensorSpec, ...], golden: Golden, decoder: bytes | None,
+    tensors: tuple[TensorSpec, ...], golden: Golden, decoder: bytes | None, prior: PriorSpec | None = None,
 ) -> bytes:  # fmt: skip
     """The canonical bytes of a manifest that nobody has checked yet."""
     fields: dict[str, object] = {
@@ -142,6 +164,8 @@ def manifest_bytes(
     }
     if decoder is not None:
         fields["decoder"] = decoder
+    if prior is not None:
+        fields["prior"] = prior.to_map()
     return canonical.pack(fields)
 
 
@@ -153,7 +177,7 @@ def model_id(manifest: bytes) -> bytes:
 def _read(place: Place, fields: dict[str, Any]) -> Manifest:
     """The checks, in the order of the spec: first the form of everything (M2-2), then what must fit together."""
     required = ("role", "profile", "input", "output", "layers", "tensors", "golden")
-    a_map(place, "M2-2", fields, required, ("decoder",))
+    a_map(place, "M2-2", fields, required, ("decoder", "prior"))
     role = one_of(place.inside('key "role"'), "M2-2", fields["role"], (ENCODER, DECODER))
     profile = one_of(place.inside('key "profile"'), "M2-2", fields["profile"], BOTH)
     ends = {name: _read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
@@ -165,9 +189,12 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
     tensors = _read_tensors(place.inside("tensors"), fields["tensors"])
     golden = _read_golden(place.inside("golden"), fields["golden"], len(tensors))
     decoder = a_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
+    prior = _read_prior(place.inside("prior"), fields["prior"], len(tensors)) if "prior" in fields else None
 
     if (decoder is None) == (role == ENCODER):
         raise place.invalid("M2-3", 'key "decoder" must be present in an encoder and absent in a decoder')
+    if prior is not None and role == ENCODER:
+        raise place.invalid("M2-3", 'key "prior" must be absent in an encoder')
     image_name = "input" if role == ENCODER else "output"
     _check_image(place.inside(image_name), ends[image_name])
     for name, end in ends.items():
@@ -184,9 +211,11 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
     layers = tuple(read_layer(place, number, value, len(tensors)) for number, value in enumerate(layer_maps))
     values = _infer_values(place, profile, ends["input"], layers, tensors)
     _check_ends(place, layers, values, ends["output"])
-    _check_all_used(place, layers, tensors, golden)
+    _check_all_used(place, layers, tensors, golden, prior)
     _check_golden(place.inside("golden"), golden, tensors, ends["input"], ends["output"])
-    return Manifest(role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, values)
+    if prior is not None:
+        _check_prior(place.inside("prior"), prior, tensors, ends["input"])
+    return Manifest(role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, prior, values)
 
 
 def _read_endpoint(place: Place, value: object) -> Endpoint:
@@ -218,6 +247,15 @@ def _read_golden(place: Place, value: object, n_tensors: int) -> Golden:
     fields = a_map(place, "M2-2", value, ("input", "output"))
     keys = ("input", "output")
     return Golden(*(an_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in keys))
+
+
+def _read_prior(place: Place, value: object, n_tensors: int) -> PriorSpec:
+    fields = a_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
+    bits = an_integer(place.inside('key "bits"'), "M2-2", fields["bits"], MIN_BITS, MAX_BITS)
+    numbers = {
+        key: an_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in PRIOR_TENSORS
+    }
+    return PriorSpec(bits, **numbers)
 
 
 def _check_image(place: Place, end: Endpoint) -> None:
@@ -285,9 +323,32 @@ def _check_golden(
         raise place.invalid("M6-1", f"{n_rows} rows, allowed are {MAX_GOLDEN_ROWS}")
 
 
-def _check_all_used(place: Place, layers: tuple[Layer, ...], tensors: tuple[TensorSpec, ...], golden: Golden) -> None:
+def _check_prior(place: Place, prior: PriorSpec, tensors: tuple[TensorSpec, ...], input: Endpoint) -> None:
+    """M10-1 and M10-2."""
+    if input.interval is None:
+        raise place.invalid("M10-1", f"the input is {input.type}; only integers can have one")
+    named = {key: tensors[number] for key, number in prior.tensors.items()}
+    for key, tensor in named.items():
+        if tensor.type != PRIOR_TENSORS[key]:
+            raise place.inside(key).invalid("M10-2", f"expected {PRIOR_TENSORS[key]}, found {tensor.type}")
+    n_symbols = input.interval.hi - input.interval.lo + 1
+    try:
+        check_shapes(n_symbols, input.shape, {key: tensor.shape for key, tensor in named.items()})
+    except BadPrior as error:
+        raise place.invalid(error.rule, error.what) from None
+
+
+def _check_all_used(
+    place: Place,
+    layers: tuple[Layer, ...],
+    tensors: tuple[TensorSpec, ...],
+    golden: Golden,
+    prior: PriorSpec | None,
+) -> None:
     """M3-9."""
     used = {number for layer in layers for number in tensors_of(layer).values()} | {golden.input, golden.output}
+    if prior is not None:
+        used.update(prior.tensors.values())
     for number in range(len(tensors)):
         if number not in used:
             raise place.inside(f"tensor {number}").invalid("M3-9", "nothing uses it")

@@ -19,6 +19,7 @@ from aeformat.model.bounds import Span, check_output, span_of
 from aeformat.model.fields import Place
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
 from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
+from aeformat.prior import BadPrior, Prior
 
 Array = NDArray[Any]
 
@@ -63,7 +64,8 @@ class Step:
 class ModelPackage:
     """A model package that keeps every rule of spec/model.md but M6-2 (golden.py).
 
-    tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.
+    tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.  prior: of a decoder
+    that has one.
     """
 
     manifest: Manifest
@@ -71,6 +73,7 @@ class ModelPackage:
     model_id: bytes
     tensors: tuple[Array, ...]
     plan: tuple[Step, ...]
+    prior: Prior | None
     name: str | None = None
 
     @classmethod
@@ -84,7 +87,8 @@ class ModelPackage:
         place = Place(at)
         plan = _make_plan(place, manifest, tensors)
         _check_golden_numbers(place.inside("golden"), manifest, tensors)
-        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, name)
+        prior = _prior_of(place.inside("prior"), manifest, tensors)
+        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, prior, name)
 
     @property
     def role(self) -> str:
@@ -171,6 +175,18 @@ def _make_plan(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> 
         plan.append(Step(layer.kind, layer.inputs, params, arrays, input_shape, made, span.interval, span.bounds))
     check_output(place.inside("output"), spans[-1], manifest.output.interval, manifest.profile)
     return tuple(plan)
+
+
+def _prior_of(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> Prior | None:
+    """M10-3 to M10-5."""
+    interval = manifest.input.interval
+    if manifest.prior is None or interval is None:
+        return None
+    arrays = {key: tensors[number] for key, number in manifest.prior.tensors.items()}
+    try:
+        return Prior(bits=manifest.prior.bits, lo=interval.lo, hi=interval.hi, **arrays)
+    except BadPrior as error:
+        raise place.invalid(error.rule, error.what) from None
 
 
 def _check_golden_numbers(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> None:

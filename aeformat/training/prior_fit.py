@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.entropy.prior import MAX_BITS, Prior, symbol_costs
+from aeformat.prior import MAX_BITS, Prior, symbol_costs
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +71,7 @@ class _Data:
     @property
     def n_values(self) -> int:
         """D."""
-        return self.symbols.shape[1]
+        return int(self.symbols.shape[1])
 
     def counts(self, classes: NDArray[np.intp], n_classes: int) -> Floats:
         """(D, n_symbols, K): how often each symbol stands at each position of the rows of each class."""

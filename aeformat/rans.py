@@ -1,0 +1,187 @@
+"""Interleaved rANS: rows of latents <-> the payload of codec rans (spec/container.md, section 6.1).
+
+Owns the code's bytes.  All lanes take a step at once, as one NumPy operation each; integers only.  Knows nothing of chunks
+or of where the prior came from.  What a payload can make it do is bounded by the rows that the chunk header states (C6-8).
+NumPy is imported on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from aeformat.prior import Prior
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LOWEST_STATE: Final = 1 << 16
+MAX_LANES_LOG2: Final = 10  # C6-7
+MAX_STEPS: Final = 1_048_576  # C6-8
+_USUAL_STEPS: Final = 4_096  # what a writer aims at: fewer lanes take fewer bytes, more go faster
+_USUAL_LANES: Final = 256
+_PIECE_SYMBOLS: Final = 1 << 18  # positions of a block that are looked up at a time: bounds the memory of long rows
+
+
+class BadCode(ValueError):
+    """A stored payload that breaks section 6.1.  rule: "C6-7"."""
+
+    def __init__(self, rule: str, what: str) -> None:
+        super().__init__(rule, what)
+        self.rule, self.what = rule, what
+
+
+def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int) -> int:
+    """All that a payload shows without a prior, C6-7 to C6-10; its lanes.  n_values: in a row.  Raises BadCode."""
+    log2 = stored[0]
+    n_lanes = 1 << min(log2, MAX_LANES_LOG2)
+    if log2 > MAX_LANES_LOG2 or n_lanes > n_rows:
+        raise BadCode("C6-7", f"2^{log2} lanes for {n_rows} rows; allowed are 2^{MAX_LANES_LOG2}, and one a row")
+    n_steps = _n_steps(n_rows, n_lanes, n_values)
+    if n_steps > MAX_STEPS:
+        raise BadCode("C6-8", f"{n_steps} steps in {n_lanes} lanes, allowed are {MAX_STEPS}")
+    if len(stored) < 1 + 4 * n_lanes or not len(stored) % 2:
+        raise BadCode("C6-9", f"{len(stored)} bytes are not one, {n_lanes} states and whole words")
+    for lane in range(n_lanes):
+        state = int.from_bytes(stored[1 + 4 * lane : 5 + 4 * lane], "little")
+        if state < LOWEST_STATE:
+            raise BadCode("C6-10", f"the state of lane {lane} is {state}, less than {LOWEST_STATE}")
+    return n_lanes
+
+
+def _n_steps(n_rows: int, n_lanes: int, n_values: int) -> int:
+    return -(-n_rows // n_lanes) * (n_values + 1)
+
+
+def decode_rows(stored: bytes | memoryview, prior: Prior, *, n_rows: int) -> memoryview:
+    """The raw payload of n_rows rows: one byte a value, i8 as its two's complement.  Raises BadCode (C6-7 to C6-12)."""
+    import numpy as np
+
+    n_lanes = check_code(stored, n_rows=n_rows, n_values=prior.n_values)
+    x = np.frombuffer(stored, "<u4", n_lanes, 1).astype(np.int64)
+    step = _Decoding(prior, np.frombuffer(stored, "<u2", -1, 1 + 4 * n_lanes).astype(np.uint16))
+    out = np.empty((n_rows, prior.n_values), np.uint8)
+    piece = max(1, _PIECE_SYMBOLS // n_lanes)
+    for first in range(0, n_rows, n_lanes):
+        lanes = x[: n_rows - first]
+        classes = step.classes(lanes)
+        for start in range(0, prior.n_values, piece):
+            positions = slice(start, start + piece)
+            out[first : first + n_lanes, positions] = step.values(lanes, classes, positions)
+    step.end(x)
+    return out.reshape(-1).data
+
+
+class _Decoding:
+    """The steps of one payload.
+
+    x, wherever it is handed over, holds the states of the lanes and is changed in place; it is int64, though states have 32
+    bits, because that is what NumPy looks things up by without a copy.
+    """
+
+    def __init__(self, prior: Prior, words: NDArray[np.uint16]) -> None:
+        self._prior, self._lookup, self._words = prior, prior.lookup, words
+        self._mask = (1 << prior.bits) - 1
+        self._n_used = 0  # of the words
+
+    def classes(self, x: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The class of each lane's row."""
+        import numpy as np
+
+        lookup = self._lookup
+        slot = x & self._mask
+        classes = lookup.class_of_slot.take(slot).astype(np.intp)
+        self._advance(x, lookup.class_frequencies.take(classes), slot - lookup.class_starts.take(classes))
+        return classes
+
+    def values(self, x: NDArray[np.int64], classes: NDArray[np.intp], positions: slice) -> NDArray[np.uint8]:
+        """The values of each lane's row at the next positions: (lanes, positions) bytes."""
+        import numpy as np
+
+        prior, lookup = self._prior, self._lookup
+        picks = prior.flat_picks[classes, positions].T.astype(np.int64)
+        entries = np.empty(picks.shape, np.int64)
+        for slots, entry in zip(picks << prior.bits, entries, strict=True):
+            slot = x & self._mask
+            slots |= slot
+            entry[:] = lookup.entry_of_slot.take(slots)
+            slot -= lookup.starts.take(entry)
+            self._advance(x, lookup.frequencies.take(entry), slot)
+        symbols = entries - picks * prior.n_symbols
+        values = (symbols.T + prior.flat_means[classes, positions]) % prior.n_symbols
+        return (values + prior.lo).astype(np.uint8)
+
+    def _advance(self, x: NDArray[np.int64], f: NDArray[np.int64], rest: NDArray[np.int64]) -> None:
+        """Behind a symbol of frequency f.  rest: slot - cum."""
+        x >>= self._prior.bits
+        x *= f
+        x += rest
+        low = (x < LOWEST_STATE).nonzero()[0]
+        if low.size:
+            words = self._words[self._n_used : self._n_used + low.size]
+            if len(words) < low.size:
+                raise BadCode("C6-11", f"the {len(self._words)} words do not last for all rows")
+            x[low] = (x[low] << 16) | words
+            self._n_used += low.size
+
+    def end(self, x: NDArray[np.int64]) -> None:
+        """C6-11 and C6-12, behind the last symbol."""
+        if self._n_used < len(self._words):
+            raise BadCode("C6-11", f"{len(self._words) - self._n_used} words are left over")
+        for lane, state in enumerate(x):
+            if state != LOWEST_STATE:
+                raise BadCode("C6-12", f"lane {lane} ends with the state {state}, not {LOWEST_STATE}")
+
+
+def encode_rows(rows: NDArray[Any], prior: Prior, *, n_lanes: int | None = None) -> bytes:
+    """The payload of rows, each in its cheapest class.
+
+    rows: (n, *dims) integers in the prior's range.  n_lanes: a power of two up to 1,024 and to n; by default what a writer
+    takes.  Raises ValueError (a value outside the range, rows that no number of lanes codes within C6-8).
+    """
+    import numpy as np
+
+    if rows.min() < prior.lo or rows.max() > prior.hi:
+        raise ValueError(f"there are latents outside the prior's range, {prior.lo} to {prior.hi}")
+    n_lanes = usual_lanes(len(rows), prior.n_values) if n_lanes is None else n_lanes
+    if _n_steps(len(rows), n_lanes, prior.n_values) > MAX_STEPS:
+        raise ValueError(f"{len(rows)} rows of {prior.n_values} values take more than {MAX_STEPS} steps")
+    classes, _ = prior.choose(rows)
+    values = rows.reshape(len(rows), prior.n_values).astype(np.int16) - np.int16(prior.lo)
+    x = np.full(n_lanes, LOWEST_STATE, np.uint32)
+    words: list[NDArray[np.uint16]] = []  # those of the last step first; within a step in the order of decoding
+    for first in reversed(range(0, len(rows), n_lanes)):
+        block = slice(first, first + n_lanes)
+        frequencies, starts = _symbols(prior, values[block], classes[block])
+        lanes = x[: frequencies.shape[1]]
+        for f, start in zip(frequencies[::-1], starts[::-1], strict=True):
+            high = ((lanes >> np.uint32(32 - prior.bits)) >= f).nonzero()[0]
+            if high.size:
+                words.append(lanes[high].astype(np.uint16))
+                lanes[high] >>= np.uint32(16)
+            lanes += (lanes // f) * (np.uint32(1 << prior.bits) - f) + start
+    tail = np.concatenate(words[::-1]).astype("<u2").tobytes() if words else b""
+    return bytes((n_lanes.bit_length() - 1,)) + x.astype("<u4").tobytes() + tail
+
+
+def _symbols(
+    prior: Prior, values: NDArray[np.int16], classes: NDArray[np.intp]
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """(n_values + 1, lanes) frequencies and starts: of the class, then of the symbol at each position."""
+    import numpy as np
+
+    lookup = prior.lookup
+    symbols = (values - prior.flat_means[classes]) % np.int16(prior.n_symbols)
+    entries = symbols.T + prior.flat_picks[classes].T.astype(np.intp) * prior.n_symbols
+    frequencies = np.concatenate([lookup.class_frequencies[classes][None], lookup.frequencies[entries]])
+    starts = np.concatenate([lookup.class_starts[classes][None], lookup.starts[entries]])
+    return frequencies.astype(np.uint32), starts.astype(np.uint32)
+
+
+def usual_lanes(n_rows: int, n_values: int) -> int:
+    """The lanes that a writer takes: a power of two near one for each 4,096 symbols, 1 to 256; more where C6-8 wants them."""
+    wanted = min(_USUAL_LANES, n_rows * (n_values + 1) // _USUAL_STEPS, n_rows)
+    n_lanes = 1 << (max(wanted, 1).bit_length() - 1)
+    while _n_steps(n_rows, n_lanes, n_values) > MAX_STEPS and 2 * n_lanes <= n_rows and n_lanes < 1 << MAX_LANES_LOG2:
+        n_lanes *= 2
+    return n_lanes
