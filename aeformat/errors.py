@@ -88,7 +88,7 @@ class LimitExceeded(FormatError):
 
 
 class CompressionInvalid(FormatError):
-    """A zstd frame breaks the rules or does not decompress."""
+    """A compressed payload breaks the rules or does not decompress."""
 
     code = "compression"
 
@@ -104,6 +104,15 @@ class ContentMismatch(FormatError):
     """All checksums hold, but the content is not the one the trailer names."""
 
     code = "content"
+
+
+class ReceiptMismatch(FormatError):
+    """The decoded pixels are not those that a receipt names."""
+
+    code = "receipt"
+    advice = (
+        "try another --backend; if that does not help, this machine or the program that wrote the file computes wrongly"
+    )
 
 
 class NamesInvalid(FormatError):

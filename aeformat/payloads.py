@@ -15,17 +15,28 @@ from aeformat.errors import CompressionInvalid, ContentMismatch, NamesInvalid, V
 from aeformat.header import Header, LatentsHeader
 from aeformat.names import BadNames, RowNames, parse_names
 from aeformat.parser import ChunkRead, TrailerRead
+from aeformat.receipts import Receipts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Block(NamedTuple):
-    """Rows that came together.  values: (n, *dims) in the header's value type.  names: of the same rows, if there are any."""
+    """Rows that came together.  values: (n, *dims) in the header's value type.  names, receipts: of the same rows, if any."""
 
     first_row: int
     values: NDArray[Any]
     names: RowNames | None = None
+    receipts: Receipts | None = None
+
+    def slice(self, start: int, stop: int) -> Block:
+        """Rows start to stop - 1, counted from the first here; where there are receipts, both ends are ends of runs."""
+        return Block(
+            self.first_row + start,
+            self.values[start:stop],
+            None if self.names is None else self.names.slice(start, stop),
+            None if self.receipts is None else self.receipts.slice(start, stop),
+        )
 
 
 def raw_payload(chunk: ChunkRead, header: Header, value_bytes: int = 1) -> bytes | memoryview:
@@ -62,6 +73,11 @@ def row_names(chunk: ChunkRead, header: Header) -> RowNames:
         raise NamesInvalid(error.rule, chunk.payload_at, error.what) from None
 
 
+def row_receipts(chunk: ChunkRead) -> Receipts:
+    """What a rCPT chunk says; it is never compressed."""
+    return Receipts(chunk.header.first_row, chunk.payload_at, chunk.stored)
+
+
 class RowReader:
     """Turns the chunks of one latents file, in order, into blocks, and proves the content id at the end."""
 
@@ -69,6 +85,7 @@ class RowReader:
         self._header = header
         self._content = hashlib.sha256(header.content_head)
         self._names: RowNames | None = None
+        self._receipts: Receipts | None = None
         self.decoder: bytes | None = None  # the embedded decoder's container, once it came by
 
     def chunk(self, chunk: ChunkRead) -> Block | None:
@@ -76,13 +93,16 @@ class RowReader:
         tag = chunk.header.tag
         if tag == registry.NAME:
             self._names = row_names(chunk, self._header)
+        elif tag == registry.RECEIPT:
+            self._receipts = row_receipts(chunk)
         elif tag == registry.DECODER:
             self.decoder = chunk.stored
         elif tag == registry.ROWS:
             values = rows(chunk, self._header)
             self._content.update(content_bytes(values, self._header))
-            names, self._names = self._names, None
-            return Block(chunk.header.first_row, values, names)
+            block = Block(chunk.header.first_row, values, self._names, self._receipts)
+            self._names = self._receipts = None
+            return block
         return None
 
     def trailer(self, event: TrailerRead) -> None:

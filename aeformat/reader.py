@@ -10,7 +10,7 @@ library, msgpack and zstandard; NumPy comes with the first array.
 
     with open("digits.aef", "rb") as file:           # forward: pipes, sockets; every byte is checked
         for block in stream_latents(file):
-            block.first_row, block.values, block.names
+            block.first_row, block.values, block.names, block.receipts
 
 Source: spec/container.md.  Errors are those of aeformat.errors: FormatError with rule, at and code.
 """
@@ -29,11 +29,20 @@ from zlib import crc32
 from aeformat import encodings, payloads, registry, wire
 from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
 from aeformat.header import Header, LatentsHeader, ModelHeader, parse_header
-from aeformat.limits import DEFAULT, Limits
+from aeformat.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.names import RowNames
 from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
 from aeformat.payloads import Block, RowReader
-from aeformat.sequence import Sequence, check_plain, most_bytes, padding_bytes, raise_first
+from aeformat.receipts import Receipts
+from aeformat.sequence import (
+    Sequence,
+    check_cover,
+    check_plain,
+    check_receipt,
+    most_bytes,
+    padding_bytes,
+    raise_first,
+)
 from aeformat.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
 
 if TYPE_CHECKING:
@@ -146,6 +155,7 @@ class Latents:
             self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._size else b""
         self._is_closed = False
         self._last: tuple[int, Block] | None = None
+        self._has_receipts: bool | None = None  # not yet seen
         try:
             self._open()
         except BaseException:
@@ -262,31 +272,39 @@ class Latents:
             entry = self._entries[position]
             values = payloads.rows(self._rows_chunk(entry), self.header)
             values.setflags(write=False)  # it is handed out more than once
-            last = self._last = position, Block(entry.first_row, values, self._names(position))
+            last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
         return last[1]
 
-    def _names(self, position: int) -> RowNames | None:
-        """The names of a ROWS chunk's rows: they stand right before it, so they are found from the chunk of rows before."""
+    def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:
+        """Names and receipts of a ROWS chunk's rows: right before it, so they are found from the chunk of rows before."""
         entry = self._entries[position]
         at, number = self._first_chunk_at, 0
         if position:
             before = self._entries[position - 1]
             number = before.number + 1
             _, _, at = self._locate(before.at, before.number)
-        header, header_at = None, at
+        found: list[tuple[bytes, int, int]] = []  # tag, place and number of a rCPT, a nAMe, or both in that order
         while number < entry.number:
-            if header is not None and header.tag == registry.NAME:
-                raise StructureInvalid("C4-6", at, "row names without the rows that they are for")
-            header_at = at
-            header, _, at = self._locate(at, number)
-            number += 1
+            header, _, end = self._locate(at, number)
+            if found and (found[-1][0], header.tag) != (registry.RECEIPT, registry.NAME):
+                raise StructureInvalid("C4-6", at, "row names or receipts without the rows that they are for")
+            if header.tag in (registry.RECEIPT, registry.NAME):
+                raise_first(check_receipt(header, at))
+                raise_first(check_cover(header, at, entry))
+                found.append((header.tag, at, number))
+            at, number = end, number + 1
         if at != entry.at:
             raise StructureInvalid("C8-1", entry.at, f"the index has another place for chunk {entry.number}")
-        if header is None or header.tag != registry.NAME:
-            return None
-        if (header.first_row, header.n_rows) != (entry.first_row, entry.n_rows):
-            raise StructureInvalid("C4-7", header_at + 4, "row names do not cover the rows that follow them")
-        return payloads.row_names(self._chunk(header_at, entry.number - 1), self.header)
+        chunks = {tag: self._chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
+        has_receipts = registry.RECEIPT in chunks
+        if self._has_receipts not in (None, has_receipts):
+            raise StructureInvalid("C4-6", entry.at, "receipts of some rows only")
+        self._has_receipts = has_receipts
+        names, receipts = chunks.get(registry.NAME), chunks.get(registry.RECEIPT)
+        return (
+            None if names is None else payloads.row_names(names, self.header),
+            None if receipts is None else payloads.row_receipts(receipts),
+        )
 
     @property
     def n_rows(self) -> int:
@@ -325,6 +343,24 @@ class Latents:
             row += len(pieces[-1])
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """Rows start to stop - 1 by chunk; with receipts, also the rows beside them that the same digests are for.
+
+        Values are read-only.  Raises IndexError, FormatError.
+        """
+        if not 0 <= start < stop <= self.n_rows:
+            raise IndexError(f"rows {start} to {stop} of {self.n_rows}")
+        row = start
+        while row < stop:
+            block = self._block(row)
+            n_rows = len(block.values)
+            first, last = row - block.first_row, min(stop - block.first_row, n_rows)
+            if block.receipts is not None:
+                first = first // RECEIPT_ROWS * RECEIPT_ROWS
+                last = min(-(-last // RECEIPT_ROWS) * RECEIPT_ROWS, n_rows)
+            yield block.slice(first, last)
+            row = block.first_row + n_rows
+
     def names(self, row: int) -> RowNames | None:
         """Name, label and source of one row, as far as the file has them.  Raises IndexError, FormatError."""
         if not 0 <= row < self.n_rows:
@@ -347,6 +383,11 @@ class Latents:
             yield encodings.stored_view(
                 view[chunk.payload_at : chunk.payload_at + chunk.header.stored_bytes], self.header
             )
+
+    @property
+    def has_receipts(self) -> bool:
+        """Whether there are receipts of the rows: of all or of none (C4-6).  Raises FormatError."""
+        return self._in_front(0)[1] is not None
 
     @property
     def embedded_decoder(self) -> bytes | None:

@@ -14,6 +14,7 @@ MINOR: Final = 0
 # Chunk tags (spec/container.md, section 4).
 ROWS: Final = b"ROWS"
 NAME: Final = b"nAMe"
+RECEIPT: Final = b"rCPT"
 DECODER: Final = b"dECo"
 INDEX: Final = b"iNDX"
 MANIFEST: Final = b"MANF"
@@ -23,12 +24,13 @@ TRAILER: Final = b"TAIL"
 KIND_OF_TAG: Final = {
     ROWS: "latents",
     NAME: "latents",
+    RECEIPT: "latents",
     DECODER: "latents",
     INDEX: "latents",
     MANIFEST: "model",
     TENSOR: "model",
 }
-NEVER_COMPRESSED: Final = frozenset({DECODER, INDEX})
+NEVER_COMPRESSED: Final = frozenset({DECODER, INDEX, RECEIPT})
 
 CODECS: Final = ("none", "zstd")
 FILTERS: Final = ("none", "shuffle")

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from zlib import crc32
 
-from aeformat import wire
+from aeformat import receipts, wire
 from aeformat.errors import ContentMismatch, FormatError, StructureInvalid, Unsupported
 from aeformat.header import Header, LatentsHeader
 from aeformat.limits import ALIGNMENT, Limits
-from aeformat.registry import DECODER, INDEX, KIND_OF_TAG, MANIFEST, NAME, NEVER_COMPRESSED, ROWS, TENSOR
+from aeformat.registry import DECODER, INDEX, KIND_OF_TAG, MANIFEST, NAME, NEVER_COMPRESSED, RECEIPT, ROWS, TENSOR
 from aeformat.wire import ChunkHeader, IndexEntry, Trailer
 
 _OTHER: Final = b""  # any ancillary tag that this version does not know
@@ -22,9 +22,13 @@ _OTHER: Final = b""  # any ancillary tag that this version does not know
 # C4-6, M1-1, M1-3: state -> tag -> next state.  What is absent is refused.
 _NEXT: Final[dict[str, dict[str, dict[bytes, str]]]] = {
     "latents": {
-        "start": {DECODER: "rows", NAME: "named", ROWS: "rows", INDEX: "end", _OTHER: "start"},
+        "start": {DECODER: "ready", RECEIPT: "receipt", NAME: "named", ROWS: "rows", INDEX: "end", _OTHER: "start"},
+        "ready": {RECEIPT: "receipt", NAME: "named", ROWS: "rows", INDEX: "end", _OTHER: "ready"},
         "rows": {NAME: "named", ROWS: "rows", INDEX: "end", _OTHER: "rows"},
         "named": {ROWS: "rows"},
+        "receipt": {NAME: "receipt, named", ROWS: "proved rows"},
+        "receipt, named": {ROWS: "proved rows"},
+        "proved rows": {RECEIPT: "receipt", INDEX: "end", _OTHER: "proved rows"},
         "end": {},
     },
     "model": {
@@ -32,7 +36,10 @@ _NEXT: Final[dict[str, dict[str, dict[bytes, str]]]] = {
         "tensors": {TENSOR: "tensors", _OTHER: "tensors"},
     },
 }
-_NO_TRAILER: Final = {"latents": "named", "model": "start"}  # where the file must not end
+_NO_TRAILER: Final = {
+    "latents": {"named", "receipt", "receipt, named"},
+    "model": {"start"},
+}  # where the file must not end
 
 
 def padding_bytes(header: Header, tag: bytes, payload_at: int) -> int:
@@ -63,6 +70,24 @@ def check_plain(header: Header, chunk: ChunkHeader, at: int) -> Iterator[FormatE
         yield StructureInvalid("C4-8", at + 16, f"chunk {chunk.tag.decode('ascii')} must not be compressed here")
 
 
+def check_receipt(chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+    """The part of C4-8 that is about a rCPT: it has a digest for each run of its rows."""
+    expected = receipts.size_of(chunk.n_rows)
+    if chunk.tag == RECEIPT and chunk.raw_bytes != expected:
+        yield StructureInvalid(
+            "C4-8", at + 20, f"receipts of {chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}"
+        )
+
+
+def check_cover(chunk: ChunkHeader, at: int, rows: ChunkHeader | IndexEntry) -> Iterator[FormatError]:
+    """The part of C4-7 that is about a rCPT or nAMe, at byte `at`: it speaks of the rows that follow it."""
+    what = f"{'receipts' if chunk.tag == RECEIPT else 'row names'} do not cover the rows that follow them"
+    if chunk.n_rows != rows.n_rows:
+        yield StructureInvalid("C4-7", at + 4, what)
+    elif chunk.first_row != rows.first_row:
+        yield StructureInvalid("C4-7", at + 8, what)
+
+
 class Sequence:
     """The chunks of one file as they come."""
 
@@ -71,7 +96,9 @@ class Sequence:
         self._state = "start"
         self._index = bytearray()  # the payload that an index must have
         self._index_at = 0
-        self._name: tuple[ChunkHeader, int] | None = None  # a nAMe that waits for its ROWS, and where it is
+        self._waiting: tuple[
+            tuple[ChunkHeader, int], ...
+        ] = ()  # rCPT and nAMe that wait for their ROWS, and where they are
         self._chain_crc = 0
         self.n_chunks = 0
         self.n_rows = 0
@@ -89,10 +116,11 @@ class Sequence:
             self._state = following
         if tag == ROWS:
             yield from self._check_rows(chunk, at)
-        elif tag == NAME:
-            self._name = chunk, at
+        elif tag in (RECEIPT, NAME):
+            self._waiting = (*self._waiting, (chunk, at))  # never changed in place, see `mark`
         elif is_known and (chunk.n_rows or chunk.first_row):
             yield StructureInvalid("C4-7", at + (4 if chunk.n_rows else 8), f"chunk {name} counts rows")
+        yield from check_receipt(chunk, at)
         yield from check_plain(self._header, chunk, at)
         if tag == INDEX:
             self._index_at = at
@@ -112,14 +140,9 @@ class Sequence:
             yield StructureInvalid("C4-7", at + 4, "a chunk of no rows")
         if chunk.first_row != self.n_rows:
             yield StructureInvalid("C4-7", at + 8, f"rows begin at {chunk.first_row}, {self.n_rows} came before")
-        if self._name is not None:
-            name, name_at = self._name
-            what = "row names do not cover the rows that follow them"
-            if name.n_rows != chunk.n_rows:
-                yield StructureInvalid("C4-7", name_at + 4, what)
-            elif name.first_row != chunk.first_row:
-                yield StructureInvalid("C4-7", name_at + 8, what)
-            self._name = None
+        for waiting, waiting_at in self._waiting:
+            yield from check_cover(waiting, waiting_at, chunk)
+        self._waiting = ()
         if isinstance(self._header, LatentsHeader):
             expected = chunk.n_rows * self._header.row_bytes
             if chunk.raw_bytes != expected:
@@ -142,7 +165,7 @@ class Sequence:
 
     def check_trailer(self, trailer: Trailer, at: int) -> Iterator[FormatError]:
         """C9-3 to C9-5, and that the file may end here."""
-        if self._state == _NO_TRAILER[self._header.kind]:
+        if self._state in _NO_TRAILER[self._header.kind]:
             rule = "C4-6" if self._header.kind == "latents" else "M1-1"
             yield StructureInvalid(rule, at, "the file ends where another chunk must follow")
         if trailer.n_chunks != self.n_chunks:

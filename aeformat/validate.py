@@ -1,7 +1,7 @@
 """The validator: all problems of a file, not the first (spec/README.md, conformance class validator).
 
 Owns the list of problems and what can still be checked after one.  Reads forward in bounded memory; never loads TensorFlow.
-The golden check needs something that computes: the caller passes it in, or None to leave it out.
+The golden check and receipts need something that computes: the caller passes it in, or None to leave them out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, Struct
 from aeformat.header import Header, LatentsHeader
 from aeformat.limits import DEFAULT, HEADER_BYTES, Limits
 from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
+from aeformat.receipts import DIGEST_BYTES, Receipts
 from aeformat.wire import PREAMBLE_BYTES
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
 _GRAVITY: Final = (0, 3, 1, 4)  # exit codes, the gravest last
 
 GoldenCheck = Callable[["ModelPackage"], None]
+Prove = Callable[[payloads.Block], object]
+FindProof = Callable[[LatentsHeader, "ModelPackage | None"], Prove | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Report:
     n_chunks: int = 0
     n_bytes: int = 0
     content_id: bytes = b""
+    n_receipts: int = 0  # digests
+    n_proved: int = 0  # of them: the pixels were decoded, and are theirs
     exit_code: int = 0
     is_cut_short: bool = False  # more problems than are listed
 
@@ -72,6 +77,9 @@ class Report:
     def summary(self) -> str:
         """For people: what a good file is."""
         rows = f", {self.n_rows:,} rows" if self.kind == "latents" else ""
+        if self.n_receipts:
+            proved = "proved" if self.n_proved else "not proved: their decoder is not here"
+            rows += f", {self.n_receipts:,} receipts {proved}"
         return (
             f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {self.content_id.hex()}"
         )
@@ -87,6 +95,8 @@ class Report:
             "chunks": self.n_chunks,
             "bytes": self.n_bytes,
             "content_id": self.content_id.hex(),
+            "receipts": self.n_receipts,
+            "proved": self.n_proved,
             "problems": [
                 {
                     "code": p.code,
@@ -103,13 +113,20 @@ class Report:
 
 
 def validate(
-    file: BinaryIO, *, name: str = "", check_golden: GoldenCheck | None = None, limits: Limits = DEFAULT
+    file: BinaryIO,
+    *,
+    name: str = "",
+    check_golden: GoldenCheck | None = None,
+    find_proof: FindProof | None = None,
+    limits: Limits = DEFAULT,
 ) -> Report:
     """Read a file to its end, or to where nothing more can be made of it, and report every broken rule.
 
-    check_golden: runs a package's golden set, raising GoldenMismatch; None leaves rule M6-2 unchecked.  Raises OSError.
+    check_golden: runs a package's golden set, raising GoldenMismatch; None leaves rule M6-2 unchecked.  find_proof: header
+    and embedded decoder, if there is one -> what decodes a block and raises FormatError if its receipts are not those of the
+    pixels (C7-6), or None where the decoder is not at hand.  Raises OSError.
     """
-    run = _Run(name, check_golden, limits)
+    run = _Run(name, check_golden, find_proof, limits)
     parser = Parser(limits, on_problem=run.problem)
     try:
         while data := file.read(_READ_BYTES):
@@ -131,9 +148,13 @@ class _TooMany(Exception):
 class _Run:
     """One file on its way through."""
 
-    def __init__(self, name: str, check_golden: GoldenCheck | None, limits: Limits) -> None:
+    def __init__(
+        self, name: str, check_golden: GoldenCheck | None, find_proof: FindProof | None, limits: Limits
+    ) -> None:
         self.report = Report(name)
-        self._check_golden, self._limits = check_golden, limits
+        self._check_golden, self._find_proof, self._limits = check_golden, find_proof, limits
+        self._decoder: ModelPackage | None = None  # the embedded one, if it is good
+        self._prove: Prove | None = None
         self._header: Header | None = None
         self._rows: payloads.RowReader | None = None
         self._model: Any = None
@@ -178,13 +199,41 @@ class _Run:
             return
         try:
             if self._rows is not None:
-                self._rows.chunk(chunk)
+                block = self._rows.chunk(chunk)
+                if block is not None and block.receipts is not None:
+                    self._receipts(block, block.receipts)
             elif self._is_whole:
                 self._model.chunk(chunk)
         except FormatError as error:
             self.problem(error)
         if chunk.header.tag == registry.DECODER:
             self._embedded(chunk)
+
+    def _receipts(self, block: payloads.Block, receipts: Receipts) -> None:
+        """C7-5, C7-6.  The rows are what they are all the same."""
+        if receipts.first_row != block.first_row:
+            return  # of rows that could not be read
+        is_first, n_new = not self.report.n_receipts, len(receipts.digests) // DIGEST_BYTES
+        self.report.n_receipts += n_new
+        try:
+            if is_first:
+                self._look_for_proof(receipts)
+            if self._prove is not None:
+                self._prove(block)
+                self.report.n_proved += n_new
+        except FormatError as error:
+            self._note(_problem(error), error.exit_code)
+            if error.rule == "C7-5":  # it concerns all of them, and is said once
+                self._prove = None
+
+    def _look_for_proof(self, receipts: Receipts) -> None:
+        from aeformat.model.match import check_receipted
+
+        if self._decoder is not None:
+            check_receipted(receipts, self._decoder)
+        if self._find_proof is not None:
+            assert isinstance(self._header, LatentsHeader)
+            self._prove = self._find_proof(self._header, self._decoder)
 
     def _embedded(self, chunk: ChunkRead) -> None:
         """C7-4, C3-14: the embedded decoder is a good package, and the right one."""
@@ -209,7 +258,9 @@ class _Run:
             )
             return
         try:
-            check_decoder(self._header, read_package(chunk.stored, limits=self._limits))
+            decoder = read_package(chunk.stored, limits=self._limits)
+            check_decoder(self._header, decoder)
+            self._decoder = decoder
         except FormatError as error:
             self._embedded_problem(error)
         except DecoderMismatch:

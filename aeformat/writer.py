@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from aeformat import compression, limits, registry
+from aeformat import receipts as rcpt
 from aeformat.encodings import BadValue, check_type, content_bytes, encode
 from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
 from aeformat.header import Header, LatentsHeader
@@ -86,7 +87,7 @@ class LatentsWriter:
 
     sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
     as make about 1 MiB, at most 4,096.  level: zstd's.  decoder: the bytes of a decoder's whole container, to travel
-    inside the file.
+    inside the file.  With receipts, chunks end where runs of 64 rows do.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
     is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
     Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
@@ -105,15 +106,17 @@ class LatentsWriter:
             raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
         self._out = ContainerWriter(sink, header, level=level)
-        self._chunk_rows = chunk_rows or min(
+        self.chunk_rows = chunk_rows or min(
             max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes), limits.WRITER_CHUNK_ROWS
         )
         self._content = hashlib.sha256(header.content_head)
         self._waiting: list[NDArray[Any]] = []
         self._names: list[RowNames] = []
+        self._receipts: list[bytes] = []
         self.n_waiting = 0
         self._n_chunks = 0
         self._has_names: bool | None = None
+        self._has_receipts: bool | None = None
         self._is_open = True
         self.n_rows = 0
         self.content_id: bytes | None = None
@@ -125,27 +128,42 @@ class LatentsWriter:
         """Bytes written so far."""
         return self._out.n_bytes
 
-    def write(self, values: NDArray[Any], names: RowNames | None = None) -> None:
-        """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows; for all rows or none."""
+    def write(self, values: NDArray[Any], names: RowNames | None = None, receipts: bytes | None = None) -> None:
+        """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows; for all rows or none.
+
+        receipts: digests of the pixels of these rows, one for each 64 and one for what is left (receipts.digests_of); for all
+        rows or none.  Where something is left, a chunk ends.
+        """
         self._check_open()
         if values.shape[1:] != self._header.dims:
             raise ValueError(f"rows have shape {values.shape[1:]}, the header says {self._header.dims}")
         check_type(values, self._header)
         if names is not None and len(names) != len(values):
             raise ValueError(f"{len(names)} names for {len(values)} rows")
+        if receipts is not None and len(receipts) != rcpt.size_of(len(values)):
+            raise ValueError(f"{len(receipts)} bytes of receipts for {len(values)} rows")
         if not len(values):
             return
         if self._has_names not in (None, names is not None):
             raise ValueError("either all rows have names or none")
-        self._has_names = names is not None
+        if self._has_receipts not in (None, receipts is not None):
+            raise ValueError("either all rows have receipts or none")
+        self._has_names, self._has_receipts = names is not None, receipts is not None
+        chunk_rows = self.chunk_rows
+        if receipts is not None:
+            chunk_rows = max(chunk_rows // limits.RECEIPT_ROWS, 1) * limits.RECEIPT_ROWS
+            if self.n_waiting % limits.RECEIPT_ROWS:
+                self._write_waiting()
         start = 0
         while start < len(values):
-            stop = min(start + self._chunk_rows - self.n_waiting, len(values))
+            stop = min(start + chunk_rows - self.n_waiting, len(values))
             self._waiting.append(values[start:stop])
             if names is not None:
                 self._names.append(names.slice(start, stop))
+            if receipts is not None:
+                self._receipts.append(rcpt.cut_digests(receipts, start, stop))
             self.n_waiting += stop - start
-            if self.n_waiting == self._chunk_rows:
+            if self.n_waiting == chunk_rows:
                 self._write_waiting()
             start = stop
         if self._waiting:
@@ -162,22 +180,24 @@ class LatentsWriter:
         values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         names = RowNames.join(self._names) if self._names else None
         self._is_open = False  # until all of the chunk is written: half of one cannot be gone on from
-        self._write_chunk(values, names)
+        self._write_chunk(values, names, b"".join(self._receipts))
         self._is_open = True
-        self._waiting, self._names, self.n_waiting = [], [], 0
+        self._waiting, self._names, self._receipts, self.n_waiting = [], [], [], 0
 
-    def _write_chunk(self, values: NDArray[Any], names: RowNames | None) -> None:
+    def _write_chunk(self, values: NDArray[Any], names: RowNames | None, receipts: bytes) -> None:
         header = self._header
         try:
             raw = encode(values, header)
         except BadValue as error:
             row = self.n_rows + error.at // header.row_bytes
             raise ValueInvalid(error.rule, self.n_bytes, f"row {row} cannot be stored: {error.what}") from None
-        if names is not None:
-            try:
-                packed = names.to_bytes()
-            except BadNames as error:
-                raise NamesInvalid(error.rule, self.n_bytes, error.what) from None
+        try:
+            packed = None if names is None else names.to_bytes()
+        except BadNames as error:
+            raise NamesInvalid(error.rule, self.n_bytes, error.what) from None
+        if receipts:
+            self._out.chunk(registry.RECEIPT, receipts, n_rows=len(values), first_row=self.n_rows)
+        if packed is not None:
             self._out.chunk(registry.NAME, packed, n_rows=len(values), first_row=self.n_rows)
         width = 1 if header.encoding_spec.is_text else header.encoding_spec.n_bytes
         self._out.chunk(registry.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width)

@@ -13,6 +13,7 @@ import pytest
 
 from aeformat.backends.golden import check
 from aeformat.cli.main import main
+from aeformat.cli.validate import proof
 from aeformat.header import LatentsHeader
 from aeformat.model import store
 from aeformat.validate import validate
@@ -39,7 +40,7 @@ def three_chunks() -> tuple[bytes, int]:
 def test_valid_vectors_have_no_problem(path):
     """What the spec allows is reported as good, golden sets included."""
     with path.open("rb") as file:
-        report = validate(file, check_golden=check)
+        report = validate(file, check_golden=check, find_proof=proof)
     assert not report.problems
     assert report.exit_code == 0
 
@@ -49,7 +50,7 @@ def test_the_first_problem_is_the_one_a_reader_reports(path):
     """Each invalid vector: same code, rule and byte as every reader gives."""
     expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     with path.open("rb") as file:
-        report = validate(file, check_golden=check)
+        report = validate(file, check_golden=check, find_proof=proof)
     first = report.problems[0]
     assert (first.code, first.rule, first.at) == (expected["code"], expected["rule"], expected["at"])
     assert first.expected
@@ -138,7 +139,8 @@ def test_json_has_a_stable_shape(tmp_path, capsys):
     assert main(["validate", str(good), str(bad), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert report["format"] == "aeformat-report-1"
-    keys = {"file", "valid", "exit_code", "kind", "rows", "chunks", "bytes", "content_id", "problems", "more_problems"}
+    keys = {"file", "valid", "exit_code", "kind", "rows", "chunks", "bytes", "content_id", "receipts", "proved"}
+    keys |= {"problems", "more_problems"}
     assert [set(entry) for entry in report["files"]] == [keys, keys]
     assert [entry["valid"] for entry in report["files"]] == [True, False]
     assert set(report["files"][1]["problems"][0]) == {"code", "rule", "byte", "what", "expected", "inside"}

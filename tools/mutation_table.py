@@ -1,10 +1,10 @@
-"""Flip every byte and cut at every byte of 20 varied files, and see that nothing is silently different.
+"""Flip every byte and cut at every byte of 22 varied files, and see that nothing is silently different.
 
     python tools/mutation_table.py [--quick]
 
 Each byte is inverted, and changed once by another mask; each is a file of its own.  It counts as refused if reading it
 forward raises an error of the format, and as reported if it reads but the validator finds a problem.  It is *silently
-different* if it is read, forward or by seeking, without an error, and values, names, labels, header, embedded decoder,
+different* if it is read, forward or by seeking, without an error, and values, names, labels, receipts, header, embedded decoder,
 manifest or tensors are not those of the good file.  Every cut must be refused as truncated.  --quick takes a sample of the
 bytes.  The exit code is 1 if a row of the table is not as it must be.
 """
@@ -22,7 +22,9 @@ from random import Random
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.encodings import array_type
 from aeformat.errors import FormatError, Truncated
 from aeformat.header import LatentsHeader
@@ -32,6 +34,7 @@ from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
 from aeformat.names import RowNames
 from aeformat.reader import Latents, stream_latents
+from aeformat.receipts import digests_of
 from aeformat.registry import VALUE_TYPES
 from aeformat.validate import validate
 from aeformat.writer import LatentsWriter
@@ -77,9 +80,10 @@ def float_encoder() -> ModelPackage:
 
 
 def latents(encoding: str, codec: str = "none", filter: str = "none", *, values: str = "", **more: Any) -> bytes:
-    """A small latents file.  more: dims, chunk_rows, names ("all", "labels" or ""), decoder."""
+    """A small latents file.  more: dims, chunk_rows, names ("all", "labels" or ""), decoder, receipts."""
     decoder: ModelPackage | None = more.pop("decoder", None)
     names, dims, chunk_rows = more.pop("names", ""), more.pop("dims", (3,)), more.pop("chunk_rows", None)
+    receipts = more.pop("receipts", False)
     header = LatentsHeader(
         decoder=decoder.model_id if decoder else bytes(range(32)), dims=dims, image=(1, 2, 1), encoding=encoding,
         codec=codec, filter=filter, values=values, ext=more,
@@ -93,8 +97,19 @@ def latents(encoding: str, codec: str = "none", filter: str = "none", *, values:
     sink = io.BytesIO()
     embedded = package_bytes(decoder) if decoder else None
     with LatentsWriter(sink, header, chunk_rows=chunk_rows, decoder=embedded) as writer:
-        writer.write(rows, _names(names))
+        if receipts:
+            _write_proved(writer, rows, _names(names))
+        else:
+            writer.write(rows, _names(names))
     return sink.getvalue()
+
+
+def _write_proved(writer: LatentsWriter, rows: NDArray[Any], names: RowNames | None) -> None:
+    """In two chunks, with the receipts of what exact_decoder() makes of them."""
+    network = NumpyBackend().load(exact_decoder())
+    for start, stop in ((0, 3), (3, len(rows))):
+        block = rows[start:stop]
+        writer.write(block, None if names is None else names.slice(start, stop), digests_of(network.run(block)))
 
 
 def _names(kind: str) -> RowNames | None:
@@ -106,7 +121,7 @@ def _names(kind: str) -> RowNames | None:
 
 
 def files() -> dict[str, bytes]:
-    """The 20 files."""
+    """The 22 files."""
     decoder = exact_decoder()
     return {
         "u8": latents("u8"),
@@ -122,6 +137,8 @@ def files() -> dict[str, bytes]:
         "text19 of f32, 2 chunks, index": latents("text19", values="f32", chunk_rows=3),
         "u8, embedded decoder": latents("u8", decoder=decoder),
         "u8, embedded decoder, names, zstd": latents("u8", "zstd", decoder=decoder, names="all", chunk_rows=2),
+        "u8, receipts, embedded decoder": latents("u8", decoder=decoder, receipts=True),
+        "u8, receipts, names, index, zstd": latents("u8", "zstd", decoder=decoder, receipts=True, names="all"),
         "f64le, zstd, shuffle": latents("f64le", "zstd", "shuffle", dims=(2, 8)),
         "f32le of f16, zstd": latents("f32le", "zstd", values="f16", dims=(16,)),
         "text19, zstd, 3 chunks": latents("text19", "zstd", chunk_rows=2),
@@ -136,7 +153,7 @@ def read_forward(path: Path) -> Content:
     """All that a latents file says.  Raises FormatError."""
     with path.open("rb") as file:
         stream = stream_latents(file)
-        blocks = [(b.first_row, b.values.dtype.str, b.values.tobytes(), b.names) for b in stream]
+        blocks = [(b.first_row, b.values.dtype.str, b.values.tobytes(), b.names, b.receipts) for b in stream]
         return stream.header, stream.embedded_decoder, blocks
 
 
@@ -145,7 +162,8 @@ def read_by_seeking(path: Path) -> Content:
     with Latents(path) as seen:
         values = seen.rows(0, seen.n_rows)
         names = [seen.names(row) for row in range(seen.n_rows)]
-        return seen.header, seen.embedded_decoder, values.dtype.str, values.tobytes(), names
+        receipts = [block.receipts for block in seen.blocks(0, seen.n_rows)]
+        return seen.header, seen.embedded_decoder, values.dtype.str, values.tobytes(), names, receipts
 
 
 def read_model(path: Path) -> Content:

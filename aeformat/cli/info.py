@@ -71,6 +71,7 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
                 "index": bool(latents.trailer.index_at),
                 "content_id": latents.trailer.content_id.hex(),
                 "embedded_decoder": latents.embedded_decoder is not None,
+                "receipts": latents.has_receipts,
             }
     except Truncated as error:
         facts |= {"complete": False, "problem": str(error)}

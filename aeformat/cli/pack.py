@@ -21,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     common.add_codec(parser, "zstd")
     parser.add_argument("--embed-decoder", action="store_true", help="let the decoder travel inside the file")
+    parser.add_argument(
+        "--receipts", action="store_true",
+        help="decode what was encoded, and record digests of the pixels, for unpack to check; exact decoders only",
+    )  # fmt: skip
     parser.add_argument("--record-encoder", action="store_true", help="name the encoder in the header as well")
     parser.add_argument(
         "--batch-rows", type=common.bounded_int(1, 1 << 20), default=4096, metavar="N",
@@ -50,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         embed=package_bytes(decoder) if options.embed_decoder else None,
         record_encoder=options.record_encoder,
         batch_rows=options.batch_rows,
+        prove=common.network(decoder, options.backend, source.n_rows) if options.receipts else None,
     )
     with (
         common.output_file(options.output, force=options.force) as file,

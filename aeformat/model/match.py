@@ -1,10 +1,12 @@
-"""Whether a decoder is the one that a latents file names (spec/container.md, C3-14)."""
+"""Whether a decoder is the one that a latents file names, and may prove it (spec/container.md, C3-14, C7-5)."""
 
 from __future__ import annotations
 
-from aeformat.errors import DecoderMismatch, HeaderInvalid
+from aeformat.errors import DecoderMismatch, HeaderInvalid, StructureInvalid
 from aeformat.header import LatentsHeader
 from aeformat.model.package import ModelPackage
+from aeformat.model.values import EXACT
+from aeformat.receipts import Receipts
 from aeformat.registry import VALUE_TYPES
 from aeformat.wire import PREAMBLE_BYTES
 
@@ -30,3 +32,10 @@ def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
             f"rows of {header.values} {list(header.dims)} for images {list(header.image)} do not go with their decoder, "
             f"which turns {takes.type} {list(takes.shape)} into {list(decoder.output.shape)}",
         )
+
+
+def check_receipted(receipts: Receipts, decoder: ModelPackage) -> None:
+    """That this decoder's pixels can be held against receipts.  Raises StructureInvalid (C7-5)."""
+    if decoder.profile != EXACT:
+        what = f"receipts, but their decoder has profile {decoder.profile}, whose pixels differ from machine to machine"
+        raise StructureInvalid("C7-5", receipts.at, what)

@@ -1,6 +1,6 @@
 """Conversion between encodings and codecs: twins with the same content id.
 
-The values, their type, the row names, the encoder's id and an embedded decoder are kept.
+The values, their type, the row names, receipts, the encoder's id and an embedded decoder are kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def convert(
     new = header._replace(encoding=encoding, codec=codec, filter=fitting_filter(encoding, codec))
     with LatentsWriter(sink, new, level=level, decoder=latents.embedded_decoder) as writer:
         for block in latents:
-            writer.write(block.values, block.names)
+            writer.write(block.values, block.names, None if block.receipts is None else block.receipts.digests)
             progress.update(len(block.values))
     assert writer.content_id is not None and latents.trailer is not None
     return Packed(writer.n_rows, writer.n_bytes, writer.content_id)

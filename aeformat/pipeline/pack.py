@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat import compression
+from aeformat import compression, receipts
 from aeformat.encodings import round_to
 from aeformat.errors import ImageError, UsageError
 from aeformat.header import LatentsHeader
+from aeformat.limits import RECEIPT_ROWS
+from aeformat.model.values import EXACT
 from aeformat.names import RowNames
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.registry import ENCODINGS
@@ -36,7 +38,7 @@ class PackOptions:
 
     encoding: a name of spec/container.md, or None for the latents' own.  codec: "none" or "zstd".  level: zstd's.
     embed: the decoder's whole container, to travel in the file.  record_encoder: write the encoder's model id into the header.
-    batch_rows: rows encoded at once; no effect on the bytes.
+    batch_rows: rows encoded at once; no effect on the bytes.  prove: the decoder, to record receipts of what it makes.
     """
 
     encoding: str | None = None
@@ -45,6 +47,7 @@ class PackOptions:
     embed: bytes | None = None
     record_encoder: bool = False
     batch_rows: int = BATCH_ROWS
+    prove: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +104,38 @@ def pack(
 ) -> Packed:
     """Encode all images of `source` and write the file to `sink`.
 
-    Raises ImageError (unreadable or no images), UsageError (encoding), FormatError (latents that cannot be stored), OSError.
+    Raises ImageError (unreadable or no images), UsageError (encoding, receipts of a float32 decoder), FormatError (latents that
+    cannot be stored), OSError.
     """
     header = latents_header(encoder, options)
+    if options.prove is not None:
+        _check_provable(options.prove)
     latents_type = encoder.package.manifest.output.type
     with LatentsWriter(sink, header, level=options.level, decoder=options.embed) as writer:
-        for block in source.blocks(options.batch_rows):
+        batch_rows = options.batch_rows if options.prove is None else _whole_runs(options.batch_rows, writer.chunk_rows)
+        for block in source.blocks(batch_rows):
             values: NDArray[Any] = encoder.run(block.images)
+            digests = None if options.prove is None else receipts.digests_of(options.prove.run(values))
             if header.values != latents_type:
                 values = round_to(values, header.values)
-            writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)))
+            writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
             progress.update(len(values))
         if not writer.n_rows + writer.n_waiting:
             raise ImageError(f"{source.label}: there are no images in it")
     assert writer.content_id is not None
     return Packed(writer.n_rows, writer.n_bytes, writer.content_id)
+
+
+def _check_provable(decoder: Network) -> None:
+    """Refuse a decoder whose pixels no receipt can promise (C7-5)."""
+    profile = decoder.package.profile
+    if profile != EXACT:
+        raise UsageError(
+            f"receipts need a decoder of profile exact; this one has profile {profile}, and two machines may differ by a grey "
+            "level in what they make of it"
+        )
+
+
+def _whole_runs(batch_rows: int, chunk_rows: int) -> int:
+    """Rows to take at once so that receipts, and the chunks they are cut to, do not depend on how many were asked for."""
+    return chunk_rows if chunk_rows < RECEIPT_ROWS else max(batch_rows // RECEIPT_ROWS, 1) * RECEIPT_ROWS

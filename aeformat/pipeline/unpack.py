@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aeformat.encodings import array_type
-from aeformat.model.match import check_decoder
+from aeformat.model.match import check_decoder, check_receipted
 from aeformat.names import RowNames
 
 if TYPE_CHECKING:
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
     from aeformat.backends.base import Network
     from aeformat.payloads import Block
-    from aeformat.reader import LatentStream
+    from aeformat.reader import Latents, LatentStream
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Images of consecutive rows.  images: (n, h, w, c) uint8."""
+    """Images of consecutive rows.  images: (n, h, w, c) uint8.  is_proved: they are what their receipts name."""
 
     first_row: int
     images: NDArray[np.uint8]
     names: RowNames | None
+    is_proved: bool = False
 
 
 def unpack(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:
@@ -37,15 +38,36 @@ def unpack(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:
     return _decode(latents, decoder)
 
 
+def unpack_rows(latents: Latents, decoder: Network, start: int, stop: int) -> Iterator[Decoded]:
+    """The images of rows start to stop - 1.  Of the others only those are decoded that one digest of a receipt is also for.
+
+    Raises DecoderMismatch at once, FormatError as the file is read, IndexError for rows that are not there.
+    """
+    check_decoder(latents.header, decoder.package)
+    for block in latents.blocks(start, stop):
+        whole = decode_block(block, decoder)
+        first, last = max(start - block.first_row, 0), min(stop - block.first_row, len(block.values))
+        names = None if whole.names is None else whole.names.slice(first, last)
+        yield Decoded(block.first_row + first, whole.images[first:last], names, whole.is_proved)
+
+
 def _decode(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:
     for block in latents:
         yield decode_block(block, decoder)
 
 
 def decode_block(block: Block, decoder: Network) -> Decoded:
-    """The images of one block.  Raises ValueInvalid for a latent outside the decoder's range (M4-7)."""
+    """The images of one block, checked against its receipts.
+
+    Raises ValueInvalid for a latent outside the decoder's range (M4-7), ReceiptMismatch (C7-6), StructureInvalid (C7-5).
+    """
     values: NDArray[Any] = block.values
     wanted = array_type(decoder.package.manifest.input.type)
     if values.dtype != wanted:
         values = values.astype(wanted)
-    return Decoded(block.first_row, decoder.run(values), block.names)
+    if block.receipts is None:
+        return Decoded(block.first_row, decoder.run(values), block.names)
+    check_receipted(block.receipts, decoder.package)
+    images = decoder.run(values)
+    block.receipts.check(images)
+    return Decoded(block.first_row, images, block.names, is_proved=True)

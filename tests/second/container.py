@@ -37,7 +37,7 @@ class File:
     chunks: list[Chunk] = field(default_factory=list)  # those passed
     n_rows: int = 0
     index_at: int = 0
-    names: Chunk | None = None  # the nAMe whose ROWS is still to come
+    waiting: list[Chunk] = field(default_factory=list)  # the rCPT, the nAMe, or both, whose ROWS is still to come
 
     @property
     def n_chunks(self) -> int:
@@ -182,9 +182,11 @@ def row_bytes(header: dict[str, Any]) -> int:
 
 _CHUNK = struct.Struct("<4sIQIIII")
 _KIND_OF_TAG = {
-    b"dECo": "latents", b"nAMe": "latents", b"ROWS": "latents", b"iNDX": "latents", b"MANF": "model", b"TENS": "model",
+    b"dECo": "latents", b"nAMe": "latents", b"rCPT": "latents", b"ROWS": "latents", b"iNDX": "latents",
+    b"MANF": "model", b"TENS": "model",
 }  # fmt: skip
-_NEVER_COMPRESSED = (b"dECo", b"iNDX")
+_NEVER_COMPRESSED = (b"dECo", b"iNDX", b"rCPT")
+RUN_ROWS = 64
 
 
 @dataclass
@@ -256,17 +258,20 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     # C4-7
     if tag == b"ROWS" and chunk.n_rows == 0:
         raise SpecError("C4-7", at + 4, "ROWS without rows")
-    if tag not in (b"ROWS", b"nAMe") and known and chunk.n_rows != 0:
+    if tag not in (b"ROWS", b"nAMe", b"rCPT") and known and chunk.n_rows != 0:
         raise SpecError("C4-7", at + 4, f"n_rows {chunk.n_rows} in {tag!r}")
-    if known and tag != b"nAMe" and chunk.first_row != (file.n_rows if tag == b"ROWS" else 0):
+    if known and tag not in (b"nAMe", b"rCPT") and chunk.first_row != (file.n_rows if tag == b"ROWS" else 0):
         raise SpecError("C4-7", at + 8, f"first_row {chunk.first_row}")
-    if file.names and file.names.n_rows != chunk.n_rows:  # after the ROWS's own
-        raise SpecError("C4-7", file.names.at + 4, f"nAMe of {file.names.n_rows} rows before ROWS of {chunk.n_rows}")
-    if file.names and file.names.first_row != chunk.first_row:
-        raise SpecError("C4-7", file.names.at + 8, f"nAMe of row {file.names.first_row} before row {chunk.first_row}")
+    for front in file.waiting if tag == b"ROWS" else []:  # after the ROWS's own
+        if front.n_rows != chunk.n_rows:
+            raise SpecError("C4-7", front.at + 4, f"{front.tag!r} of {front.n_rows} rows before {chunk.n_rows}")
+        if front.first_row != chunk.first_row:
+            raise SpecError("C4-7", front.at + 8, f"{front.tag!r} of row {front.first_row} before {chunk.first_row}")
     # C4-8
     if tag == b"ROWS" and chunk.raw_len != chunk.n_rows * row_bytes(file.header):
         raise SpecError("C4-8", at + 20, f"raw_len {chunk.raw_len} of {chunk.n_rows} rows")
+    if tag == b"rCPT" and chunk.raw_len != 32 * ((chunk.n_rows + RUN_ROWS - 1) // RUN_ROWS):
+        raise SpecError("C4-8", at + 20, f"raw_len {chunk.raw_len} of receipts of {chunk.n_rows} rows")
     never = tag in _NEVER_COMPRESSED or (known and file.header["codec"] == "none")
     if never and chunk.stored_len != chunk.raw_len:
         raise SpecError("C4-8", at + 16, "a chunk that is not compressed has stored_len = raw_len")
@@ -292,7 +297,7 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
 
     file.at = chunk.payload_at + chunk.stored_len
     file.chunks.append(chunk)
-    file.names = chunk if tag == b"nAMe" else None
+    file.waiting = [*file.waiting, chunk] if tag in (b"nAMe", b"rCPT") else []
     return chunk
 
 
@@ -402,8 +407,25 @@ def read_trailer(file: File, content_id: bytes, may_end: Callable[[], None], con
 # --- A latents file ---------------------------------------------------------------------------------------------------
 
 
-def read_latents(file: File, check_decoder: Callable[[File, Chunk], None] | None) -> dict[str, Any]:
-    """Everything of a file of kind "latents".  check_decoder: C7-4, for a validator."""
+Decode = Callable[[list[values.Number]], list[values.Number]]
+
+
+def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Decode) -> None:
+    """C7-6 of the rows of one chunk."""
+    for i in range(0, len(rows), RUN_ROWS):
+        run = hashlib.sha256()
+        for row in rows[i : i + RUN_ROWS]:
+            run.update(bytes(int(pixel) for pixel in decode(row)))
+        at = i // RUN_ROWS * 32
+        if run.digest() != receipts.stored[at : at + 32]:
+            raise SpecError("C7-6", receipts.payload_at + at, f"not the pixels of rows {i} to {i + 63} of the chunk")
+
+
+def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decode | None] | None) -> dict[str, Any]:
+    """Everything of a file of kind "latents".
+
+    check_decoder: C7-4, for a validator; what decodes a row exactly, None if the decoder is not exact.
+    """
     header = file.header
     encoding = header["encoding"]
     own_type = values.ENCODINGS[encoding][1][0]
@@ -415,25 +437,40 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], None] | None
     labels: dict[str, list[Any] | None] = {"labels": None, "names": None, "sources": None}
     names_of_rows: list[dict[str, list[Any]] | None] = []  # one for every ROWS
     names: dict[str, list[Any]] | None = None  # of the ROWS that follows
+    receipts_of_rows: list[Chunk | None] = []  # one for every ROWS
+    decode: Decode | None = None
     embedded: bytes | None = None
 
     def check_order(chunk: Chunk) -> None:  # C4-6
-        if file.names and chunk.tag != b"ROWS":
+        before = file.waiting[-1].tag if file.waiting else None
+        if before == b"nAMe" and chunk.tag != b"ROWS":
             raise SpecError("C4-6", chunk.at, "the next chunk after a nAMe is a ROWS")
+        if before == b"rCPT" and chunk.tag not in (b"nAMe", b"ROWS"):
+            raise SpecError("C4-6", chunk.at, "the next chunk after a rCPT is a nAMe or a ROWS")
         if file.index_at:
             raise SpecError("C4-6", chunk.at, "nothing follows an iNDX but the trailer")
-        if chunk.tag == b"dECo" and any(c.tag in (b"dECo", b"nAMe", b"ROWS") for c in file.chunks):
+        if chunk.tag == b"dECo" and any(c.tag in (b"dECo", b"nAMe", b"rCPT", b"ROWS") for c in file.chunks):
             raise SpecError("C4-6", chunk.at, "dECo comes first, at most once")
+        begins = before is None and chunk.tag in (b"rCPT", b"nAMe", b"ROWS")  # what belongs to one ROWS
+        if begins and receipts_of_rows and (chunk.tag == b"rCPT") != (receipts_of_rows[0] is not None):
+            raise SpecError("C4-6", chunk.at, "every ROWS has a rCPT, or none")
 
     def may_end() -> None:  # C4-6
-        if file.names:
-            raise SpecError("C4-6", file.at, "the next chunk after a nAMe is a ROWS")
+        if file.waiting:
+            raise SpecError("C4-6", file.at, "after a rCPT or a nAMe comes a ROWS")
 
-    while chunk := read_chunk(file, check_order, lambda chunk: None):
+    while True:
+        front = file.waiting
+        chunk = read_chunk(file, check_order, lambda chunk: None)
+        if chunk is None:
+            break
         if chunk.tag == b"dECo":
             embedded = chunk.raw(header, 1)
             if check_decoder:
-                check_decoder(file, chunk)  # C7-4, C3-14
+                decode = check_decoder(file, chunk)  # C7-4, C3-14
+        elif chunk.tag == b"rCPT":
+            if check_decoder and embedded is not None and decode is None:
+                raise SpecError("C7-5", chunk.payload_at, "receipts of a decoder that is not exact")
         elif chunk.tag == b"nAMe":
             names = read_names(chunk.raw(header, 1), chunk.n_rows, chunk.payload_at)
             for key, entries in names.items():
@@ -448,6 +485,10 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], None] | None
             file.n_rows += chunk.n_rows
             names_of_rows.append(names)
             names = None
+            receipts = front[0] if front and front[0].tag == b"rCPT" else None
+            receipts_of_rows.append(receipts)
+            if receipts and decode:
+                check_receipts(rows[-chunk.n_rows :], receipts, decode)
         elif chunk.tag == b"iNDX":
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])
@@ -462,6 +503,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], None] | None
         "rows": rows,
         **labels,
         "names_of_rows": names_of_rows,
+        "receipts_of_rows": [receipts.stored.hex() if receipts else None for receipts in receipts_of_rows],
         "embedded": embedded,
         "n_rows": file.n_rows,
         "n_chunks": file.n_chunks,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .container import Chunk, File, read_latents, read_preamble
+from .container import Chunk, Decode, File, read_latents, read_preamble
 from .errors import SpecError
 from .evaluate import check_golden, run_rows
 from .model import Model, read_package
@@ -58,8 +58,11 @@ def _package(file: File) -> Model:
     return model
 
 
-def _check_decoder(outer: File, chunk: Chunk) -> None:
-    """C7-4 of an embedded decoder, and C3-14, which it puts at hand.  Bytes inside count from its own first."""
+def _check_decoder(outer: File, chunk: Chunk) -> Decode | None:
+    """C7-4 of an embedded decoder, and C3-14, which it puts at hand.  Bytes inside count from its own first.
+
+    Returns what decodes a row, if the decoder is exact (C7-5).
+    """
     inner = read_preamble(chunk.stored)
     if inner.header["kind"] != "model":
         raise SpecError("C7-4", chunk.payload_at, "not of kind model")
@@ -73,6 +76,7 @@ def _check_decoder(outer: File, chunk: Chunk) -> None:
     fits = type_ in floats if input_["type"] == "f32" else type_ == input_["type"]
     if header["dims"] != input_["shape"] or header["image"][:3] != output["shape"] or not fits:
         raise SpecError("C3-14", 24, "the latents are not what the decoder takes")
+    return (lambda row: run_rows(model, [row])[0]) if model.manifest["profile"] == "exact" else None
 
 
 def _own_type(encoding: str) -> str:

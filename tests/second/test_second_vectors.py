@@ -55,6 +55,10 @@ def test_valid_container(path):
         assert as_json(got["names_of_rows"]) == want["names"]
     else:
         assert not any(got["names_of_rows"])
+    receipts = (
+        ["".join(digests) for digests in want["receipts"]] if "receipts" in want else [None] * len(got["names_of_rows"])
+    )
+    assert got["receipts_of_rows"] == receipts
 
 
 @pytest.mark.parametrize("path", cases("model/valid"))

@@ -13,16 +13,18 @@ from aeformat.model.package import ModelPackage
 from aeformat.names import RowNames
 from aeformat.parser import Event, HeaderRead, Parser, TrailerRead
 from aeformat.payloads import RowReader
+from aeformat.receipts import Receipts
 from aeformat.wire import Trailer
 
 
 @dataclass
 class Reading:
-    """What a forward reader has seen.  values: as the content id is computed over.  names: one entry for each ROWS."""
+    """What a forward reader has seen.  values: as the content id is computed over.  names, receipts: one entry for each ROWS."""
 
     header: Header | None = None
     values: bytes = b""
     names: list[RowNames | None] = field(default_factory=list)
+    receipts: list[Receipts | None] = field(default_factory=list)
     package: ModelPackage | None = None
     trailer: Trailer | None = None
     _rows: RowReader | None = None
@@ -49,6 +51,7 @@ class Reading:
             if block is not None:
                 self.values += bytes(content_bytes(block.values, self.header))
                 self.names.append(block.names)
+                self.receipts.append(block.receipts)
         else:
             assert self._model is not None
             self._model.chunk(event)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from aeformat.cli.validate import proof
 from aeformat.encodings import content_bytes
 from aeformat.errors import FormatError, UsageError
 from aeformat.header import LatentsHeader
 from aeformat.reader import open_latents, stream_latents
+from aeformat.receipts import Receipts
 from aeformat.validate import validate
 
 from .reading import plain_names, read_forward
@@ -25,6 +27,12 @@ def _as_json(value: object) -> object:
     if isinstance(value, list):
         return [_as_json(item) for item in value]
     return {"hex": value.hex()} if isinstance(value, bytes) else value
+
+
+def _digests(receipts: Receipts | None) -> list[str] | None:
+    return (
+        None if receipts is None else [receipts.digests[i : i + 32].hex() for i in range(0, len(receipts.digests), 32)]
+    )
 
 
 @every_feed
@@ -43,9 +51,10 @@ def test_valid_file_reads_to_its_json(case: Vector, feed: str) -> None:
         "encoder": None if header.encoder is None else header.encoder.hex(), "ext": _as_json(header.ext),
         "n_rows": trailer.n_rows, "n_chunks": trailer.n_chunks, "has_index": bool(trailer.index_at),
         "content_id": trailer.content_id.hex(), "values_sha256": hashlib.sha256(got.values).hexdigest(),
-    } == {key: want[key] for key in want if key not in ("about", "rules", "kind", "names", "values_hex")}  # fmt: skip
+    } == {key: want[key] for key in want if key not in ("about", "rules", "kind", "names", "receipts", "values_hex")}  # fmt: skip
     assert got.values.hex() == want.get("values_hex", got.values.hex())
     assert [plain_names(names) for names in got.names] == want.get("names", [None] * len(got.names))
+    assert [_digests(receipts) for receipts in got.receipts] == want.get("receipts", [None] * len(got.receipts))
 
 
 @cases("container/valid")
@@ -57,6 +66,7 @@ def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> 
         rows = latents.rows(0, latents.n_rows)
         alone = b"".join(bytes(content_bytes(latents[i][None], latents.header)) for i in reversed(range(len(latents))))
         names = [latents.names(i) for i in range(len(latents))]
+        receipts = [_digests(block.receipts) for block in latents.blocks(0, latents.n_rows)]
 
     n_bytes = len(alone) // latents.n_rows
     backwards = b"".join(alone[i : i + n_bytes] for i in range(len(alone) - n_bytes, -1, -n_bytes))
@@ -65,12 +75,17 @@ def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> 
     wanted = [entry for block in want.get("names", []) if block for entry in next(iter(block.values()))]
     assert sum(entry is not None for entry in names) == len(wanted)
     assert latents.trailer.content_id.hex() == want["content_id"]
+    assert receipts == want.get("receipts", [None] * len(receipts))
 
 
 @cases("container/valid")
 def test_valid_file_has_no_problem(case: Vector) -> None:
-    """The validator finds nothing in it."""
-    assert validate(io.BytesIO(case.data)).problems == []
+    """The validator finds nothing in it, and proves all receipts where the decoder is inside."""
+    report = validate(io.BytesIO(case.data), find_proof=proof)
+
+    assert report.problems == []
+    assert report.n_receipts == sum(map(len, case.expected.get("receipts", [])))
+    assert report.n_proved == (report.n_receipts if b"dECo" in case.data else 0)
 
 
 @every_feed
@@ -106,7 +121,7 @@ def test_hostile_file_is_refused_by_the_stream_that_others_use(case: Vector) -> 
 @cases("container/invalid")
 def test_first_problem_of_the_validator_is_the_promised_one(case: Vector) -> None:
     """The validator goes on after a problem, and still names the right one first."""
-    problems = validate(io.BytesIO(case.data)).problems
+    problems = validate(io.BytesIO(case.data), find_proof=proof).problems
 
     first = problems[0]
     assert (first.code, first.rule, first.at) == case.error, problems

@@ -26,13 +26,14 @@ from tools.build_vectors import (
     damage,
     joined,
     model_valid,
+    receipts,
 )
 from tools.build_vectors.case import Case
 
 ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
-    model_valid, bad_package, bad_network, joined,
+    model_valid, bad_package, bad_network, receipts, joined,
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ BytesChange = Callable[[bytes, Random], bytes]
 _TAGS: Final = (
     b"ROWS",
     b"nAMe",
+    b"rCPT",
     b"dECo",
     b"iNDX",
     b"MANF",

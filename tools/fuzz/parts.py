@@ -130,16 +130,19 @@ def put_together(parts: Parts, level: int = 3) -> bytes:
 def repair_rows(parts: Parts) -> None:
     """Row numbers, and an index, that go with the lengths of the ROWS chunks."""
     row_bytes, first_row = _row_bytes(parts.header), 0
-    names: Part | None = None
+    waiting: list[Part] = []
     for part in parts.chunks:
         if part.tag == b"ROWS":
             if row_bytes and part.raw_len is None:
                 part.n_rows = len(part.raw) // row_bytes
             part.first_row = first_row
             first_row += part.n_rows
-            if names is not None:
-                names.n_rows, names.first_row = part.n_rows, part.first_row
-        names = part if part.tag == b"nAMe" else None
+            for front in waiting:
+                front.n_rows, front.first_row = part.n_rows, part.first_row
+                if front.tag == b"rCPT" and front.raw_len is None:
+                    size = -(-part.n_rows // 64) * 32 if part.n_rows < MOST_RAW_BYTES else 32
+                    front.raw = front.raw[:size].ljust(size, b"\0")
+        waiting = [*waiting, part] if part.tag in (b"nAMe", b"rCPT") else []
         if part.tag == b"iNDX":
             part.raw = b""  # the builder fills it in
             part.raw_len = None

@@ -24,10 +24,11 @@ from aeformat.header import LatentsHeader, parse_header
 from aeformat.limits import Limits
 from aeformat.model.file_io import package_bytes, read_heading, read_model_id, read_package
 from aeformat.model.manifest import Manifest
-from aeformat.model.match import check_decoder
+from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage
 from aeformat.names import BadNames, RowNames, parse_names
 from aeformat.reader import Latents, LatentStream, stream_latents
+from aeformat.receipts import Receipts
 from aeformat.validate import Report, validate
 from tools.fuzz.mutator import Mutator
 
@@ -58,7 +59,7 @@ def agree(left: object, right: object, what: str) -> None:
 class Outcome:
     """What reading came to.  error: (code, rule, at) of what ended it, None if nothing did.
 
-    blocks: (first_row, dtype, shape, bytes, names) each.
+    blocks: (first_row, dtype, shape, bytes, names, receipts) each.
     """
 
     error: tuple[str, str, int] | None
@@ -88,8 +89,8 @@ def _in_pieces(data: bytes) -> list[list[bytes]]:
     return [[data], [data[:middle], data[middle:]], [data[at : at + 61] for at in range(0, len(data), 61)]]
 
 
-def _block(first_row: int, values: Any, names: RowNames | None) -> tuple[object, ...]:
-    return first_row, values.dtype.str, values.shape, values.tobytes(), names
+def _block(first_row: int, values: Any, names: RowNames | None, receipts: Receipts | None) -> tuple[object, ...]:
+    return first_row, values.dtype.str, values.shape, values.tobytes(), names, receipts
 
 
 def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bool = False) -> Outcome:
@@ -102,7 +103,7 @@ def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bo
         if decoder_first:
             decoder = stream.embedded_decoder
         for block in stream:
-            blocks.append(_block(block.first_row, block.values, block.names))
+            blocks.append(_block(*block))
         decoder = stream.embedded_decoder
     except FormatError as error:
         return Outcome(_place(error), stream and stream.header, tuple(blocks), decoder)
@@ -159,7 +160,9 @@ def _rows(latents: Latents, first_row: int, n_rows: int) -> list[object]:
     names = [latents.names(row) for row in range(first_row, first_row + n_rows)]
     agree(latents[first_row].tobytes(), values[0].tobytes(), "one row, and several")
     known = [name for name in names if name is not None]
-    return list(_block(0, values, RowNames.join(known) if known else None)[1:])
+    receipts = [block.receipts for block in latents.blocks(first_row, first_row + n_rows)]
+    agree(len(receipts), 1, "blocks by seeking, and forward")
+    return list(_block(0, values, RowNames.join(known) if known else None, receipts[0])[1:])
 
 
 def _walk(latents: Latents) -> int:
@@ -213,7 +216,11 @@ def _first_error(data: bytes) -> tuple[str, str, int] | None:
     assert isinstance(whole.header, LatentsHeader)
     at = data.index(whole.decoder)
     try:
-        check_decoder(whole.header, read_package(whole.decoder, limits=LIMITS))
+        decoder = read_package(whole.decoder, limits=LIMITS)
+        check_decoder(whole.header, decoder)
+        receipts = whole.blocks[0][-1]
+        if isinstance(receipts, Receipts):
+            check_receipted(receipts, decoder)
     except UsageError:  # it holds latents
         return "structure", "C7-4", at
     except DecoderMismatch:
