@@ -12,7 +12,18 @@ from typing import Any, Final, NamedTuple
 
 from aeformat import canonical, limits
 from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
-from aeformat.registry import CODECS, ENCODINGS, FILTERS, IMAGE_TYPES, KINDS, VALUE_TYPES, Encoding, ValueType
+from aeformat.registry import (
+    CODECS,
+    ENCODINGS,
+    FILTERED,
+    FILTERS,
+    IMAGE_TYPES,
+    KINDS,
+    RANS_ENCODINGS,
+    VALUE_TYPES,
+    Encoding,
+    ValueType,
+)
 
 _LATENTS_KEYS: Final = {"byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"}
 _LATENTS_OPTIONAL: Final = {"encoder", "ext", "filter", "values"}
@@ -99,7 +110,7 @@ class LatentsHeader(_LatentsFields):
             "image": (*self.image, "u8"),
             "kind": self.kind,
         }
-        if self.codec != "none":
+        if self.codec in FILTERED:
             fields["filter"] = self.filter
         if self.encoder is not None:
             fields["encoder"] = self.encoder
@@ -128,7 +139,7 @@ class ModelHeader(NamedTuple):
     def to_bytes(self) -> bytes:
         """Canonical bytes.  Raises FormatError if the fields break the spec: the header is read back."""
         fields: dict[str, Any] = {"byte_order": "little", "codec": self.codec, "kind": self.kind, "model": self.model}
-        if self.codec != "none":
+        if self.codec in FILTERED:
             fields["filter"] = self.filter
         if self.ext:
             fields["ext"] = dict(self.ext)
@@ -206,6 +217,8 @@ class _Checker:
             raise self._bad(
                 "C3-13", f"one row takes {header.row_bytes} bytes, allowed are {limits.ROW_BYTES}", LimitExceeded
             )
+        if header.codec == "rans" and encoding not in RANS_ENCODINGS:
+            raise self._bad("C3-15", f"codec rans does not go with encoding {encoding!r}")
         return header
 
     def _model(self) -> ModelHeader:
@@ -216,6 +229,8 @@ class _Checker:
         self._ext()
         self._codec_and_byte_order("little")
         fields = self._fields
+        if fields["codec"] == "rans":
+            raise self._bad("C3-15", "codec rans in a model package")
         return ModelHeader(fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}))
 
     def _text(self, key: str) -> None:
@@ -253,9 +268,9 @@ class _Checker:
         byte_order = self._fields["byte_order"]
         if byte_order != expected:
             raise self._bad("C3-10", f"byte_order is {byte_order!r}, must be {expected!r}")
-        if ("filter" in self._fields) != (codec != "none"):
+        if ("filter" in self._fields) != (codec in FILTERED):
             raise self._bad(
-                "C3-11", f"filter must be {'absent' if codec == 'none' else 'present'} with codec {codec!r}"
+                "C3-11", f"filter must be {'present' if codec in FILTERED else 'absent'} with codec {codec!r}"
             )
 
 

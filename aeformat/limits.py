@@ -11,11 +11,13 @@ MANIFEST_BYTES: Final = 1_048_576  # M1-1
 HEADER_DEPTH: Final = 4  # C3-5
 MANIFEST_DEPTH: Final = 6  # spec/model.md, section 2
 WINDOW_BYTES: Final = 8_388_608  # C6-5
+RANS_STEPS: Final = 1_048_576  # C6-8: of one chunk
 NAME_BYTES: Final = 1_024  # C7-2
 ALIGNMENT: Final = 64  # C4-9
 RECEIPT_ROWS: Final = 64  # C4-8: rows that one digest is for
 WRITER_CHUNK_BYTES: Final = 1_048_576  # what a writer aims at; section 12
 WRITER_CHUNK_ROWS: Final = 4_096  # and at most this many rows, because a chunk is what a cut file loses
+WRITER_RANS_ROWS: Final = 16_384  # of codec rans, which pays for each chunk some bytes a lane
 
 
 class Limits(NamedTuple):

@@ -9,12 +9,24 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeformat import compression, registry
+from aeformat import compression, rans, registry
 from aeformat.encodings import BadValue, content_bytes, decode
-from aeformat.errors import CompressionInvalid, ContentMismatch, NamesInvalid, ValueInvalid
+from aeformat.errors import (
+    CompressionInvalid,
+    ContentMismatch,
+    DecoderMissing,
+    FormatError,
+    LimitExceeded,
+    NamesInvalid,
+    StructureInvalid,
+    ValueInvalid,
+)
 from aeformat.header import Header, LatentsHeader
+from aeformat.limits import DEFAULT, Limits
 from aeformat.names import BadNames, RowNames, parse_names
+from aeformat.packaged import DecoderPrior, read_decoder_prior
 from aeformat.parser import ChunkRead, TrailerRead
+from aeformat.prior import Prior
 from aeformat.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -48,15 +60,48 @@ def raw_payload(chunk: ChunkRead, header: Header, value_bytes: int = 1) -> bytes
         raise CompressionInvalid(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}") from None
 
 
-def raw_rows(chunk: ChunkRead, header: LatentsHeader) -> bytes | memoryview:
-    """The raw payload of a ROWS chunk.  Raises CompressionInvalid."""
+def raw_rows(chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None) -> bytes | memoryview:
+    """The raw payload of a ROWS chunk.  Raises CompressionInvalid, LimitExceeded (C6-8), DecoderMissing."""
+    if is_coded(chunk, header):
+        if prior is None:
+            check_coded(chunk, header)
+            raise DecoderMissing(
+                f"the rows are coded with decoder {header.decoder.hex()}, which is not here: get the .aef of that decoder and "
+                "name it (--decoder), or ask for a file that carries it (pack --embed-decoder)"
+            )
+        try:
+            return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows)
+        except rans.BadCode as error:
+            raise _bad_code(chunk, error) from None
     spec = header.encoding_spec
     return raw_payload(chunk, header, 1 if spec.is_text else spec.n_bytes)
 
 
-def rows(chunk: ChunkRead, header: LatentsHeader) -> NDArray[Any]:
-    """The values of a ROWS chunk, (n, *dims) in the header's value type.  Raises CompressionInvalid, ValueInvalid."""
-    raw = raw_rows(chunk, header)
+def is_coded(chunk: ChunkRead, header: LatentsHeader) -> bool:
+    """Whether it takes the decoder's prior to read this ROWS chunk."""
+    return header.codec == "rans" and chunk.header.stored_bytes < chunk.header.raw_bytes
+
+
+def check_coded(chunk: ChunkRead, header: LatentsHeader) -> None:
+    """What a coded ROWS chunk shows without the prior.  Raises CompressionInvalid, LimitExceeded (C6-7 to C6-10)."""
+    try:
+        rans.check_code(chunk.stored, n_rows=chunk.header.n_rows, n_values=header.n_values)
+    except rans.BadCode as error:
+        raise _bad_code(chunk, error) from None
+
+
+def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
+    kind = LimitExceeded if error.rule == "C6-8" else CompressionInvalid
+    return kind(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}")
+
+
+def rows(chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None) -> NDArray[Any]:
+    """The values of a ROWS chunk, (n, *dims) in the header's value type.
+
+    prior: of the header's decoder, for codec rans.  Raises CompressionInvalid, LimitExceeded (C6-8), ValueInvalid,
+    DecoderMissing.
+    """
+    raw = raw_rows(chunk, header, prior)
     try:
         return decode(raw, header)
     except BadValue as error:
@@ -78,18 +123,56 @@ def row_receipts(chunk: ChunkRead) -> Receipts:
     return Receipts(chunk.header.first_row, chunk.payload_at, chunk.stored)
 
 
-class RowReader:
-    """Turns the chunks of one latents file, in order, into blocks, and proves the content id at the end."""
+def embedded_prior(chunk: ChunkRead, header: LatentsHeader, limits: Limits = DEFAULT) -> DecoderPrior:
+    """The prior of the decoder in a dECo chunk.  Raises FormatError (C7-4, or what is broken inside)."""
+    found = read_decoder_prior(chunk.stored, at=chunk.payload_at, limits=limits)
+    if found.model != header.decoder:
+        raise StructureInvalid("C7-4", chunk.payload_at, "the embedded container is not the decoder of this file")
+    return found
 
-    def __init__(self, header: LatentsHeader) -> None:
+
+class RowReader:
+    """Turns the chunks of one latents file, in order, into blocks, and proves the content id at the end.
+
+    With codec rans the rows take the decoder's prior: that of the embedded decoder, or what `give_prior` gave.
+    reads_decoder: whether to look for it in the embedded decoder; whoever checks that as a whole gives what it finds.
+    """
+
+    def __init__(self, header: LatentsHeader, *, reads_decoder: bool = True, limits: Limits = DEFAULT) -> None:
         self._header = header
+        self._limits, self._reads_decoder = limits, reads_decoder
+        self._prior: Prior | None = None
+        self.n_unread = 0  # rows that `check` passed over, because their prior is not here
         self._content = hashlib.sha256(header.content_head)
         self._names: RowNames | None = None
         self._receipts: Receipts | None = None
         self.decoder: bytes | None = None  # the embedded decoder's container, once it came by
 
+    @property
+    def needs_prior(self) -> bool:
+        """Whether rows may come that nothing here can decode."""
+        return self._header.codec == "rans" and self._prior is None
+
+    @property
+    def decoder_id(self) -> bytes:
+        """The model id of the decoder that the header names."""
+        return self._header.decoder
+
+    def give_prior(self, prior: DecoderPrior) -> None:
+        """The prior of the header's decoder.  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
+        self._prior = prior.of(self._header)
+
+    def check(self, chunk: ChunkRead) -> Block | None:
+        """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""
+        if chunk.header.tag == registry.ROWS and self.needs_prior and is_coded(chunk, self._header):
+            check_coded(chunk, self._header)
+            self._names = self._receipts = None
+            self.n_unread += chunk.header.n_rows
+            return None
+        return self.chunk(chunk)
+
     def chunk(self, chunk: ChunkRead) -> Block | None:
-        """Take the next chunk; a block if it holds rows.  Raises FormatError."""
+        """Take the next chunk; a block if it holds rows.  Raises FormatError; DecoderMissing for rows without their prior."""
         tag = chunk.header.tag
         if tag == registry.NAME:
             self._names = row_names(chunk, self._header)
@@ -97,8 +180,10 @@ class RowReader:
             self._receipts = row_receipts(chunk)
         elif tag == registry.DECODER:
             self.decoder = chunk.stored
+            if self._header.codec == "rans" and self._reads_decoder:
+                self.give_prior(embedded_prior(chunk, self._header, self._limits))
         elif tag == registry.ROWS:
-            values = rows(chunk, self._header)
+            values = rows(chunk, self._header, self._prior)
             self._content.update(content_bytes(values, self._header))
             block = Block(chunk.header.first_row, values, self._names, self._receipts)
             self._names = self._receipts = None
@@ -106,6 +191,6 @@ class RowReader:
         return None
 
     def trailer(self, event: TrailerRead) -> None:
-        """Check the content id (C9-6).  Raises ContentMismatch."""
-        if self._content.digest() != event.trailer.content_id:
+        """Check the content id (C9-6), unless there are rows that could not be read.  Raises ContentMismatch."""
+        if not self.n_unread and self._content.digest() != event.trailer.content_id:
             raise ContentMismatch("C9-6", event.at + 28, "the content is not the one that the content id names")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from aeformat.limits import RANS_STEPS
 from aeformat.prior import Prior
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 LOWEST_STATE: Final = 1 << 16
 MAX_LANES_LOG2: Final = 10  # C6-7
-MAX_STEPS: Final = 1_048_576  # C6-8
 _USUAL_STEPS: Final = 4_096  # what a writer aims at: fewer lanes take fewer bytes, more go faster
 _USUAL_LANES: Final = 256
 _PIECE_SYMBOLS: Final = 1 << 18  # positions of a block that are looked up at a time: bounds the memory of long rows
@@ -38,8 +38,8 @@ def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int) -> int
     if log2 > MAX_LANES_LOG2 or n_lanes > n_rows:
         raise BadCode("C6-7", f"2^{log2} lanes for {n_rows} rows; allowed are 2^{MAX_LANES_LOG2}, and one a row")
     n_steps = _n_steps(n_rows, n_lanes, n_values)
-    if n_steps > MAX_STEPS:
-        raise BadCode("C6-8", f"{n_steps} steps in {n_lanes} lanes, allowed are {MAX_STEPS}")
+    if n_steps > RANS_STEPS:
+        raise BadCode("C6-8", f"{n_steps} steps in {n_lanes} lanes, allowed are {RANS_STEPS}")
     if len(stored) < 1 + 4 * n_lanes or not len(stored) % 2:
         raise BadCode("C6-9", f"{len(stored)} bytes are not one, {n_lanes} states and whole words")
     for lane in range(n_lanes):
@@ -133,19 +133,19 @@ class _Decoding:
                 raise BadCode("C6-12", f"lane {lane} ends with the state {state}, not {LOWEST_STATE}")
 
 
-def encode_rows(rows: NDArray[Any], prior: Prior, *, n_lanes: int | None = None) -> bytes:
-    """The payload of rows, each in its cheapest class.
+def encode_rows(rows: NDArray[Any], prior: Prior, *, n_lanes: int | None = None) -> bytes | None:
+    """The payload of rows, each in its cheapest class; None for so many in so few lanes that C6-8 would refuse them.
 
     rows: (n, *dims) integers in the prior's range.  n_lanes: a power of two up to 1,024 and to n; by default what a writer
-    takes.  Raises ValueError (a value outside the range, rows that no number of lanes codes within C6-8).
+    takes.  Raises ValueError (a value outside the range).
     """
     import numpy as np
 
     if rows.min() < prior.lo or rows.max() > prior.hi:
         raise ValueError(f"there are latents outside the prior's range, {prior.lo} to {prior.hi}")
     n_lanes = usual_lanes(len(rows), prior.n_values) if n_lanes is None else n_lanes
-    if _n_steps(len(rows), n_lanes, prior.n_values) > MAX_STEPS:
-        raise ValueError(f"{len(rows)} rows of {prior.n_values} values take more than {MAX_STEPS} steps")
+    if _n_steps(len(rows), n_lanes, prior.n_values) > RANS_STEPS:
+        return None
     classes, _ = prior.choose(rows)
     values = rows.reshape(len(rows), prior.n_values).astype(np.int16) - np.int16(prior.lo)
     x = np.full(n_lanes, LOWEST_STATE, np.uint32)
@@ -182,6 +182,6 @@ def usual_lanes(n_rows: int, n_values: int) -> int:
     """The lanes that a writer takes: a power of two near one for each 4,096 symbols, 1 to 256; more where C6-8 wants them."""
     wanted = min(_USUAL_LANES, n_rows * (n_values + 1) // _USUAL_STEPS, n_rows)
     n_lanes = 1 << (max(wanted, 1).bit_length() - 1)
-    while _n_steps(n_rows, n_lanes, n_values) > MAX_STEPS and 2 * n_lanes <= n_rows and n_lanes < 1 << MAX_LANES_LOG2:
+    while _n_steps(n_rows, n_lanes, n_values) > RANS_STEPS and 2 * n_lanes <= n_rows and n_lanes < 1 << MAX_LANES_LOG2:
         n_lanes *= 2
     return n_lanes

@@ -31,8 +31,10 @@ from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Tru
 from aeformat.header import Header, LatentsHeader, ModelHeader, parse_header
 from aeformat.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.names import RowNames
+from aeformat.packaged import DecoderPrior
 from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
 from aeformat.payloads import Block, RowReader
+from aeformat.prior import Prior
 from aeformat.receipts import Receipts
 from aeformat.sequence import (
     Sequence,
@@ -63,7 +65,8 @@ class LatentStream:
     """The blocks of a latents file, read forward.  Iterate once; memory is bounded by one chunk.
 
     recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
-    been checked.  Raises FormatError on iteration, and on construction if there is no good header.
+    been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
+    Raises FormatError on iteration, and on construction if there is no good header; DecoderMissing for rows without prior.
     """
 
     def __init__(self, file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> None:
@@ -74,9 +77,18 @@ class LatentStream:
         first = next(self._events)
         assert isinstance(first, HeaderRead)
         self.header = latents_header(first.header)
-        self._rows = RowReader(self.header)
+        self._rows = RowReader(self.header, limits=limits)
         self._ahead: Event | None = None  # looked at before its turn
         self._is_ahead = False  # whether the place where a decoder can stand has been passed
+
+    @property
+    def needs_prior(self) -> bool:
+        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside."""
+        return self.header.codec == "rans" and self.embedded_decoder is None and self._rows.needs_prior
+
+    def give_prior(self, prior: DecoderPrior) -> None:
+        """The prior of the file's decoder (packaged.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
+        self._rows.give_prior(prior)
 
     @property
     def embedded_decoder(self) -> bytes | None:
@@ -155,6 +167,7 @@ class Latents:
             self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._size else b""
         self._is_closed = False
         self._last: tuple[int, Block] | None = None
+        self._prior: Prior | None = None
         self._has_receipts: bool | None = None  # not yet seen
         try:
             self._open()
@@ -270,7 +283,10 @@ class Latents:
         last = self._last  # of another thread, perhaps
         if last is None or last[0] != position:
             entry = self._entries[position]
-            values = payloads.rows(self._rows_chunk(entry), self.header)
+            chunk = self._rows_chunk(entry)
+            if self._prior is None and payloads.is_coded(chunk, self.header):
+                self._look_for_prior()
+            values = payloads.rows(chunk, self.header, self._prior)
             values.setflags(write=False)  # it is handed out more than once
             last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
         return last[1]
@@ -392,13 +408,32 @@ class Latents:
     @property
     def embedded_decoder(self) -> bytes | None:
         """The container of the decoder that travels in this file, if one does.  Raises FormatError."""
+        chunk = self._decoder_chunk()
+        return None if chunk is None else chunk.stored
+
+    def _decoder_chunk(self) -> ChunkRead | None:
         at = self._first_chunk_at
         for number in range(self._entries[0].number):
             header, _, end = self._locate(at, number)
             if header.tag == registry.DECODER:
-                return self._chunk(at, number).stored
+                return self._chunk(at, number)
             at = end
         return None
+
+    @property
+    def needs_prior(self) -> bool:
+        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside.  Raises FormatError."""
+        return self.header.codec == "rans" and self._prior is None and self.embedded_decoder is None
+
+    def give_prior(self, prior: DecoderPrior) -> None:
+        """The prior of the file's decoder (packaged.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
+        self._prior = prior.of(self.header)
+
+    def _look_for_prior(self) -> None:
+        """In the embedded decoder, if there is one."""
+        chunk = self._decoder_chunk()
+        if chunk is not None:
+            self.give_prior(payloads.embedded_prior(chunk, self.header, self._limits))
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""

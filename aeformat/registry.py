@@ -32,7 +32,9 @@ KIND_OF_TAG: Final = {
 }
 NEVER_COMPRESSED: Final = frozenset({DECODER, INDEX, RECEIPT})
 
-CODECS: Final = ("none", "zstd")
+CODECS: Final = ("none", "zstd", "rans")
+FILTERED: Final = frozenset({"zstd"})  # codecs that have a filter (C3-11)
+RANS_ENCODINGS: Final = frozenset({"u8", "i8"})  # C3-15
 FILTERS: Final = ("none", "shuffle")
 KINDS: Final = ("latents", "model")
 IMAGE_TYPES: Final = ("u8",)

@@ -24,6 +24,7 @@ from aeformat.wire import PREAMBLE_BYTES
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
+    from aeformat.packaged import DecoderPrior
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
@@ -31,6 +32,7 @@ _GRAVITY: Final = (0, 3, 1, 4)  # exit codes, the gravest last
 
 GoldenCheck = Callable[["ModelPackage"], None]
 Prove = Callable[[payloads.Block], object]
+FindPrior = Callable[[LatentsHeader], "DecoderPrior | None"]
 FindProof = Callable[[LatentsHeader, "ModelPackage | None"], Prove | None]
 
 
@@ -71,6 +73,7 @@ class Report:
     n_receipts: int = 0  # digests
     n_proved: int = 0  # of them: the pixels were decoded, and are theirs
     exit_code: int = 0
+    not_checked: str = ""  # what could not be, and why
     is_cut_short: bool = False  # more problems than are listed
 
     @property
@@ -95,6 +98,7 @@ class Report:
             "chunks": self.n_chunks,
             "bytes": self.n_bytes,
             "content_id": self.content_id.hex(),
+            "not_checked": self.not_checked,
             "receipts": self.n_receipts,
             "proved": self.n_proved,
             "problems": [
@@ -118,15 +122,17 @@ def validate(
     name: str = "",
     check_golden: GoldenCheck | None = None,
     find_proof: FindProof | None = None,
+    find_prior: FindPrior | None = None,
     limits: Limits = DEFAULT,
 ) -> Report:
     """Read a file to its end, or to where nothing more can be made of it, and report every broken rule.
 
     check_golden: runs a package's golden set, raising GoldenMismatch; None leaves rule M6-2 unchecked.  find_proof: header
     and embedded decoder, if there is one -> what decodes a block and raises FormatError if its receipts are not those of the
-    pixels (C7-6), or None where the decoder is not at hand.  Raises OSError.
+    pixels (C7-6), or None where the decoder is not at hand.  find_prior: header -> the prior that rows of codec rans take,
+    or None where it is not at hand: then their values and the content id stay unchecked.  Raises OSError, and what these raise.
     """
-    run = _Run(name, check_golden, find_proof, limits)
+    run = _Run(name, check_golden, find_proof, find_prior, limits)
     parser = Parser(limits, on_problem=run.problem)
     try:
         while data := file.read(_READ_BYTES):
@@ -149,11 +155,18 @@ class _Run:
     """One file on its way through."""
 
     def __init__(
-        self, name: str, check_golden: GoldenCheck | None, find_proof: FindProof | None, limits: Limits
+        self,
+        name: str,
+        check_golden: GoldenCheck | None,
+        find_proof: FindProof | None,
+        find_prior: FindPrior | None,
+        limits: Limits,
     ) -> None:
         self.report = Report(name)
         self._check_golden, self._find_proof, self._limits = check_golden, find_proof, limits
+        self._find_prior = find_prior
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
+        self._has_decoder = False
         self._prove: Prove | None = None
         self._header: Header | None = None
         self._rows: payloads.RowReader | None = None
@@ -184,7 +197,7 @@ class _Run:
         self._header = header
         self.report.kind = header.kind
         if isinstance(header, LatentsHeader):
-            self._rows = payloads.RowReader(header)
+            self._rows = payloads.RowReader(header, reads_decoder=False)
         else:
             from aeformat.model.file_io import PackageReader
 
@@ -199,7 +212,9 @@ class _Run:
             return
         try:
             if self._rows is not None:
-                block = self._rows.chunk(chunk)
+                if chunk.header.tag == registry.ROWS and self._rows.needs_prior:
+                    self._look_for_prior(self._rows)
+                block = self._rows.check(chunk)
                 if block is not None and block.receipts is not None:
                     self._receipts(block, block.receipts)
             elif self._is_whole:
@@ -208,6 +223,19 @@ class _Run:
             self.problem(error)
         if chunk.header.tag == registry.DECODER:
             self._embedded(chunk)
+
+    def _look_for_prior(self, rows: payloads.RowReader) -> None:
+        """In the embedded decoder, if that is good, else where the caller looks; once."""
+        from aeformat.model.match import prior_of
+
+        assert isinstance(self._header, LatentsHeader)
+        find, self._find_prior = self._find_prior, None
+        if self._decoder is not None:
+            rows.give_prior(prior_of(self._decoder))
+        elif find is not None and not self._has_decoder:
+            found = find(self._header)
+            if found is not None:
+                rows.give_prior(found)
 
     def _receipts(self, block: payloads.Block, receipts: Receipts) -> None:
         """C7-5, C7-6.  The rows are what they are all the same."""
@@ -236,7 +264,8 @@ class _Run:
             self._prove = self._find_proof(self._header, self._decoder)
 
     def _embedded(self, chunk: ChunkRead) -> None:
-        """C7-4, C3-14: the embedded decoder is a good package, and the right one."""
+        """C7-4, C3-14, C3-16: the embedded decoder is a good package, and the right one."""
+        self._has_decoder = True
         if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
             self._embedded_problem(
                 StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder")
@@ -271,6 +300,12 @@ class _Run:
 
     def _trailer(self, event: TrailerRead) -> None:
         self.report.content_id = event.trailer.content_id
+        if self._rows is not None and self._rows.n_unread:
+            why = "does not keep the rules" if self._has_decoder else "is not here"
+            self.report.not_checked = (
+                f"the values of {self._rows.n_unread:,} rows and the content id: codec rans, and decoder "
+                f"{self._rows.decoder_id.hex()} {why}"
+            )
         if not self._is_whole:
             return
         try:

@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-from aeformat import compression, limits, registry
+from aeformat import compression, limits, rans, registry
 from aeformat import receipts as rcpt
 from aeformat.encodings import BadValue, check_type, content_bytes, encode
 from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
 from aeformat.header import Header, LatentsHeader
 from aeformat.names import BadNames, RowNames
+from aeformat.packaged import DecoderPrior
+from aeformat.prior import Prior
 from aeformat.sequence import Sequence, most_bytes, padding_bytes, raise_first
 from aeformat.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
 
@@ -54,11 +56,23 @@ class ContainerWriter:
         self.n_bytes += len(data)
 
     def chunk(
-        self, tag: bytes, raw: bytes | memoryview, *, n_rows: int = 0, first_row: int = 0, value_bytes: int = 1
+        self,
+        tag: bytes,
+        raw: bytes | memoryview,
+        *,
+        n_rows: int = 0,
+        first_row: int = 0,
+        value_bytes: int = 1,
+        coded: bytes | None = None,
     ) -> None:
-        """Write one chunk.  value_bytes: for the shuffle.  Raises FormatError where the chunk would break the spec."""
+        """Write one chunk.  value_bytes: for the shuffle.  coded: of a ROWS chunk, the payload that codec rans makes of it.
+
+        Raises FormatError where the chunk would break the spec.
+        """
         stored = raw
-        if self._header.codec == "zstd" and tag not in registry.NEVER_COMPRESSED:
+        if self._header.codec == "rans" and tag == registry.ROWS:
+            stored = raw if coded is None or len(coded) >= len(raw) else coded
+        elif self._header.codec != "none" and tag not in registry.NEVER_COMPRESSED:
             width = value_bytes if self._header.filter == "shuffle" else 1
             stored = compression.compress(raw, level=self._level, value_bytes=width)
         number = self._sequence.n_chunks
@@ -86,8 +100,9 @@ class LatentsWriter:
     """Writes rows of latents.
 
     sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
-    as make about 1 MiB, at most 4,096.  level: zstd's.  decoder: the bytes of a decoder's whole container, to travel
-    inside the file.  With receipts, chunks end where runs of 64 rows do.
+    as make about 1 MiB, at most 4,096 (16,384 with codec rans).  level: zstd's.  decoder: the bytes of a decoder's whole
+    container, to travel inside the file.  prior: the decoder's, for codec rans.  With receipts, chunks end where runs of 64
+    rows do.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
     is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
     Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
@@ -101,13 +116,18 @@ class LatentsWriter:
         chunk_rows: int | None = None,
         level: int = compression.DEFAULT_LEVEL,
         decoder: bytes | None = None,
+        prior: DecoderPrior | None = None,
     ) -> None:
+        if (header.codec == "rans") != (prior is not None):
+            raise ValueError("codec rans takes the decoder's prior, and no other codec does")
         if chunk_rows is not None and chunk_rows < 1:
             raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
+        self._prior = None if prior is None else prior.of(header)
         self._out = ContainerWriter(sink, header, level=level)
         self.chunk_rows = chunk_rows or min(
-            max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes), limits.WRITER_CHUNK_ROWS
+            max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes),
+            limits.WRITER_CHUNK_ROWS if prior is None else limits.WRITER_RANS_ROWS,
         )
         self._content = hashlib.sha256(header.content_head)
         self._waiting: list[NDArray[Any]] = []
@@ -191,6 +211,7 @@ class LatentsWriter:
         except BadValue as error:
             row = self.n_rows + error.at // header.row_bytes
             raise ValueInvalid(error.rule, self.n_bytes, f"row {row} cannot be stored: {error.what}") from None
+        coded = None if self._prior is None else self._coded(values, self._prior)
         try:
             packed = None if names is None else names.to_bytes()
         except BadNames as error:
@@ -200,10 +221,21 @@ class LatentsWriter:
         if packed is not None:
             self._out.chunk(registry.NAME, packed, n_rows=len(values), first_row=self.n_rows)
         width = 1 if header.encoding_spec.is_text else header.encoding_spec.n_bytes
-        self._out.chunk(registry.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width)
+        self._out.chunk(registry.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width, coded=coded)
         self._content.update(content_bytes(values, header))
         self.n_rows += len(values)
         self._n_chunks += 1
+
+    def _coded(self, values: NDArray[Any], prior: Prior) -> bytes | None:
+        """The rows as codec rans has them.  Raises ValueInvalid for a latent that the decoder does not take (M4-7)."""
+        import numpy as np
+
+        bad = np.flatnonzero((values.reshape(-1) < prior.lo) | (values.reshape(-1) > prior.hi))
+        if bad.size:
+            row = self.n_rows + int(bad[0]) // self._header.n_values
+            what = f"row {row} holds {values.reshape(-1)[bad[0]]}, the decoder takes {prior.lo} to {prior.hi}"
+            raise ValueInvalid("M4-7", self.n_bytes, what)
+        return rans.encode_rows(values, prior)
 
     def close(self) -> None:
         """Write what waits, an index if there is more than one chunk of rows, and the trailer."""

@@ -34,18 +34,18 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_codec(parser: argparse.ArgumentParser, default: str | None) -> None:
-    """--encoding, --codec and --level."""
+def add_codec(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
+    """--encoding, --codec and --level.  is_new: for a file that is made, not converted."""
     from aeformat.compression import MAX_LEVEL
     from aeformat.registry import CODECS, ENCODINGS
 
-    note = "only what holds them without loss" if default is None else "f16le and bf16le round float32 latents"
-    kept = "the file's own" if default is None else "the latents' own"
+    note = "f16le and bf16le round float32 latents" if is_new else "only what holds them without loss"
+    kept = "the latents' own" if is_new else "the file's own"
     parser.add_argument(
         "--encoding", choices=tuple(ENCODINGS), help=f"how numbers are stored (default: {kept}); {note}"
     )
-    text = "the file's own" if default is None else default
-    parser.add_argument("--codec", choices=CODECS, default=default, help=f"compression (default: {text})")
+    text = "rans where the decoder has a prior, else zstd" if is_new else "the file's own"
+    parser.add_argument("--codec", choices=CODECS, help=f"compression (default: {text})")
     parser.add_argument(
         "--level",
         type=bounded_int(1, MAX_LEVEL),
@@ -61,13 +61,13 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
 
 
 def level_of(options: argparse.Namespace, codec: str) -> int:
-    """zstd's level.  Raises UsageError where one is given and nothing is compressed."""
+    """zstd's level.  Raises UsageError where one is given and the codec is another."""
     from aeformat.compression import DEFAULT_LEVEL
 
     if options.level is None:
         return DEFAULT_LEVEL
-    if codec == "none":
-        raise UsageError("--level does nothing with codec none; leave it out, or give --codec zstd")
+    if codec != "zstd":
+        raise UsageError(f"--level does nothing with codec {codec}; leave it out, or give --codec zstd")
     level: int = options.level
     return level
 

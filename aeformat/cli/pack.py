@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=common.DEFAULT_MODEL, metavar="NAME_OR_PATH",
         help=f"a name that `aeformat model list` shows, a path, or a model id (default: {common.DEFAULT_MODEL})",
     )  # fmt: skip
-    common.add_codec(parser, "zstd")
+    common.add_codec(parser, is_new=True)
     parser.add_argument("--embed-decoder", action="store_true", help="let the decoder travel inside the file")
     parser.add_argument(
         "--receipts", action="store_true",
@@ -41,16 +41,19 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.images import ImageFit, open_source
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
-    from aeformat.pipeline.pack import PackOptions, pack
+    from aeformat.model.match import prior_of
+    from aeformat.pipeline.pack import PackOptions, pack, usual_codec
 
     encoder, decoder = store.find_pair(options.model)
     height, width, channels = encoder.manifest.input.shape
     fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
     source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
+    codec = options.codec or usual_codec(options.encoding, decoder)
     pack_options = PackOptions(
         encoding=options.encoding,
-        codec=options.codec,
-        level=common.level_of(options, options.codec),
+        codec=codec,
+        level=common.level_of(options, codec),
+        prior=prior_of(decoder),
         embed=package_bytes(decoder) if options.embed_decoder else None,
         record_encoder=options.record_encoder,
         batch_rows=options.batch_rows,

@@ -146,11 +146,14 @@ def _latents_to_npy(latents: LatentStream, options: argparse.Namespace) -> Unpac
 
     from aeformat.encodings import array_type
     from aeformat.errors import UsageError
+    from aeformat.model.match import prior_of
 
     if not options.output.endswith(".npy"):
         raise UsageError(f"{options.output}: --latents writes .npy files only")
     known = None if options.recover else n_rows_of(options.file)
     header = latents.header
+    if latents.needs_prior:
+        latents.give_prior(prior_of(find_decoder(latents, options.decoder, _registry(latents, options))))
     with common.output_file(options.output, force=options.force) as out:
         if known is None:  # a pipe or a cut file: the array's header needs the number of rows first
             blocks = [block.values for block in latents]

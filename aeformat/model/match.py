@@ -1,20 +1,19 @@
-"""Whether a decoder is the one that a latents file names, and may prove it (spec/container.md, C3-14, C7-5)."""
+"""Whether a decoder is the one that a latents file names, and may prove it (spec/container.md, C3-14, C3-16, C7-5)."""
 
 from __future__ import annotations
 
-from aeformat.errors import DecoderMismatch, HeaderInvalid, StructureInvalid
+from aeformat.errors import DecoderMismatch, StructureInvalid
 from aeformat.header import LatentsHeader
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
+from aeformat.packaged import DecoderPrior, check_fit
 from aeformat.receipts import Receipts
-from aeformat.registry import VALUE_TYPES
-from aeformat.wire import PREAMBLE_BYTES
 
 
 def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
     """That this decoder is the one the file names, and takes what the file holds.
 
-    Raises DecoderMismatch (another model id, or an encoder), HeaderInvalid (C3-14).
+    Raises DecoderMismatch (another model id, or an encoder), HeaderInvalid (C3-14, C3-16).
     """
     if decoder.role != "decoder":
         raise DecoderMismatch(f"{decoder.model_id.hex()[:12]} is an encoder; a decoder is needed")
@@ -23,15 +22,19 @@ def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
             f"the file names decoder {header.decoder.hex()[:12]}, this one is {decoder.model_id.hex()[:12]}; "
             "give the right one with --decoder"
         )
+    check_fit(
+        header,
+        type=decoder.input.type,
+        dims=decoder.input.shape,
+        image=decoder.output.shape,
+        has_prior=decoder.prior is not None,
+    )
+
+
+def prior_of(decoder: ModelPackage) -> DecoderPrior:
+    """What a reader of latents needs of a decoder."""
     takes = decoder.input
-    fits = VALUE_TYPES[header.values].is_float if takes.type == "f32" else header.values == takes.type
-    if header.dims != takes.shape or header.image != decoder.output.shape or not fits:
-        raise HeaderInvalid(
-            "C3-14",
-            PREAMBLE_BYTES,
-            f"rows of {header.values} {list(header.dims)} for images {list(header.image)} do not go with their decoder, "
-            f"which turns {takes.type} {list(takes.shape)} into {list(decoder.output.shape)}",
-        )
+    return DecoderPrior(decoder.model_id, takes.type, takes.shape, decoder.output.shape, decoder.prior)
 
 
 def check_receipted(receipts: Receipts, decoder: ModelPackage) -> None:

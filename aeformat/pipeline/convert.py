@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from aeformat import compression
 from aeformat.errors import UsageError
-from aeformat.pipeline.pack import Packed, fitting_filter
+from aeformat.pipeline.pack import Packed, check_codec, fitting_filter, writer_for
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.registry import ENCODINGS
-from aeformat.writer import LatentsWriter, Sink
+from aeformat.writer import Sink
 
 if TYPE_CHECKING:
+    from aeformat.packaged import DecoderPrior
     from aeformat.reader import LatentStream
 
 
@@ -25,11 +26,14 @@ def convert(
     encoding: str | None,
     codec: str | None,
     level: int = compression.DEFAULT_LEVEL,
+    prior: DecoderPrior | None = None,
     progress: Progress = SILENT,
 ) -> Packed:
     """Write the same latents in another encoding and codec; None keeps the file's own.
 
-    Raises UsageError if the encoding cannot hold the values without loss, FormatError as the file is read.
+    prior: that of the file's decoder, where codec rans is read or written.
+
+    Raises UsageError if encoding or codec do not go with the values, FormatError as the file is read.
     """
     header = latents.header
     encoding = header.encoding if encoding is None else encoding
@@ -42,7 +46,10 @@ def convert(
             f"encoding {encoding} cannot hold {header.values} values without loss; these can: {', '.join(fitting)}"
         )
     new = header._replace(encoding=encoding, codec=codec, filter=fitting_filter(encoding, codec))
-    with LatentsWriter(sink, new, level=level, decoder=latents.embedded_decoder) as writer:
+    check_codec(encoding, codec, prior)
+    if prior is not None and latents.needs_prior:
+        latents.give_prior(prior)
+    with writer_for(sink, new, level, latents.embedded_decoder, prior) as writer:
         for block in latents:
             writer.write(block.values, block.names, None if block.receipts is None else block.receipts.digests)
             progress.update(len(block.values))

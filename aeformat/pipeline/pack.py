@@ -17,7 +17,7 @@ from aeformat.limits import RECEIPT_ROWS
 from aeformat.model.values import EXACT
 from aeformat.names import RowNames
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.registry import ENCODINGS
+from aeformat.registry import ENCODINGS, RANS_ENCODINGS
 from aeformat.writer import LatentsWriter, Sink
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from aeformat.backends.base import Network
     from aeformat.images import ImageSource
     from aeformat.model.manifest import Endpoint
+    from aeformat.model.package import ModelPackage
+    from aeformat.packaged import DecoderPrior
 
 BATCH_ROWS: Final = 4096
 _OWN_ENCODING: Final = {"f32": "f32le", "u8": "u8", "i8": "i8"}
@@ -36,7 +38,8 @@ _ROUNDED: Final = {"f16le": "f16", "bf16le": "bf16"}  # what float latents may b
 class PackOptions:
     """How to store latents.
 
-    encoding: a name of spec/container.md, or None for the latents' own.  codec: "none" or "zstd".  level: zstd's.
+    encoding: a name of spec/container.md, or None for the latents' own.  codec: "none", "zstd" or "rans".  level: zstd's.
+    prior: the decoder's, for codec rans.
     embed: the decoder's whole container, to travel in the file.  record_encoder: write the encoder's model id into the header.
     batch_rows: rows encoded at once; no effect on the bytes.  prove: the decoder, to record receipts of what it makes.
     """
@@ -44,6 +47,7 @@ class PackOptions:
     encoding: str | None = None
     codec: str = "zstd"
     level: int = compression.DEFAULT_LEVEL
+    prior: DecoderPrior | None = None
     embed: bytes | None = None
     record_encoder: bool = False
     batch_rows: int = BATCH_ROWS
@@ -60,10 +64,11 @@ class Packed:
 
 
 def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
-    """The header for what this encoder makes.  Raises UsageError if the encoding cannot hold it without loss."""
+    """The header for what this encoder makes.  Raises UsageError if encoding or codec do not go with it."""
     manifest = encoder.package.manifest
     assert manifest.decoder is not None  # M2-3
     encoding, values = _encoding(manifest.output, options.encoding)
+    check_codec(encoding, options.codec, options.prior)
     height, width, channels = manifest.input.shape
     return LatentsHeader(
         decoder=manifest.decoder,
@@ -80,7 +85,23 @@ def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
 def fitting_filter(encoding: str, codec: str) -> str:
     """shuffle where values have several bytes to shuffle and something compresses them."""
     spec = ENCODINGS[encoding]
-    return "none" if codec == "none" or spec.is_text or spec.n_bytes == 1 else "shuffle"
+    return "none" if codec != "zstd" or spec.is_text or spec.n_bytes == 1 else "shuffle"
+
+
+def usual_codec(encoding: str | None, decoder: ModelPackage) -> str:
+    """The codec that makes the smaller file: rans where the decoder has a prior and the encoding allows it, else zstd."""
+    own = _OWN_ENCODING[decoder.input.type] if encoding is None else encoding
+    return "rans" if decoder.prior is not None and own in RANS_ENCODINGS else "zstd"
+
+
+def check_codec(encoding: str, codec: str, prior: DecoderPrior | None) -> None:
+    """Raises UsageError where codec rans has no prior, or another encoding than its own (C3-15, C3-16)."""
+    if codec != "rans":
+        return
+    if encoding not in RANS_ENCODINGS:
+        raise UsageError(f"codec rans goes with encoding u8 or i8 only, not with {encoding}; give --codec zstd")
+    if prior is None or prior.prior is None:
+        raise UsageError("codec rans takes a decoder with a prior, and this one has none; give --codec zstd")
 
 
 def _encoding(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
@@ -111,7 +132,7 @@ def pack(
     if options.prove is not None:
         _check_provable(options.prove)
     latents_type = encoder.package.manifest.output.type
-    with LatentsWriter(sink, header, level=options.level, decoder=options.embed) as writer:
+    with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
         batch_rows = options.batch_rows if options.prove is None else _whole_runs(options.batch_rows, writer.chunk_rows)
         for block in source.blocks(batch_rows):
             values: NDArray[Any] = encoder.run(block.images)
@@ -124,6 +145,13 @@ def pack(
             raise ImageError(f"{source.label}: there are no images in it")
     assert writer.content_id is not None
     return Packed(writer.n_rows, writer.n_bytes, writer.content_id)
+
+
+def writer_for(
+    sink: Sink, header: LatentsHeader, level: int, decoder: bytes | None, prior: DecoderPrior | None
+) -> LatentsWriter:
+    """A writer that is given the prior if its codec takes one."""
+    return LatentsWriter(sink, header, level=level, decoder=decoder, prior=prior if header.codec == "rans" else None)
 
 
 def _check_provable(decoder: Network) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aeformat.encodings import array_type
-from aeformat.model.match import check_decoder, check_receipted
+from aeformat.model.match import check_decoder, check_receipted, prior_of
 from aeformat.names import RowNames
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Decoded:
 
 def unpack(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:
     """The images of a file, block by block.  Raises DecoderMismatch at once, FormatError as the file is read."""
-    check_decoder(latents.header, decoder.package)
+    _check(latents, decoder)
     return _decode(latents, decoder)
 
 
@@ -43,12 +43,18 @@ def unpack_rows(latents: Latents, decoder: Network, start: int, stop: int) -> It
 
     Raises DecoderMismatch at once, FormatError as the file is read, IndexError for rows that are not there.
     """
-    check_decoder(latents.header, decoder.package)
+    _check(latents, decoder)
     for block in latents.blocks(start, stop):
         whole = decode_block(block, decoder)
         first, last = max(start - block.first_row, 0), min(stop - block.first_row, len(block.values))
         names = None if whole.names is None else whole.names.slice(first, last)
         yield Decoded(block.first_row + first, whole.images[first:last], names, whole.is_proved)
+
+
+def _check(latents: LatentStream | Latents, decoder: Network) -> None:
+    check_decoder(latents.header, decoder.package)
+    if latents.needs_prior:
+        latents.give_prior(prior_of(decoder.package))
 
 
 def _decode(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:

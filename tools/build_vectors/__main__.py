@@ -26,6 +26,7 @@ from tools.build_vectors import (
     damage,
     joined,
     model_valid,
+    rans,
     receipts,
 )
 from tools.build_vectors.case import Case
@@ -33,7 +34,7 @@ from tools.build_vectors.case import Case
 ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
-    model_valid, bad_package, bad_network, receipts, joined,
+    model_valid, bad_package, bad_network, receipts, joined, rans,
 )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class Latents:
             "encoding": self.encoding,
             "image": list(self.image),
             "kind": "latents",
-            "filter": None if self.codec == "none" else self.filter,
+            "filter": self.filter if self.codec == "zstd" else None,
             "encoder": self.encoder,
             "ext": self.ext,
             "values": self.values,
@@ -83,13 +83,15 @@ class Latents:
         """(as stored, raw) of a block of rows."""
         rows = self.blocks[number]
         raw = encode(rows, self.encoding)
+        if self.codec == "rans":
+            return self.frames.get(number, raw), raw
         return self.frames.get(number) or self.store(raw, VALUE_BYTES[self.encoding]), raw
 
     def store(self, raw: bytes, value_bytes: int) -> bytes:
         """The stored form of a raw payload: compressed if that makes it smaller."""
         if self.codec == "none":
             return raw
-        width = value_bytes if self.filter == "shuffle" and self.encoding != "text19" else 1
+        width = value_bytes if self.codec == "zstd" and self.filter == "shuffle" and self.encoding != "text19" else 1
         frame = frames.frame(shuffle(raw, width))
         return frame if len(frame) < len(raw) else raw
 
@@ -133,7 +135,7 @@ class Latents:
             "image": list(self.image),
             "encoding": self.encoding,
             "codec": self.codec,
-            "filter": "none" if self.codec == "none" else self.filter,
+            "filter": self.filter if self.codec == "zstd" else "none",
             "values": self.value_type,
             "decoder": self.decoder.hex(),
             "encoder": None if self.encoder is None else self.encoder.hex(),

@@ -1,0 +1,228 @@
+"""What a reader of latents needs of their decoder's package: whose it is, what it takes, and its prior.
+
+Owns bytes of a model package -> DecoderPrior, without the rest of the network: for readers that decode rows (codec rans) but
+no images.  Checks the framing, the model id, and what it reads of the manifest and of the prior's tensors; all other rules of
+spec/model.md are for whoever runs the network (aeformat.model).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from math import prod
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from aeformat import canonical, compression, limits, registry
+from aeformat.errors import (
+    CompressionInvalid,
+    ContentMismatch,
+    DecoderMismatch,
+    HeaderInvalid,
+    ManifestInvalid,
+    StructureInvalid,
+)
+from aeformat.header import LatentsHeader, ModelHeader
+from aeformat.limits import DEFAULT, Limits
+from aeformat.parser import ChunkRead, HeaderRead, Parser
+from aeformat.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, Prior, check_shapes
+from aeformat.wire import PREAMBLE_BYTES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_TENSOR_BYTES: Final = {"i32": 4, "u8": 1}
+_TENSOR_TYPES: Final = {"i32": "<i4", "u8": "|u1"}
+_RANGES: Final = {"u8": (0, 255), "i8": (-128, 127)}
+
+
+class DecoderPrior(NamedTuple):
+    """The prior of one decoder.  model: its model id.  type, dims: of its input.  image: shape of its output."""
+
+    model: bytes
+    type: str
+    dims: tuple[int, ...]
+    image: tuple[int, ...]
+    prior: Prior | None
+
+    def of(self, header: LatentsHeader) -> Prior:
+        """The prior, if this is the decoder that a header with codec rans names.
+
+        Raises DecoderMismatch (another decoder), HeaderInvalid (C3-14, C3-16).
+        """
+        if self.model != header.decoder:
+            raise DecoderMismatch(
+                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}; give the right one"
+            )
+        check_fit(header, type=self.type, dims=self.dims, image=self.image, has_prior=self.prior is not None)
+        assert self.prior is not None  # C3-16
+        return self.prior
+
+
+def check_fit(
+    header: LatentsHeader, *, type: str, dims: tuple[int, ...], image: tuple[int, ...], has_prior: bool
+) -> None:
+    """That a decoder with such an input and output takes what a file holds.  Raises HeaderInvalid (C3-14, C3-16)."""
+    fits = header.value_type.is_float if type == "f32" else header.values == type
+    if header.dims != dims or header.image != image or not fits:
+        raise HeaderInvalid(
+            "C3-14",
+            PREAMBLE_BYTES,
+            f"rows of {header.values} {list(header.dims)} for images {list(header.image)} do not go with their decoder, "
+            f"which turns {type} {list(dims)} into {list(image)}",
+        )
+    if header.codec == "rans" and not has_prior:
+        raise HeaderInvalid("C3-16", PREAMBLE_BYTES, "codec rans, but the decoder has no prior")
+
+
+def read_decoder_prior(package: bytes, *, at: int = 0, limits: Limits = DEFAULT) -> DecoderPrior:
+    """From the bytes of a decoder's container.  Raises FormatError; C7-4 at byte `at` if it is no decoder.
+
+    Takes memory for the prior's tensors only.
+    """
+    parser = Parser(limits)
+    scan: _Scan | None = None
+    for event in parser.each(package):
+        if isinstance(event, HeaderRead):
+            if not isinstance(event.header, ModelHeader):
+                raise StructureInvalid("C7-4", at, "the embedded container holds latents, not a decoder")
+            scan = _Scan(event.header, at)
+        elif isinstance(event, ChunkRead):
+            assert scan is not None
+            scan.chunk(event)
+        else:
+            assert scan is not None
+            if event.trailer.content_id != scan.header.model:
+                raise ContentMismatch("M1-2", event.at + 28, "the content id is not the model id")
+            scan.end(event.at)
+    parser.close()
+    assert scan is not None
+    return scan.decoder_prior()
+
+
+class _Scan:
+    """The chunks of one package on their way.  role_at: where an error says that this is no decoder."""
+
+    def __init__(self, header: ModelHeader, role_at: int) -> None:
+        self.header = header
+        self._role_at = role_at
+        self._at = 0  # of the manifest
+        self._n_tensors = 0
+        self._arrays: dict[int, NDArray[Any]] = {}
+        self._specs: list[Any] = []
+        self._prior: dict[str, int] | None = None
+        self._type = ""
+        self._dims: tuple[int, ...] = ()
+        self._image: tuple[int, ...] = ()
+        self._range = (0, 0)
+
+    def chunk(self, chunk: ChunkRead) -> None:
+        """Take the next chunk, whose framing is good."""
+        if chunk.header.tag == registry.MANIFEST:
+            self._manifest(chunk)
+        elif chunk.header.tag == registry.TENSOR:
+            number, self._n_tensors = self._n_tensors, self._n_tensors + 1
+            if number >= len(self._specs):
+                raise StructureInvalid("M1-3", chunk.at, f"the manifest lists only {number} tensors")
+            if self._prior is not None and number in [self._prior[key] for key in PRIOR_TENSORS]:
+                self._arrays[number] = self._tensor(number, chunk)
+
+    def _raw(self, chunk: ChunkRead, value_bytes: int) -> bytes | memoryview:
+        width = value_bytes if self.header.filter == "shuffle" else 1
+        try:
+            return compression.decompress(chunk.stored, raw_bytes=chunk.header.raw_bytes, value_bytes=width)
+        except compression.BadFrame as error:
+            raise CompressionInvalid(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}") from None
+
+    def _bad(self, rule: str, what: str) -> ManifestInvalid:
+        return ManifestInvalid(rule, self._at, f"manifest: {what}")
+
+    def _manifest(self, chunk: ChunkRead) -> None:
+        self._at = chunk.payload_at
+        if chunk.header.raw_bytes > limits.MANIFEST_BYTES:
+            raise self._bad("M1-1", f"{chunk.header.raw_bytes} bytes, allowed are {limits.MANIFEST_BYTES}")
+        data = bytes(self._raw(chunk, 1))
+        if hashlib.sha256(data).digest() != self.header.model:
+            raise self._bad("M1-2", "not the one that the model id names")
+        try:
+            fields = canonical.unpack(data, max_depth=limits.MANIFEST_DEPTH)
+        except canonical.NotCanonical as error:
+            raise self._bad("M2-1", str(error)) from None
+        if fields.get("role") != "decoder":
+            raise StructureInvalid("C7-4", self._role_at, "the embedded package is no decoder")
+        takes, makes = self._map(fields, "input"), self._map(fields, "output")
+        self._type, self._dims = str(takes.get("type")), self._integers(takes.get("shape"))
+        self._image = self._integers(makes.get("shape"))
+        specs = fields.get("tensors")
+        self._specs = specs if isinstance(specs, list) else []
+        if "prior" in fields:
+            self._check_prior(takes, self._map(fields, "prior"))
+
+    def _check_prior(self, takes: dict[str, Any], prior: dict[str, Any]) -> None:
+        """What section 2 says of the prior, M10-1 and M10-2."""
+        if prior.keys() != {"bits", *PRIOR_TENSORS} or not MIN_BITS <= self._integer(prior["bits"]) <= MAX_BITS:
+            raise self._bad("M2-2", "the prior does not have its keys")
+        if self._type not in _RANGES:
+            raise self._bad("M10-1", f"prior: the input is {self._type}; only integers can have one")
+        interval = self._integers(takes.get("range", list(_RANGES[self._type])))
+        lowest, highest = _RANGES[self._type]
+        if len(interval) != 2 or not lowest <= interval[0] < interval[1] <= highest:
+            raise self._bad("M2-5", f"the range {interval} is not one of {self._type}")
+        self._range = interval[0], interval[1]
+        shapes = {}
+        for key, type_of_key in PRIOR_TENSORS.items():
+            number = self._integer(prior[key])
+            if not 0 <= number < len(self._specs) or not isinstance(self._specs[number], dict):
+                raise self._bad("M2-2", f"prior: there is no tensor {number}")
+            spec = self._specs[number]
+            if spec.get("type") != type_of_key:
+                raise self._bad("M10-2", f"prior: {key} is not of type {type_of_key}")
+            shapes[key] = self._integers(spec.get("shape"))
+        try:
+            check_shapes(interval[1] - interval[0] + 1, self._dims, shapes)
+        except BadPrior as error:
+            raise self._bad(error.rule, f"prior: {error.what}") from None
+        self._prior = prior
+
+    def _tensor(self, number: int, chunk: ChunkRead) -> NDArray[Any]:
+        import numpy as np
+
+        spec = self._specs[number]
+        shape, width = spec["shape"], _TENSOR_BYTES[spec["type"]]
+        if chunk.header.raw_bytes != prod(shape) * width:
+            raise ManifestInvalid("M1-4", chunk.payload_at, f"tensor {number}: not as long as its shape and type say")
+        raw = self._raw(chunk, width)
+        if hashlib.sha256(raw).digest() != spec.get("sha256"):
+            raise ManifestInvalid("M1-5", chunk.payload_at, f"tensor {number}: not the one that the manifest names")
+        return np.frombuffer(raw, _TENSOR_TYPES[spec["type"]]).reshape(shape)
+
+    def end(self, at: int) -> None:
+        """M1-3, at the trailer."""
+        if self._n_tensors < len(self._specs):
+            what = f"{self._n_tensors} tensors, the manifest lists {len(self._specs)}"
+            raise StructureInvalid("M1-3", at, what)
+
+    def decoder_prior(self) -> DecoderPrior:
+        """What was found: M10-3 to M10-5."""
+        prior = None
+        if self._prior is not None:
+            arrays = {key: self._arrays[self._prior[key]] for key in PRIOR_TENSORS}
+            try:
+                prior = Prior(bits=self._prior["bits"], lo=self._range[0], hi=self._range[1], **arrays)
+            except BadPrior as error:
+                raise self._bad(error.rule, f"prior: {error.what}") from None
+        return DecoderPrior(self.header.model, self._type, self._dims, self._image, prior)
+
+    def _map(self, fields: dict[str, Any], key: str) -> dict[str, Any]:
+        value = fields.get(key)
+        if not isinstance(value, dict):
+            raise self._bad("M2-2", f"{key} is no map")
+        return value
+
+    def _integer(self, value: object) -> int:
+        if type(value) is not int:
+            raise self._bad("M2-2", f"{value!r} is no integer"[:100])
+        return value
+
+    def _integers(self, value: object) -> tuple[int, ...]:
+        if not isinstance(value, list):
+            raise self._bad("M2-2", "expected a list of integers")
+        return tuple(self._integer(item) for item in value)
