@@ -16,6 +16,7 @@ from typing import Any
 from . import msgpack, values
 from .errors import SpecError
 from .msgpack import Node
+from .rans import Prior, read_code
 from .zstdframe import read_frame
 
 # --- 2. Preamble ------------------------------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def read_header(data: bytes) -> dict[str, Any]:
     # C3-9
     if encoding not in values.ENCODINGS:
         raise SpecError("C3-9", 24, f"encoding {encoding!r}")
-    if header["codec"] not in ("none", "zstd"):
+    if header["codec"] not in ("none", "zstd", "rans"):
         raise SpecError("C3-9", 24, f"codec {header['codec']!r}")
     if header.get("filter", "none") not in ("none", "shuffle"):
         raise SpecError("C3-9", 24, f"filter {header['filter']!r}")
@@ -129,14 +130,17 @@ def read_header(data: bytes) -> dict[str, Any]:
     if header["byte_order"] != order:
         raise SpecError("C3-10", 24, f"byte_order {header['byte_order']!r}")
     # C3-11
-    if ("filter" in header) != (header["codec"] != "none"):
-        raise SpecError("C3-11", 24, "filter if and only if there is a codec")
+    if ("filter" in header) != (header["codec"] == "zstd"):
+        raise SpecError("C3-11", 24, "filter if and only if the codec is zstd")
     # C3-12
     if "values" in header and header["values"] not in values.ENCODINGS[encoding][1][1:]:
         raise SpecError("C3-12", 24, f"values {header['values']!r} of {encoding}")
     # C3-13
     if kind == "latents" and row_bytes(header) > MAX_RAW:
         raise SpecError("C3-13", 24, f"a row of {row_bytes(header)} bytes")
+    # C3-15
+    if header["codec"] == "rans" and (kind == "model" or encoding not in ("u8", "i8")):
+        raise SpecError("C3-15", 24, f"codec rans of {encoding}")
     return header
 
 
@@ -212,7 +216,7 @@ class Chunk:
         if self.stored_len == self.raw_len:
             return self.stored
         raw = read_frame(self.stored, self.raw_len, self.payload_at)
-        return unshuffle(raw, bytes_a_value) if header["filter"] == "shuffle" else raw
+        return unshuffle(raw, bytes_a_value) if header.get("filter") == "shuffle" else raw
 
 
 Check = Callable[[Chunk], None]
@@ -421,11 +425,16 @@ def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Dec
             raise SpecError("C7-6", receipts.payload_at + at, f"not the pixels of rows {i} to {i + 63} of the chunk")
 
 
-def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decode | None] | None) -> dict[str, Any]:
-    """Everything of a file of kind "latents".
+@dataclass
+class Decoder:
+    """An embedded decoder.  decode: what decodes a row exactly, None if it is not exact.  prior: None if it has none."""
 
-    check_decoder: C7-4, for a validator; what decodes a row exactly, None if the decoder is not exact.
-    """
+    decode: Decode | None
+    prior: Prior | None
+
+
+def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | None) -> dict[str, Any]:
+    """Everything of a file of kind "latents".  check_decoder: C7-4, for a validator and for codec rans."""
     header = file.header
     encoding = header["encoding"]
     own_type = values.ENCODINGS[encoding][1][0]
@@ -438,7 +447,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decode | Non
     names_of_rows: list[dict[str, list[Any]] | None] = []  # one for every ROWS
     names: dict[str, list[Any]] | None = None  # of the ROWS that follows
     receipts_of_rows: list[Chunk | None] = []  # one for every ROWS
-    decode: Decode | None = None
+    decoder: Decoder | None = None
     embedded: bytes | None = None
 
     def check_order(chunk: Chunk) -> None:  # C4-6
@@ -467,9 +476,9 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decode | Non
         if chunk.tag == b"dECo":
             embedded = chunk.raw(header, 1)
             if check_decoder:
-                decode = check_decoder(file, chunk)  # C7-4, C3-14
+                decoder = check_decoder(file, chunk)  # C7-4, C3-14, C3-16
         elif chunk.tag == b"rCPT":
-            if check_decoder and embedded is not None and decode is None:
+            if check_decoder and decoder and decoder.decode is None:
                 raise SpecError("C7-5", chunk.payload_at, "receipts of a decoder that is not exact")
         elif chunk.tag == b"nAMe":
             names = read_names(chunk.raw(header, 1), chunk.n_rows, chunk.payload_at)
@@ -478,7 +487,11 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decode | Non
                 labels[key] = known + [None] * (file.n_rows - len(known)) + entries
         elif chunk.tag == b"ROWS":
             width = 1 if encoding == "text19" else values.ENCODINGS[encoding][0]
-            raw = chunk.raw(header, width)
+            if header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
+                prior = decoder.prior if decoder else None
+                raw = read_code(chunk.stored, chunk.n_rows, row_values, prior, chunk.payload_at)
+            else:
+                raw = chunk.raw(header, width)
             numbers = values.read_rows(raw, encoding, type_, row_values, chunk.where)
             content.update(values.pack(numbers, type_))
             rows += [numbers[i : i + row_values] for i in range(0, len(numbers), row_values)]
@@ -487,8 +500,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decode | Non
             names = None
             receipts = front[0] if front and front[0].tag == b"rCPT" else None
             receipts_of_rows.append(receipts)
-            if receipts and decode:
-                check_receipts(rows[-chunk.n_rows :], receipts, decode)
+            if receipts and decoder and decoder.decode:
+                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode)
         elif chunk.tag == b"iNDX":
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])

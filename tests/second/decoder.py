@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .container import Chunk, Decode, File, read_latents, read_preamble
+from .container import Chunk, Decoder, File, read_latents, read_preamble
 from .errors import SpecError
 from .evaluate import check_golden, run_rows
 from .model import Model, read_package
@@ -16,12 +16,12 @@ __all__ = ["SpecError", "read_container", "read_model", "run_model"]
 def read_container(data: bytes, *, validator: bool = True) -> dict[str, Any]:
     """All that a file holds: latents with their header and names, or a model (`read_model`).  Raises SpecError.
 
-    validator: look into an embedded decoder too (C7-4, C3-14).
+    validator: look into an embedded decoder too (C7-4, C3-14), as every reader does with codec rans.
     """
     file = read_preamble(data)
     if file.header["kind"] == "model":
         return _model(file)
-    return read_latents(file, _check_decoder if validator else None)
+    return read_latents(file, _check_decoder if validator or file.header["codec"] == "rans" else None)
 
 
 def read_model(data: bytes) -> dict[str, Any]:
@@ -58,11 +58,8 @@ def _package(file: File) -> Model:
     return model
 
 
-def _check_decoder(outer: File, chunk: Chunk) -> Decode | None:
-    """C7-4 of an embedded decoder, and C3-14, which it puts at hand.  Bytes inside count from its own first.
-
-    Returns what decodes a row, if the decoder is exact (C7-5).
-    """
+def _check_decoder(outer: File, chunk: Chunk) -> Decoder:
+    """C7-4 of an embedded decoder, and C3-14 and C3-16, which it puts at hand.  Bytes inside count from its own first."""
     inner = read_preamble(chunk.stored)
     if inner.header["kind"] != "model":
         raise SpecError("C7-4", chunk.payload_at, "not of kind model")
@@ -76,7 +73,11 @@ def _check_decoder(outer: File, chunk: Chunk) -> Decode | None:
     fits = type_ in floats if input_["type"] == "f32" else type_ == input_["type"]
     if header["dims"] != input_["shape"] or header["image"][:3] != output["shape"] or not fits:
         raise SpecError("C3-14", 24, "the latents are not what the decoder takes")
-    return (lambda row: run_rows(model, [row])[0]) if model.manifest["profile"] == "exact" else None
+    # C3-16
+    if header["codec"] == "rans" and model.prior is None:
+        raise SpecError("C3-16", 24, "the decoder has no prior")
+    decode = (lambda row: run_rows(model, [row])[0]) if model.manifest["profile"] == "exact" else None
+    return Decoder(decode, model.prior)
 
 
 def _own_type(encoding: str) -> str:

@@ -15,6 +15,7 @@ from . import values
 from .container import Chunk, File, count, read_chunk, read_trailer
 from .errors import SpecError
 from .msgpack import Node, read_canonical
+from .rans import Prior, check_prior_shapes, read_prior
 
 MAX_MANIFEST = 1_048_576  # M1-1
 MAX_LAYERS, MAX_TENSORS = 1_024, 4_096  # M2-2
@@ -39,6 +40,7 @@ class Model:
     tensors: list[Tensor]
     shapes: list[list[int]] = field(default_factory=list)  # of value 0, 1, ...
     types: list[str] = field(default_factory=list)
+    prior: Prior | None = None
 
     def error(self, rule: str, what: str, code: str | None = None) -> SpecError:
         return SpecError(rule, self.at, what, code)
@@ -86,6 +88,8 @@ def read_package(file: File, max_work: int | None = None) -> Model:
     read_trailer(file, model.model_id if model else b"", may_end, content_rule="M1-2")
     assert model is not None, "may_end"
     check_numbers(model)
+    if "prior" in model.manifest:
+        model.prior = read_prior(model)
     return model
 
 
@@ -129,6 +133,8 @@ def read_manifest(file: File, chunk: Chunk, max_work: int | None) -> Model:
     # M2-3
     if ("decoder" in manifest) != (manifest["role"] == "encoder"):
         raise model.error("M2-3", "decoder is present in an encoder, absent in a decoder")
+    if "prior" in manifest and manifest["role"] == "encoder":
+        raise model.error("M2-3", "an encoder with a prior")
     # M2-4
     image = manifest["input" if manifest["role"] == "encoder" else "output"]
     if image["type"] != "u8" or len(image["shape"]) != 3:
@@ -146,6 +152,8 @@ def read_manifest(file: File, chunk: Chunk, max_work: int | None) -> Model:
         raise model.error("M2-7", "profile exact has integer endpoints")
     check_layers(model)
     check_golden_shapes(model)
+    if "prior" in manifest:
+        check_prior_shapes(model)
     # M7-1
     if max_work is not None and work(model) > max_work:
         raise model.error("M7-1", f"a row takes {work(model)} operations", "limit")
@@ -160,7 +168,7 @@ def _check_keys(root: Node, at: int) -> None:
             raise SpecError("M2-2", at, what, code)
 
     keys = {key.text() for key, _ in root.items()}
-    need(keys >= _KEYS and keys <= _KEYS | {"decoder"}, "keys of the manifest")
+    need(keys >= _KEYS and keys <= _KEYS | {"decoder", "prior"}, "keys of the manifest")
     plain = root.plain()
     need(plain["role"] in ("encoder", "decoder"), "role")
     need(plain["profile"] in ("exact", "float32"), "profile")
@@ -180,6 +188,11 @@ def _check_keys(root: Node, at: int) -> None:
     need(isinstance(golden, dict) and set(golden) == {"input", "output"}, "golden")
     need(all(is_integer(golden[end], 0, len(tensors) - 1) for end in ("input", "output")), "golden")
     need("decoder" not in plain or is_hash(plain["decoder"]), "decoder")
+    if "prior" in plain:
+        prior = plain["prior"]
+        need(isinstance(prior, dict) and set(prior) == {"bits", "classes", "means", "picks", "tables"}, "prior")
+        need(is_integer(prior["bits"], 8, 16), "bits of the prior")
+        need(all(is_integer(prior[key], 0, len(tensors) - 1) for key in prior if key != "bits"), "prior")
 
 
 def is_integer(value: Any, lo: int, hi: float) -> bool:
@@ -310,6 +323,7 @@ def check_layers(model: Model) -> None:
         raise model.error("M3-8", f"the last value is {model.types[-1]} {model.shapes[-1]}")
     # M3-9
     numbers = {layer[key] for layer in layers for key in ("weights", "bias", "multiplier", "table") if key in layer}
+    numbers |= {number for key, number in manifest.get("prior", {}).items() if key != "bits"}
     if numbers | set(manifest["golden"].values()) != set(range(len(model.tensors))):
         raise model.error("M3-9", "a tensor is not used")
 
