@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "serve": "keep containers and models for others, over HTTP",
     "send": "a file to a server, resumable",
     "fetch": "a file from a server, verified",
-    "model": "list, show, train, install models; what they cost",
+    "model": "list, show, train, import, export, install models; what they cost",
 }
 
 

@@ -1,4 +1,4 @@
-"""aeformat model: list, show, train, install, cost."""
+"""aeformat model: list, show, train, import, export, install, cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common
+from aeformat.cli import common, model_import
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     common.add_force(action)
     action.set_defaults(act=_train)
+
+    action = actions.add_parser("import", help="a Keras file of your own to a pair of packages (needs TensorFlow)")
+    model_import.add_arguments(action)
+    action.set_defaults(act=model_import.run)
 
     action = actions.add_parser("cost", help="what a model costs to send, and from how many images on it pays")
     action.add_argument("model", nargs="?", default=None, metavar="NAME_OR_PATH", help="default: all shipped models")

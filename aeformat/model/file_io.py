@@ -80,7 +80,7 @@ def package_bytes(package: ModelPackage, *, codec: str = "zstd", level: int = DE
         model=package.model_id,
         codec=codec,
         filter="none" if codec == "none" else "shuffle",
-        ext={} if package.name is None else {"name": _checked_name(package.name)},
+        ext={} if package.name is None else {"name": checked_name(package.name)},
     )
     out = ContainerWriter(sink, header, level=level)
     out.chunk(registry.MANIFEST, package.manifest_bytes)
@@ -188,7 +188,8 @@ def _open(source: str | Path | bytes) -> BinaryIO:
         raise UsageError(f"cannot read {source}: {error.strerror}") from error
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name, if a package can have it (section 1).  Raises UsageError."""
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"a model's name is 1 to 64 letters, digits, dots, dashes, spaces or underscores, not {name!r}"

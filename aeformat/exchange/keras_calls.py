@@ -1,0 +1,202 @@
+"""A Keras model as the calls of single layers that it consists of, nested models taken apart.
+
+Owns loading a file, the walk through `get_config()` of Sequential and Functional models, and running the calls one by one.
+Knows nothing of what the layers mean here (keras_layers.py does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.backends.runtime import load_tensorflow
+from aeformat.errors import UsageError
+
+Array = NDArray[Any]
+
+SUFFIXES: Final = (".keras", ".h5", ".hdf5")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of one layer.  Call k makes value k + 1; value 0 is the model's input.
+
+    inputs: numbers of values.  args, kwargs: as the layer was called, values as `Value`s.
+    """
+
+    name: str  # with the names of the models around it: "encoder/dense_1"
+    layer: Any
+    inputs: tuple[int, ...]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Stands for the array that a call gets."""
+
+    number: int
+
+
+class Calls:
+    """All calls of a model, in order.  ends: the value that each layer, or nested model, makes last, by its name."""
+
+    def __init__(self, model: Any) -> None:
+        self.calls: list[Call] = []
+        self.ends: dict[str, int] = {}
+        self.output = self._model(model, 0, "")
+
+    def named(self, name: str) -> int:
+        """The value that a layer makes: by its whole name, or the last part where that is one layer's only.
+
+        Raises UsageError.
+        """
+        found = {name} if name in self.ends else {end for end in self.ends if end.endswith("/" + name)}
+        if len(found) != 1:
+            what = "has no layer" if not found else f"has {len(found)} layers"
+            raise UsageError(f"the model {what} {name!r}; its layers are {', '.join(self.ends)}")
+        return self.ends[found.pop()]
+
+    def run(self, rows: Array) -> list[Array]:
+        """What every call makes of (n, *shape) float32 rows, the rows first, by Keras itself."""
+        values: list[Any] = [rows]
+        for call in self.calls:
+            kwargs = {key: value for key, value in call.kwargs.items() if key != "training"}
+            values.append(call.layer(*_filled(call.args, values), **kwargs))
+        return [np.asarray(value) for value in values]
+
+    def _model(self, model: Any, x: int, path: str) -> int:
+        if _is_sequential(model):
+            for layer in model.layers:
+                x = self._call(layer, (Value(x),), {}, path)
+            return x
+        return self._functional(model, x, path)
+
+    def _functional(self, model: Any, x: int, path: str) -> int:
+        config = model.get_config()
+        (start,), (end,) = (_endpoints(config[key], key, model.name) for key in ("input_layers", "output_layers"))
+        operations = {operation.name: operation for operation in model.operations}
+        made = {start[:2]: x}
+        open_ = [entry for entry in config["layers"] if entry["name"] != start[0]]
+        waiting = [
+            (entry["name"], number, node) for entry in open_ for number, node in enumerate(entry["inbound_nodes"])
+        ]
+        while waiting:  # the config lists layers by depth; shared ones are called again further down
+            ready = [one for one in waiting if all(key in made for key in _tensors(one[2]))]
+            if not ready:
+                raise UsageError(f"{model.name}: the layer {waiting[0][0]!r} takes what no layer makes")
+            for name, number, node in ready:
+                args = tuple(_located(arg, made) for arg in node["args"])
+                made[name, number] = self._call(operations[name], args, node.get("kwargs", {}), path)
+            waiting = [one for one in waiting if one not in ready]
+        name, number, _ = end
+        if _is_functional(operations[name]) and not _is_sequential(operations[name]):
+            number -= 1  # Keras counts the calls of a nested model from 1 here, and here only
+        return made[name, number]
+
+    def _call(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], path: str) -> int:
+        name = path + str(layer.name)
+        if _is_sequential(layer) or _is_functional(layer):
+            inputs = list(_values(args))
+            if len(inputs) != 1:
+                raise UsageError(f"the nested model {name!r} takes {len(inputs)} inputs; here each takes one")
+            self.ends[name] = self._model(layer, inputs[0].number, name + "/")
+            return self.ends[name]
+        plain = {key: value for key, value in kwargs.items() if value is not None}
+        inputs = list(_values(args))
+        self.calls.append(Call(name, layer, tuple(value.number for value in inputs), args, plain))
+        self.ends[name] = len(self.calls)
+        return len(self.calls)
+
+
+def load_model(path: Path) -> Any:
+    """The Keras model in a file.  Loading one can run code that is in it.  Raises UsageError."""
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path}: a Keras file ends in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    keras = load_tensorflow().keras
+    try:
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UsageError(f"{path}: Keras cannot load it: {reason[:300]}") from error
+    if not (_is_sequential(model) or _is_functional(model)):
+        raise UsageError(
+            f"{path}: a {type(model).__name__} hides its layers; make a Sequential or Functional model of it"
+        )
+    return model
+
+
+def input_shape(model: Any, path: str) -> tuple[int | None, ...]:
+    """Of one row; None where any size does.  Raises UsageError."""
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple)):
+        raise UsageError(f"{path}: the model takes several inputs; here it takes one image")
+    return shape[1:]
+
+
+def _is_sequential(layer: Any) -> bool:
+    return isinstance(layer, load_tensorflow().keras.Sequential)
+
+
+def _is_functional(layer: Any) -> bool:
+    return isinstance(layer, load_tensorflow().keras.Model) and hasattr(layer, "operations") and bool(layer.operations)
+
+
+def _endpoints(entry: Any, key: str, model: str) -> list[tuple[str, int, int]]:
+    """Keras writes one end as it is, several as a list or a map."""
+    ends = [entry] if isinstance(entry, (list, tuple)) and entry and isinstance(entry[0], str) else list(entry)
+    if len(ends) != 1 or isinstance(entry, dict):
+        what = "inputs" if key == "input_layers" else "outputs"
+        raise UsageError(f"{model} has {len(ends)} {what}; here a model has one: make a Model of the one that matters")
+    name, node, tensor = ends[0]
+    return [(name, node, tensor)]
+
+
+def _history(arg: Any) -> tuple[str, int] | None:
+    if isinstance(arg, dict) and arg.get("class_name") == "__keras_tensor__":
+        name, node, _ = arg["config"]["keras_history"]
+        return name, node
+    return None
+
+
+def _tensors(node: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """All that one call takes."""
+    open_: list[Any] = [*node["args"], *node.get("kwargs", {}).values()]
+    while open_:
+        arg = open_.pop()
+        key = _history(arg)
+        if key is not None:
+            yield key
+        elif isinstance(arg, (list, tuple)):
+            open_ += arg
+
+
+def _located(arg: Any, made: dict[tuple[str, int], int]) -> Any:
+    """The argument with `Value`s for tensors."""
+    key = _history(arg)
+    if key is not None:
+        return Value(made[key])
+    return [_located(one, made) for one in arg] if isinstance(arg, (list, tuple)) else arg
+
+
+def _values(args: Any) -> Iterator[Value]:
+    for arg in args:
+        if isinstance(arg, Value):
+            yield arg
+        elif isinstance(arg, (list, tuple)):
+            yield from _values(arg)
+
+
+def _filled(args: Sequence[Any], values: list[Any]) -> list[Any]:
+    """The arguments with arrays for `Value`s."""
+    return [
+        values[arg.number] if isinstance(arg, Value) else _filled(arg, values) if isinstance(arg, list) else arg
+        for arg in args
+    ]

@@ -1,0 +1,150 @@
+"""What a network computes in float64, a whole array at a time: what section 5 of spec/model.md measures by.
+
+Owns one plain formula a kind, on steps of a package or of a graph, apart from every backend.  It makes golden sets and
+shows what values occur; in the exact profile its float64 sums are integers below 2^53, so it is exact there, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from aeformat.model.bounds import half_step
+from aeformat.model.package import ModelPackage, Step
+from aeformat.model.values import DTYPES
+
+Array = NDArray[Any]
+
+
+def golden_output(package: ModelPackage, rows: Array) -> Array:
+    """(n, *input.shape) -> (n, *output.shape) in the output's type, one row at a time."""
+    made = np.concatenate([all_values(package.plan, rows[i : i + 1])[-1] for i in range(len(rows))])
+    return made.astype(np.dtype(DTYPES[package.output.type]).newbyteorder("="))
+
+
+def all_values(steps: Sequence[Step], rows: Array) -> list[Array]:
+    """Every value for (n, *input.shape) rows, the input first: float64 [n, *shape] each."""
+    values = [rows.astype(np.float64)]
+    for step in steps:
+        values.append(_make(step, [values[i] for i in step.inputs]))
+    return values
+
+
+def _make(step: Step, xs: list[Array]) -> Array:
+    x, *others = xs
+    match step.kind:
+        case "add":
+            return sum(others, start=x)
+        case "concat":
+            return np.concatenate(xs, axis=step.integer("axis") + 1)
+        case "reshape" | "flatten":
+            return x.reshape(-1, *step.made.shape)
+        case "scale":
+            product = np.float32(step.integer("num")) * x.astype(np.float32)
+            return (product / np.float32(step.integer("den"))).astype(np.float64)
+        case "leaky_relu":
+            return np.where(x >= 0, x, x * step.integer("num") / step.integer("den"))
+        case kind if kind in _FLOATS:
+            return _FLOATS[kind](x)
+        case kind:
+            return _STEPS[kind](step, x)
+
+
+def _weights(step: Step) -> tuple[Array, Array]:
+    return step.arrays["weights"].astype(np.float64), step.arrays["bias"].astype(np.float64)
+
+
+def _dense(step: Step, x: Array) -> Array:
+    weights, bias = _weights(step)
+    return x @ weights + bias
+
+
+def _affine(step: Step, x: Array) -> Array:
+    weights, bias = _weights(step)
+    return x * weights + bias
+
+
+def _conv2d(step: Step, x: Array) -> Array:
+    weights, bias = _weights(step)
+    sh, sw = step.integers("strides")
+    windows = sliding_window_view(_around(step, x, 0.0), weights.shape[:2], axis=(1, 2))[:, ::sh, ::sw]
+    sums = np.tensordot(windows, weights.transpose(2, 0, 1, 3), axes=3)  # windows: n, h', w', c, kh, kw
+    return sums + bias
+
+
+def _conv2d_transpose(step: Step, x: Array) -> Array:
+    weights, bias = _weights(step)
+    kh, kw, n_made, _ = weights.shape
+    sh, sw = step.integers("strides")
+    n, height, width, _ = x.shape
+    full = np.zeros((n, (height - 1) * sh + kh, (width - 1) * sw + kw, n_made))
+    for a in range(kh):
+        for b in range(kw):
+            full[:, a : a + height * sh : sh, b : b + width * sw : sw] += x @ weights[a, b].T
+    return _inside(step, full) + bias
+
+
+def _upsample(step: Step, x: Array) -> Array:
+    fh, fw = step.integers("factors")
+    return x.repeat(fh, axis=1).repeat(fw, axis=2)
+
+
+def _pool(step: Step, x: Array) -> Array:
+    """Pixels outside the input are NaN, which nanmax and nanmean pass over."""
+    sh, sw = step.integers("strides")
+    windows = sliding_window_view(_around(step, x, np.nan), step.integers("size"), axis=(1, 2))[:, ::sh, ::sw]
+    reduce = np.nanmax if step.kind == "max_pool" else np.nanmean
+    return np.asarray(reduce(windows, axis=(4, 5)))
+
+
+def _around(step: Step, x: Array, value: float) -> Array:
+    top, bottom, left, right = step.integers("padding")
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
+
+
+def _inside(step: Step, x: Array) -> Array:
+    top, bottom, left, right = step.integers("crop")
+    return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
+def _lookup(step: Step, x: Array) -> Array:
+    multiplier, table = step.arrays["multiplier"].astype(np.int64), step.arrays["table"]
+    shift, n = step.integer("shift"), len(table)
+    index = (x.astype(np.int64) * multiplier + half_step(shift)) >> shift
+    return np.asarray(table[np.clip(index + n // 2, 0, n - 1)], np.float64)
+
+
+def _sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-x)))
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+_FLOATS: Final[dict[str, Callable[[Array], Array]]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "sigmoid": _sigmoid,
+    "tanh": np.tanh,
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "gelu": lambda x: x * (1 + _erf(x / math.sqrt(2))) / 2,
+    "silu": lambda x: x * _sigmoid(x),
+    "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    "to_u8": lambda x: np.floor(255 * np.clip(np.nan_to_num(x, nan=0.0), 0, 1) + 0.5),
+}
+_STEPS: Final[dict[str, Callable[[Step, Array], Array]]] = {
+    "dense": _dense,
+    "affine": _affine,
+    "conv2d": _conv2d,
+    "conv2d_transpose": _conv2d_transpose,
+    "upsample": _upsample,
+    "max_pool": _pool,
+    "average_pool": _pool,
+    "pad": lambda step, x: _around(step, x, step.integer("value")),
+    "crop": _inside,
+    "lookup": _lookup,
+}

@@ -1,0 +1,121 @@
+"""aeformat model import: two packages or none, one line for each mistake, and what was imported packs and unpacks."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aeformat.backends.runtime import load_tensorflow, tensorflow_installed
+
+
+@pytest.fixture
+def net(folder: Path) -> Path:
+    """net.keras: 28 x 28, bottleneck "z"; its weights are random."""
+    if not tensorflow_installed():
+        if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
+            pytest.fail("TensorFlow is not installed")
+        pytest.skip("TensorFlow is not installed")
+    keras = load_tensorflow().keras
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    steps = [
+        layers.Flatten(),
+        layers.Dense(8, "tanh", name="z"),
+        layers.Dense(784, "sigmoid"),
+        layers.Reshape((28, 28, 1)),
+    ]
+    keras.Sequential([layers.Input((28, 28, 1)), *steps]).save("net.keras")
+    return folder / "net.keras"
+
+
+def listing() -> list[str]:
+    return sorted(path.name for path in Path().iterdir())
+
+
+def test_what_is_imported_packs_and_unpacks(aeformat, net):
+    """Both profiles; the report says what was compared."""
+    for more, profile in (([], "float32"), (["--exact", "--samples", "digits.npy"], "exact")):
+        ran = aeformat("model", "import", net, "--bottleneck", "z", "-o", profile, "--name", "mine", "--json", *more)
+        assert ran.code == 0, ran.err
+        report = json.loads(ran.out)
+        assert report["profile"] == profile and report["latents"]["shape"] == [8]
+        assert [p["role"] for p in report["packages"]] == ["encoder", "decoder"]
+        assert report["against_keras"]["largest_level_difference"] <= 1
+        assert (report["exact_loss"] is None) == (profile == "float32")
+
+        assert aeformat("validate", *(package["path"] for package in report["packages"])).code == 0
+        assert aeformat("pack", "digits.npy", "-o", f"{profile}.aef", "--model", profile).code == 0
+        decoder = report["packages"][1]["path"]
+        assert aeformat("unpack", f"{profile}.aef", "-o", f"{profile}.npy", "--decoder", decoder).code == 0
+        assert aeformat("model", "show", f"{profile}/mine").code == 0
+    apart = np.abs(np.load("exact.npy").astype(int) - np.load("float32.npy"))
+    assert report["exact_loss"]["between"] > 35 and apart.mean() < 3
+
+
+def test_the_report_is_for_people_by_default(aeformat, net):
+    ran = aeformat("model", "import", net, "--bottleneck", "z", "-o", "out")
+
+    assert ran.code == 0 and not ran.out
+    assert "net.encoder.aef: float32, 4 layers" in ran.err and "against Keras on 32 images" in ran.err
+
+
+# what is wrong: (arguments, exit code, part of the line)
+WRONG = {
+    "no such file": (["other.keras", "--bottleneck", "z"], 2, "other.keras: no such file"),
+    "no such layer": (["net.keras", "--bottleneck", "q"], 2, "the model has no layer 'q'; its layers are"),
+    "no bottleneck": (["net.keras"], 2, "--bottleneck"),
+    "no Keras file": (["digits.npy", "--bottleneck", "z"], 2, "a Keras file ends in"),
+    "exact without samples": (["net.keras", "--bottleneck", "z", "--exact"], 2, "give --samples INPUT"),
+    "samples of another size": (["net.keras", "--bottleneck", "z", "--samples", "wide.npy"], 1, "28"),
+    "an image of two numbers and a half": (
+        ["net.keras", "--bottleneck", "z", "--image", "28x28x"],
+        2,
+        "is not like 28x28",
+    ),
+    "an image of nothing": (["net.keras", "--bottleneck", "z", "--image", "0x28"], 2, "is not like 28x28"),
+    "unknown pixels": (["net.keras", "--bottleneck", "z", "--pixels-in", "zscore"], 2, "--pixels-in"),
+    "an impossible name": (["net.keras", "--bottleneck", "z", "--name", "../x"], 2, "a model's name"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_mistake_is_one_line_and_writes_nothing(aeformat, net, name):
+    arguments, code, what = WRONG[name]
+    np.save("wide.npy", np.zeros((3, 20, 30), np.uint8))
+    before = listing()
+
+    ran = aeformat("model", "import", "-o", "out", *arguments)
+
+    assert ran.code == code and what in ran.err
+    assert ran.err.count("\n") == 1
+    assert listing() == before
+
+
+def test_what_is_there_stays_without_force(aeformat, net):
+    """Seen before Keras is loaded, so that nobody waits for nothing; with --force both are replaced."""
+    assert aeformat("model", "import", net, "--bottleneck", "z", "-o", "out").code == 0
+    ran = aeformat("model", "import", "gone.keras", "--bottleneck", "z", "-o", "out", "--name", "net")
+    assert ran.code == 2 and "net.encoder.aef" in ran.err
+
+    assert aeformat("model", "import", net, "--bottleneck", "z", "-o", "out", "--force").code == 0
+
+
+def test_without_tensorflow_it_says_what_to_install(aeformat, folder, monkeypatch):
+    from aeformat.backends import runtime
+    from aeformat.errors import BackendUnavailable
+    from aeformat.exchange import keras_calls
+
+    def missing():
+        raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
+
+    monkeypatch.setattr(keras_calls, "load_tensorflow", missing)
+    assert runtime  # the one module that imports it
+    Path("net.keras").write_bytes(b"")
+
+    ran = aeformat("model", "import", "net.keras", "--bottleneck", "z", "-o", "out")
+
+    assert ran.code == 2 and 'pip install "aeformat[tensorflow]"' in ran.err
