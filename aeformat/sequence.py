@@ -181,6 +181,18 @@ class Sequence:
         if trailer.chain_crc != self._chain_crc:
             yield ContentMismatch("C9-5", at + 24, "the chunks are not those that the trailer was written for")
 
+    def mark(self) -> dict[str, object]:
+        """Where the sequence is, to come back to with `rewind`; takes the same time however long the file is."""
+        return {**vars(self), "_index": len(self._index)}
+
+    def rewind(self, mark: dict[str, object]) -> None:
+        """Forget the chunks since `mark`."""
+        index = self._index  # it only ever grows
+        vars(self).update(mark)
+        assert isinstance(mark["_index"], int)
+        self._index = index
+        del index[mark["_index"] :]
+
     @property
     def index_payload(self) -> bytes:
         """The payload that an index of the chunks so far has."""

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from random import SystemRandom
@@ -21,8 +22,8 @@ from aeformat.header import LatentsHeader
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes, read_model_id
 from aeformat.net import drive
-from aeformat.net.line import PATIENT, AsyncLine, Line, Patience
-from aeformat.net.survey import Survey, survey
+from aeformat.net.line import PATIENT, AsyncLine, FileBody, Line, Patience
+from aeformat.net.survey import Digest, Survey, survey, verify
 from aeformat.net.wire import Base
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.limits import DEFAULT, TransferLimits
@@ -32,6 +33,7 @@ from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import UploadClient
 
+_PATIENT_SECONDS: Final = 0.2  # for the digest, before a large file is sent without it (T5-10)
 _BLOB: Final = re.compile(r"(.*/)v1/(containers|models)/([0-9a-f]{64})")
 
 Progress = Callable[[str, int, int], None]  # what, bytes there, bytes in all
@@ -88,20 +90,19 @@ def send(
     """
     base = Base.parse(url, token=options.token, ca_file=options.ca_file)
     line = Line(base, options.patience)
-    with Path(path).open("rb") as file:
+    with Path(path).open("rb") as file, Digest(Path(path)) as digest:
         seen = survey(file)
-        decoder = _wanted_decoder(
-            seen, line.ask(_question(seen)) if _asks(seen, options) else None, options, model, say
-        )
+        found = line.ask(_question(seen)) if _asks(seen, options) else None
+        decoder = _wanted_decoder(seen, found, options, model, say)
         if decoder is not None:
-            inner = survey(io.BytesIO(decoder))
-            drive.upload(
-                _client(base, inner), line, _reader(io.BytesIO(decoder)), _part(progress, "decoder", inner), _quiet
-            )
+            client, body, known = _small(decoder, progress)
+            drive.upload(client, line, body, known, _quiet)
         memo = _Memo(base, seen)
-        done = drive.upload(_client(base, seen, memo), line, _reader(file), _part(progress, "sending", seen), memo.note)
+        client = _client(seen, digest.known(_PATIENT_SECONDS), memo)
+        with _explaining(file, memo):
+            done = drive.upload(client, line, _body(file, progress, "sending", seen.size), digest.future, memo.note)
         memo.forget()
-    return Sent(base.url + done.path, done.sha256, seen.parcel.size)
+    return Sent(base.url + done.path, done.sha256, seen.size)
 
 
 async def asend(
@@ -111,19 +112,20 @@ async def asend(
     """`send` for asyncio."""
     base = Base.parse(url, token=options.token, ca_file=options.ca_file)
     line = AsyncLine(base, options.patience)
-    with Path(path).open("rb") as file:
+    with Path(path).open("rb") as file, Digest(Path(path)) as digest:
         seen = await asyncio.to_thread(survey, file)
         found = await line.ask(_question(seen)) if _asks(seen, options) else None
         decoder = await asyncio.to_thread(_wanted_decoder, seen, found, options, model, say)
         if decoder is not None:
-            inner = survey(io.BytesIO(decoder))
-            part = _part(progress, "decoder", inner)
-            await drive.upload_async(_client(base, inner), line, _reader(io.BytesIO(decoder)), part, _quiet)
+            client, body, known = _small(decoder, progress)
+            await drive.upload_async(client, line, body, known, _quiet)
         memo = _Memo(base, seen)
-        part = _part(progress, "sending", seen)
-        done = await drive.upload_async(_client(base, seen, memo), line, _reader(file), part, memo.note)
+        client = _client(seen, await asyncio.to_thread(digest.known, _PATIENT_SECONDS), memo)
+        with _explaining(file, memo):
+            body = _body(file, progress, "sending", seen.size)
+            done = await drive.upload_async(client, line, body, digest.future, memo.note)
         memo.forget()
-    return Sent(base.url + done.path, done.sha256, seen.parcel.size)
+    return Sent(base.url + done.path, done.sha256, seen.size)
 
 
 def fetch(
@@ -165,20 +167,38 @@ def blob_url(url: str, options: Options) -> tuple[Base, str, str]:
 # What both twins of `send` share.
 
 
-def _client(base: Base, seen: Survey, memo: _Memo | None = None) -> UploadClient:
-    return UploadClient(seen.parcel, Retry(SystemRandom()), upload=None if memo is None else memo.upload())
+def _client(seen: Survey, sha256: bytes | None, memo: _Memo) -> UploadClient:
+    return UploadClient(seen.parcel(sha256), Retry(SystemRandom()), upload=memo.upload())
 
 
-def _reader(file: BinaryIO) -> Callable[[int, int], bytes]:
-    def read_at(at: int, n_bytes: int) -> bytes:
-        file.seek(at)
-        return file.read(n_bytes)
-
-    return read_at
+def _body(file: BinaryIO, progress: Progress, what: str, size: int) -> FileBody:
+    return FileBody(file, lambda n_bytes: progress(what, n_bytes, size))
 
 
-def _part(progress: Progress, what: str, seen: Survey) -> drive.Progress:
-    return lambda n_bytes: progress(what, n_bytes, seen.parcel.size)
+def _small(package: bytes, progress: Progress) -> tuple[UploadClient, FileBody, Future[bytes]]:
+    """What `drive.upload` needs for a decoder."""
+    known: Future[bytes] = Future()
+    known.set_result(hashlib.sha256(package).digest())
+    file = io.BytesIO(package)
+    client = UploadClient(survey(file).parcel(known.result()), Retry(SystemRandom()))
+    return client, _body(file, progress, "decoder", len(package)), known
+
+
+@contextlib.contextmanager
+def _explaining(file: BinaryIO, memo: _Memo) -> Iterator[None]:
+    """Where the server does not want the file, say what is wrong with it, if that shows here; and forget the upload.
+
+    Raises FormatError, TransferFailed.
+    """
+    try:
+        yield
+    except TransferUnfinished:
+        raise
+    except TransferFailed as error:
+        memo.forget()
+        if error.status == 422:
+            verify(file)
+        raise
 
 
 def _down(progress: Progress, client: FetchClient) -> drive.Progress:
@@ -217,7 +237,7 @@ def _wanted_decoder(
         options.policy,
         n_rows=seen.n_rows,
         image_bytes=height * width * channels if options.image_bytes is None else options.image_bytes,
-        container_bytes=seen.parcel.size,
+        container_bytes=seen.size,
         model_bytes=len(package),
     )
     say(f"the server lacks decoder {header.decoder.hex()[:12]}: {weighed.why}")
@@ -228,7 +248,7 @@ class _Memo:
     """Where an upload is, kept on disk for the next run of the program."""
 
     def __init__(self, base: Base, seen: Survey) -> None:
-        key = hashlib.sha256(f"{base.url}\n{seen.parcel.sha256.hex()}".encode()).hexdigest()
+        key = hashlib.sha256(f"{base.url}\n{seen.key.hex()}".encode()).hexdigest()
         self._path = store.cache_folder().parent / "uploads" / f"{key}.json"
         self._noted = ""
 

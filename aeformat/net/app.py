@@ -28,12 +28,12 @@ from aeformat.net.metrics import Metrics
 from aeformat.net.render import Artist
 from aeformat.net.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.tokens import Caller, Tokens
-from aeformat.net.uploads import Live, Uploads, disk_problem
+from aeformat.net.uploads import Live, Uploads, disk_problem, location
 from aeformat.transport import draft, fields
 from aeformat.transport.draft import BadField
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import AFTER, Problem
-from aeformat.transport.upload_server import Answer, Append
+from aeformat.transport.upload_actions import Answer, Append
 
 log = logging.getLogger("aeformat.server")
 HEADER_BYTES: Final = 65_536
@@ -59,8 +59,8 @@ class Server:
         routes = [
             Route("/v1/", self._handler(self.capabilities)),
             Route("/v1/openapi.json", self._handler(self.openapi)),
-            Route("/v1/containers/{name}", self._handler(self.container)),
-            Route("/v1/models/{name}", self._handler(self.model)),
+            Route("/v1/containers/{name}", self._handler(self.container), methods=["GET", "DELETE"]),
+            Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
             Route("/v1/uploads", self._handler(self.create), methods=["POST"]),
             Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
@@ -127,7 +127,9 @@ class Server:
         return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def container(self, request: Request) -> Response:
-        """GET v1/containers/{sha256}, with ?rows= as pictures."""
+        """GET v1/containers/{sha256}, with ?rows= as pictures; DELETE."""
+        if request.method == "DELETE":
+            return await self._delete(request, CONTAINERS)
         caller = self._caller(request, "containers:read")
         record = self._record(request, caller, CONTAINERS)
         if "rows" in request.query_params:
@@ -135,7 +137,9 @@ class Server:
         return self._blob(request, record)
 
     async def model(self, request: Request) -> Response:
-        """GET v1/models/{model}."""
+        """GET v1/models/{model}; DELETE."""
+        if request.method == "DELETE":
+            return await self._delete(request, MODELS)
         caller = self._caller(request, "models:read")
         return self._blob(request, self._record(request, caller, MODELS))
 
@@ -155,9 +159,19 @@ class Server:
             self.storage.blob(record.sha256),
             record,
             is_public=self.tokens.path is None,
-            patience=self.limits.idle_seconds,
             sent=lambda n_bytes: self.metrics.count("aeformat_sent_bytes_total", n_bytes),
         )
+
+    async def _delete(self, request: Request, kind: str) -> Response:
+        """T2-10."""
+        caller = self._caller(request, "blobs:delete")
+        self._record(request, caller, kind)  # or there is nothing to delete
+        name = request.path_params["name"]
+        await self.uploads.forget(caller.tenant, location(kind, name))
+        await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name)
+        self._artist.forget(caller.tenant, name)
+        self.metrics.count("aeformat_deleted_total")
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _pictures(self, request: Request, caller: Caller, record: Record) -> Response:
         rows = fields.parse_rows(request.query_params["rows"])
@@ -188,7 +202,7 @@ class Server:
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
             _require_type(request, fields.MEDIA_TYPE)
-        live = self.uploads.create(caller, length)
+        live = await self.uploads.create(caller, length)
         where = {
             "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{live.name}",
             draft.LIMIT: self.limits.upload_limit,
@@ -229,7 +243,7 @@ class Server:
         body = Body(request.receive, self.limits)
         is_settled = False
         try:
-            answer = await self._feed(live, generation, body)
+            answer = await self._feed(live, generation, body, caller)
             if answer is None:
                 self._caller(request, "uploads:write")  # T10-4
                 answer = await self.uploads.end(live, generation)
@@ -240,27 +254,13 @@ class Server:
             if not is_settled:
                 await asyncio.shield(self.uploads.lost(live, generation))
 
-    async def _feed(self, live: Live, generation: int, body: Body) -> Answer | None:
-        """While one piece is verified and written, the next is received.  An Answer ends the request early (T6-4).
-
-        A piece is as large as what came meanwhile: a fast peer's are about 1 MiB, a slow peer's do not wait to be.
-        """
-        working: asyncio.Task[Answer | None] | None = None
-
-        def is_idle() -> bool:
-            return working is None or working.done()
-
-        try:
-            while not body.is_over:
-                piece = await body.piece(is_wanted=is_idle)
-                if working is not None and (answer := await working) is not None:
-                    return answer
-                working = asyncio.create_task(self.uploads.data(live, generation, piece))
-        finally:
-            if working is not None:
-                await asyncio.wait([working])
-                working.exception()  # seen: where it matters, result() raises it
-        return None if working is None else working.result()
+    async def _feed(self, live: Live, generation: int, body: Body, caller: Caller) -> Answer | None:
+        """Piece by piece; while one is worked on, the next arrives.  An Answer ends the request early (T6-4)."""
+        while not body.is_over:
+            answer = await self.uploads.data(live, generation, await body.piece(), caller)
+            if answer is not None:
+                return answer
+        return None
 
 
 class Logged:

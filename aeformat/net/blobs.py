@@ -9,12 +9,13 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from aeformat.net.protocol import SEND_FILE
 from aeformat.net.storage import Record
 from aeformat.transport import fields
 from aeformat.transport.fields import ContentRange, Unsatisfiable
@@ -28,39 +29,39 @@ class BlobResponse(Response):
     """Some or all bytes of a file that never changes; read piece by piece, never whole (T7-1)."""
 
     def __init__(
-        self, path: Path, span: tuple[int, int], *, status: int, named: dict[str, str], patience: float,
-        sent: Callable[[int], None],
-    ) -> None:  # fmt: skip
-        self._path, self._span, self._patience, self._sent = path, span, patience, sent
+        self, file: BinaryIO, span: tuple[int, int], *, status: int, named: dict[str, str], sent: Callable[[int], None]
+    ) -> None:
+        """file: is closed when it was sent."""
+        self._file, self._span, self._sent = file, span, sent
         self.body = b""
         self.status_code, self.background = status, None
         self.init_headers(named)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it.  A client that takes nothing for `patience` seconds is cut off: asyncio.TimeoutError."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        """Send it: by the kernel where the protocol offers that, else piece by piece."""
         at, stop = self._span
-        if scope["method"] == "HEAD" or at == stop:
-            await send({"type": "http.response.body", "body": b""})
-            return
-        handle = os.open(self._path, os.O_RDONLY)
-        try:
+        with self._file as file:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] == "HEAD":
+                await send({"type": "http.response.body"})
+                return
+            send_file = scope.get("extensions", {}).get(SEND_FILE)
+            if send_file is not None:
+                await send_file(file, at, stop, self._sent)
+                return
             while at < stop:
-                data = await asyncio.to_thread(os.pread, handle, min(_PIECE_BYTES, stop - at), at)
+                data = await asyncio.to_thread(os.pread, file.fileno(), min(_PIECE_BYTES, stop - at), at)
                 if not data:
-                    raise OSError(f"{self._path} is shorter than it was")
+                    raise OSError(f"{file.name} is shorter than it was")
                 at += len(data)
-                message = {"type": "http.response.body", "body": data, "more_body": at < stop}
-                await asyncio.wait_for(send(message), self._patience)
+                await send({"type": "http.response.body", "body": data, "more_body": at < stop})
                 self._sent(len(data))
-        finally:
-            os.close(handle)
 
 
 def blob_response(
-    request: Request, path: Path, record: Record, *, is_public: bool, patience: float, sent: Callable[[int], None]
+    request: Request, path: Path, record: Record, *, is_public: bool, sent: Callable[[int], None]
 ) -> Response:
-    """The answer to GET or HEAD of a blob.  Raises Problem (416)."""
+    """The answer to GET or HEAD of a blob.  Raises Problem (404, 416)."""
     sha256 = bytes.fromhex(record.sha256)
     tag = fields.entity_tag(sha256)
     named = {
@@ -79,7 +80,11 @@ def blob_response(
     if span is not None:
         named["Content-Range"] = str(span)
     status = 200 if span is None else 206
-    return BlobResponse(path, (start, stop), status=status, named=named, patience=patience, sent=sent)
+    try:
+        file = path.open("rb", buffering=0)
+    except FileNotFoundError:  # it was deleted a moment ago
+        raise Problem("not-found", "it is not there any more") from None
+    return BlobResponse(file, (start, stop), status=status, named=named, sent=sent)
 
 
 def _span(request: Request, size: int, tag: str) -> ContentRange | None:

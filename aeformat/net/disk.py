@@ -56,6 +56,11 @@ class Disk:
         """A file that may be gone already."""
         path.unlink(missing_ok=True)
 
+    def forget(self, path: Path) -> None:
+        """A file that is gone for good, also after a power cut, when this returns."""
+        self.remove(path)
+        sync_folder(path.parent)
+
     def remove_folder(self, path: Path) -> None:
         """A folder of files, and the files."""
         with contextlib.suppress(FileNotFoundError):

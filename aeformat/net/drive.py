@@ -9,11 +9,12 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Final
 
-from aeformat.net.line import BROKEN, AsyncLine, Line, ReadAt, why
+from aeformat.net.line import BROKEN, AsyncLine, FileBody, Line, why
 from aeformat.transport.fetch_client import FetchClient
-from aeformat.transport.messages import Cut, Done, Failed, Lost, Request, Wait
+from aeformat.transport.messages import Action, Cut, Done, Failed, Hash, Lost, Request, Wait
 from aeformat.transport.upload_client import UploadClient
 
 _READ_BYTES: Final = 1 << 20
@@ -22,10 +23,10 @@ Progress = Callable[[int], None]  # told how many bytes are there
 Note = Callable[[str], None]  # told where an upload is, so that a later run can resume it
 
 
-def upload(client: UploadClient, line: Line, read_at: ReadAt, progress: Progress, note: Note) -> Done:
-    """Send a file.  Raises TransferFailed."""
+def upload(client: UploadClient, line: Line, body: FileBody, digest: Future[bytes], note: Note) -> Done:
+    """Send a file.  digest: of the file, perhaps later.  Raises TransferFailed, OSError of the file."""
     while True:
-        action = client.next()
+        action = _next(client, digest)
         if isinstance(action, Done):
             return action
         if isinstance(action, Failed):
@@ -33,16 +34,20 @@ def upload(client: UploadClient, line: Line, read_at: ReadAt, progress: Progress
         if isinstance(action, Wait):
             time.sleep(action.seconds)
             client.go_on()
+        elif isinstance(action, Hash):
+            client.hashed(digest.result())
         elif isinstance(action, Request):
-            client.on(line.ask(action, _counting(read_at, progress)))
-            progress(client.offset)
+            client.on(line.ask(action, body))
+            body.progress(client.offset)
             note(client.upload or "")
 
 
-async def upload_async(client: UploadClient, line: AsyncLine, read_at: ReadAt, progress: Progress, note: Note) -> Done:
+async def upload_async(
+    client: UploadClient, line: AsyncLine, body: FileBody, digest: Future[bytes], note: Note
+) -> Done:
     """See `upload`."""
     while True:
-        action = client.next()
+        action = _next(client, digest)
         if isinstance(action, Done):
             return action
         if isinstance(action, Failed):
@@ -50,19 +55,18 @@ async def upload_async(client: UploadClient, line: AsyncLine, read_at: ReadAt, p
         if isinstance(action, Wait):
             await asyncio.sleep(action.seconds)
             client.go_on()
+        elif isinstance(action, Hash):
+            client.hashed(await asyncio.wrap_future(digest))
         elif isinstance(action, Request):
-            client.on(await line.ask(action, _counting(read_at, progress)))
-            progress(client.offset)
+            client.on(await line.ask(action, body))
+            body.progress(client.offset)
             note(client.upload or "")
 
 
-def _counting(read_at: ReadAt, progress: Progress) -> ReadAt:
-    def counted(at: int, n_bytes: int) -> bytes:
-        data = read_at(at, n_bytes)
-        progress(at + len(data))
-        return data
-
-    return counted
+def _next(client: UploadClient, digest: Future[bytes]) -> Action | Hash:
+    if digest.done():
+        client.hashed(digest.result())
+    return client.next()
 
 
 def fetch(client: FetchClient, line: Line, partial: int, progress: Progress) -> Done:
@@ -78,7 +82,8 @@ def fetch(client: FetchClient, line: Line, partial: int, progress: Progress) -> 
             time.sleep(action.seconds)
             client.go_on()
         elif isinstance(action, Cut):
-            cut(client, partial, action.at)
+            _cut(partial, action.at)
+            client.go_on()
         elif action.method == "HEAD":
             client.on(line.ask(action))
         else:
@@ -119,7 +124,8 @@ async def fetch_async(client: FetchClient, line: AsyncLine, partial: int, progre
             await asyncio.sleep(action.seconds)
             client.go_on()
         elif isinstance(action, Cut):
-            await asyncio.to_thread(cut, client, partial, action.at)
+            _cut(partial, action.at)
+            client.go_on()
         elif action.method == "HEAD":
             client.on(await line.ask(action))
         else:
@@ -158,30 +164,16 @@ def _broke(client: FetchClient, error: Exception, *, is_body: bool) -> None:
 
 def recover(client: FetchClient, partial: int) -> None:
     """Take over what an earlier run left in the partial file."""
-    _restore(client, partial)
-    cut_to = client.restored()
-    os.ftruncate(partial, cut_to)
-    if client.needs_restore:
-        client.rewind()
-        _restore(client, partial)
-    os.lseek(partial, 0, os.SEEK_END)
-
-
-def cut(client: FetchClient, partial: int, at: int) -> None:
-    """Cut the partial file, as the client asks."""
-    os.ftruncate(partial, at)
-    if client.needs_restore:
-        client.rewind()
-        _restore(client, partial)
-    os.lseek(partial, 0, os.SEEK_END)
-    client.go_on()
-
-
-def _restore(client: FetchClient, partial: int) -> None:
     os.lseek(partial, 0, os.SEEK_SET)
     while data := os.read(partial, _READ_BYTES):
         if not client.restore(data):
-            return
+            break
+    _cut(partial, client.restored())
+
+
+def _cut(partial: int, at: int) -> None:
+    os.ftruncate(partial, at)
+    os.lseek(partial, at, os.SEEK_SET)
 
 
 def _append(partial: int, data: bytes) -> None:

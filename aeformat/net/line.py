@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import BinaryIO, Final
 
 import h11
 
@@ -23,7 +23,23 @@ from aeformat.transport.messages import Lost, Request, Response
 CONNECT_SECONDS: Final = 10.0
 BROKEN: Final = (OSError, h11.RemoteProtocolError, asyncio.TimeoutError)
 
+_SLICE_BYTES: Final = 1 << 20  # of a file that the kernel sends
+
 ReadAt = Callable[[int, int], bytes]
+
+
+class FileBody:
+    """The body of requests, from a file.  progress: told how far it was read or sent."""
+
+    def __init__(self, file: BinaryIO, progress: Callable[[int], None]) -> None:
+        self.file, self.progress = file, progress
+
+    def __call__(self, at: int, n_bytes: int) -> bytes:
+        """These bytes, fewer at the end."""
+        self.file.seek(at)
+        data = self.file.read(n_bytes)
+        self.progress(at + len(data))
+        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +129,20 @@ class Answering:
         at, stop = request.body or (0, 0)
         while at < stop:
             assert read_at is not None
-            data = read_at(at, min(PIECE_BYTES, stop - at))
-            if not data:
+            if isinstance(read_at, FileBody) and not isinstance(self._sock, ssl.SSLSocket):
+                n_bytes = min(_SLICE_BYTES, stop - at)
+                self._exchange.skip(n_bytes)
+                read_at.file.seek(at)
+                n_sent = self._sock.sendfile(read_at.file, at, n_bytes)
+                read_at.progress(at + n_sent)
+            else:
+                data = read_at(at, min(PIECE_BYTES, stop - at))
+                n_sent = n_bytes = len(data)
+                for part in self._exchange.piece(data):
+                    self._sock.sendall(part)
+            if n_sent < n_bytes or not n_sent:
                 raise OSError("the file became shorter while it was sent")
-            for part in self._exchange.piece(data):
-                self._sock.sendall(part)
-            at += len(data)
+            at += n_sent
             if at < stop and self._has_answer():
                 return
         self._sock.sendall(self._exchange.finish())

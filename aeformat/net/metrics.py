@@ -12,6 +12,7 @@ _HELP: Final = {
     "aeformat_sent_bytes_total": "Bytes of blobs sent.",
     "aeformat_problems_total": "Problem documents sent, by type.",
     "aeformat_stored_total": "Blobs put in their place.",
+    "aeformat_deleted_total": "Blobs taken from their tenants.",
     "aeformat_rows_drawn_total": "Rows decoded for clients that cannot.",
 }
 

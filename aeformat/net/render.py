@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -30,29 +31,36 @@ _COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG, 11.2.2
 
 
 class Artist:
-    """Draws rows.  Not safe for threads at once; the server gives it one at a time for each decoder slot."""
+    """Draws rows, in several threads at once."""
 
     def __init__(self, storage: Storage, limits: TransferLimits) -> None:
         self._storage, self._limits = storage, limits
         self._networks: OrderedDict[tuple[str, bytes], Network] = OrderedDict()
+        self._lock = threading.Lock()  # of the networks; held while one is loaded and proved
 
     def draw(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
         """The images of rows start to stop - 1 of a container.  Raises Problem."""
         start, stop = rows
         if stop - start > self._limits.rows_drawn:
             raise Problem("range-not-satisfiable", f"{stop - start} rows; at most {self._limits.rows_drawn} at a time")
-        with open_latents(path) as latents:
+        with _opened(path) as latents:
             if stop > latents.n_rows:
                 raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
             images = self._decode(latents, tenant, start, stop)
         return png(images) if media == PNG else npy(images)
+
+    def forget(self, tenant: str, model: str) -> None:
+        """Draw with this model no more; it was deleted."""
+        with self._lock:
+            self._networks.pop((tenant, bytes.fromhex(model)), None)
 
     def _decode(self, latents: Latents, tenant: str, start: int, stop: int) -> NDArray[np.uint8]:
         from aeformat.model.match import check_decoder
         from aeformat.payloads import Block
         from aeformat.pipeline.unpack import decode_block
 
-        network = self._network(latents, tenant)
+        with self._lock:
+            network = self._network(latents, tenant)
         try:
             check_decoder(latents.header, network.package)
             return decode_block(Block(start, latents.rows(start, stop)), network).images
@@ -83,6 +91,13 @@ class Artist:
         if len(self._networks) > _KEPT:
             self._networks.popitem(last=False)
         return network
+
+
+def _opened(path: Path) -> Latents:
+    try:
+        return open_latents(path)
+    except FileNotFoundError:  # it was deleted a moment ago
+        raise Problem("not-found", "it is not there any more") from None
 
 
 def png(images: NDArray[np.uint8]) -> bytes:

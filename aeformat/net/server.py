@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import socket
@@ -9,14 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 
 from aeformat.errors import UsageError
 from aeformat.net.app import HEADER_BYTES, Server
 from aeformat.net.disk import Disk
-from aeformat.net.protocol import timed_protocol
+from aeformat.net.protocol import connections
 from aeformat.net.storage import Storage
 from aeformat.net.tokens import Tokens
 from aeformat.transport.limits import DEFAULT, TransferLimits
@@ -46,14 +47,14 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     certificate, key = settings.certificate or (None, None)
     config = uvicorn.Config(
         app,
-        http=timed_protocol(settings.limits.header_seconds),
+        http=cast("type[asyncio.Protocol]", connections(settings.limits, HEADER_BYTES)),
+        loop="asyncio",  # which sends files by the kernel
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=False,
-        h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_graceful_shutdown=_STOP_SECONDS,
         ssl_certfile=certificate,
         ssl_keyfile=key,

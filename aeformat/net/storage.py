@@ -3,10 +3,11 @@
     objects/<2 digits>/<sha256>           blobs; never change
     tenants/<tenant>/containers/<sha256>  a record: this tenant has stored that blob
     tenants/<tenant>/models/<model id>    a record that names the blob of a package
-    uploads/<id>/{about,data,result}      an upload; `result` is written before the blob is moved to its place
+    uploads/<id>/{about,data,result}      an upload; `result` is written before the blob is moved to its place, `about` is
+                                          removed after
 
-Owns names and the order of a commit.  `result` is the intention: whatever a crash interrupts after it, `recover` finishes.
-Knows nothing of HTTP.
+Owns names and the order of a commit, and of a deletion.  `result` beside `about` is an intention: whatever a crash interrupts
+there, the next start finishes.  A blob that no record names is rubbish, which the next start removes.  Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -74,6 +77,7 @@ class Storage:
         for name in ("objects", "tenants", "uploads"):
             (root / name).mkdir(exist_ok=True)
         self._used: dict[str, int] = {}
+        self._lock = threading.Lock()  # of records and blobs: one is stored or deleted at a time
         self._recover()
 
     def blob(self, sha256: str) -> Path:
@@ -99,10 +103,14 @@ class Storage:
     # Uploads.
 
     def create(self, upload: str, about: About) -> None:
-        """Begin an upload."""
+        """Begin an upload, or leave nothing of it.  Raises OSError."""
         folder = self._upload(upload)
         folder.mkdir()
-        self.disk.record(folder / "about", _dump(about))
+        try:
+            self.disk.record(folder / "about", _dump(about))
+        except OSError:
+            self.drop(upload)
+            raise
 
     def open(self, upload: str) -> int:
         """A handle of its staging file."""
@@ -129,6 +137,12 @@ class Storage:
         """All that are there, complete ones too."""
         yield from sorted(path.name for path in (self.root / "uploads").iterdir() if UPLOAD_ID.fullmatch(path.name))
 
+    def age(self, upload: str) -> float:
+        """Seconds since it was last written to."""
+        folder = self._upload(upload)
+        times = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
+        return max(0.0, time.time() - max(times))
+
     def drop(self, upload: str) -> None:
         """Forget an upload, and what it staged."""
         self.disk.remove_folder(self._upload(upload))
@@ -146,7 +160,9 @@ class Storage:
         absent or whole (T4-10).  Raises OSError.
         """
         self.disk.record(self._upload(upload) / "result", _dump(result))
-        self._finish(upload, result)
+        with self._lock:
+            self._finish(upload, result)
+            self.disk.remove(self._upload(upload) / "about")
 
     def _finish(self, upload: str, result: Result) -> None:
         data, blob = self._upload(upload) / "data", self.blob(result.sha256)
@@ -164,16 +180,41 @@ class Storage:
         self.disk.record(record, _dump(Record(result.sha256, result.size)))
         self._used[result.tenant] += result.size
 
+    def delete(self, tenant: str, kind: str, name: str) -> bool:
+        """Take a blob from a tenant (T2-10); False where it has none.  No upload may have it as its result any more.
+
+        The record goes first, for good: a crash after that leaves a blob without a record.  Raises OSError.
+        """
+        with self._lock:
+            record = self.find(tenant, kind, name)
+            if record is None:
+                return False
+            used = self.used(tenant)
+            self.disk.forget(self._record(tenant, kind, name))
+            self._used[tenant] = used - record.size
+            tenants = [path.name for path in (self.root / "tenants").iterdir()]
+            others = (self.find(other, kind, name) for other in tenants)
+            if not any(other is not None and other.sha256 == record.sha256 for other in others):
+                self.disk.remove(self.blob(record.sha256))
+            return True
+
     def _recover(self) -> None:
         for folder in list(self.root.glob("**/")):
             for left in folder.glob(f"{TEMP_PREFIX}*"):
                 self.disk.remove(left)
         for upload in list(self.uploads()):
             result = self.result(upload)
-            if result is not None:
+            is_intended = self.about(upload) is not None
+            if result is not None and is_intended:
                 self._finish(upload, result)
-            elif self.about(upload) is None:
-                self.drop(upload)
+                self.disk.remove(self._upload(upload) / "about")
+            elif not is_intended and (result is None or self.find(result.tenant, result.kind, result.name) is None):
+                self.drop(upload)  # it was being created or dropped, or its blob was deleted
+        records = (_load(path) for path in self.root.glob("tenants/*/*/*"))
+        known = {found["sha256"] for found in records if found is not None}
+        for blob in list(self.root.glob("objects/*/*")):
+            if blob.name not in known:
+                self.disk.remove(blob)
 
 
 def _dump(value: Record | About | Result) -> bytes:

@@ -1,53 +1,131 @@
-"""Looking through a file before it is sent: what it is, its digest, where its chunks end."""
+"""Looking through a file before it is sent: what it is, where its chunks end, its digest.
+
+Owns two passes: one over the chunk headers alone, which takes no time and shows a cut file, and one over all bytes, in a
+thread, beside the sending of a large file (T5-10).  The server verifies all of it in any case.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from array import array
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet  # the builtin one since Python 3.11
 from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Final
+from zlib import crc32
 
 from aeformat import registry
-from aeformat.header import Header, LatentsHeader
-from aeformat.parser import ChunkRead, HeaderRead, Parser, TrailerRead
+from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated
+from aeformat.header import Header, LatentsHeader, parse_header
+from aeformat.limits import DEFAULT
+from aeformat.parser import Parser
+from aeformat.sequence import Sequence, most_bytes, padding_bytes, raise_first
 from aeformat.transport.upload_client import Parcel
+from aeformat.wire import CHUNK_HEADER_BYTES, PREAMBLE_BYTES, TRAILER_BYTES, ChunkHeader, Preamble, Trailer, incomplete
 
 _READ_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A file whose framing is good."""
+    """A file whose chunk headers are good.  key: tells it from other files without its digest."""
 
-    parcel: Parcel
     header: Header
+    size: int
     n_rows: int
     has_decoder: bool  # inside
+    ends: array[int]  # of the header and the chunks
+    key: bytes
+
+    def parcel(self, sha256: bytes | None) -> Parcel:
+        """It, to be sent."""
+        model = None if isinstance(self.header, LatentsHeader) else self.header.model
+        return Parcel(self.size, sha256, self.ends, model)
 
 
 def survey(file: BinaryIO) -> Survey:
-    """Read a file to its end.  Raises FormatError: what the server would refuse is not sent."""
-    parser, sha256, ends = Parser(), hashlib.sha256(), array("Q")
-    header: Header | None = None
-    size = n_rows = 0
-    has_decoder = False
+    """Read header, chunk headers and trailer.  Raises FormatError: what the server would refuse is not sent."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    preamble = Preamble.parse(front := file.read(PREAMBLE_BYTES))
+    data = file.read(preamble.header_bytes)
+    if len(data) < preamble.header_bytes:
+        raise Truncated("C2-7", size, "the file ends inside its header")
+    if crc32(data) != preamble.header_crc:
+        raise ChecksumMismatch("C2-6", PREAMBLE_BYTES, "the header's checksum does not match")
+    header = parse_header(data, PREAMBLE_BYTES)
+    sequence, at = Sequence(header), PREAMBLE_BYTES + len(data)
+    ends, has_decoder = array("Q", [at]), False
+    while True:
+        file.seek(at)
+        found = file.read(TRAILER_BYTES)
+        if registry.TRAILER.startswith(found[:4]):
+            break
+        chunk = ChunkHeader.parse(found[:CHUNK_HEADER_BYTES], at, preamble.header_crc, sequence.n_chunks)
+        chunk.check_sizes(at, most_bytes(chunk.tag, DEFAULT))
+        raise_first(sequence.check(chunk, at))
+        has_decoder = has_decoder or chunk.tag == registry.DECODER
+        at += CHUNK_HEADER_BYTES
+        at += padding_bytes(header, chunk.tag, at) + chunk.stored_bytes
+        if at > size:
+            raise Truncated("C4-10", size, f"the file ends inside chunk {sequence.n_chunks - 1}")
+        ends.append(at)
+    if len(found) < TRAILER_BYTES:
+        raise incomplete(size)
+    trailer = Trailer.parse(found, at, preamble.header_crc)
+    raise_first(sequence.check_trailer(trailer, at))
+    if at + TRAILER_BYTES < size:
+        raise StructureInvalid("C9-7", at + TRAILER_BYTES, "there are bytes after the trailer")
+    key = hashlib.sha256(front + data + found + size.to_bytes(8, "little")).digest()
+    return Survey(header, size, trailer.n_rows, has_decoder, ends, key)
+
+
+def verify(file: BinaryIO) -> None:
+    """Read all of it.  Raises FormatError at the first checksum that does not hold."""
+    parser = Parser()
+    file.seek(0)
     while data := file.read(_READ_BYTES):
-        size += len(data)
-        sha256.update(data)
-        for event in parser.feed(data):
-            if isinstance(event, HeaderRead):
-                header = event.header
-                ends.append(event.end)
-            elif isinstance(event, ChunkRead):
-                ends.append(event.payload_at + len(event.stored))
-                has_decoder = has_decoder or event.header.tag == registry.DECODER
-            elif isinstance(event, TrailerRead):
-                n_rows = event.trailer.n_rows
+        parser.feed(data)
     parser.close()
-    assert header is not None  # close() has seen the trailer
-    digest = sha256.digest()
-    if isinstance(header, LatentsHeader):
-        parcel = Parcel(size, digest, f"v1/containers/{digest.hex()}", ends)
-    else:
-        parcel = Parcel(size, digest, f"v1/models/{header.model.hex()}", ends, is_by_digest=False)
-    return Survey(parcel, header, n_rows, has_decoder)
+
+
+class Digest:
+    """The SHA-256 of a file, computed in a thread.  Leaving the block gives it up."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._is_wanted = path, True
+        self.future: Future[bytes] = Future()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Digest:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_wanted = False
+        self._thread.join()
+
+    def _run(self) -> None:
+        sha256 = hashlib.sha256()
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                while self._is_wanted and (data := file.read(_READ_BYTES)):
+                    sha256.update(data)
+        except OSError as error:
+            self.future.set_exception(error)
+            return
+        if self._is_wanted:
+            self.future.set_result(sha256.digest())
+
+    def known(self, seconds: float = 0.0) -> bytes | None:
+        """The digest, if it comes in this time.  Raises OSError."""
+        try:
+            return self.future.result(seconds)
+        except NotYet:
+            return None

@@ -16,7 +16,7 @@ from aeformat.errors import UsageError
 from aeformat.net.storage import TENANT
 from aeformat.transport.problems import Problem
 
-SCOPES: Final = ("containers:read", "models:read", "uploads:write", "metrics:read")
+SCOPES: Final = ("containers:read", "models:read", "uploads:write", "blobs:delete", "metrics:read")
 _UNLIMITED: Final = 1 << 62
 
 

@@ -78,6 +78,16 @@ class Base:
             raise UsageError(f"{self.ca_file}: {error.strerror}") from error
 
 
+class Span:
+    """Stands for bytes that the kernel sends from a file: h11 counts them, and does not touch them."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._n_bytes = n_bytes
+
+    def __len__(self) -> int:
+        return self._n_bytes
+
+
 class Exchange:
     """One request and its response."""
 
@@ -110,6 +120,10 @@ class Exchange:
     def piece(self, data: bytes) -> list[bytes]:
         """What to send for the next bytes of the body."""
         return list(self._h11.send_with_data_passthrough(h11.Data(data=data)) or ())
+
+    def skip(self, n_bytes: int) -> None:
+        """The next bytes of the body are sent by somebody else."""
+        self._h11.send_with_data_passthrough(h11.Data(data=Span(n_bytes)))  # type: ignore[arg-type]
 
     def finish(self) -> bytes:
         """What to send last."""

@@ -16,7 +16,7 @@ from aeformat.transport.limits import TransferLimits
 from aeformat.transport.messages import Action, Cut, Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import AFTER, RESUME, TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
-from aeformat.transport.verify import Verifier
+from aeformat.transport.verify import Verifier, is_damage
 
 
 class State(Enum):
@@ -94,7 +94,8 @@ class FetchClient:
 
     def restored(self) -> int:
         """The partial file was read.  Cut it to this length."""
-        return self._keep_verified()
+        self._keep_verified()
+        return self._written
 
     @property
     def verified_at(self) -> int:
@@ -177,7 +178,10 @@ class FetchClient:
         try:
             self.verifier.feed(data)
         except FormatError as error:
-            self._stopped(f"a chunk arrived damaged: {error}")
+            if is_damage(error):
+                self._stopped(f"a chunk arrived damaged: {error}")
+            else:  # it was sent like that
+                self._go(self._fail(TransferFailed(f"the server has a file that cannot be taken: {error}")))
             return False
         if self._written > self.size:
             self._stopped("the server sent more than there is")
@@ -220,19 +224,9 @@ class FetchClient:
         self._keep_verified()
         self._go(Event.STOPPED)
 
-    def _keep_verified(self) -> int:
-        """A verifier that saw more than it verified cannot go on: the cut file is read again by `restore`."""
+    def _keep_verified(self) -> None:
+        self.verifier.rewind()
         self._written = self.verified_at
-        return self._written
-
-    @property
-    def needs_restore(self) -> bool:
-        """Whether the partial file, once it is cut, must be read again: `rewind`, then `restore` piece by piece."""
-        return not self.verifier.is_aligned
-
-    def rewind(self) -> None:
-        """Forget what the verifier saw; `restore` follows."""
-        self.verifier = self._fresh()
 
     def _anew(self) -> Event:
         self._n_anew += 1

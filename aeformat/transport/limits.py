@@ -21,6 +21,7 @@ class TransferLimits:
     max_append_size: int = 1 << 30  # of one request
     sync_bytes: int = 32 * _MIB  # verified but not yet acknowledged
     uploads: int = 8  # open at a time, per tenant
+    uploads_told: int = 1000  # finished or failed, whose answer is kept, per tenant
     max_age: int = 86_400  # of an upload since its last request; also how long its answer is kept
     tries_at_offset: int = 3  # damaged arrivals of one chunk
     header_seconds: float = 10.0

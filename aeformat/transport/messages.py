@@ -46,6 +46,11 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Hash:
+    """Compute the SHA-256 of the file, then call `hashed`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The transfer is complete and its digest is right.  path: of the object on the server."""
 

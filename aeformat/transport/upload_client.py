@@ -1,7 +1,8 @@
 """The client's side of one upload (spec/transport.md, section 3).
 
 Owns what to ask next after each response, each broken connection, each restart of the program.  Trusts the server's
-offset, never its own idea of what arrived (T5-1); believes in success only when the server names the file's own digest (T5-3).
+offset, never its own idea of what arrived (T5-1); believes in success only when the server names the file's own digest (T5-3),
+which the sender of a large file may learn while it sends (T5-10).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from enum import Enum
 from typing import Final
 
 from aeformat.transport import draft, fields, problems
-from aeformat.transport.messages import Action, Done, Failed, Lost, Request, Response, Wait
+from aeformat.transport.messages import Action, Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
+
+_FIRST_BYTES: Final = 1 << 24  # of the first request, where the digest is not known yet
 
 
 class State(Enum):
@@ -25,6 +28,9 @@ class State(Enum):
     CREATE = "create"
     SEND = "send"
     QUERY = "query"  # how far the upload is
+    LOOK = "look"  # as PROBE, once the file's digest is known
+    DROP = "drop"  # the server had the container: the upload is given up
+    CONFIRM = "confirm"  # whether the digest that the server names is the file's
     DONE = "done"
     FAILED = "failed"
 
@@ -33,6 +39,8 @@ class Event(Enum):
     """What a response means."""
 
     FOUND = "found"  # the server has the container
+    NAMED = "named"  # the server has stored something; the file's own digest is not known yet
+    HASHED = "hashed"  # it has become known
     ABSENT = "absent"
     AT = "at"  # the upload is there; its offset is known
     GONE = "gone"  # the upload is not there any more
@@ -51,14 +59,25 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
     State.CREATE: {Event.AT: State.SEND, Event.LOST: State.CREATE, Event.REFUSED: State.FAILED},
     State.SEND: {
         Event.AT: State.SEND,
+        Event.HASHED: State.LOOK,
         Event.FOUND: State.DONE,
+        Event.NAMED: State.CONFIRM,
         Event.GONE: State.PROBE,
         Event.LOST: State.QUERY,
         Event.REFUSED: State.FAILED,
     },
+    State.LOOK: {
+        Event.FOUND: State.DROP,
+        Event.ABSENT: State.SEND,
+        Event.LOST: State.SEND,
+        Event.REFUSED: State.FAILED,
+    },
+    State.DROP: {Event.GONE: State.DONE},
+    State.CONFIRM: {Event.FOUND: State.DONE, Event.REFUSED: State.FAILED},
     State.QUERY: {
         Event.AT: State.SEND,
         Event.FOUND: State.DONE,
+        Event.NAMED: State.CONFIRM,
         Event.GONE: State.PROBE,
         Event.LOST: State.QUERY,
         Event.REFUSED: State.FAILED,
@@ -70,16 +89,15 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What is to be sent.  ends: where its chunks end, ascending; requests are cut there.  path: where it will lie.
+    """What is to be sent.  sha256: None while it is not known.  ends: where chunks end, ascending; requests are cut there.
 
-    is_by_digest: the path names these very bytes.  A model's does not: what is there already may be compressed otherwise.
+    model: the model id of a package, which lies under that name; what is there already may be compressed otherwise.
     """
 
     size: int
-    sha256: bytes
-    path: str
+    sha256: bytes | None
     ends: Sequence[int] = ()
-    is_by_digest: bool = True
+    model: bytes | None = None
 
 
 class UploadClient:
@@ -88,6 +106,9 @@ class UploadClient:
     def __init__(self, parcel: Parcel, retry: Retry, *, upload: str | None = None) -> None:
         """upload: path of an upload that an earlier run of the program began."""
         self._parcel, self._retry = parcel, retry
+        self._sha256 = parcel.sha256
+        self._named = b""  # the digest of what the server has stored
+        self._has_looked = upload is not None
         self.upload = upload
         self.state = State.PROBE if upload is None else State.QUERY
         self.offset = 0
@@ -97,14 +118,21 @@ class UploadClient:
         self._wait: Wait | None = None
         self._end: Done | Failed | None = None
 
-    def next(self) -> Action:
+    def next(self) -> Action | Hash:
         """What to do now."""
         if self._end is not None:
             return self._end
         if self._wait is not None:
             return self._wait
-        if self.state is State.PROBE:
-            return Request("HEAD", self._parcel.path)
+        if self.state is State.CONFIRM:
+            return Hash()
+        if self.state is State.PROBE and self._path is None:  # there is nothing to ask for yet
+            self._go(Event.ABSENT)
+        if self.state is State.SEND and not self._has_looked and self._path is not None:
+            self._go(Event.HASHED)
+        if self.state in (State.PROBE, State.LOOK):
+            assert self._path is not None
+            return Request("HEAD", self._path)
         if self.state is State.CREATE:
             return Request(
                 "POST",
@@ -118,6 +146,8 @@ class UploadClient:
                 (0, 0),
             )
         assert self.upload is not None
+        if self.state is State.DROP:
+            return Request("DELETE", self.upload)
         if self.state is State.QUERY:
             return Request("HEAD", self.upload, {draft.INTEROP: draft.INTEROP_VERSION})
         stop = self._stop()
@@ -133,9 +163,32 @@ class UploadClient:
             (self.offset, stop),
         )
 
+    @property
+    def _path(self) -> str | None:
+        """Where the file will lie, or lies."""
+        if self._parcel.model is not None:
+            return f"v1/models/{self._parcel.model.hex()}"
+        return None if self._sha256 is None else f"v1/containers/{self._sha256.hex()}"
+
+    def hashed(self, sha256: bytes) -> None:
+        """The file's digest: the answer to Hash, or before that is asked."""
+        self._sha256 = sha256
+        if self.state is State.CONFIRM:
+            try:
+                self._check_digest(self._named)
+                self._go(Event.FOUND)
+            except TransferFailed as error:
+                self._end = Failed(error)
+                self._go(Event.REFUSED)
+
     def _stop(self) -> int:
-        """Where the next request ends: at the end of a chunk, within what the server takes in one request (T5-2)."""
+        """Where the next request ends: at the end of a chunk, within what the server takes in one request (T5-2).
+
+        While it is not known whether the server has the file, the first requests are small.
+        """
         size, most = self._parcel.size, self._max_append
+        if not self._has_looked:
+            most = min(most or size, max(_FIRST_BYTES, self.offset))
         if most is None or size - self.offset <= most:
             return size
         ends = self._parcel.ends
@@ -154,25 +207,36 @@ class UploadClient:
         except TransferFailed as error:
             event = Event.REFUSED
             self._end = Failed(error)
+        self._go(event)
+
+    def _go(self, event: Event) -> None:
         self.state = NEXT[self.state][event]
         if self.state is State.DONE and self._end is None:
+            assert self._sha256 is not None and self._path is not None
             self.offset = self._parcel.size
-            self._end = Done(self._parcel.path, self._parcel.sha256)
+            self._end = Done(self._path, self._sha256)
         if event is Event.GONE:
             self.upload = None
 
     def _lost(self, found: Lost) -> Event:
-        self._failed(found.why)
+        if self.state is State.DROP:  # a courtesy: the upload expires in any case
+            return Event.GONE
+        if self.state is State.LOOK:
+            self._has_looked = True
+        else:
+            self._failed(found.why)
         return Event.LOST
 
     def _meaning(self, found: Response) -> Event:
         """Which event a response is.  Raises TransferFailed."""
-        if found.status in (200, 201, 204):
-            return self._success(found)
+        if self.state is State.DROP:
+            return Event.GONE
         if 300 <= found.status < 400:
             raise TransferFailed(f"the server redirects ({found.status}); redirects are not followed", found.status)
-        if self.state is State.PROBE and found.status == 404:
-            return Event.ABSENT
+        if self.state in (State.PROBE, State.LOOK):
+            return self._looked(found)
+        if found.status in (200, 201, 204):
+            return self._success(found)
         hint = found.retry
         if hint == problems.AFTER:
             self._failed(str(found.refusal("sending")), found.retry_after)
@@ -187,6 +251,20 @@ class UploadClient:
                 self._failed(str(found.refusal("sending")))
                 return Event.LOST
         raise found.refusal("sending")
+
+    def _looked(self, found: Response) -> Event:
+        """Whether the server has the file.  Nobody needs to be allowed to read what he may send (403)."""
+        if found.status == 200:
+            if self._parcel.model is None:
+                self._check_digest(self._digest(found))
+            return Event.FOUND
+        if self.state is State.LOOK or found.status in (403, 404):
+            self._has_looked = True
+            return Event.ABSENT
+        if found.retry != problems.AFTER:
+            raise found.refusal("sending")
+        self._failed(str(found.refusal("sending")), found.retry_after)
+        return Event.LOST
 
     def _can_be_smaller(self, found: Response) -> bool:
         """413: the server, or a proxy that says no more than that, may take the file in smaller pieces."""
@@ -208,10 +286,6 @@ class UploadClient:
         return Event.AT
 
     def _success(self, found: Response) -> Event:
-        if self.state is State.PROBE:
-            if self._parcel.is_by_digest:
-                self._check_digest(found)
-            return Event.FOUND
         if self.state is State.CREATE:
             location = found.get("Location")
             if location is None:
@@ -221,7 +295,10 @@ class UploadClient:
             self._moved(0)
             return Event.AT
         if found.get(draft.COMPLETE) == "?1" or (self.state is State.SEND and found.status == 201):
-            self._check_digest(found)
+            self._named = self._digest(found)
+            if self._sha256 is None:
+                return Event.NAMED
+            self._check_digest(self._named)
             return Event.FOUND
         at = self._offset(found)
         if at is None:
@@ -255,13 +332,16 @@ class UploadClient:
         if limits.get("max-append-size"):
             self._max_append = limits["max-append-size"]
 
-    def _check_digest(self, found: Response) -> None:
-        """T5-3.  Raises TransferFailed."""
+    def _digest(self, found: Response) -> bytes:
         named = fields.parse_repr_digest(found.get("Repr-Digest") or "")
-        if named is not None and named != self._parcel.sha256:
-            raise TransferFailed(f"the server has stored other bytes: its digest is {named.hex()}")
         if named is None:
             raise TransferFailed("the server does not say which digest it has stored")
+        return named
+
+    def _check_digest(self, named: bytes) -> None:
+        """T5-3.  Raises TransferFailed."""
+        if named != self._sha256:
+            raise TransferFailed(f"the server has stored other bytes: its digest is {named.hex()}")
 
     def _failed(self, why: str, retry_after: float | None = None) -> None:
         seconds = self._retry.failed(retry_after)

@@ -1,15 +1,13 @@
 """The server's side of one upload (spec/transport.md, sections 3 and 4).
 
 Owns which request may write (T4-4, T4-9), what is acknowledged (T4-1), and when an upload is finished, refused or over.
-Every call returns actions; whoever carries them out does so in order and one call at a time, and reports a Sync with
-`synced`.  What was received but not verified is never acknowledged (T4-3): it is cut off, and the verifier is made anew
-from the stored bytes.
+Calls return actions; a Sync that was carried out is reported with `synced`.  What was received but not verified is never
+acknowledged (T4-3): it is cut off, and the verifier goes back to the last good structure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -17,6 +15,16 @@ from aeformat.errors import FormatError, LimitExceeded
 from aeformat.transport import draft, fields
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import Problem
+from aeformat.transport.upload_actions import (
+    Action,
+    Answer,
+    Append,
+    Discard,
+    Replay,
+    Store,
+    Sync,
+    Truncate,
+)
 from aeformat.transport.verify import Verifier, is_damage
 
 
@@ -84,68 +92,6 @@ _REFUSED: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Put these bytes into the staging file at byte `at`."""
-
-    at: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Truncate:
-    """Cut the staging file to this length."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """Make the first `at` bytes of the staging file survive a crash, then call `synced(at)`."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """Read the staging file back, `replay` each piece until it returns False, then call `replayed`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """Put the staging file in its place under this digest, then call `stored`; `not_stored` if that fails."""
-
-    sha256: bytes
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Discard:
-    """The staged bytes are of no more use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """End the request with this.  problem: None for success."""
-
-    status: int
-    fields: dict[str, str]
-    problem: Problem | None = None
-
-
-Action = Write | Truncate | Sync | Replay | Store | Discard | Answer
-
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    """What a request that writes says of itself.  body_bytes: its Content-Length, if it has one."""
-
-    offset: int
-    is_last: bool
-    length: int | None = None
-    body_bytes: int | None = None
-
-
 class UploadServer:
     """One upload.  now: seconds on any steady clock, the same one in every call."""
 
@@ -162,8 +108,8 @@ class UploadServer:
         self.generation = 0
         self.content_location = ""
         self._needs_replay = is_restored
+        self.n_received = 0  # end of what is stored or on its way there; the verifier follows
         self._is_last = False
-        self._room = 0
         self._touched = now
         self._damage: tuple[int, int] = (-1, 0)  # where, how often
         self._failure: Problem | None = None
@@ -202,7 +148,7 @@ class UploadServer:
                 raise _over_quota(room)
         self._go(Event.APPEND)
         self.generation += 1
-        self._is_last, self._room, self._touched = request.is_last, room, now
+        self._is_last, self._touched, self.n_received = request.is_last, now, request.offset
         return self.generation, []
 
     def settle(self, *, now: float) -> list[Action]:
@@ -241,27 +187,49 @@ class UploadServer:
 
     # The body of a request.
 
-    def data(self, generation: int, data: bytes, *, now: float) -> list[Action]:
-        """The next bytes of the body.  After an Answer the rest of the body is of no use."""
-        self._require_generation(generation)
+    def data(self, generation: int, n_bytes: int, *, now: float, room: int) -> int | None:
+        """The next bytes of the body: where to write them.  `check` them too, in order; written or not, that is the same.
+
+        None: they are too many; say `excess` once nothing is being checked.  room: as for `append`, by now.
+        """
+        self.require(generation)
         self._touched = now
-        at = self.verifier.n_fed
-        end = at + len(data)
-        if end > self._limits.max_size:
-            return self._refuse(self._too_long(end))
-        if end > self._room:
-            return self._pause(_over_quota(self._room))
+        at = self.n_received
+        end = at + n_bytes
+        if end > min(room, self._limits.max_size):
+            return None
+        self.n_received = end
+        return at
+
+    def excess(self, n_bytes: int, *, room: int) -> list[Action]:
+        """More came than may: the end of the request, for size of the upload too."""
+        end = self.n_received + n_bytes
+        return self._refuse(self._too_long(end)) if end > self._limits.max_size else self._pause(_over_quota(room))
+
+    def check(self, data: bytes | memoryview) -> FormatError | None:
+        """Verify bytes that `data` has let pass.  An error is for `broken`; nothing is checked after it."""
         try:
-            self.verifier.feed(data)
+            self.verifier.check(data)
         except FormatError as error:
-            return [Write(at, data), *self._broken(error)]
-        unsynced = self.verifier.verified_at - self.acknowledged
-        sync: list[Action] = [Sync(self.verifier.verified_at)] if unsynced >= self._limits.sync_bytes else []
-        return [Write(at, data), *sync]
+            return error
+        return None
+
+    def sync_due(self, written: int) -> Sync | None:
+        """What may be synced while more arrives.  written: so many bytes of the staging file are."""
+        at = min(written, self.verifier.verified_at)
+        return Sync(at) if at - self.acknowledged >= self._limits.sync_bytes else None
+
+    def digest(self) -> None:
+        """Once for each `check`: may run beside the next one, or beside a Write."""
+        self.verifier.digest()
+
+    def not_written(self) -> None:
+        """The disk failed: what is staged is not known any more, and will be read back."""
+        self._needs_replay = True
 
     def end(self, generation: int, *, now: float) -> list[Action]:
         """The body is complete.  With `Upload-Complete: ?1` it must have ended with the trailer (T4-7)."""
-        self._require_generation(generation)
+        self.require(generation)
         self._touched = now
         verifier = self.verifier
         if self.length is not None and verifier.verified_at > self.length:
@@ -294,7 +262,7 @@ class UploadServer:
         self.acknowledged = max(self.acknowledged, at)
 
     def replay(self, data: bytes) -> bool:
-        """The next stored bytes: after a restart the offset follows from them (T4-15).
+        """The next stored bytes: after a restart, or where the disk failed, the offset follows from them (T4-15).
 
         False: they are no good from `verifier.verified_at` on, read no further.
         """
@@ -312,10 +280,7 @@ class UploadServer:
         if self._failure is not None:
             self._go(Event.REFUSE)
             return [Discard()]
-        if self.verifier.is_aligned:
-            return [Sync(self.verifier.verified_at)]
-        self._needs_replay = True  # the verifier saw a torn tail; once more, without it
-        return [Truncate(self.verifier.verified_at), *self.settle(now=self._touched)]
+        return self._drop_tail()
 
     def stored(self, content_location: str) -> Answer:
         """The container is in its place.  content_location: its path."""
@@ -339,8 +304,8 @@ class UploadServer:
 
     # What follows from damage.
 
-    def _broken(self, error: FormatError) -> list[Action]:
-        """Damage can be sent again (T4-5), any other broken rule ends the upload (T4-6)."""
+    def broken(self, error: FormatError) -> list[Action]:
+        """What `check` found ends the request.  Damage can be sent again (T4-5), else the upload is over (T4-6)."""
         if is_damage(error):
             return self._damaged("chunk-damaged", error)
         slug = "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
@@ -368,11 +333,13 @@ class UploadServer:
         return Answer(problem.type.status, self._progress() | problem.fields, problem)
 
     def _drop_tail(self) -> list[Action]:
-        """Cut off what is not verified, sync what is.  A verifier that saw more is of no more use."""
-        at = self.verifier.verified_at
+        """Cut off what is not verified, sync what is."""
+        if self._needs_replay:  # nothing is known before that
+            return []
+        at = self.n_received = self.verifier.verified_at
         actions: list[Action] = []
         if not self.verifier.is_aligned:
-            self._needs_replay = True
+            self.verifier.rewind()
             actions.append(Truncate(at))
         if at > self.acknowledged:
             actions.append(Sync(at))
@@ -415,7 +382,8 @@ class UploadServer:
             raise self._failure
         raise Problem(*_REFUSED[self.state], fields=self._result() if self.state is State.COMMITTED else None)
 
-    def _require_generation(self, generation: int) -> None:
+    def require(self, generation: int) -> None:
+        """Whether this request may still write (T4-9).  Raises Problem."""
         if generation != self.generation or self.state is not State.RECEIVING:
             raise Problem("superseded", "a newer request took over this upload")
 

@@ -1,12 +1,14 @@
 """Verifying a container as it passes (spec/transport.md, section 4).
 
 Owns one pass over a container's bytes: framing, content, digest.  A chunk counts only when its checksum, its compression
-and its values have been checked (T4-2).  Memory is bounded by one chunk, for a package by its tensors.
+and its values have been checked (T4-2).  What came after the last good structure can be forgotten, so that a resumed transfer
+costs one chunk however long it is.  Memory is bounded by one chunk and one piece, for a package by its tensors.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from typing import Final
 
 from aeformat import limits as container
@@ -28,19 +30,22 @@ def is_damage(error: FormatError) -> bool:
 
 
 class Verifier:
-    """Feed it a container from its first byte.  After an error it is used up."""
+    """Feed it a container from its first byte.  After damage it can `rewind`; after another error it is used up.
+
+    `check` and `digest` together are `feed`.  They share nothing but a queue, so that one thread may digest what another has
+    checked.
+    """
 
     def __init__(self, limits: TransferLimits, *, checks_content: bool = True) -> None:
         self._limits, self._checks_content = limits, checks_content
         self._parser = Parser(container.Limits(chunk_bytes=limits.chunk_bytes))
         self._sha256 = hashlib.sha256()
+        self._undigested: deque[bytes] = deque()
         self._rows: RowReader | None = None
         self._package: PackageReader | None = None
         self._model_bytes = 0
         self.header: Header | None = None
         self.n_fed = 0
-        self.n_chunks = 0
-        self.n_rows = 0
 
     @property
     def verified_at(self) -> int:
@@ -59,24 +64,42 @@ class Verifier:
 
     @property
     def sha256(self) -> bytes:
-        """Of all bytes fed."""
+        """Of all bytes up to `verified_at`."""
+        self.digest()
         return self._sha256.digest()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes.  Raises FormatError at the first broken rule."""
+        try:
+            self.check(data)
+        finally:
+            self.digest()
+
+    def check(self, data: bytes | memoryview) -> None:
+        """`feed` without the digest: call `digest` once for each call of this, or memory is not bounded."""
         self.n_fed += len(data)
-        self._sha256.update(data)
         events = self._parser.feed(data)
         for event in events:
             self._event(event)
         if events:
             self._parser.feed(b"")  # an error behind good structures is raised now, not with the next bytes
 
+    def digest(self) -> None:
+        """Take what was checked into the SHA-256.  It is of whole good structures only, so that it never has to go back."""
+        while self._undigested:
+            self._sha256.update(self._undigested.popleft())
+
+    def rewind(self) -> None:
+        """Forget what came after `verified_at`; the next bytes are the ones from there on."""
+        self._parser.rewind()
+        self.n_fed = self.verified_at
+
     def close(self) -> None:
         """Say that nothing follows.  Raises Truncated if something must."""
         self._parser.close()
 
     def _event(self, event: Event) -> None:
+        self._undigested.append(event.front)
         if isinstance(event, HeaderRead):
             self.header = event.header
             if isinstance(event.header, LatentsHeader):
@@ -84,8 +107,7 @@ class Verifier:
             else:
                 self._package = PackageReader(event.header)
         elif isinstance(event, ChunkRead):
-            self.n_chunks += 1
-            self.n_rows += event.header.n_rows if event.header.tag == b"ROWS" else 0
+            self._undigested.append(event.stored)
             self._chunk(event)
         elif self._checks_content:
             if self._rows is not None:
@@ -102,6 +124,6 @@ class Verifier:
         if not self._checks_content:
             return
         if self._rows is not None:
-            self._rows.chunk(chunk)
+            self._rows.check(chunk)
         elif self._package is not None:
             self._package.chunk(chunk)

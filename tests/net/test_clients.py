@@ -67,7 +67,10 @@ def test_the_lines_of_the_documentation_work_as_pasted(shell, server, tmp_path):
     assert "copy.aef: OK" in shell("fetch")
     (tmp_path / "copy.aef").unlink()
     assert '{"missing":["000' in shell("fetch", "ask")
-    assert set(LINES) == {"about", "send", "resume", "fetch", "ask"}
+    (tmp_path / "copy.aef").unlink()
+    assert "204 No Content" in shell("fetch", "delete")
+    assert server.ask("GET", PATH).status == 404
+    assert set(LINES) == {"about", "send", "resume", "fetch", "ask", "delete"}
 
 
 def test_httpx(server):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from random import Random
 
 import pytest
 
 from aeformat.transport.fields import PROBLEM_TYPE, repr_digest
-from aeformat.transport.messages import Done, Failed, Response
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Response
 from aeformat.transport.policy import weigh
 from aeformat.transport.problems import PROBLEMS, Problem
 from aeformat.transport.resolver import Event, ModelResolver, State
@@ -92,7 +93,7 @@ def test_without_a_hint_the_status_decides(status, retry):
 
 def sending(named: dict[str, str]) -> UploadClient:
     """A client that is about to send 1,000 bytes with chunks that end at 300, 500 and 900."""
-    client = UploadClient(Parcel(1000, bytes(32), "v1/containers/x", (300, 500, 900, 1000)), Retry(Random(1)))
+    client = UploadClient(Parcel(1000, bytes(32), (300, 500, 900, 1000)), Retry(Random(1)))
     client.on(Response(404, {}))
     client.on(Response(201, {"location": "/v1/uploads/u", **named}))
     return client
@@ -127,3 +128,68 @@ def test_success_is_believed_with_the_own_digest_only(named, ends):
     client.on(Response(201, {"upload-complete": "?1", **named}))
 
     assert isinstance(client.next(), ends)
+
+
+SHA = hashlib.sha256(b"the file").digest()
+STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}
+
+
+def unhashed(size: int = 100 << 20) -> UploadClient:
+    """A client that is about to send a large file whose digest it does not know yet."""
+    client = UploadClient(Parcel(size, None, range(0, size + 1, 1 << 20)), Retry(Random(1)))
+    assert client.next().method == "POST"  # there is nothing to ask for
+    client.on(Response(201, {"location": "/v1/uploads/u"}))
+    return client
+
+
+def test_requests_are_small_until_the_digest_is_known():
+    """T5-10: 16 MiB, then as much as there is already, so that a copy on the server is noticed early; then all."""
+    client = unhashed()
+    for start, stop in [(0, 16 << 20), (16 << 20, 32 << 20), (32 << 20, 64 << 20)]:
+        assert client.next().body == (start, stop)
+        client.on(Response(204, {"upload-offset": str(stop), "upload-complete": "?0"}))
+    client.hashed(SHA)
+    assert (client.next().method, client.next().path) == ("HEAD", f"v1/containers/{SHA.hex()}")
+    client.on(Response(404, {}))
+    assert client.next().body == (64 << 20, 100 << 20)
+
+
+@pytest.mark.parametrize("dropped", [Response(204, {}), Response(500, {}), Lost("cut")], ids=["204", "500", "lost"])
+def test_an_upload_of_what_is_there_is_given_up(dropped):
+    """T5-10."""
+    client = unhashed()
+    client.hashed(SHA)
+    client.next()
+    client.on(Response(200, {"repr-digest": repr_digest(SHA)}))
+    assert (client.next().method, client.next().path) == ("DELETE", "/v1/uploads/u")
+    client.on(dropped)
+    assert client.next() == Done(f"v1/containers/{SHA.hex()}", SHA)
+
+
+@pytest.mark.parametrize("found", [Response(403, {}), Response(500, {}), Lost("cut")], ids=["403", "500", "lost"])
+def test_a_look_that_tells_nothing_costs_nothing(found):
+    """Who may send need not be allowed to read; the upload goes on."""
+    client = unhashed()
+    client.hashed(SHA)
+    assert client.next().method == "HEAD"
+    client.on(found)
+    assert (client.next().method, client.next().body) == ("PATCH", (0, 100 << 20))
+
+
+@pytest.mark.parametrize(("own", "ends"), [(SHA, Done), (bytes(32), Failed)], ids=["its own", "another"])
+def test_success_waits_for_the_own_digest(own, ends):
+    """T5-3, where the final answer came before the file was hashed."""
+    client = unhashed(1000)
+    client.next()
+    client.on(Response(201, STORED))
+    assert client.next() == Hash()
+    client.hashed(own)
+    assert isinstance(client.next(), ends)
+
+
+def test_who_may_only_write_sends_all_the_same():
+    """403 to the first question: nothing is known, so it is sent (T4-13)."""
+    client = UploadClient(Parcel(1000, SHA), Retry(Random(1)))
+    assert client.next().method == "HEAD"
+    client.on(Response(403, {}))
+    assert client.next().method == "POST"

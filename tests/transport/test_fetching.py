@@ -37,16 +37,11 @@ class Source:
             client = self.client = FetchClient(PATH, Retry(Random(3)), limits=LIMITS, sha256=SHA)
             client.restore(bytes(self.partial))
             del self.partial[client.restored() :]
-            client.rewind()
-            client.restore(bytes(self.partial))
             return
         if isinstance(action, Wait):
             client.go_on()
         elif isinstance(action, Cut):
             del self.partial[action.at :]
-            if client.needs_restore:
-                client.rewind()
-                client.restore(bytes(self.partial))
             client.go_on()
         elif isinstance(action, Request):
             self.answer(action, fault, where)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aeformat.transport.messages import Done, Failed, Lost, Request, Wait
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Wait
 from aeformat.transport.problems import Problem
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import Parcel, UploadClient
@@ -33,12 +33,15 @@ class Schedule(RuleBasedStateMachine):
     """One file, one server, one client after another."""
 
     @initialize(
-        name=st.sampled_from(sorted(FILES)), start=st.integers(0, 1 << 30), append=st.sampled_from([None, 1700])
+        name=st.sampled_from(sorted(FILES)),
+        start=st.integers(0, 1 << 30),
+        append=st.sampled_from([None, 1700]),
+        hashes_late=st.booleans(),
     )
-    def begin(self, name: str, start: int, append: int | None) -> None:
+    def begin(self, name: str, start: int, append: int | None, hashes_late: bool) -> None:
         self.file = FILES[name]
         self.sha256 = hashlib.sha256(self.file).digest()
-        self.parcel = Parcel(len(self.file), self.sha256, f"v1/containers/{self.sha256.hex()}", ends(self.file))
+        self.parcel = Parcel(len(self.file), None if hashes_late else self.sha256, ends(self.file))
         self.world = World(LIMITS if append is None else dataclasses.replace(LIMITS, max_append_size=append))
         self.rng = Random(start)
         self.old: list[tuple] = []  # requests whose connections the server has not missed yet
@@ -51,6 +54,9 @@ class Schedule(RuleBasedStateMachine):
     def request(self) -> Request | None:
         """The client's next request, if it has one."""
         action = self.client.next()
+        if isinstance(action, Hash):
+            self.client.hashed(self.sha256)
+            return None
         if isinstance(action, Wait):
             self.world.tick(action.seconds)
             self.client.go_on()
@@ -69,6 +75,11 @@ class Schedule(RuleBasedStateMachine):
 
     def bytes_of(self, request: Request) -> bytes:
         return b"" if request.body is None else self.file[slice(*request.body)]
+
+    @rule()
+    def file_is_hashed(self) -> None:
+        """T5-10: at any time."""
+        self.client.hashed(self.sha256)
 
     @rule()
     def nothing_happens(self) -> None:
@@ -112,7 +123,7 @@ class Schedule(RuleBasedStateMachine):
             self.world.carry(upload, upload.lost(generation))
             return
         for late_call in (
-            lambda: upload.data(generation, self.file[late : late + 100], now=self.world.now),
+            lambda: upload.data(generation, 100 + late, now=self.world.now, room=1 << 40),
             lambda: upload.end(generation, now=self.world.now),
         ):
             with pytest.raises(Problem, match="superseded"):
@@ -183,7 +194,7 @@ class Schedule(RuleBasedStateMachine):
             if isinstance(action, Done):
                 break
             self.nothing_happens()
-        assert self.client.next() == Done(self.parcel.path, self.sha256)
+        assert self.client.next() == Done(f"v1/containers/{self.sha256.hex()}", self.sha256)
         assert self.world.objects == {self.sha256: self.file}
 
 

@@ -8,18 +8,8 @@ from aeformat.transport import draft, fields
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import AFTER, Problem
-from aeformat.transport.upload_server import (
-    Answer,
-    Append,
-    Discard,
-    Replay,
-    State,
-    Store,
-    Sync,
-    Truncate,
-    UploadServer,
-    Write,
-)
+from aeformat.transport.upload_actions import Answer, Append, Discard, Replay, Store, Sync, Truncate
+from aeformat.transport.upload_server import State, UploadServer
 
 LIMITS = TransferLimits(chunk_bytes=1 << 16, sync_bytes=1500, max_append_size=1 << 20, max_size=1 << 22, max_age=3600)
 PLENTY = 1 << 40
@@ -58,9 +48,7 @@ class World:
     def carry(self, upload: UploadServer, actions: list) -> Answer | None:
         answer = None
         for action in actions:
-            if isinstance(action, Write):
-                self.disk.data[action.at : action.at + len(action.data)] = action.data
-            elif isinstance(action, Truncate):
+            if isinstance(action, Truncate):
                 del self.disk.data[action.at :]
                 self.disk.n_synced = min(self.disk.n_synced, action.at)
             elif isinstance(action, Sync):
@@ -99,7 +87,16 @@ class World:
         return upload, generation
 
     def piece(self, upload: UploadServer, generation: int, data: bytes) -> Answer | None:
-        return self.carry(upload, upload.data(generation, data, now=self.now))
+        at = upload.data(generation, len(data), now=self.now, room=PLENTY)
+        if at is None:
+            return self.carry(upload, upload.excess(len(data), room=PLENTY))
+        self.disk.data[at : at + len(data)] = data
+        error = upload.check(data)
+        upload.digest()
+        if error is not None:
+            return self.carry(upload, upload.broken(error))
+        due = upload.sync_due(len(self.disk.data))
+        return None if due is None else self.carry(upload, [due])
 
     def finish(self, upload: UploadServer, generation: int) -> Answer | None:
         return self.carry(upload, upload.end(generation, now=self.now))
@@ -129,6 +126,10 @@ class World:
                     raise Problem("not-found", "no such container")
                 return Response(200, small({"Repr-Digest": fields.repr_digest(bytes.fromhex(request.path[-64:]))}))
             upload = self._known(request.path)
+            if request.method == "DELETE":
+                answer = self.carry(upload, upload.cancel())
+                assert answer is not None
+                return self.response(answer)
             self.carry(upload, upload.settle(now=self.now))
             return self.response(upload.head())
         except Problem as problem:

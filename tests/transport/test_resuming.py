@@ -1,0 +1,74 @@
+"""What a resumption costs the server: what was dropped, not what is there (T4-3, T4-15)."""
+
+from __future__ import annotations
+
+import hashlib
+from random import Random
+
+import pytest
+
+from aeformat.transport.upload_actions import Append, Replay, Store, Truncate
+from aeformat.transport.upload_server import UploadServer
+from transport.containers import ends, latents
+from transport.world import LIMITS, PLENTY
+
+FILE = latents(400, chunk_rows=20)
+ENDS = ends(FILE)
+
+
+class Staged:
+    """An upload and its staging file."""
+
+    def __init__(self) -> None:
+        self.upload = UploadServer(LIMITS, now=0)
+        self.data = bytearray()
+
+    def carry(self, actions):
+        for action in actions:
+            assert not isinstance(action, Replay), "stored bytes are read back"
+            if isinstance(action, Truncate):
+                del self.data[action.at :]
+        return actions
+
+    def send(self, stop, *, is_last=False):
+        """From the offset on; the connection is cut at `stop`."""
+        upload, at = self.upload, self.upload.verifier.verified_at
+        self.carry(upload.settle(now=0))
+        generation, actions = upload.append(Append(at, is_last), now=0, room=PLENTY)
+        self.carry(actions)
+        assert upload.data(generation, stop - at, now=0, room=PLENTY) == at == len(self.data)
+        self.data += FILE[at:stop]
+        assert upload.check(FILE[at:stop]) is None
+        upload.digest()
+        return self.carry(upload.end(generation, now=0) if is_last else upload.lost(generation))
+
+
+def test_nothing_is_read_back_however_often_the_line_breaks():
+    """Cut at a hundred places: each time the staged file is cut to its last chunk, and the digest is right at the end."""
+    staged, rng = Staged(), Random(1)
+    for cut in sorted(rng.sample(range(len(FILE)), 100)):
+        if cut < staged.upload.verifier.verified_at:
+            continue
+        staged.send(cut)
+        good = max((end for end in ENDS if end <= cut), default=0)
+        assert (staged.upload.verifier.verified_at, len(staged.data)) == (good, good)
+    store = staged.send(len(FILE), is_last=True)[-1]
+    assert store == Store(hashlib.sha256(FILE).digest(), len(FILE))
+    assert bytes(staged.data) == FILE
+
+
+@pytest.mark.parametrize("written", [0, 100, ENDS[3] - 1, ENDS[3], len(FILE)])
+def test_what_the_disk_did_not_take_is_not_acknowledged(written):
+    """A write that failed half-way: what is staged is read back, and the offset follows from that (T4-1)."""
+    upload = UploadServer(LIMITS, now=0)
+    generation, _ = upload.append(Append(0, True), now=0, room=PLENTY)
+    upload.data(generation, len(FILE), now=0, room=PLENTY)
+    upload.check(FILE)
+    upload.digest()
+    upload.not_written()
+    assert upload.lost(generation) == []
+    assert upload.settle(now=0) == [Replay()]
+    upload.replay(FILE[:written])
+    upload.replayed()
+    assert upload.verifier.verified_at == max((end for end in ENDS if end <= written), default=0)
+    assert upload.head().fields["Upload-Offset"] == str(upload.verifier.verified_at)
