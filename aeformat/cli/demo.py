@@ -61,8 +61,7 @@ def run(options: argparse.Namespace) -> int:
             each = path.stat().st_size / len(images)
             stored = encoding if codec == "none" else f"{encoding} + {codec}"
             rows.append([model, stored, f"{each:,.1f}", *_figures(fidelity)])
-    png = png_bytes(images)
-    rows.append(["-", "PNG, one file each", "-" if png is None else f"{png:,.1f}", "0", "0", "lossless"])
+    rows.append(["-", "PNG, one file each", f"{png_bytes(images):,.1f}", "0", "0", "lossless"])
     rows.append(["-", "raw pixels", f"{images[0].size:,.1f}", "0", "0", "lossless"])
     common.print_table(rows, right=2)
     assert shown is not None
