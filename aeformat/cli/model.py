@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common, model_import
+from aeformat.cli import common, model_export, model_import
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("import", help="a Keras file of your own to a pair of packages (needs TensorFlow)")
     model_import.add_arguments(action)
     action.set_defaults(act=model_import.run)
+
+    action = actions.add_parser("export", help="a model as a Keras, ONNX or safetensors file")
+    model_export.add_arguments(action)
+    action.set_defaults(act=model_export.run)
 
     action = actions.add_parser("cost", help="what a model costs to send, and from how many images on it pays")
     action.add_argument("model", nargs="?", default=None, metavar="NAME_OR_PATH", help="default: all shipped models")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exchange.needs import need
 
-from aeformat.backends.runtime import load_tensorflow, tensorflow_installed
+from aeformat.backends.runtime import load_tensorflow
 
 
 @pytest.fixture
 def net(folder: Path) -> Path:
     """net.keras: 28 x 28, bottleneck "z"; its weights are random."""
-    if not tensorflow_installed():
-        if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
-            pytest.fail("TensorFlow is not installed")
-        pytest.skip("TensorFlow is not installed")
+    need("tensorflow")
     keras = load_tensorflow().keras
     keras.utils.set_random_seed(0)
     layers = keras.layers

@@ -1,11 +1,10 @@
-"""What needs a library that is not everywhere: skipped without it, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
+"""Keras, where TensorFlow is installed."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-
 import pytest
+
+from exchange.needs import need
 
 
 @pytest.fixture(scope="session")
@@ -15,11 +14,3 @@ def keras():
     from aeformat.backends.runtime import load_tensorflow
 
     return load_tensorflow().keras
-
-
-def need(module: str) -> None:
-    """Skip where a module is not installed."""
-    if importlib.util.find_spec(module) is None:
-        if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
-            pytest.fail(f"{module} is not installed")
-        pytest.skip(f"{module} is not installed")
