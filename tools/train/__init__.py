@@ -1,0 +1,1 @@
+"""Training runs that are no recipes of shipped models."""
