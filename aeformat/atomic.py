@@ -7,6 +7,7 @@ Knows nothing of what is written.  An OSError of the disk itself (full, unplugge
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -18,6 +19,7 @@ from aeformat.errors import UsageError
 if TYPE_CHECKING:
     from types import TracebackType
 
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
 TEMP_PREFIX: Final = ".aeformat-tmp-"  # hidden; what a killed process may leave behind begins with this
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.cli.send import Bytes, add_server, server_options
+from aeformat.cli.send import Bytes, add_server, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
 if TYPE_CHECKING:
@@ -30,12 +30,15 @@ def run(options: argparse.Namespace) -> int:
     require_net()
     from aeformat import net
 
-    path = Path(options.output or f"{options.url.rsplit('/', 1)[-1]}.aef")
+    if "/v1/containers/" not in options.url:
+        refuse_server(options, ("model_policy", "image_bytes"), "where no container of latents is fetched")
+    options.output = options.output or f"{options.url.rsplit('/', 1)[-1]}.aef"
+    path = Path(options.output)
     server = server_options(options)
     with Bytes() as shown:
         fetched = net.fetch(options.url, path, server, force=options.force, progress=shown.at)
         print(f"{path}: {fetched.n_bytes:,} bytes, sha256 {fetched.sha256.hex()}", file=sys.stderr)
-        if options.model_policy != "never" and "/v1/containers/" in options.url:
+        if server.policy != "never" and "/v1/containers/" in options.url:
             _fetch_decoder(options.url, path, server, shown)
     return 0
 

@@ -62,6 +62,7 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.  Errors that this package raises on purpose become one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace()
     try:
         wanted = next((argument for argument in arguments if argument in COMMANDS), None)
         options = _parser(wanted).parse_args(arguments)
@@ -74,12 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     except OSError as error:
-        where = f"{error.filename}: " if error.filename is not None else ""
-        print(f"aeformat: {where}{error.strerror or error}", file=sys.stderr)
+        where = error.filename if error.filename is not None else _full(error, options)
+        print(f"aeformat: {'' if where is None else f'{where}: '}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("aeformat: interrupted; nothing was written", file=sys.stderr)
         return INTERRUPTED
+
+
+def _full(error: OSError, options: argparse.Namespace) -> str | None:
+    """What could not be written: the system does not say, once a file is open.  A command writes its output only."""
+    from aeformat.atomic import NO_ROOM
+
+    output: str | None = getattr(options, "output", None) if error.errno in NO_ROOM else None
+    return "standard output" if output == "-" else output
 
 
 def describe(error: AeformatError) -> str:

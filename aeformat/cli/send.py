@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from aeformat.net.api import Options
 
 TOKEN: Final = "AEFORMAT_TOKEN"
+SERVER: Final = ("token_file", "ca_file", "model_policy", "image_bytes")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,15 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_server(parser: argparse.ArgumentParser, verb: str) -> None:
-    """--token-file, --ca-file, --model-policy and --image-bytes."""
+    """--token-file, --ca-file, --model-policy and --image-bytes; see `refuse_server` and `server_options`."""
     parser.add_argument("--token-file", metavar="FILE", help=f"holds the token (default: ${TOKEN})")
     parser.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's")
     parser.add_argument(
-        "--model-policy", choices=POLICIES, default="auto", help=f"auto: {verb} a missing decoder if that pays"
+        "--model-policy", choices=POLICIES, help=f"auto (the default): {verb} a missing decoder if that pays"
     )
     parser.add_argument(
         "--image-bytes", type=float, metavar="N", help="of one image sent otherwise, for the sum (default: raw pixels)"
     )
+
+
+def refuse_server(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """No option that does nothing is taken.  Raises UsageError."""
+    for name in names:
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name.replace('_', '-')} does nothing {why}; leave it out")
 
 
 def server_options(options: argparse.Namespace) -> Options:
@@ -50,7 +59,7 @@ def server_options(options: argparse.Namespace) -> Options:
             token = Path(options.token_file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise UsageError(f"{options.token_file}: {error.strerror}") from error
-    return Options(token or None, options.ca_file, options.model_policy, options.image_bytes)
+    return Options(token or None, options.ca_file, options.model_policy or POLICIES[0], options.image_bytes)
 
 
 def run(options: argparse.Namespace) -> int:

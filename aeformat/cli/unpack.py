@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from aeformat.cli import common
-from aeformat.cli.send import add_server
+from aeformat.cli.send import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
@@ -59,6 +59,10 @@ def run(options: argparse.Namespace) -> int:
     """Unpack a file to images.  Returns 3 when --recover had to leave something out."""
     from aeformat.reader import stream_latents
 
+    if options.registry is None:
+        refuse_server(options, SERVER, "without --registry")
+    elif options.decoder is not None:
+        refuse_server(options, ("registry",), "beside --decoder")
     if options.rows is not None:
         return _rows(options)
     with common.input_file(options.file) as file:

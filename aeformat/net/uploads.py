@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import secrets
 import time
@@ -17,6 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from aeformat.atomic import NO_ROOM
 from aeformat.errors import FormatError
 from aeformat.header import ModelHeader
 from aeformat.net.disk import Disk
@@ -40,7 +40,6 @@ from aeformat.transport.upload_server import State, UploadServer
 _READ_BYTES: Final = 1 << 20
 _IN_FLIGHT: Final = 2  # pieces that wait for a thread, at most
 _T = TypeVar("_T")
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(slots=True)
@@ -348,7 +347,7 @@ def location(kind: str, name: str) -> str:
 
 def disk_problem(error: OSError) -> Problem:
     """What a failure of the disk is to a client."""
-    if error.errno in _FULL:
+    if error.errno in NO_ROOM:
         return Problem("quota-exceeded", "the server's disk is full")
     return Problem("server-error", "the server's disk failed")
 

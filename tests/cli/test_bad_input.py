@@ -263,3 +263,45 @@ def test_a_model_package_is_no_file_of_latents(aeformat, folder):
     """unpack says what the file is instead."""
     ran = aeformat("unpack", store.shipped_folder() / "mnist-exact.decoder.aef", "-o", "o.npy")
     assert ran.code == 2 and one_line(ran.err) and "model package" in ran.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--token-file", "t"),
+        ("--ca-file", "c"),
+        ("--model-policy", "auto"),
+        ("--image-bytes", "5"),
+        ("--registry", "http://127.0.0.1:1/", "--decoder", "x.aef"),
+    ],
+    ids=lambda options: options[0],
+)
+def test_an_option_that_would_do_nothing_is_a_usage_error(aeformat, folder, packed, options):
+    """unpack without --registry asks no server, and with --decoder none is needed."""
+    ran = aeformat("unpack", "digits.aef", "-o", "o.npy", *options)
+    assert ran.code == 2 and one_line(ran.err) and f"{options[0]} does nothing" in ran.err
+    assert not (folder / "o.npy").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits on files are POSIX")
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (["pack", "digits.npy", "-o", "o.aef", "--codec", "none"], "o.aef"),
+        (["unpack", "digits.aef", "-o", "o.npy"], "o.npy"),
+        (["unpack", "digits.aef", "-o", "out/"], "out/"),
+        (["convert", "digits.aef", "o.aef", "--codec", "none"], "o.aef"),
+        (["pack", "digits.npy", "-o", "-", "--codec", "none"], "standard output"),
+    ],
+)
+def test_a_disk_without_room_is_named(folder, packed, command, name):
+    """The file that could not be written stands in the one line of the error; nothing of it stays."""
+    before = listing()
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))"
+    run = f"{limit}; import sys; from aeformat.cli.main import run; run()"
+    with (folder / "stdout").open("wb") as out:
+        done = subprocess.run([sys.executable, "-c", run, *command], stdout=out, stderr=subprocess.PIPE, text=True)
+    (folder / "stdout").unlink()
+    assert done.returncode == 1 and one_line(done.stderr), done.stderr
+    assert done.stderr.startswith(f"aeformat: {name}") and os.strerror(errno.EFBIG) in done.stderr
+    assert listing() == before

@@ -17,7 +17,7 @@ from transport.containers import latents
 
 from aeformat import net
 from aeformat.net.api import Options
-from net.running import free_port, needs, program_path, running
+from net.running import free_port, needs, running
 
 DOCS = Path(__file__).resolve().parents[2] / "spec" / "transport"
 LINES = dict(re.findall(r"<!-- curl: (\w+) -->\n```sh\n(.*?)```", (DOCS / "README.md").read_text(), re.S))
@@ -146,9 +146,7 @@ def test_nginx_in_front(server, tmp_path):
 
 def test_the_published_routes_hold(server, tmp_path):
     """schemathesis against v1/openapi.json: no answer that the document does not list, no 5xx."""
-    program = program_path("schemathesis")
-    if program is None:
-        pytest.skip("schemathesis is not installed; it is not in the extra [test]")
+    program = needs("schemathesis")
     done = subprocess.run(
         [program, "run", f"{server.url}v1/openapi.json", "--max-examples", "25", "--seed", "1", "--workers", "1",
          "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"],
