@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common, model_export, model_import
+from aeformat.cli import common, model_export, model_import, model_show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument("--json", action="store_true", help="as one JSON document")
     action.set_defaults(act=_list)
 
-    action = actions.add_parser("show", help="the layers of one model")
-    action.add_argument("model", metavar="NAME_OR_PATH", help="a name, a package's path, or a model id")
-    action.set_defaults(act=_show)
+    action = actions.add_parser("show", help="the layers of one model, as text or as a picture")
+    model_show.add_arguments(action)
+    action.set_defaults(act=model_show.run)
 
     action = actions.add_parser("install", help="check a package, run its golden set, keep it in the cache")
     action.add_argument("files", nargs="+", metavar="FILE.aef")
@@ -91,30 +91,6 @@ def _list(options: argparse.Namespace) -> int:
              f"{m.output.type} {list(m.output.shape)}", common.size(model.path.stat().st_size), model.model_id.hex()[:12]]
         )  # fmt: skip
     common.print_table(rows, right=5)
-    return 0
-
-
-def _show(options: argparse.Namespace) -> int:
-    from aeformat.model import store
-
-    with common.about(options.model):
-        packages = store.find_packages(options.model)
-    for package in packages:
-        m = package.manifest
-        print(f"{package.name or '-'} {m.role}, {m.profile}, model id {package.model_id.hex()}")
-        if m.decoder is not None:
-            print(f"  its decoder: {m.decoder.hex()}")
-        rows = [["layer", "from", "makes", "weights", "largest sum"]]
-        rows.append(["input", "-", f"{m.input.type} {list(m.input.shape)}", "", ""])
-        for number, step in enumerate(package.plan):
-            weights = step.arrays.get("weights")
-            rows.append(
-                [f"{number}: {step.kind}", ", ".join("input" if i == 0 else str(i - 1) for i in step.inputs),
-                 str(step.made), "" if weights is None else f"{weights.dtype} {list(weights.shape)}",
-                 "" if step.bounds is None else f"{step.bound:,}"]
-            )  # fmt: skip
-        common.print_table(rows, right=3)
-        print(f"  {package.n_params:,} parameters, {package.n_multiply_adds:,} multiply-adds an image\n")
     return 0
 
 

@@ -1,0 +1,76 @@
+"""What there is to say of a network's layers: sizes, costs, bounds, and who takes what.
+
+Owns the numbers and the words; text and pictures are drawn of them elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aeformat.model.manifest import tensors_of
+from aeformat.model.package import ModelPackage, Step
+from aeformat.model.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFacts:
+    """One layer.  inputs: numbers of values; the layer makes value number + 1.
+
+    note: what its parameters say.  weights: type and shape, or "".  n_bytes: of its tensors, each counted where it is first
+    used; n_params: weights and biases among them.  bound: of sums in the exact profile (section 4 of spec/model.md).
+    """
+
+    number: int
+    kind: str
+    inputs: tuple[int, ...]
+    made: Value
+    note: str
+    weights: str
+    n_params: int
+    n_bytes: int
+    n_multiply_adds: int
+    bound: int | None
+
+
+def facts_of(package: ModelPackage) -> list[LayerFacts]:
+    """All layers, in order."""
+    manifest, seen = package.manifest, set()
+    found = []
+    for number, (layer, step) in enumerate(zip(manifest.layers, package.plan, strict=True)):
+        new = {key: n for key, n in tensors_of(layer).items() if n not in seen}
+        seen |= set(new.values())
+        weights = step.arrays.get("weights")
+        found.append(
+            LayerFacts(
+                number, step.kind, step.inputs, step.made, _note(step),
+                "" if weights is None else f"{weights.dtype} {list(weights.shape)}",
+                sum(package.tensors[n].size for key, n in new.items() if key in ("weights", "bias")),
+                sum(manifest.tensors[n].n_bytes for n in new.values()),
+                manifest.multiply_adds_of(number),
+                None if step.bounds is None else step.bound,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _note(step: Step) -> str:
+    """Parameters in words; what is as usual is left out."""
+    words = []
+    if step.kind in ("conv2d", "conv2d_transpose"):
+        kh, kw = step.arrays["weights"].shape[:2]
+        words.append(f"{kh} x {kw}")
+    if "size" in step.params:
+        words.append("{} x {}".format(*step.integers("size")))
+    if "strides" in step.params and set(step.integers("strides")) != {1}:
+        words.append("stride {} x {}".format(*step.integers("strides")))
+    for key in ("padding", "crop"):
+        if key in step.params and any(step.integers(key)):
+            words.append(f"{key} {list(step.integers(key))}" if key != step.kind else f"{list(step.integers(key))}")
+    if "factors" in step.params:
+        words.append("{} x {}".format(*step.integers("factors")))
+    if "num" in step.params:
+        words.append(f"{step.integer('num')} / {step.integer('den')}")
+    words += [f"{key} {step.integer(key)}" for key in ("axis", "value", "shift") if key in step.params]
+    if "table" in step.arrays:
+        words.append(f"table of {len(step.arrays['table']):,}")
+    return ", ".join(words)
