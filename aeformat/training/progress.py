@@ -6,16 +6,25 @@ Owns the wording.  Knows nothing of how training works.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from aeformat.pipeline.evaluate import Fidelity
-from aeformat.training.recipe import Recipe
+
+
+class Planned(Protocol):
+    """A recipe, of whatever kind."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def epochs(self) -> int: ...
 
 
 class Progress:
     """Reports to `stream`, or to nobody if it is None."""
 
-    def __init__(self, stream: TextIO | None, recipe: Recipe, epoch: int) -> None:
+    def __init__(self, stream: TextIO | None, recipe: Planned, epoch: int) -> None:
         self._stream = stream
         self._recipe = recipe
         self._bar: Any = None
@@ -40,9 +49,10 @@ class Progress:
         if self._bar is not None:
             self._bar.update(epoch - self._bar.n)
 
-    def measured(self, epoch: int, seconds: float, test: Fidelity) -> None:
-        """One more epoch is done, and the test images have been decoded."""
-        errors = f"MSE {test.mse:.5f}  RMSE {test.rmse:.4f}  PSNR {test.psnr:.2f} dB"
+    def measured(self, epoch: int, seconds: float, test: Fidelity, bits: float | None = None) -> None:
+        """One more epoch is done, and the test images have been decoded; `bits`: what one of them takes."""
+        rate = "" if bits is None else f"{bits:.1f} bits  "
+        errors = f"{rate}MSE {test.mse:.5f}  RMSE {test.rmse:.4f}  PSNR {test.psnr:.2f} dB"
         if self._bar is not None:
             self._bar.set_postfix_str(errors)
             self.finished(epoch)

@@ -72,13 +72,13 @@ def _quantise_layer(layer: TrainedDense, levels: int, low: float, high: float) -
     bias = np.rint(low / unit * weights.sum(axis=0) + layer.bias / (unit * step))
     if not np.abs(bias).max() < SUM_LIMIT:
         raise UsageError(f"no exact form: a bias of {np.abs(bias).max():.0f} is not below 2^24")
-    multiplier, shift = _fixed_point(unit * step * ENTRIES_PER_UNIT[layer.activation])
+    multiplier, shift = fixed_point(unit * step * ENTRIES_PER_UNIT[layer.activation])
     return ExactLayer(
         weights.astype(np.int8), bias.astype(np.int32), multiplier, shift, activation_table(layer.activation)
     )
 
 
-def _fixed_point(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
+def fixed_point(factors: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:
     """multiplier / 2^shift ~ factors, with the largest shift that keeps every multiplier in 1..2^16."""
     shift = min(SHIFT_LIMIT, math.floor(math.log2(MULTIPLIER_LIMIT / factors.max())))
     if shift < 0:
@@ -94,13 +94,14 @@ def activation_table(activation: Activation) -> NDArray[np.uint8]:
     return np.clip(levels, 0, 255).astype(np.uint8)
 
 
-def _gelu(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def gelu(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x (1 + erf(x / sqrt 2)) / 2, elementwise, for a vector."""
     return np.array([value * (1 + math.erf(value / math.sqrt(2))) / 2 for value in x])
 
 
 _FUNCTIONS: Final[dict[Activation, Callable[[NDArray[np.float64]], NDArray[np.float64]]]] = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "gelu": _gelu,
+    "gelu": gelu,
     "clip": lambda x: x,  # activation_table clamps
 }
 

@@ -1,0 +1,1 @@
+"""Autoencoders trained for bits against error: convolutions, a learned prior, latents that are small integers."""
