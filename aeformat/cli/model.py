@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aeformat.cli import common, model_export, model_import, model_show
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_GOLDEN_STEP = 6  # through the demo digits: all ten digits, in several hands
+from aeformat.cli import common, model_export, model_import, model_show, model_train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,15 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.set_defaults(act=_install)
 
     action = actions.add_parser("train", help="train one of the recipes on MNIST (needs TensorFlow)")
-    action.add_argument("recipe", metavar="RECIPE", help="see `aeformat model train list`; the shipped models' names")
-    action.add_argument(
-        "-o", "--output", default="models", metavar="DIR", help="where the packages go (default: models)"
-    )
-    action.add_argument("--runs", default="runs", metavar="DIR", help="where checkpoints go (default: runs)")
-    action.add_argument("--epochs", type=common.bounded_int(1, 100_000), metavar="N", help="instead of the recipe's")
-    action.add_argument("--seed", type=common.bounded_int(0, 2**31 - 1), metavar="N", help="instead of the recipe's")
-    action.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    common.add_force(action)
+    model_train.add_arguments(action)
     action.set_defaults(act=_train)
 
     action = actions.add_parser("import", help="a Keras file of your own to a pair of packages (needs TensorFlow)")
@@ -107,47 +91,12 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from aeformat.backends.runtime import fetch_mnist, load_tensorflow
-    from aeformat.images import demo_digits
-    from aeformat.training.export import check_targets, export_pair
-    from aeformat.training.loop import train
-    from aeformat.training.recipe import RECIPES, recipe_named
+    from aeformat.cli.model_train import train
 
-    if options.recipe == "list":
-        common.print_table(
-            [["recipe", "profile", "latents", "epochs"]]
-            + [[r.name, r.profile, str(r.latent_dims), str(r.epochs)] for r in RECIPES.values()],
-            right=2,
-        )
-        return 0
-    recipe = recipe_named(options.recipe)
-    if options.seed is not None:
-        recipe = recipe.with_seed(options.seed)
-    load_tensorflow()  # before anything is made: it may be missing
-    output = Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
-    check_targets(recipe, output, force=options.force)
-    images = [_all_images(split, fetch_mnist) for split in ("mnist:train", "mnist:test")]
-    pair = train(
-        recipe, images[0], images[1], Path(options.runs) / recipe.name, resume=options.resume, progress=sys.stderr,
-        epochs=options.epochs,
-    )  # fmt: skip
-    golden = demo_digits()[::_GOLDEN_STEP]  # this project's own, so that no data set travels with a package
-    for path in export_pair(pair, golden, output, force=options.force):
-        print(f"{path}: {common.size(path.stat().st_size)}", file=sys.stderr)
-    return 0
+    return train(options)
 
 
 def _cost(options: argparse.Namespace) -> int:
     from aeformat.cli.model_cost import cost
 
     return cost(options)
-
-
-def _all_images(split: str, fetch: Callable[[], None]) -> NDArray[np.uint8]:
-    import numpy as np
-
-    from aeformat.images import ImageFit, open_source
-
-    source = open_source([split], ImageFit((28, 28, 1)), fetch_mnist=fetch)
-    return np.concatenate([block.images for block in source.blocks(10_000)])
