@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
 import socket
@@ -118,6 +119,46 @@ def test_a_slow_body_is_cut_off_and_what_came_is_kept(server, pause):
             except TimeoutError:
                 pass
         assert found.split(b" ")[1] == b"408"
+
+
+def test_a_refusal_is_read_though_the_body_was_not(server):
+    """T6-4: the rest of a body is dropped for a while; closing at once would reset the connection, and lose the answer."""
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            size = 16 << 20
+            head = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: text/plain\r\n"
+            sock.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
+            time.sleep(0.05)
+            sock.sendall(bytes(size))
+            sock.settimeout(5)
+            assert sock.recv(65536).startswith(b"HTTP/1.1 415 ")
+
+
+def test_a_body_without_end_is_dropped_for_a_while_only(server):
+    """T6-4: for as long as a header may take; then the connection is reset."""
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.sendall(b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
+        began = time.monotonic()
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 10:
+                sock.sendall(bytes(100_000))
+        assert time.monotonic() - began < 5
+
+
+def test_a_client_that_does_not_read_is_cut_off(server):
+    """A slice of an answer is to be taken in idle_seconds: with kernel buffers full, nothing more comes, and the end does."""
+    data = latents(60_000, dims=64, chunk_rows=1000)
+    assert upload(server, data).status == 201
+    line = f"GET /v1/containers/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+        sock.sendall(line.encode())
+        time.sleep(4 * LIMITS["idle_seconds"])
+        sock.settimeout(5)
+        n_bytes = 0
+        with contextlib.suppress(ConnectionResetError):
+            while piece := sock.recv(1 << 20):
+                n_bytes += len(piece)
+        assert n_bytes < len(data)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""SIGTERM with requests in flight: T7-2 of spec/transport.md.  (One that does not end: test_uploads.py.)"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import signal
+import socket
+import time
+
+import pytest
+from transport.containers import latents
+
+from net.running import running, upload
+from net.test_uploads import create
+
+FILE = latents(40_000, dims=64, chunk_rows=1000)
+SHA = hashlib.sha256(FILE).hexdigest()
+
+
+def stop(server):
+    """SIGTERM; back once nobody new is let in."""
+    server.process.terminate()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", server.port), 1).close()
+        except OSError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("the server still accepts connections")
+
+
+def receive(sock) -> bytes:
+    sock.settimeout(30)
+    found = b""
+    while piece := sock.recv(1 << 20):
+        found += piece
+    return found
+
+
+def test_an_upload_in_flight_is_finished(tmp_path):
+    """The rest comes after the signal: it is stored, answered, and the connection is closed."""
+    with running(tmp_path / "root") as server:
+        where = create(server)
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
+            head += f"Content-Type: application/partial-upload\r\nContent-Length: {len(FILE)}\r\n\r\n"
+            sock.sendall(head.encode() + FILE[: len(FILE) // 2])
+            stop(server)
+            sock.sendall(FILE[len(FILE) // 2 :])
+            found = receive(sock).lower()
+        assert found.startswith(b"http/1.1 201 ") and b"\r\nconnection: close\r\n" in found
+        server.process.join(30)
+        assert server.process.exitcode in (0, -signal.SIGTERM)
+    with running(tmp_path / "root") as again:
+        assert again.ask("HEAD", f"v1/containers/{SHA}").get("Content-Length") == str(len(FILE))
+
+
+def test_a_download_in_flight_is_finished(tmp_path):
+    """Its client reads on after the signal, and gets every byte."""
+    with running(tmp_path / "root") as server:
+        assert upload(server, FILE).status == 201
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            sock.sendall(f"GET /v1/containers/{SHA} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            begun = sock.recv(1000)
+            stop(server)
+            found = begun + receive(sock)
+        assert found.split(b"\r\n\r\n", 1)[1] == FILE
+        server.process.join(30)
+        assert server.process.exitcode in (0, -signal.SIGTERM)
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /v1/ HT", b"GET /v1/ HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_connections_without_a_request_do_not_hold_it_up(tmp_path, begun):
+    """Idle ones, new or kept alive, and half a head: closed at once."""
+    with running(tmp_path / "root") as server, contextlib.ExitStack() as stack:
+        socks = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(5)]
+        for sock in socks:
+            sock.sendall(begun)
+        if begun.endswith(b"\r\n\r\n"):
+            assert all(sock.recv(65536).startswith(b"HTTP/1.1 200 ") for sock in socks)
+        server.ask("GET", "v1/")
+        began = time.monotonic()
+        server.process.terminate()
+        server.process.join(30)
+        assert not server.process.is_alive() and time.monotonic() - began < 5
