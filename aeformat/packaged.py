@@ -17,6 +17,7 @@ from aeformat.errors import (
     ContentMismatch,
     DecoderMismatch,
     HeaderInvalid,
+    LimitExceeded,
     ManifestInvalid,
     StructureInvalid,
 )
@@ -84,7 +85,7 @@ def read_decoder_prior(package: bytes, *, at: int = 0, limits: Limits = DEFAULT)
         if isinstance(event, HeaderRead):
             if not isinstance(event.header, ModelHeader):
                 raise StructureInvalid("C7-4", at, "the embedded container holds latents, not a decoder")
-            scan = _Scan(event.header, at)
+            scan = _Scan(event.header, limits)
         elif isinstance(event, ChunkRead):
             assert scan is not None
             scan.chunk(event)
@@ -95,15 +96,18 @@ def read_decoder_prior(package: bytes, *, at: int = 0, limits: Limits = DEFAULT)
             scan.end(event.at)
     parser.close()
     assert scan is not None
+    if scan.role != "decoder":
+        raise StructureInvalid("C7-4", at, "the embedded package is no decoder")
     return scan.decoder_prior()
 
 
 class _Scan:
-    """The chunks of one package on their way.  role_at: where an error says that this is no decoder."""
+    """The chunks of one package on their way."""
 
-    def __init__(self, header: ModelHeader, role_at: int) -> None:
+    def __init__(self, header: ModelHeader, limits: Limits) -> None:
         self.header = header
-        self._role_at = role_at
+        self.role = ""
+        self._most_bytes = limits.package_bytes
         self._at = 0  # of the manifest
         self._n_tensors = 0
         self._arrays: dict[int, NDArray[Any]] = {}
@@ -146,8 +150,7 @@ class _Scan:
             fields = canonical.unpack(data, max_depth=limits.MANIFEST_DEPTH)
         except canonical.NotCanonical as error:
             raise self._bad("M2-1", str(error)) from None
-        if fields.get("role") != "decoder":
-            raise StructureInvalid("C7-4", self._role_at, "the embedded package is no decoder")
+        self.role = str(fields.get("role"))
         takes, makes = self._map(fields, "input"), self._map(fields, "output")
         self._type, self._dims = str(takes.get("type")), self._integers(takes.get("shape"))
         self._image = self._integers(makes.get("shape"))
@@ -180,6 +183,10 @@ class _Scan:
             check_shapes(interval[1] - interval[0] + 1, self._dims, shapes)
         except BadPrior as error:
             raise self._bad(error.rule, f"prior: {error.what}") from None
+        n_bytes = sum(prod(shapes[key]) * _TENSOR_BYTES[type_of_key] for key, type_of_key in PRIOR_TENSORS.items())
+        if n_bytes > self._most_bytes:
+            what = f"manifest: a prior of {n_bytes} bytes, this reader takes {self._most_bytes}"
+            raise LimitExceeded("M2-6", self._at, what)
         self._prior = prior
 
     def _tensor(self, number: int, chunk: ChunkRead) -> NDArray[Any]:

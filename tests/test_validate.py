@@ -140,7 +140,7 @@ def test_json_has_a_stable_shape(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)
     assert report["format"] == "aeformat-report-1"
     keys = {"file", "valid", "exit_code", "kind", "rows", "chunks", "bytes", "content_id", "receipts", "proved"}
-    keys |= {"problems", "more_problems"}
+    keys |= {"problems", "more_problems", "not_checked"}
     assert [set(entry) for entry in report["files"]] == [keys, keys]
     assert [entry["valid"] for entry in report["files"]] == [True, False]
     assert set(report["files"][1]["problems"][0]) == {"code", "rule", "byte", "what", "expected", "inside"}

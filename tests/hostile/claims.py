@@ -170,6 +170,10 @@ CLAIMS: Final[dict[str, Claim]] = {
     "256 MiB of zeros for a reader of 1 MiB": Claim(
         lambda: latents(rows(frame(bytes(CHUNK)), raw_len=CHUNK), filter="none", dims=[CHUNK]), "C4-4", chunk_bytes=MIB
     ),
+    "256 MiB of rows in the state of one lane": Claim(
+        lambda: latents(Chunk(b"ROWS", b"\0\0\0\1\0", CHUNK, raw_len=CHUNK), codec="rans"), "C6-8"
+    ),
+    "2^255 lanes": Claim(lambda: latents(Chunk(b"ROWS", b"\xff" * 5, CHUNK, raw_len=CHUNK), codec="rans"), "C6-7"),
     "row names of 64 MiB": Claim(lambda: latents(names(b"\0", 64 * MIB), rows(b"\0"), filter="none"), "C4-4"),
     "labels that are a million empty lists": Claim(
         lambda: latents(names(b"\x90", MIB), rows(b"\0"), filter="none"), "C7-1 C4-7", 32 * MIB
