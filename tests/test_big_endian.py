@@ -21,6 +21,9 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.header import LatentsHeader
 from aeformat.images import demo_digits
 from aeformat.model import store
+from aeformat.packaged import DecoderPrior
+from aeformat.prior import Prior
+from aeformat.reader import stream_latents
 from aeformat.writer import LatentsWriter
 for name in store.shipped_names():
     for package in store.find_pair(name):
@@ -35,6 +38,20 @@ for encoding, values in (("text19", "f64"), ("f64le", "f32"), ("f32le", "f32"), 
     with LatentsWriter(sink, header, chunk_rows=7) as writer:
         writer.write(rows if values != "bf16" else rows % 256)
     digest.update(sink.getvalue())
+prior = Prior(
+    bits=9, lo=-4, hi=3, classes=np.array([300, 212]), tables=np.array([[100, 60, 30, 10, 2, 4, 10, 296], [64] * 8]),
+    means=np.arange(20).reshape(2, 10) % 8, picks=np.arange(20).reshape(2, 10) % 2,
+)
+coded = DecoderPrior(bytes(32), "i8", (10,), (28, 28, 1), prior)
+header = LatentsHeader(decoder=bytes(32), dims=(10,), image=(28, 28, 1), encoding="i8", codec="rans")
+rows = (np.arange(6000).reshape(600, 10) % 8 - 4).astype(np.int8)
+sink = io.BytesIO()
+with LatentsWriter(sink, header, prior=coded) as writer:
+    writer.write(rows)
+stream = stream_latents(io.BytesIO(sink.getvalue()))
+stream.give_prior(coded)
+assert all((block.values == rows[block.first_row :][: len(block.values)]).all() for block in stream)
+digest.update(sink.getvalue())
 print(sys.byteorder, digest.hexdigest())
 """
 
