@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+
+if TYPE_CHECKING:
+    from aeformat.model.package import ModelPackage
+    from aeformat.pipeline.refine import Refinement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--receipts", action="store_true",
         help="decode what was encoded, and record digests of the pixels, for unpack to check; exact decoders only",
+    )  # fmt: skip
+    parser.add_argument(
+        "--refine", type=float, metavar="PRICE",
+        help="look near the encoder's latents for better ones, slowly: PRICE bits for a unit of squared error over an image "
+        "(pixels in 0..1), so more of it gives closer images and a larger file; exact decoders with a prior only",
     )  # fmt: skip
     parser.add_argument("--record-encoder", action="store_true", help="name the encoder in the header as well")
     parser.add_argument(
@@ -57,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
         embed=package_bytes(decoder) if options.embed_decoder else None,
         record_encoder=options.record_encoder,
         batch_rows=options.batch_rows,
+        refine=_refinement(options, decoder, source.n_rows),
         prove=common.network(decoder, options.backend, source.n_rows) if options.receipts else None,
     )
     with (
@@ -70,3 +81,12 @@ def run(options: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int | None) -> Refinement | None:
+    from aeformat.pipeline.refine import Refinement
+
+    if options.refine is None:
+        return None
+    n_decoded = None if n_rows is None else 2 * n_rows * decoder.input.value.n_elements
+    return Refinement(common.network(decoder, options.backend, n_decoded), options.refine)

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from aeformat.model.manifest import Endpoint
     from aeformat.model.package import ModelPackage
     from aeformat.packaged import DecoderPrior
+    from aeformat.pipeline.refine import Refinement
 
 BATCH_ROWS: Final = 4096
+_REFINED_AT_ONCE: Final = 256
 _OWN_ENCODING: Final = {"f32": "f32le", "u8": "u8", "i8": "i8"}
 _ROUNDED: Final = {"f16le": "f16", "bf16le": "bf16"}  # what float latents may be rounded to on request
 
@@ -41,7 +43,8 @@ class PackOptions:
     encoding: a name of spec/container.md, or None for the latents' own.  codec: "none", "zstd" or "rans".  level: zstd's.
     prior: the decoder's, for codec rans.
     embed: the decoder's whole container, to travel in the file.  record_encoder: write the encoder's model id into the header.
-    batch_rows: rows encoded at once; no effect on the bytes.  prove: the decoder, to record receipts of what it makes.
+    batch_rows: rows encoded at once; no effect on the bytes.  refine: how to look for better latents than the encoder's.
+    prove: the decoder, to record receipts of what it makes.
     """
 
     encoding: str | None = None
@@ -51,6 +54,7 @@ class PackOptions:
     embed: bytes | None = None
     record_encoder: bool = False
     batch_rows: int = BATCH_ROWS
+    refine: Refinement | None = None
     prove: Network | None = None
 
 
@@ -135,12 +139,15 @@ def pack(
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
         batch_rows = options.batch_rows if options.prove is None else _whole_runs(options.batch_rows, writer.chunk_rows)
         for block in source.blocks(batch_rows):
-            values: NDArray[Any] = encoder.run(block.images)
+            values = encoder.run(block.images)
+            if options.refine is not None:
+                values = _refined(options.refine, values, block.images, progress)
             digests = None if options.prove is None else receipts.digests_of(options.prove.run(values))
             if header.values != latents_type:
                 values = round_to(values, header.values)
             writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
-            progress.update(len(values))
+            if options.refine is None:
+                progress.update(len(values))
         if not writer.n_rows + writer.n_waiting:
             raise ImageError(f"{source.label}: there are no images in it")
     assert writer.content_id is not None
@@ -152,6 +159,15 @@ def writer_for(
 ) -> LatentsWriter:
     """A writer that is given the prior if its codec takes one."""
     return LatentsWriter(sink, header, level=level, decoder=decoder, prior=prior if header.codec == "rans" else None)
+
+
+def _refined(refinement: Refinement, latents: NDArray[Any], images: NDArray[Any], progress: Progress) -> NDArray[Any]:
+    """A few rows at a time, so that progress is seen: a row takes milliseconds."""
+    for start in range(0, len(latents), _REFINED_AT_ONCE):
+        rows = slice(start, start + _REFINED_AT_ONCE)
+        latents[rows] = refinement.refine(latents[rows], images[rows])
+        progress.update(len(latents[rows]))
+    return latents
 
 
 def _check_provable(decoder: Network) -> None:

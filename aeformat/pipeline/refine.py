@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from aeformat.errors import UsageError
 from aeformat.model.values import EXACT
-from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.prior import COST_BITS
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Refinement:
 
     decoder: Network
     price: float
-    n_sweeps: int = 2
+    n_sweeps: int = 1
 
     def __post_init__(self) -> None:
         package = self.decoder.package
@@ -50,11 +49,11 @@ class Refinement:
         if not 0 < self.price * package.output.value.n_elements <= _DEAREST:
             raise UsageError(f"a price of {self.price:g} bits is not above 0, or too high for images of this size")
 
-    def refine(self, latents: Latents, images: Images, progress: Progress = SILENT) -> Latents:
+    def refine(self, latents: Latents, images: Images) -> Latents:
         """Latents (n, *dims) of images (n, h, w, c) -> latents that are never worse, by bits plus priced error.
 
         Every position is tried one higher and one lower in turn, for all rows at once; a row takes what is cheapest.  The class
-        of the prior is chosen anew before each sweep.  Progress counts rows, n_sweeps * positions * n in all.
+        of the prior is chosen anew before each sweep.  Rows do not see each other.
         """
         prior = self.decoder.package.prior
         assert prior is not None
@@ -67,7 +66,6 @@ class Refinement:
             changed = np.zeros(len(active), bool)
             for position in range(rows.shape[1]):
                 changed |= self._try(prior, position, rows, active, classes, latents.shape, targets, errors)
-                progress.update(len(rows))
             active = active[changed]
         return rows.reshape(latents.shape)
 

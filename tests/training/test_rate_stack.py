@@ -60,7 +60,7 @@ def test_recipes_fit_together(recipe: RateRecipe):
 
 
 def test_stretching_keeps_all_phases():
-    recipe = RATE_RECIPES["mnist-rd-24"]
+    recipe = RATE_RECIPES["mnist-rd-25"]
     assert [phase.epochs for phase in recipe.with_epochs(100).phases] == [60, 28, 12]
     with pytest.raises(UsageError):
         recipe.with_epochs(0)

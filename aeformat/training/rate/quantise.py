@@ -124,8 +124,8 @@ def _integers(layer: Weighted, mine: Parameters) -> NDArray[np.float64]:
     """The weights in units of their channels' steps, rounded."""
     shape = [1] * mine.weights.ndim
     shape[channel_axis(layer)] = -1
-    rounded = np.rint(mine.weights / mine.steps.astype(np.float64).reshape(shape))
-    return np.clip(rounded, -layer.levels, layer.levels)
+    rounded: NDArray[np.float64] = np.rint(mine.weights / mine.steps.astype(np.float64).reshape(shape))
+    return rounded.clip(-layer.levels, layer.levels)
 
 
 def geometry(layer: Weighted, before: Shape, after: Shape) -> tuple[str, tuple[int, int], Sides]:
