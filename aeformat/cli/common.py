@@ -14,6 +14,7 @@ from aeformat.errors import DecoderError, FormatError, UsageError
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
+    from aeformat.model.manifest import Manifest
     from aeformat.model.package import ModelPackage
 
 DEFAULT_MODEL = "mnist-exact"
@@ -188,6 +189,15 @@ def size(n_bytes: float) -> str:
         return f"{n_bytes:,.0f} B"
     power = min((len(f"{n_bytes:.0f}") - 1) // 3, 3)
     return f"{n_bytes / 1000**power:.4g} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+def prior_text(manifest: Manifest) -> str:
+    """A decoder's prior for people, from its manifest, which has one."""
+    assert manifest.prior is not None
+    n_classes, n_tables = (
+        manifest.tensors[number].shape[0] for number in (manifest.prior.classes, manifest.prior.tables)
+    )
+    return f"{n_classes} classes, {n_tables} tables of {manifest.prior.bits} bits"
 
 
 def decibels(psnr: float) -> str:

@@ -102,6 +102,7 @@ def _model(name: str, header: ModelHeader) -> dict[str, Any]:
         "input": f"{manifest.input.type} {list(manifest.input.shape)}",
         "output": f"{manifest.output.type} {list(manifest.output.shape)}",
         "decoder": None if manifest.decoder is None else manifest.decoder.hex(),
+        "prior": None if manifest.prior is None else common.prior_text(manifest),
         "layers": len(manifest.layers),
         "parameters": sum(math.prod(manifest.tensors[n].shape) for n in weights),
     }

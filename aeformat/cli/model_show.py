@@ -52,6 +52,8 @@ def _print(package: ModelPackage) -> None:
     print(f"{package.name or '-'} {m.role}, {m.profile}, model id {package.model_id.hex()}")
     if m.decoder is not None:
         print(f"  its decoder: {m.decoder.hex()}")
+    if m.prior is not None:
+        print(f"  prior of its latents: {common.prior_text(m)}")
     rows = [_HEADING]
     for line, number in lanes.draw([layer.inputs for layer in facts]):
         if number is None:

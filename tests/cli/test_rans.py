@@ -140,6 +140,15 @@ def test_validate_says_what_it_could_not_check(aeformat: Run, model: Path):
     assert aeformat("validate", "z.aef", "--decoder", f"{model}.decoder.aef").code == 2
 
 
+def test_a_decoder_says_what_prior_it_has(aeformat: Run, model: Path):
+    """In info and in model show; one without says nothing."""
+    text = "4 classes, 4 tables of 12 bits"
+
+    assert json.loads(aeformat("info", f"{model}.decoder.aef", "--json").out)["prior"] == text
+    assert json.loads(aeformat("info", f"{model}.encoder.aef", "--json").out)["prior"] is None
+    assert aeformat("model", "show", model).out.count(text) == 1
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

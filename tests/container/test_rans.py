@@ -17,6 +17,8 @@ from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
 from aeformat.prior import Prior, symbol_costs
 from aeformat.reader import open_latents, stream_latents
+from aeformat.transport.limits import TransferLimits
+from aeformat.transport.verify import Verifier
 from aeformat.validate import validate
 from aeformat.writer import LatentsWriter
 
@@ -288,6 +290,24 @@ def test_the_validator_says_what_it_could_not_check():
 
     report = validate(io.BytesIO(file(embed=True)))
     assert (report.problems, report.not_checked) == ([], "")
+
+
+@pytest.mark.parametrize("embed", [False, True])
+def test_who_sends_it_on_checks_what_can_be_checked(embed):
+    """The transport takes it with and without its decoder, and refuses what it sees is broken."""
+    good = file(embed=embed)
+    verifier = Verifier(TransferLimits())
+    verifier.feed(good)
+    verifier.close()
+    assert verifier.is_complete
+
+    parts = split(good)
+    code = parts.chunks[-1].stored
+    broken = [b"\x0b" + code[1:]] + [code[:-2]] * embed
+    for stored in broken:
+        with pytest.raises(FormatError) as caught:
+            Verifier(TransferLimits()).feed(parts.change(-1, stored=stored).join())
+        assert caught.value.rule == ("C6-7" if stored is broken[0] else "C6-11")
 
 
 def test_the_validator_finds_what_only_the_decoder_shows():
