@@ -38,17 +38,21 @@ class NumpyBackend:
 
 
 class NumpyNetwork:
-    """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it."""
+    """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it.
 
-    def __init__(self, package: ModelPackage) -> None:
+    n_block: rows computed at once, exact profile only; by default what suits the network.
+    """
+
+    def __init__(self, package: ModelPackage, *, n_block: int | None = None) -> None:
         self.package = package
         self._local = threading.local()  # each thread computes in memory of its own
         self._dtypes = _carriers(package)
         self._biases = _missing_biases(package)
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
         self._is_exact = package.profile == EXACT
-        self._n_block = max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
+        self._n_block = n_block or max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
         if not self._is_exact:
+            assert n_block is None  # M5-3: which sizes are steady is found out below
             sizes = [size for size in (self._n_block, 32, 8, 4) if size <= self._n_block]
             self._n_block = steady_block(sizes, lambda _size: self._run_block, package.golden_input[:3])
 

@@ -33,17 +33,23 @@ class TensorflowBackend:
 
 
 class TensorflowNetwork:
-    """One half of an autoencoder in TensorFlow.  See base.Network.  Threads may share it."""
+    """One half of an autoencoder in TensorFlow.  See base.Network.  Threads may share it.
 
-    def __init__(self, package: ModelPackage) -> None:
+    n_block: rows computed at once, exact profile only; by default what suits the network.
+    """
+
+    def __init__(self, package: ModelPackage, *, n_block: int | None = None) -> None:
         self.package = package
         self._tf: Any = load_tensorflow()
         with self._tf.device(_CPU):
             self._ops = [self._op(step) for step in package.plan]
-        n_block = 1
-        while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= _BLOCK_ELEMENTS:
-            n_block *= 2
-        if package.profile != EXACT:
+        is_exact = package.profile == EXACT
+        assert is_exact or n_block is None  # M5-3: which sizes are steady is found out below
+        if n_block is None:
+            n_block = 1
+            while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= _BLOCK_ELEMENTS:
+                n_block *= 2
+        if not is_exact:
             sizes = [size for size in (n_block, 64, 8) if size <= n_block]
             n_block = steady_block(sizes, self._compile, package.golden_input[:3])
         self._n_block = n_block
