@@ -2,9 +2,10 @@
 
     python tools/bench_transport.py [--mb 1000] [--rounds 3]
 
-Sends and fetches one file of raw float64 latents (the worst case: nothing to decompress, all to be hashed).  Each way
-is run several times and the best is taken; then the server's memory under that upload and under 50 slow readers.  nginx
-stores with PUT (its dav module) and serves from disk; it verifies and syncs nothing.
+Sends and fetches one file of raw float64 latents (the worst case: nothing to decompress, all to be hashed twice, for the blob's
+digest and for the content id).  Rivals take turns, so that a busy machine disturbs them alike; the best and the median of each
+are shown, with the processor time of the server; then its memory under that upload and under 50 slow readers.  nginx stores with PUT
+(its dav module) and serves from disk; it verifies and syncs nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import argparse
 import contextlib
 import hashlib
 import os
+import platform
+import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +31,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from net.running import Running, free_port, running  # noqa: E402
+from net.running import free_port, program_path, running  # noqa: E402
 
 from aeformat import net  # noqa: E402
 from aeformat.header import LatentsHeader  # noqa: E402
@@ -35,6 +39,9 @@ from aeformat.net.api import Options  # noqa: E402
 from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")
+CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"
+US_TO_CURL, US_TO_FETCH = "aeformat serve -> curl", "aeformat serve -> aeformat fetch"
+CURL_TO_NGINX, NGINX_TO_CURL = "curl -T -> nginx", "nginx -> curl"
 NGINX = """
 daemon off; pid nginx.pid; error_log stderr error; worker_processes 1; {user}
 events {{ worker_connections 64; }}
@@ -54,11 +61,11 @@ def make(path: Path, n_mb: int) -> None:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path) -> Iterator[str | None]:
-    """An nginx that takes PUT; None where there is none."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+def nginx(folder: Path) -> Iterator[tuple[str | None, int]]:
+    """An nginx that takes PUT, and the process that works; None where there is none."""
+    program = program_path("nginx")
     if program is None:
-        yield None
+        yield None, 0
         return
     for name in ("files", "tmp"):
         (folder / name).mkdir(parents=True)
@@ -71,21 +78,11 @@ def nginx(folder: Path) -> Iterator[str | None]:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        yield f"http://127.0.0.1:{port}/", int(children[0])
     finally:
         process.terminate()
         process.wait()
-
-
-def best(n_rounds: int, work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
-    """Seconds of the fastest of some runs."""
-    seconds = []
-    for _ in range(n_rounds):
-        before()
-        began = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
 
 
 def curl(*arguments: object) -> None:
@@ -93,14 +90,23 @@ def curl(*arguments: object) -> None:
     subprocess.run(["curl", "-sS", "-f", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
-class Bench:
-    """One file, one server, one nginx."""
+def processor_seconds(pid: int) -> float:
+    """What a process has used so far, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def __init__(self, folder: Path, source: Path, n_rounds: int) -> None:
-        self.folder, self.source, self.n_rounds = folder, source, n_rounds
+
+class Bench:
+    """One file, one server at a time, one nginx."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        self.folder, self.source = folder, source
         self.sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
         self.n_bytes = source.stat().st_size
         self.number = 0
+        self.rss = 0
+        self.seconds: dict[str, list[float]] = {}
+        self.used: dict[str, list[float]] = {}
 
     def fresh(self) -> Path:
         """A new store, so that nothing is there already; the old one makes room."""
@@ -108,37 +114,31 @@ class Bench:
         self.number += 1
         return self.folder / f"store{self.number}"
 
-    def sending(self, send: Callable[[Running], object]) -> tuple[float, int]:
-        """(seconds, resident bytes of the server)."""
-        seconds, rss = [], 0
-        for _ in range(self.n_rounds):
-            with running(self.fresh()) as server:
-                began = time.perf_counter()
-                send(server)
-                seconds.append(time.perf_counter() - began)
-                rss = max(rss, server.rss())
-        return min(seconds), rss
+    def time(self, what: str, pid: int, work: Callable[[], object]) -> None:
+        """Note how long it takes, and how long the server's processor does."""
+        used, began = processor_seconds(pid), time.perf_counter()
+        work()
+        self.seconds.setdefault(what, []).append(time.perf_counter() - began)
+        self.used.setdefault(what, []).append(processor_seconds(pid) - used)
 
-    def rows(self) -> Iterator[tuple[str, float]]:
-        """What, seconds."""
+    def round(self, url: str | None, worker: int) -> None:
+        """Every way once.  url: nginx; worker: the process of it that works."""
         named = ["-H", "Upload-Complete: ?1", "-H", "Content-Type: application/vnd.aeformat", "-H", "Expect:"]
-        up, self.rss = self.sending(lambda s: curl("-X", "POST", "-T", self.source, *named, f"{s.url}v1/uploads"))
-        yield "curl -T -> aeformat serve", up
-        yield "aeformat send -> aeformat serve", self.sending(lambda s: net.send(self.source, s.url, NEVER))[0]
-        with nginx(self.folder / "nginx") as url:
-            if url is not None:
-                stored = self.folder / "nginx" / "files" / "f"
-                put = lambda: curl("-T", self.source, "-H", "Expect:", f"{url}f")  # noqa: E731
-                yield "curl -T -> nginx", best(self.n_rounds, put, lambda: stored.unlink(missing_ok=True))
-                yield "nginx -> curl", best(self.n_rounds, lambda: curl("-o", "/dev/null", f"{url}f"))
         with running(self.fresh()) as server:
-            net.send(self.source, server.url, NEVER)
-            url, copy = f"{server.url}v1/containers/{self.sha256}", self.folder / "copy"
-            yield "aeformat serve -> curl", best(self.n_rounds, lambda: curl("-o", "/dev/null", url))
-            yield (
-                "aeformat serve -> aeformat fetch",
-                best(self.n_rounds, lambda: net.fetch(url, copy, NEVER, force=True)),
-            )
+            post = lambda: curl("-X", "POST", "-T", self.source, *named, f"{server.url}v1/uploads")  # noqa: E731
+            self.time(CURL_TO_US, server.process.pid, post)
+            self.rss = max(self.rss, server.rss())
+        if url is not None:
+            (self.folder / "nginx" / "files" / "f").unlink(missing_ok=True)
+            self.time(CURL_TO_NGINX, worker, lambda: curl("-T", self.source, "-H", "Expect:", f"{url}f"))
+        with running(self.fresh()) as server:
+            self.time(SEND_TO_US, server.process.pid, lambda: net.send(self.source, server.url, NEVER))
+            blob = f"{server.url}v1/containers/{self.sha256}"
+            self.time(US_TO_CURL, server.process.pid, lambda: curl("-o", "/dev/null", blob))
+            if url is not None:
+                self.time(NGINX_TO_CURL, worker, lambda: curl("-o", "/dev/null", f"{url}f"))
+            copy = self.folder / "copy"
+            self.time(US_TO_FETCH, server.process.pid, lambda: net.fetch(blob, copy, NEVER, force=True))
 
     def slow_readers(self, n_readers: int) -> tuple[int, int]:
         """Resident bytes before and while so many clients ask for the file and hardly read."""
@@ -156,6 +156,19 @@ class Bench:
                 return before, again.rss()
 
 
+def versions() -> str:
+    """What is compared, and on what."""
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    first = [
+        subprocess.run(command, capture_output=True, text=True, check=False)
+        for command in (["curl", "--version"], [program_path("nginx") or "true", "-v"])
+    ]
+    found = [(done.stdout or done.stderr).split("\n")[0].split(" (")[0] for done in first]
+    load = os.getloadavg()[0]
+    machine = f"{os.cpu_count()} x {cpu[1] if cpu else platform.machine()}, {platform.system()} {platform.release()}"
+    return f"{'; '.join(found)}; Python {platform.python_version()}; {machine}; load {load:.1f}"
+
+
 def main() -> int:
     """Prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -166,19 +179,25 @@ def main() -> int:
         folder = Path(name)
         make(folder / "bench.aef", options.mb)
         os.environ["AEFORMAT_CACHE"] = str(folder / "cache")
-        bench = Bench(folder, folder / "bench.aef", options.rounds)
-        seconds = {}
-        print("| | seconds | MB/s |\n|---|---|---|")
-        for what, took in bench.rows():
-            seconds[what] = took
-            print(f"| {what} | {took:.2f} | {bench.n_bytes / took / 1e6:,.0f} |", flush=True)
+        bench = Bench(folder, folder / "bench.aef")
+        with nginx(folder / "nginx") as (url, worker):
+            for _ in range(options.rounds):
+                bench.round(url, worker)
+        print(versions())
+        print("\n| | best, s | median, s | MB/s | server's processor, s |\n|---|---|---|---|---|")
+        for what, took in bench.seconds.items():
+            used = statistics.median(bench.used[what])
+            speed = bench.n_bytes / min(took) / 1e6
+            print(f"| {what} | {min(took):.2f} | {statistics.median(took):.2f} | {speed:,.0f} | {used:.2f} |")
         for ours, theirs in (
-            ("curl -T -> aeformat serve", "curl -T -> nginx"),
-            ("aeformat send -> aeformat serve", "curl -T -> nginx"),
-            ("aeformat serve -> curl", "nginx -> curl"),
+            (CURL_TO_US, CURL_TO_NGINX),
+            (SEND_TO_US, CURL_TO_US),
+            (SEND_TO_US, CURL_TO_NGINX),
+            (US_TO_CURL, NGINX_TO_CURL),
         ):
-            if theirs in seconds:
-                print(f"{ours}: {seconds[theirs] / seconds[ours]:.2f} of the speed of {theirs}")
+            if theirs in bench.seconds:
+                best, median = (f(bench.seconds[theirs]) / f(bench.seconds[ours]) for f in (min, statistics.median))
+                print(f"{ours}: {best:.2f} (best), {median:.2f} (median) of the speed of {theirs}")
         print(
             f"server's memory during curl's upload of {bench.n_bytes / 1e6:,.0f} MB: {bench.rss / 1e6:.0f} MB at most"
         )

@@ -160,10 +160,14 @@ class Answering:
 
     def read_head(self) -> None:
         """Wait for the head of the response."""
+        pace: Pace | None = None
         while self._exchange.response is None:
             if self._exchange.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            self._ahead += self._exchange.received(self._sock.recv(PIECE_BYTES))
+            data = self._sock.recv(PIECE_BYTES)
+            pace = pace or Pace(self._patience)  # a head that has begun must come to its end
+            pace.passed(len(data))
+            self._ahead += self._exchange.received(data)
 
     def body(self) -> Iterator[bytes]:
         """The pieces of its body.  Raises what is in BROKEN, also where the body is shorter than announced."""
@@ -260,10 +264,14 @@ class AsyncAnswering:
 
     async def read_head(self) -> None:
         """Wait for the head of the response, however long the body takes to send."""
+        pace: Pace | None = None
         while self._exchange.response is None:
             if self._exchange.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            self._ahead += self._exchange.received(await self._reader.read(PIECE_BYTES))
+            data = await self._reader.read(PIECE_BYTES)
+            pace = pace or Pace(self._patience)
+            pace.passed(len(data))
+            self._ahead += self._exchange.received(data)
 
     async def body(self) -> AsyncIterator[bytes]:
         """See Answering.body."""

@@ -17,9 +17,9 @@ from typing import Any, BinaryIO, Final, TypeVar
 from urllib.parse import unquote
 
 import h11
-import numpy as np
 from starlette.types import ASGIApp, Message
 
+from aeformat.net.inbox import Inbox
 from aeformat.net.wire import Span
 from aeformat.transport.limits import TransferLimits
 
@@ -27,8 +27,6 @@ log = logging.getLogger("aeformat.server")
 _T = TypeVar("_T")
 
 SEND_FILE: Final = "aeformat.send_file"  # in scope["extensions"] where the kernel can send files
-_FIRST_BYTES: Final = 1 << 16  # of a body's first piece; a peer that fills its pieces gets larger ones
-_PIECE_BYTES: Final = 1 << 20
 _SLICE_BYTES: Final = 1 << 18  # of an answer, to be taken in idle_seconds
 _LARGEST_SLICE: Final = 1 << 22
 _FAST_SECONDS: Final = 0.1  # a slice that takes less is followed by a larger one
@@ -38,71 +36,6 @@ _SCRATCH = memoryview(bytearray(1 << 16))  # heads pass through it; emptied befo
 
 class Disconnected(Exception):
     """There is nobody to send to any more."""
-
-
-class Inbox:
-    """The body of one request, between the socket and the application.  length: None for a chunked one, which h11 reads."""
-
-    def __init__(self, length: int | None, ahead: bytes) -> None:
-        self.left = length  # bytes still to come from the socket
-        self.is_over = length == 0
-        self._chunked = bytearray()
-        self._piece = memoryview(b"")
-        self._n_filled = 0
-        self._size = _FIRST_BYTES
-        if length:
-            self._next()
-            self.take(len(ahead), ahead)
-
-    def _next(self) -> None:
-        assert self.left is not None
-        self._piece, self._n_filled = (
-            np.empty(min(self._size, self.left), np.uint8).data,
-            0,
-        )  # not filled with zeros first
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to hand on."""
-        return not self._n_filled
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the socket must wait."""
-        return self._n_filled >= (_PIECE_BYTES if self.left is None else len(self._piece))
-
-    def room(self) -> memoryview:
-        """Where the socket may write."""
-        return self._piece[self._n_filled :]
-
-    def take(self, n_bytes: int, data: bytes | None = None) -> None:
-        """So many bytes were written into `room`; data: they are these, and were not."""
-        assert self.left is not None
-        if data is not None:
-            self._piece[self._n_filled : self._n_filled + n_bytes] = data
-        self._n_filled += n_bytes
-        self.left -= n_bytes
-        self.is_over = not self.left
-
-    def append(self, data: bytes | bytearray) -> None:
-        """The next bytes of a chunked body."""
-        self._chunked += data
-        self._n_filled = len(self._chunked)
-
-    def hand_over(self) -> memoryview:
-        """What is there; it is the caller's from now on, and takes at most twice its room."""
-        if self.left is None:
-            data = memoryview(self._chunked)
-            self._chunked, self._n_filled = bytearray(), 0
-            return data
-        data = self._piece[: self._n_filled]
-        if self.is_full:
-            self._size = min(4 * self._size, _PIECE_BYTES)
-        elif 2 * self._n_filled < len(self._piece):
-            data = memoryview(bytes(data))
-            self._size = max(self._size // 2, _FIRST_BYTES)
-        self._next()
-        return data
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -135,6 +68,8 @@ class Connection(asyncio.BufferedProtocol):
         self.is_writable.set()
         self._state.connections.add(self)
         self._arm(self._limits.header_seconds)
+        if len(self._state.connections) > self._limits.connections:
+            self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits is told."""
@@ -285,7 +220,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._exchange is not None:
             self.transport.abort()
             return
-        status = 431 if error.error_status_hint == 431 else 400
+        self._refuse(431 if error.error_status_hint == 431 else 400)
+
+    def _refuse(self, status: int) -> None:
+        """A bare answer, and the end of the connection."""
         named = [("Connection", "close"), ("Content-Length", "0")]
         for event in (h11.Response(status_code=status, headers=named, reason=_REASONS[status]), h11.EndOfMessage()):
             self.transport.write(self._h11.send(event) or b"")

@@ -24,6 +24,7 @@ class TransferLimits:
     uploads_told: int = 1000  # finished or failed, whose answer is kept, per tenant
     max_age: int = 86_400  # of an upload since its last request; also how long its answer is kept
     tries_at_offset: int = 3  # damaged arrivals of one chunk
+    connections: int = 500  # at a time; a process has about 1,000 file handles
     header_seconds: float = 10.0
     idle_seconds: float = 30.0
     rate_bytes: int = 1024  # a second, over rate_seconds

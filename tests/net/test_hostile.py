@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import random
+import re
 import socket
 import struct
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import pytest
 import zstandard
 from transport.containers import DECODER, latents
 
 from aeformat.header import LatentsHeader
+from aeformat.net.line import AsyncLine, Line, Patience
+from aeformat.net.storage import CONTAINERS, Storage
+from aeformat.net.wire import Base
+from aeformat.transport.messages import Lost, Request
 from net.running import running, upload
+from net.test_tenants import SCOPES, write_tokens
 
 FILE = latents(400, dims=32)
 LIMITS = {"header_seconds": 0.6, "idle_seconds": 0.8, "rate_seconds": 1.0, "rate_bytes": 5000, "chunk_bytes": 1 << 20}
@@ -99,6 +108,92 @@ def test_slow_headers_are_cut_off(server):
                 except TimeoutError:
                     pass
         assert time.monotonic() - began < 10
+
+
+def test_connections_without_end_leave_room_for_files(tmp_path):
+    """Section 7: one too many gets 503; when some are gone, there is room again."""
+    with running(tmp_path / "root", connections=20) as server:
+        socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+        server_is_full = [server.raw(b"").startswith(b"HTTP/1.1 503 ") for _ in range(5)]
+        assert server_is_full == [True] * 5
+        for sock in socks:
+            sock.close()
+        deadline = time.monotonic() + 10
+        while server.raw(b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[9:12] != b"200":
+            assert time.monotonic() < deadline
+        assert upload(server, FILE).status == 201
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"GET http://example.org/v1/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/%ff%fe HTTP/1.0\r\n\r\n",
+        b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+    ids=["connect", "upgrade", "absolute", "star", "nul", "no utf-8, 1.0", "coded", "two framings"],
+)
+def test_odd_requests_get_an_ordinary_answer(server, head):
+    """And a request behind them on the same connection is another request, wherever one is allowed."""
+    follower = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    found = server.raw(head + follower)
+    assert found[:9] == b"HTTP/1.1 " and found[9:12] in (b"200", b"400", b"404", b"405")
+    assert found.count(b"HTTP/1.1 ") <= 2
+
+
+def test_pipelined_requests_are_answered_in_order(server):
+    """Two hundred at once, one with a body between them."""
+    body = b'{"models": []}'
+    ask = b"POST /v1/models:missing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    get = b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    found = server.raw(get * 100 + ask + get * 100 + last, seconds=20)
+    statuses = re.findall(rb"HTTP/1\.1 (\d+)", found)
+    assert statuses == [b"404"] * 100 + [b"200"] + [b"404"] * 100 + [b"200"]
+
+
+def test_the_same_file_many_times_at_once(tmp_path):
+    """One blob, one record, and the quota of one: whoever comes first, the others change nothing (T4-13)."""
+    tokens = write_tokens(tmp_path / "tokens", {"a": ("acme", list(SCOPES), None)})
+    with running(tmp_path / "root", tokens=tokens) as server:
+        with ThreadPoolExecutor(8) as pool:
+            assert {found.status for found in pool.map(lambda _: upload(server, FILE, "a"), range(8))} == {201}
+        assert [path.read_bytes() == FILE for path in (tmp_path / "root").glob("objects/*/*")] == [True]
+    storage = Storage(tmp_path / "root")
+    assert storage.used("acme") == len(FILE)
+    assert storage.delete("acme", CONTAINERS, hashlib.sha256(FILE).hexdigest()) and storage.used("acme") == 0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda url, patience: Line(Base.parse(url), patience).ask(Request("GET", "v1/")),
+        lambda url, patience: asyncio.run(AsyncLine(Base.parse(url), patience).ask(Request("GET", "v1/"))),
+    ],
+    ids=["blocking", "asyncio"],
+)
+def test_a_server_that_drips_its_head_is_given_up(call):
+    """The client's side: a byte now and then, or 1xx without end, is no answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                while True:
+                    sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                    time.sleep(0.05)
+
+        Thread(target=drip, daemon=True).start()
+        patience = Patience(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        began = time.monotonic()
+        found = call(url, patience)
+        assert isinstance(found, Lost) and "slower" in found.why and time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])
