@@ -18,8 +18,9 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
 from aeformat.exchange.graph import Graph, cut
+from aeformat.exchange.keras_activations import NoForm
 from aeformat.exchange.keras_calls import Calls, input_shape, load_model
-from aeformat.exchange.keras_layers import NoForm, convert
+from aeformat.exchange.keras_layers import convert
 from aeformat.exchange.pixels import add_pixels_in, add_pixels_out, numbers_of, pixels_of
 from aeformat.exchange.reference import golden_output
 from aeformat.exchange.samples import golden_images, patterns

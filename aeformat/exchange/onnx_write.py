@@ -111,6 +111,10 @@ class _Graph:
         self.dtypes[name] = np.dtype(dtype)
         return name
 
+    def stored(self, array: Array, dtype: Any) -> str:
+        """A tensor that is kept in its own type, which may be smaller, and used in another."""
+        return self.cast(self.constant(array, array.dtype), dtype)
+
     def cast(self, value: str, dtype: Any) -> str:
         """The value in another type."""
         if self.dtypes[value] == np.dtype(dtype):
@@ -132,13 +136,13 @@ def _sum_dtype(step: Step) -> Any:
 
 def _dense(graph: _Graph, step: Step, xs: Sequence[str]) -> str:
     dtype = _sum_dtype(step)
-    weights, bias = (graph.constant(step.arrays[key], dtype) for key in ("weights", "bias"))
+    weights, bias = (graph.stored(step.arrays[key], dtype) for key in ("weights", "bias"))
     return graph.op("Add", graph.op("MatMul", graph.cast(xs[0], dtype), weights), bias)
 
 
 def _affine(graph: _Graph, step: Step, xs: Sequence[str]) -> str:
     dtype = _sum_dtype(step)
-    weights, bias = (graph.constant(step.arrays[key], dtype) for key in ("weights", "bias"))
+    weights, bias = (graph.stored(step.arrays[key], dtype) for key in ("weights", "bias"))
     return graph.op("Add", graph.op("Mul", graph.cast(xs[0], dtype), weights), bias)
 
 
@@ -156,7 +160,7 @@ def _convolved(graph: _Graph, step: Step, x: str, kind: str, perm: tuple[int, ..
     attributes = {"strides": step.integers("strides"), "pads": (top, left, bottom, right)}
     bias = step.arrays["bias"]
     if _sum_dtype(step) == np.float32:
-        tensors = graph.constant(step.arrays["weights"].transpose(perm), np.float32), graph.constant(bias, np.float32)
+        tensors = graph.stored(step.arrays["weights"].transpose(perm), np.float32), graph.stored(bias, np.float32)
         return graph.on_channels_first(kind, graph.cast(x, np.float32), *tensors, **attributes)
     whole = step.arrays["weights"].astype(np.int16)
     low = (whole + _NIBBLE // 2) % _NIBBLE - _NIBBLE // 2
@@ -166,7 +170,7 @@ def _convolved(graph: _Graph, step: Step, x: str, kind: str, perm: tuple[int, ..
             raise UsageError(
                 f"no exact ONNX form: the sums of a {step.kind} reach {step.bound:,}, too wide for float32 in two parts"
             )
-        weights = graph.constant(part.transpose(perm), np.float32)
+        weights = graph.stored(part.astype(np.int8).transpose(perm), np.float32)
         sums = graph.cast(graph.on_channels_first(kind, graph.cast(x, np.float32), weights, **attributes), np.float64)
         parts.append(graph.op("Mul", sums, graph.constant(factor, np.float64)))
     return graph.op("Add", graph.op("Add", *parts), graph.constant(bias, np.float64))

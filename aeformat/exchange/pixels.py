@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.exchange.graph import Graph
-from aeformat.exchange.keras_layers import channelwise
+from aeformat.exchange.keras_activations import channelwise
 
 Array = NDArray[Any]
 

@@ -70,10 +70,15 @@ def _affine(step: Step, x: Array) -> Array:
 
 
 def _conv2d(step: Step, x: Array) -> Array:
+    """One place in the kernel at a time, which takes no more memory than the result."""
     weights, bias = _weights(step)
     sh, sw = step.integers("strides")
-    windows = sliding_window_view(_around(step, x, 0.0), weights.shape[:2], axis=(1, 2))[:, ::sh, ::sw]
-    sums = np.tensordot(windows, weights.transpose(2, 0, 1, 3), axes=3)  # windows: n, h', w', c, kh, kw
+    height, width, n_made = step.made.shape
+    around, sums = _around(step, x, 0.0), np.zeros((len(x), height, width, n_made))
+    for a in range(weights.shape[0]):
+        for b in range(weights.shape[1]):
+            taken = around[:, a : a + (height - 1) * sh + 1 : sh, b : b + (width - 1) * sw + 1 : sw]
+            sums += taken @ weights[a, b]
     return sums + bias
 
 

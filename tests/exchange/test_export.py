@@ -18,6 +18,8 @@ from aeformat.exchange.keras_write import keras_bytes
 from aeformat.exchange.onnx_write import onnx_bytes
 from aeformat.exchange.safetensors_write import safetensors_bytes
 from aeformat.exchange.samples import patterns
+from aeformat.model.builder import PackageBuilder
+from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
 from exchange.needs import need
 from exchange.nets import NETS
@@ -166,3 +168,19 @@ def test_safetensors_hold_every_tensor_as_it_is(pairs, tmp_path: Path, name: str
                     found = file.get_tensor(f"{package.role}.{number}.{step.kind}.{key}")
                     assert found.dtype == array.dtype
                     np.testing.assert_array_equal(found, array)
+
+
+def test_a_convolution_too_wide_for_float32_in_two_parts_is_refused_for_onnx() -> None:
+    """9,000 inputs of 255 times 8 in either nibble."""
+    need("onnx")
+    b = PackageBuilder(
+        role="decoder", profile="exact", input=Endpoint((1, 1, 9000), "u8"), output=Endpoint((1, 1, 1), "u8")
+    )
+    weights, bias = np.full((1, 1, 9000, 1), 8, np.int8), np.zeros(1, np.int32)
+    b.layer("conv2d", weights=b.tensor(weights), bias=b.tensor(bias), strides=(1, 1), padding=(0, 0, 0, 0))
+    table = b.tensor(np.zeros(2, np.uint8))
+    b.layer("lookup", multiplier=b.tensor(np.ones(1, np.int32)), shift=0, table=table)
+    package = b.build(golden_input=np.zeros((1, 1, 1, 9000), np.uint8), golden_output=np.zeros((1, 1, 1, 1), np.uint8))
+
+    with pytest.raises(UsageError, match="no exact ONNX form"):
+        onnx_bytes([package])

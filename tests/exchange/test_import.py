@@ -250,9 +250,9 @@ def test_a_network_that_comes_out_otherwise_is_not_imported(
     keras, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The comparison with Keras is a real one."""
-    from aeformat.exchange import keras_layers
+    from aeformat.exchange import keras_activations
 
-    monkeypatch.setitem(keras_layers._ACTIVATIONS, "gelu", keras_layers._ACTIVATIONS["silu"])
+    monkeypatch.setitem(keras_activations._ACTIVATIONS, "gelu", keras_activations._ACTIVATIONS["silu"])
 
     assert "pixels differ from Keras's" in refusal(keras, tmp_path, lambda _: NETS["dense"][0](keras))
 
