@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from container.priors import decoder_of, random_prior
 
-from aeformat.errors import ManifestInvalid
+from aeformat.errors import LimitExceeded, ManifestInvalid
+from aeformat.limits import Limits
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.model.match import prior_of
 from aeformat.packaged import read_decoder_prior
@@ -34,6 +35,16 @@ def test_a_decoder_without_one_has_none() -> None:
     package = decoder_of(None, lo=-6, hi=9, dims=(3,))
 
     assert package.prior is None and read_decoder_prior(package_bytes(package)).prior is None
+
+
+def test_a_reader_s_limit_holds_for_priors_too() -> None:
+    """Nothing is taken for tensors that are too large together."""
+    data = package_bytes(decoder_of(random_prior(1), lo=-6, hi=9, dims=(5,)))
+
+    with pytest.raises(LimitExceeded) as caught:
+        read_decoder_prior(data, limits=Limits(package_bytes=300))
+
+    assert caught.value.rule == "M2-6"
 
 
 def test_the_prior_is_part_of_the_model_id() -> None:
