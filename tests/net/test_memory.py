@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def test_a_long_upload_and_fifty_slow_readers(tmp_path):
-    """300 MB through chunks of 1 MiB: the process grows by less than a tenth of it."""
+    """300 MB through chunks of 1 MiB, and fifty clients that read one packet of it: neither is in memory."""
     source = tmp_path / "long.aef"
     make(source, 300)
     sha256 = hashlib.sha256(source.read_bytes()).hexdigest()
@@ -31,7 +31,7 @@ def test_a_long_upload_and_fifty_slow_readers(tmp_path):
         server.ask("GET", "v1/")
         at_rest = server.rss()
         net.send(source, server.url, NEVER)
-        assert server.rss() - at_rest < 30 * MB
+        assert server.rss() - at_rest < 40 * MB
     with running(tmp_path / "root") as server:
         at_rest = server.rss()
         socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
@@ -39,7 +39,7 @@ def test_a_long_upload_and_fifty_slow_readers(tmp_path):
             sock.sendall(f"GET /v1/containers/{sha256} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             sock.recv(1000)
         time.sleep(2)
-        assert server.rss() - at_rest < 60 * MB
+        assert server.rss() - at_rest < 15 * MB
         assert server.ask("GET", "v1/").status == 200
         for sock in socks:
             sock.close()

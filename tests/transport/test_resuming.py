@@ -7,10 +7,13 @@ from random import Random
 
 import pytest
 
+from aeformat.transport.messages import Done, Lost, Request, Wait
+from aeformat.transport.retry import Retry
 from aeformat.transport.upload_actions import Append, Replay, Store, Truncate
+from aeformat.transport.upload_client import Parcel, UploadClient
 from aeformat.transport.upload_server import UploadServer
 from transport.containers import ends, latents
-from transport.world import LIMITS, PLENTY
+from transport.world import LIMITS, PLENTY, World
 
 FILE = latents(400, chunk_rows=20)
 ENDS = ends(FILE)
@@ -72,3 +75,34 @@ def test_what_the_disk_did_not_take_is_not_acknowledged(written):
     upload.replayed()
     assert upload.verifier.verified_at == max((end for end in ENDS if end <= written), default=0)
     assert upload.head().fields["Upload-Offset"] == str(upload.verifier.verified_at)
+
+
+@pytest.mark.parametrize("n_lost", [0, 1, 6])
+def test_an_upload_ends_if_one_chunk_in_eight_tries_gets_through(n_lost):
+    """T8-2: each request is cut behind its first chunk, and between two that get that far so many bring nothing at all."""
+    world, sha256 = World(), hashlib.sha256(FILE).digest()
+    client = UploadClient(Parcel(len(FILE), sha256, ENDS), Retry(Random(1)))
+    n_patches = 0
+    while not isinstance(action := client.next(), Done):
+        if isinstance(action, Wait):
+            client.go_on()
+            continue
+        assert isinstance(action, Request), action
+        if action.method != "PATCH":
+            client.on(world.plain(action))
+            continue
+        n_patches += 1
+        start = action.body[0]
+        if n_patches % (n_lost + 1):
+            client.on(Lost("nothing got through"))
+            continue
+        cut = next(end for end in ENDS if end > start)
+        if cut == len(FILE):
+            client.on(world.body(action, FILE[start:]))
+            continue
+        upload, generation = world.begin(action)
+        world.piece(upload, generation, FILE[start : cut + 5])
+        world.carry(upload, upload.lost(generation))
+        client.on(Lost("cut"))
+    assert world.objects == {sha256: FILE}
+    assert n_patches >= len(ENDS) * (n_lost + 1)
