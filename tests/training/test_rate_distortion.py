@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import math
 
 import numpy as np
 import pytest
 
+from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import UsageError
 from aeformat.images import demo_digits
+from aeformat.model.builder import PackageBuilder
+from aeformat.model.file_io import write_package
+from aeformat.model.manifest import Endpoint
 from aeformat.model.store import shipped_folder
+from aeformat.pipeline.pack import PackOptions
+from aeformat.training.prior_fit import fit_prior
 from tools import card
 from tools.rate_distortion import __main__ as command
-from tools.rate_distortion import byte_codecs, ours, pca, picture_codecs, plot, tables
+from tools.rate_distortion import byte_codecs, ours, pca, picture_codecs, plot, refined, tables
 from tools.rate_distortion.picture_codecs import PICTURE_CODECS, PictureCodec, cut, sheet_layout, tile
 from tools.rate_distortion.point import EACH, SOLID, Point, PointCache, bits_at, front
 
@@ -132,10 +139,10 @@ def test_general_compressors_are_lossless_and_help(digits, number):
 
 def test_quantising_with_a_dead_zone():
     """Plain rounding at 0.5; less rounds up later, and the same on both sides of zero; never past int8."""
-    values = np.array([0.4, 0.55, 0.65, -0.65, 1.7, -300.0])
-    assert pca.quantise(values, 1.0, 0.5).tolist() == [0, 1, 1, -1, 2, -127]
-    assert pca.quantise(values, 1.0, 0.4).tolist() == [0, 0, 1, -1, 2, -127]
-    assert pca.quantise(values * 2, 2.0, 0.4).tolist() == [0, 0, 1, -1, 2, -127]
+    values = np.array([0.4, 0.55, -0.55, 0.65, -0.65, 1.7, -300.0])
+    assert pca.quantise(values, 1.0, 0.5).tolist() == [0, 1, -1, 1, -1, 2, -127]
+    assert pca.quantise(values, 1.0, 0.4).tolist() == [0, 0, 0, 1, -1, 2, -127]
+    assert pca.quantise(values * 2, 2.0, 0.4).tolist() == [0, 0, 0, 1, -1, 2, -127]
 
 
 def test_code_lengths_are_those_of_a_code():
@@ -173,14 +180,63 @@ def test_finer_steps_and_more_dims_cost_bits_and_gain_decibels(digits):
 def test_ours_is_measured_from_a_real_file(digits):
     """Bytes of the .aef, pixels of the decoder, size of its package."""
     (found,) = ours.measure(shipped_folder(), "mnist-exact", digits)
-    encoder, decoder = ours.read_pair(shipped_folder(), "mnist-exact")
-    ((_, way),) = ours.options(decoder)
-    data = ours.packed(ours.network(encoder, 100), digits, way)
+    encoder, _ = ours.read_pair(shipped_folder(), "mnist-exact")
+    data = ours.packed(ours.network(encoder, 100), digits, PackOptions(codec="zstd", level=19))
     assert data.startswith(b"\x89AEF")
     assert found.bits == 8 * len(data) / 100
     assert found.decoder_bytes == (shipped_folder() / "mnist-exact.decoder.aef").stat().st_size
     assert (found.kind, found.layout, found.setting) == ("ours", SOLID, "mnist-exact, zstd -19")
     assert 18 < found.psnr < 40
+
+
+@pytest.fixture
+def with_prior(digits, tmp_path):
+    """m.encoder.aef and m.decoder.aef: one dense layer each, random, in integers, and a prior fitted to the digits."""
+    latents_end, images_end = Endpoint((8,), "i8", (-12, 12)), Endpoint((28, 28, 1), "u8")
+    table = np.concatenate([np.full(4, -12), np.arange(-12, 13), np.full(5, 12)]).astype(np.int8)
+    shades = np.linspace(0, 255, 64).astype(np.uint8)
+
+    def half(role, takes, makes, shift, table, prior=None, decoder=None):
+        b = PackageBuilder(role=role, profile="exact", input=takes, output=makes, decoder=decoder)
+        sizes = [math.prod(end.shape) for end in (takes, makes)]
+        b.layer("flatten")
+        weights = np.random.default_rng(1).integers(-9, 10, sizes, np.int8)
+        b.layer("dense", weights=b.tensor(weights), bias=b.tensor(np.zeros(sizes[1], np.int32)))
+        b.layer("lookup", multiplier=b.tensor(np.ones(1, np.int32)), shift=shift, table=b.tensor(table))
+        b.layer("reshape", shape=makes.shape)
+        if prior is not None:
+            b.prior(prior)
+        golden = np.zeros((1, *takes.shape), np.int8 if takes.type == "i8" else np.uint8)
+        return b.build(golden_input=golden, golden_output=lambda draft: NumpyBackend().load(draft).run(golden))
+
+    guess = half("encoder", images_end, latents_end, 12, table, decoder=bytes(32))
+    latents = NumpyBackend().load(guess).run(digits)
+    prior = fit_prior(latents.astype(np.int16), -12, 12, n_classes=4, n_tables=4, bits=12)
+    decoder = half("decoder", latents_end, images_end, 5, shades, prior=prior)
+    write_package(decoder, tmp_path / "m.decoder.aef")
+    write_package(
+        half("encoder", images_end, latents_end, 12, table, decoder=decoder.model_id), tmp_path / "m.encoder.aef"
+    )
+    return tmp_path
+
+
+def test_a_model_with_a_prior_is_measured_three_ways(with_prior, digits, monkeypatch):
+    """zstd and rans hold the same latents; refined ones reach what is asked, at the price that is named."""
+    plain = {p.setting: p for p in ours.measure(with_prior, "m", digits)}
+    assert list(plain) == ["m, zstd -19", "m, rans"]
+    assert plain["m, rans"].bits < plain["m, zstd -19"].bits
+    assert plain["m, rans"].mse == plain["m, zstd -19"].mse
+
+    aim = round(plain["m, rans"].psnr + 0.008, 2)  # these random weights leave no more to gain
+    monkeypatch.setattr(ours, "target", lambda name: aim)
+    decoder = ours.read_pair(with_prior, "m")[1]
+    assert ours.ways("m", decoder) == ["zstd -19", "rans", f"refined to {aim:g} dB"]
+    found = ours.measure(with_prior, "m", digits)
+    assert [p.setting for p in found[:2]] == list(plain)
+    assert len(found) > 2
+    assert round(found[-1].psnr, 2) >= aim
+    assert all(p.setting.startswith("m, rans, refined at ") for p in found[2:])
+    assert ours.measure(with_prior, "m", digits, refine=False) == found[:2]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +251,40 @@ def test_ours_is_measured_from_a_real_file(digits):
 )
 def test_models_are_drawn_by_family(name, profile, wanted):
     assert ours.family(name, profile) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("mnist-rd-22", 22.5),
+        ("mnist-rd-24", 24),
+        ("mnist-rd-25", 25),
+        ("mnist-rd-tiny-22", 21.8),
+        ("mnist-rd-tiny-26", 25.3),
+        ("mnist-exact", None),
+        ("mnist-best-64", None),
+    ],
+)
+def test_a_model_is_refined_to_the_aim_its_name_begins(name, wanted):
+    assert refined.target(name) == (None if wanted is None else pytest.approx(wanted))
+
+
+@pytest.mark.parametrize("lowest", [0.5, 7, 19.99, 20, 20.01, 300, 1270])
+def test_the_price_found_is_about_the_lowest_that_is_enough(lowest):
+    """Wherever it lies, in a few tries."""
+    tried = []
+
+    def psnr_at(price):
+        tried.append(price)
+        return 20 + math.log(price / lowest)
+
+    found = refined.find_price(psnr_at, 20)
+    assert lowest <= found <= lowest * 1.03
+    assert len(tried) < 16
+
+
+def test_a_quality_out_of_reach_has_no_price():
+    assert refined.find_price(lambda price: 20.0, 21) is None
 
 
 def test_all_shipped_models_of_that_shape_take_part():

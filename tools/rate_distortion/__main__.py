@@ -96,7 +96,7 @@ def jobs(models: Path, train: Images, test: Images) -> list[Job]:
     for name in ours.model_names(models, test.shape[1:]):
         halves = [(models / f"{name}.{role}.aef").read_bytes() for role in ("encoder", "decoder")]
         key = hashlib.sha256(b"".join(halves)).hexdigest()[:16]
-        ways = "; ".join(label for label, _ in ours.options(ours.read_pair(models, name)[1]))
+        ways = "; ".join(ours.ways(name, ours.read_pair(models, name)[1]))
         found.append(
             Job(name, f"ours {name} {key} {ways} zstandard {version('zstandard')} {images}", n * len(ways.split(";")),
                 lambda told, name=name: ours.measure(models, name, test, _Told(told)))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -18,15 +18,20 @@ from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import read_package
 from aeformat.model.match import prior_of
 from aeformat.model.package import ModelPackage
+from aeformat.pipeline.evaluate import compare
 from aeformat.pipeline.pack import PackOptions, pack
 from aeformat.pipeline.progress import SILENT, Progress
+from aeformat.pipeline.refine import Refinement
 from aeformat.pipeline.unpack import unpack
 from aeformat.reader import stream_latents
 from tools.rate_distortion.point import SOLID, Images, Point, measured
+from tools.rate_distortion.refined import MOST_NUDGES, NUDGE, SAMPLE, find_price, target
 
-_ENCODER = ".encoder.aef"
-_DECODER = ".decoder.aef"
-ZSTD_LEVEL = 19
+_ENCODER: Final = ".encoder.aef"
+_DECODER: Final = ".decoder.aef"
+ZSTD_LEVEL: Final = 19
+_ZSTD: Final = f"zstd -{ZSTD_LEVEL}"
+_RANS: Final = "rans"
 
 
 def model_names(folder: Path, shape: tuple[int, ...]) -> list[str]:
@@ -46,26 +51,68 @@ def family(name: str, profile: str) -> str:
     return stem if profile == "exact" else "float32 latents, lossless"
 
 
-def options(decoder: ModelPackage) -> Iterator[tuple[str, PackOptions]]:
-    """The ways to pack that are measured, each with its label: under the prior where there is one, and with zstd."""
-    if decoder.prior is not None:
-        yield "rans", PackOptions(codec="rans", prior=prior_of(decoder))
-    yield f"zstd -{ZSTD_LEVEL}", PackOptions(codec="zstd", level=ZSTD_LEVEL)
+def ways(name: str, decoder: ModelPackage) -> list[str]:
+    """The ways to pack that are measured: with zstd, under the prior where there is one, and refined to what the name aims at."""
+    if decoder.prior is None:
+        return [_ZSTD]
+    aim = target(name)
+    return [_ZSTD, _RANS] if aim is None else [_ZSTD, _RANS, f"refined to {aim:g} dB"]
 
 
-def measure(folder: Path, name: str, images: Images, progress: Progress = SILENT) -> list[Point]:
-    """A point for each way to pack."""
-    encoder, decoder = read_pair(folder, name)
-    decoder_bytes = (folder / (name + _DECODER)).stat().st_size
-    points = []
-    for label, way in options(decoder):
-        data = packed(network(encoder, len(images)), images, way, progress)
-        decoded = unpacked(data, network(decoder, len(images)))
-        points.append(
-            Point("ours", family(name, encoder.profile), f"{name}, {label}", SOLID, len(images),
-                  8 * len(data) / len(images), measured(images, decoded), decoder_bytes)
-        )  # fmt: skip
-    return points
+def measure(
+    folder: Path, name: str, images: Images, progress: Progress = SILENT, *, refine: bool = True
+) -> list[Point]:
+    """A point for each way to pack; of the refined ones a point for each price that was tried on all images."""
+    return _Measured(folder, name, images, progress).points(refine=refine)
+
+
+class _Measured:
+    """One model and the images."""
+
+    def __init__(self, folder: Path, name: str, images: Images, progress: Progress) -> None:
+        self._name, self._images, self._progress = name, images, progress
+        self._encoder, self._decoder = read_pair(folder, name)
+        self._decoder_bytes = (folder / (name + _DECODER)).stat().st_size
+
+    def points(self, *, refine: bool) -> list[Point]:
+        points = [self._point(_ZSTD, PackOptions(codec="zstd", level=ZSTD_LEVEL))]
+        if self._decoder.prior is not None:
+            points.append(self._point(_RANS, self._under_prior()))
+            aim = target(self._name)
+            if refine and aim is not None:
+                points += self._refined(aim, points[-1].psnr)
+        return points
+
+    def _under_prior(self, price: float | None = None, n_images: int = 0) -> PackOptions:
+        refinement = None
+        if price is not None:
+            n_decoded = 2 * n_images * self._decoder.input.value.n_elements
+            refinement = Refinement(network(self._decoder, n_decoded), price)
+        return PackOptions(codec="rans", prior=prior_of(self._decoder), refine=refinement)
+
+    def _refined(self, aim: float, psnr: float) -> list[Point]:
+        """psnr: of the latents as the encoder makes them.  The price is searched for on a sample, spread over the images."""
+        sample = self._images[:: max(len(self._images) // SAMPLE, 1)]
+        shift = psnr - self._sampled(sample, self._under_prior())
+
+        price = find_price(lambda p: shift + self._sampled(sample, self._under_prior(p, len(sample))), aim)
+        points: list[Point] = []
+        while price is not None and len(points) <= MOST_NUDGES:
+            way = self._under_prior(price, len(self._images))
+            points.append(self._point(f"{_RANS}, refined at {price:.4g}", way))
+            price = None if round(points[-1].psnr, 2) >= aim else price * NUDGE
+        return points
+
+    def _sampled(self, sample: Images, way: PackOptions) -> float:
+        data = packed(network(self._encoder, len(sample)), sample, way)
+        return compare([sample], [unpacked(data, network(self._decoder, len(sample)))]).psnr
+
+    def _point(self, label: str, way: PackOptions) -> Point:
+        n_images = len(self._images)
+        data = packed(network(self._encoder, n_images), self._images, way, self._progress)
+        decoded = unpacked(data, network(self._decoder, n_images))
+        return Point("ours", family(self._name, self._encoder.profile), f"{self._name}, {label}", SOLID, n_images,
+                     8 * len(data) / n_images, measured(self._images, decoded), self._decoder_bytes)  # fmt: skip
 
 
 def packed(encoder: Network, images: Images, way: PackOptions, progress: Progress = SILENT) -> bytes:
