@@ -148,6 +148,18 @@ def test_a_broken_file_is_not_sent(server, tmp_path):
     assert "uploads" not in server.ask("GET", "metrics").body.decode().split("aeformat_uploads_open")[0]
 
 
+@BOTH
+def test_a_file_that_is_damaged_here_is_said_to_be(server, tmp_path, twin, monkeypatch):
+    """The server gets it three times (T4-5); then the sender looks, names rule and byte, and forgets the upload."""
+    monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
+    bad = bytearray(FILE)
+    bad[len(FILE) // 2] ^= 1
+    (tmp_path / "bad.aef").write_bytes(bad)
+    with pytest.raises(FormatError, match="C4-11"):
+        call(twin, "send", tmp_path / "bad.aef", server.url, NEVER)
+    assert not list((Path(os.environ["AEFORMAT_CACHE"]) / "uploads").iterdir())
+
+
 def test_a_redirect_and_another_origin_get_no_token(server, source):
     """T5-8: a Location elsewhere is refused."""
     from aeformat.net.wire import Base
