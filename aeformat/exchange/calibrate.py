@@ -76,6 +76,11 @@ def fit(numbers: Array, *, keep_zero: bool) -> Quantiser:
     return min(choices, key=lambda q: float(np.square(q.real(q.of(numbers)) - numbers).mean()))
 
 
+def cover(numbers: Array) -> Quantiser:
+    """A quantiser that clips none of these, nor 0."""
+    return _spread(min(0.0, float(numbers.min())), max(0.0, float(numbers.max())), keep_zero=False)
+
+
 def _spread(lo: float, hi: float, keep_zero: bool) -> Quantiser:
     if lo == 0:
         return Quantiser(max(hi, 1e-6) / 255, 0.0)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.errors import UsageError
-from aeformat.exchange.calibrate import Quantiser, Seen, fit
+from aeformat.exchange.calibrate import Quantiser, Seen, cover, fit
 from aeformat.exchange.graph import Graph
 from aeformat.exchange.reference import all_values
 from aeformat.model.layers import KINDS
@@ -184,12 +184,20 @@ class _Quantisation:
         return self.made.add("concat", *parts, name=name, **step.params)
 
     def _moved(self, number: int, step: Step) -> int:
-        x = self.eight_bit(step.inputs[0])
-        q = self.quantisers[number] = self.quantisers[step.inputs[0]]
-        params = dict(step.params)
-        if step.kind == "pad":
-            params["value"] = int(q.of(np.asarray(float(step.integer("value")))))
+        params, value = dict(step.params), float(step.integer("value")) if step.kind == "pad" else None
+        x, q = self._holding(step.inputs[0], value, self._graph.names[number])
+        self.quantisers[number] = q
+        if value is not None:
+            params["value"] = int(q.of(np.asarray(value)))
         return self.made.add(step.kind, x, name=self._graph.names[number], **params)
+
+    def _holding(self, number: int, value: float | None, name: str) -> tuple[int, Quantiser]:
+        """The 8-bit form of a value, and its quantiser, which has an integer for one more number."""
+        x, q = self.eight_bit(number), self.quantisers[number]
+        if value is None or abs(float(q.real(q.of(np.asarray(value)))) - value) <= q.scale:
+            return x, q
+        wanted = cover(np.append(self._seen[number].numbers, value))
+        return self._mapped(x, q, _identity, wanted, name), wanted
 
     def _mapped(self, x: int, q: Quantiser, function: Function, wanted: Quantiser, name: str) -> int:
         """A function of 8-bit values: one entry of the table for each of them."""
@@ -232,8 +240,8 @@ class _Quantisation:
     def _weighted(self, step: Step, name: str, scale: Array | None) -> tuple[int, Array]:
         if step.kind == "average_pool":
             step = _as_convolution(step)
-        x = self.eight_bit(step.inputs[0])
-        q = self.quantisers[step.inputs[0]]
+        is_padded = step.kind == "conv2d" and any(step.integers("padding"))
+        x, q = self._holding(step.inputs[0], 0.0 if is_padded else None, name)
         natural = self._natural_scale(step, q)
         scale = natural if scale is None else np.maximum(scale, natural)
         weights, bias = step.arrays["weights"].astype(np.float64), step.arrays["bias"].astype(np.float64)
@@ -252,7 +260,7 @@ class _Quantisation:
                 f"no exact form for {name!r}: a bias of {np.abs(shifted).max():.3g} steps is not below 2^31"
             )
         params = dict(step.params)
-        if step.kind == "conv2d" and q.zero and any(step.integers("padding")):  # zeros around stand for something else
+        if is_padded and q.zero:  # zeros around stand for something else
             x = self.made.add("pad", x, name=name, padding=step.integers("padding"), value=int(q.of(np.zeros(()))))
             params["padding"] = (0, 0, 0, 0)
         kind = np.int32 if step.kind == "affine" else np.int8

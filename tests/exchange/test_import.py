@@ -123,6 +123,26 @@ def test_functions_of_one_number_become_one_table(keras, tmp_path: Path) -> None
     ]
 
 
+def test_padding_stays_zero_where_no_pixel_stands_for_it(keras, tmp_path: Path) -> None:
+    """Pixels moved up to 2..3: the zeros that a convolution puts around them are none of these."""
+    layers = keras.layers
+    steps = [
+        layers.Rescaling(1.0, offset=2.0),
+        layers.Conv2D(4, 5, padding="same"),
+        layers.Flatten(),
+        layers.Dense(6, name="z"),
+    ]
+    ends = [layers.Dense(36, "sigmoid"), layers.Reshape((6, 6, 1))]
+    path = tmp_path / "net.keras"
+    randomise(keras.Sequential([layers.Input((6, 6, 1)), *steps, *ends])).save(path)
+    made = import_keras(Options(path, "z", "net"))
+    images = patterns((6, 6, 1), 80)
+
+    pair = make_exact(made.graphs, images, "net")
+
+    assert loss((made.encoder, made.decoder), pair, images).between > 40
+
+
 def test_averages_over_padding_have_no_exact_form(keras, tmp_path: Path) -> None:
     layers = keras.layers
     steps = [
