@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="look near the encoder's latents for better ones, slowly: PRICE bits for a unit of squared error over an image "
         "(pixels in 0..1), so more of it gives closer images and a larger file; exact decoders with a prior only",
     )  # fmt: skip
+    parser.add_argument(
+        "--refine-sweeps",
+        type=common.bounded_int(1, 16),
+        metavar="N",
+        help="how often --refine goes over all positions: each time takes as long, and finds less (default: 1)",
+    )
     parser.add_argument("--record-encoder", action="store_true", help="name the encoder in the header as well")
     parser.add_argument(
         "--batch-rows", type=common.bounded_int(1, 1 << 20), default=4096, metavar="N",
@@ -84,9 +90,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int | None) -> Refinement | None:
+    from aeformat.errors import UsageError
     from aeformat.pipeline.refine import Refinement
 
     if options.refine is None:
+        if options.refine_sweeps is not None:
+            raise UsageError("--refine-sweeps says how to refine; give --refine PRICE too")
         return None
     n_decoded = None if n_rows is None else 2 * n_rows * decoder.input.value.n_elements
-    return Refinement(common.network(decoder, options.backend, n_decoded), options.refine)
+    return Refinement(common.network(decoder, options.backend, n_decoded), options.refine, options.refine_sweeps or 1)

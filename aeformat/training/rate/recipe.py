@@ -35,7 +35,7 @@ class RateRecipe:
     decoder: Stack
     phases: tuple[Phase, ...]
     price: float  # bits that one unit of squared error over a whole image (pixels in 0..1) is worth; 0: no rate
-    prior: tuple[int, int] = (128, 128)  # classes and tables of the prior that travels with the decoder
+    prior: tuple[int, int] = (120, 96)  # classes and tables of the prior that travels with the decoder
     base: str | None = None  # another recipe, whose weights after its first phase this one starts from
     shape: Shape = IMAGE
     batch: int = 256
@@ -151,7 +151,7 @@ _RD_30: Final = RateRecipe(
         Phase(8, 8e-4, n_classes=64, augmented=0.1),
         Phase(5, 3e-4, n_classes=64, rounded=True),
     ),
-    price=180,
+    price=260,
     base="mnist-rd-25",
 )
 _TINY: Final = replace(_RD_24, prior=(32, 64), decoder=_decoder(0, (20, 16)), phases=_NEW_DECODER)
