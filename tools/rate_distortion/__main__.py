@@ -107,10 +107,10 @@ def jobs(models: Path, train: Images, test: Images) -> list[Job]:
                 lambda told, number=number: [byte_codecs.measure(number, test)])
         )  # fmt: skip
     rival = pca.PcaRival(train, test)
-    for step in pca.STEPS:
-        key = f"pca {step} {pca.DIMS} {pca.DEAD_ZONES} {pca.ZSTD_DIMS} {digest(train)} {images}"
+    for step, dims in pca.SWEEP:
+        key = f"pca {step} {dims} {pca.DEAD_ZONES} {pca.GAINS} {digest(train)} {images}"
         found.append(
-            Job(f"PCA, step {step}", key, len(pca.DIMS) * len(pca.DEAD_ZONES),
+            Job(f"PCA, step {step}", key, len(dims) * len(pca.DEAD_ZONES),
                 lambda told, step=step: rival.measure(step, told))
         )  # fmt: skip
     libraries = json.dumps(picture_codecs.versions())

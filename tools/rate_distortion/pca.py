@@ -18,12 +18,24 @@ from numpy.typing import NDArray
 
 from tools.rate_distortion.point import SOLID, Images, Point, measured
 
-DIMS: Final = (8, 16, 22, 28, 36, 44, 54, 64, 80, 96, 128, 160, 192, 256)
-STEPS: Final = (0.15, 0.25, 0.35, 0.45, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0)  # of pixels in 0..1
-DEAD_ZONES: Final = (0.5, 0.4, 0.33)  # what is rounded up from: 0.5 is plain rounding, less favours small numbers
+SWEEP: Final = (
+    (2.0, (8, 16, 28, 44)),
+    (1.4, (16, 28, 44, 64)),
+    (1.0, (28, 44, 64, 96)),
+    (0.8, (44, 64, 96, 128)),
+    (0.65, (64, 96, 128, 160)),
+    (0.5, (96, 128, 160, 192)),
+    (0.4, (128, 160, 192, 256)),
+    (0.3, (160, 192, 256)),
+    (0.22, (192, 256, 320)),
+    (0.15, (256, 320, 400)),
+    (0.1, (320, 400)),
+)
+"""Steps, of pixels in 0..1, each with the numbers of dims that are near the front with it."""
+DEAD_ZONES: Final = (0.5, 0.4)  # what is added before rounding down: 0.5 is plain rounding, less favours small numbers
+GAINS: Final = (1.0, 1.1, 1.2)  # of the decoder: pixels are mostly black or white, and what overshoots is clipped
 ZSTD_LEVEL: Final = 19
-ZSTD_DIMS: Final = (16, 36, 64, 128)  # compressing takes longer than all the rest
-ZSTD_DEAD_ZONE: Final = 0.4
+ZSTD_DEAD_ZONE: Final = 0.4  # and half of the dims: compressing takes longer than all the rest
 _SYMBOLS: Final = 255  # -127..127
 _TABLE_BYTES: Final = 2  # a frequency
 
@@ -55,7 +67,7 @@ class Pca:
 
 
 def quantise(coefficients: NDArray[np.float64], step: float, dead_zone: float) -> NDArray[np.int8]:
-    """Whole steps; a fraction of 1 - dead_zone or more rounds away from zero."""
+    """Whole steps as int8; a fraction of 1 - dead_zone or more rounds away from zero."""
     levels = np.sign(coefficients) * np.floor(np.abs(coefficients) / step + dead_zone)
     return np.clip(levels, -127, 127).astype(np.int8)
 
@@ -74,16 +86,6 @@ def code_lengths(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return lengths
 
 
-def centroids(coefficients: NDArray[np.float64], levels: NDArray[np.int8], step: float) -> NDArray[np.float64]:
-    """(n_dims, 255): the mean coefficient of each level in training, or the level itself where none was seen."""
-    n_dims = levels.shape[1]
-    places = (levels.astype(np.int64) + 127 + _SYMBOLS * np.arange(n_dims)).ravel()
-    counts = np.bincount(places, minlength=_SYMBOLS * n_dims)
-    sums = np.bincount(places, weights=coefficients.ravel(), minlength=_SYMBOLS * n_dims)
-    plain = np.tile(np.arange(-127, 128) * step, n_dims)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), plain).reshape(n_dims, _SYMBOLS)
-
-
 class PcaRival:
     """Fits once, when it is first asked, and measures a step at a time."""
 
@@ -93,54 +95,52 @@ class PcaRival:
     @cached_property
     def _fitted(self) -> tuple[Pca, NDArray[np.float64], NDArray[np.float64]]:
         """The components, and the coefficients of all images."""
-        pca = Pca.fit(self._train_images, max(dims for dims in DIMS if dims <= self._train_images[0].size))
+        most = max(dims for _, group in SWEEP for dims in group)
+        pca = Pca.fit(self._train_images, min(most, len(self._train_images), self._train_images[0].size))
         return pca, pca.encode(self._train_images), pca.encode(self._test_images)
 
     @cached_property
-    def _basis(self) -> tuple[NDArray[np.float32], dict[int, int]]:
-        """The basis that decodes, (n_pixels, n_dims), and its bytes, with mean and scales, by number of dims."""
-        pca = self._fitted[0]
-        stored, scale = pca.rounded()
-        fitting = [dims for dims in DIMS if dims <= stored.shape[1]]
-        n_bytes = {dims: _zstd_bytes(stored[:, :dims]) + 4 * (dims + len(pca.mean)) for dims in fitting}
-        return (stored * scale).astype(np.float32), n_bytes
+    def _basis(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The basis that decodes, (n_pixels, n_dims), as it is stored and as it computes."""
+        stored, scale = self._fitted[0].rounded()
+        return stored, (stored * scale).astype(np.float32)
 
     def measure(self, step: float, told: Callable[[int], None] = lambda n: None) -> list[Point]:
-        """Every number of dims and dead zone at one step: the ideal code, and for some zstd of the int8 bytes."""
+        """Every number of dims, dead zone and gain of one step: the ideal code, and for some zstd of the int8 bytes."""
         pca, train, test = self._fitted
-        basis, basis_bytes = self._basis
-        images = self._test_images
+        stored, basis = self._basis
+        group = [dims for dims in dict(SWEEP)[step] if dims <= stored.shape[1]]
+        n_bytes = {dims: _zstd_bytes(stored[:, :dims]) + 4 * (dims + len(pca.mean)) for dims in group}
         points = []
         for dead_zone in DEAD_ZONES:
-            train_levels, levels = quantise(train, step, dead_zone), quantise(test, step, dead_zone)
-            seen = histograms(train_levels)
+            levels = quantise(test[:, : max(group)], step, dead_zone)
+            seen = histograms(quantise(train[:, : max(group)], step, dead_zone))
             bits = np.cumsum((code_lengths(seen) * histograms(levels)).sum(axis=1)) / len(levels)
             table_bytes = _TABLE_BYTES * np.cumsum((seen > 0).sum(axis=1))
-            table = centroids(train, train_levels, step)
-            values = table[np.arange(levels.shape[1]), levels.astype(np.int64) + 127].astype(np.float32)
-            for dims, n_bytes in basis_bytes.items():
-                decoded = _decode(pca.mean, basis[:, :dims], values[:, :dims], images.shape)
-                tables = int(table_bytes[dims - 1])
-                common: dict[str, Any] = {
-                    "kind": "rival", "setting": f"{dims} dims, step {step:g}, dead zone {dead_zone:g}", "layout": SOLID,
-                    "n_images": len(levels), "mse": measured(images, decoded),
-                }  # fmt: skip
-                points.append(Point(family="int8 PCA, ideal code", bits=float(bits[dims - 1]), is_real=False,
-                                    decoder_bytes=n_bytes + 2 * tables, **common))  # fmt: skip
-                if dead_zone == ZSTD_DEAD_ZONE and dims in ZSTD_DIMS:
+            for dims in group:
+                packed = None
+                if dead_zone == ZSTD_DEAD_ZONE and dims in group[::2]:
                     packed = 8 * _zstd_bytes(levels[:, :dims].T) / len(levels)
-                    points.append(
-                        Point(family="int8 PCA, zstd -19", bits=packed, decoder_bytes=n_bytes + tables, **common)
-                    )
+                sums = (levels[:, :dims] * np.float32(step)) @ basis[:, :dims].T
+                for gain in GAINS:
+                    common: dict[str, Any] = {
+                        "kind": "rival", "layout": SOLID, "n_images": len(levels),
+                        "setting": f"{dims} dims, step {step:g}, rounded at {dead_zone:g}, gain {gain:g}",
+                        "mse": measured(self._test_images, self._pixels(sums, gain)),
+                    }  # fmt: skip
+                    points.append(Point(family="int8 PCA, ideal code", bits=float(bits[dims - 1]), is_real=False,
+                                        decoder_bytes=n_bytes[dims] + int(table_bytes[dims - 1]), **common))  # fmt: skip
+                    if packed is not None:
+                        points.append(
+                            Point(family="int8 PCA, zstd -19", bits=packed, decoder_bytes=n_bytes[dims], **common)
+                        )
                 told(1)
         return points
 
-
-def _decode(
-    mean: NDArray[np.float64], basis: NDArray[np.float32], values: NDArray[np.float32], shape: tuple[int, ...]
-) -> Images:
-    pixels = np.clip(values @ basis.T + mean.astype(np.float32), 0, 1)
-    return np.floor(255 * pixels + 0.5).astype(np.uint8).reshape(shape)
+    def _pixels(self, sums: NDArray[np.float32], gain: float) -> Images:
+        mean = self._fitted[0].mean.astype(np.float32)
+        pixels = np.clip(np.float32(gain) * sums + mean, 0, 1)
+        return np.floor(255 * pixels + 0.5).astype(np.uint8).reshape(self._test_images.shape)
 
 
 def _zstd_bytes(array: NDArray[np.int8]) -> int:

@@ -31,7 +31,7 @@ def draw(points: list[Point], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 7.6), layout="constrained")
+    figure = Figure(figsize=(13.5, 7.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.set(xscale="log", xlim=(_BITS[0], _BITS[-1]), ylim=_PSNR, xlabel="bits an image, decoder not counted",
@@ -48,7 +48,7 @@ def draw(points: list[Point], path: Path) -> None:
         [aim.aim for aim in AIMS], [aim.psnr for aim in AIMS], "*", color="#cb181d", ms=12, mfc="none", label="aim"
     )
     axes.plot([aim.floor for aim in AIMS], [aim.psnr for aim in AIMS], "|", color="#cb181d", ms=12, label="floor")
-    axes.legend(loc="lower right", frameon=True, framealpha=0.95, edgecolor="#dddddd", fontsize=9)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1), frameon=False, fontsize=9)
     with AtomicFile(path, force=True) as file:
         figure.savefig(file, dpi=110, metadata={"Software": None})
 
@@ -80,7 +80,8 @@ def _lossless(axes: Any, points: list[Point]) -> None:
         last = at
         axes.plot([point.bits], [_LOSSLESS_AT], "v", color="#444444", ms=4)
         axes.annotate(name, (point.bits, _LOSSLESS_AT - 0.1), (at, _LOSSLESS_AT - 0.5), rotation=90, va="top", ha="center",
-                      fontsize=7, color="#444444", arrowprops={"arrowstyle": "-", "color": "#cccccc", "lw": 0.5})  # fmt: skip
+                      fontsize=7, color="#444444", zorder=6,
+                      bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}, arrowprops={"arrowstyle": "-", "color": "#cccccc", "lw": 0.5})  # fmt: skip
 
 
 def _ours(axes: Any, points: list[Point]) -> None:
@@ -93,4 +94,4 @@ def _ours(axes: Any, points: list[Point]) -> None:
         sent = [(p.amortised(60_000), p.psnr) for p in curve if not is_float]
         if sent:
             axes.plot(*zip(*sent, strict=True), "o", color=colour, mfc="none", ms=5, zorder=4,
-                      label=f"ours: {family}, with its decoder over 60,000 images")  # fmt: skip
+                      label=f"{family}, with its decoder\nsent once for 60,000 images")  # fmt: skip

@@ -71,13 +71,20 @@ def digest(images: Images) -> str:
 
 
 class PointCache:
-    """Points by key in one JSON file, written after each, so that a run can stop anywhere and go on."""
+    """Points by key in one JSON file, written after each, so that a run can stop anywhere and go on.
+
+    What another run has added meanwhile is kept.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._points: dict[str, list[dict[str, Any]]] = {}
-        if path.exists():
-            self._points = json.loads(path.read_text(encoding="utf-8"))
+        self._points = self._read()
+
+    def _read(self) -> dict[str, list[dict[str, Any]]]:
+        points: dict[str, list[dict[str, Any]]] = {}
+        if self._path.exists():
+            points = json.loads(self._path.read_text(encoding="utf-8"))
+        return points
 
     def has(self, key: str) -> bool:
         """Whether this was measured before."""
@@ -86,7 +93,8 @@ class PointCache:
     def get(self, key: str, measure: Callable[[], list[Point]]) -> list[Point]:
         """The points under `key`, measured now if they are not here."""
         if key not in self._points:
-            self._points[key] = [asdict(point) for point in measure()]
+            found = [asdict(point) for point in measure()]
+            self._points = {**self._read(), key: found}
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with AtomicFile(self._path, force=True) as file:
                 file.write(json.dumps(self._points, indent=0).encode())

@@ -43,8 +43,8 @@ def aims(points: list[Point]) -> list[list[str]]:
         tiny = reached(points, aim.psnr - TINY_LOSS, TINY_DECODER_LIMIT)
         row = [
             f"{aim.psnr:g} dB",
-            _bits(bits_at(sheets, aim.psnr)),
-            _bits(bits_at(pca, aim.psnr)),
+            _bits(sheets, aim.psnr),
+            _bits(pca, aim.psnr),
             str(aim.floor),
             str(aim.aim),
         ]
@@ -116,5 +116,10 @@ def _row(point: Point) -> list[str]:
     ]
 
 
-def _bits(bits: float | None) -> str:
-    return _NONE if bits is None else f"{bits:.0f}"
+def _bits(points: list[Point], psnr: float) -> str:
+    """On the curve; above its best point, that point's bits with a >; below its worst, nothing."""
+    bits = bits_at(points, psnr)
+    if bits is not None:
+        return f"{bits:.0f}"
+    best = max((point for point in points if not point.is_lossless), key=lambda point: point.psnr, default=None)
+    return _NONE if best is None or best.psnr > psnr else f"> {best.bits:.0f}"
