@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tools.exactness import results
+from tools.exactness.work import N_FEW
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,6 +85,20 @@ def test_exact_models_and_written_files_are_the_same(python_be):
     assert there.stdout.split()[0] == "big"
     assert there.stdout.split()[1] == here.stdout.split()[1]
     assert len(here.stdout.split()[1]) == hashlib.sha256().digest_size * 2
+
+
+def test_exact_models_give_the_digests_of_the_test_images(python_be, mnist_dir, monkeypatch):
+    """The first 300 MNIST images through every exact model: latents and pixels are those of models/exactness.json."""
+    monkeypatch.setenv("AEFORMAT_DATA", str(mnist_dir.parent))
+    few = str(N_FEW)
+    ran = run_be(python_be, "-m", "tools.exactness.work", "--backend", "numpy", "--images", few, "--batches", "64")
+    assert ran.returncode == 0, ran.stderr
+    about, *said = map(json.loads, ran.stdout.splitlines())
+    assert about["byte_order"] == "big"
+    found = results.load()
+    assert {line["model"]: line["digests"][few] for line in said} == {
+        name: model["digests"][few] for name, model in found.items()
+    }
 
 
 def test_every_vector_reads_the_same(python_be):

@@ -1,0 +1,115 @@
+"""models/exactness.json holds: the exact models give its digests here too, in both backends and at every batch size.
+
+All 10,000 images, thread counts, oneDNN and the big-endian machine are `python -m tools.exactness`'s business; here are the
+first 300 images, and tests/test_big_endian.py has them on the big-endian machine.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from aeformat.model import store
+from aeformat.model.values import EXACT
+from tools.exactness import results
+from tools.exactness.work import BATCHES, N_FEW, N_IMAGES, compute, exact_pairs, loader
+from tools.exactness.work import test_images as mnist_images
+
+PAIRS = exact_pairs()
+FOUND = results.load()
+THREADS = {1, 2, 4}
+
+
+@pytest.fixture(scope="module")
+def mnist(mnist_dir: Path) -> None:
+    """MNIST, where `mnist:test` looks for it."""
+    before = os.environ.get("AEFORMAT_DATA")
+    os.environ["AEFORMAT_DATA"] = str(mnist_dir.parent)
+    yield
+    if before is None:
+        del os.environ["AEFORMAT_DATA"]
+    else:
+        os.environ["AEFORMAT_DATA"] = before
+
+
+def test_the_file_is_of_the_models_that_are_here():
+    """Every shipped exact pair and no other, by model id; run `python -m tools.exactness` where this fails."""
+    here = {name for name in store.shipped_names() if {half.profile for half in store.find_pair(name)} == {EXACT}}
+
+    assert FOUND.keys() == PAIRS.keys() == here and here
+    for name, pair in PAIRS.items():
+        assert [FOUND[name]["encoder"], FOUND[name]["decoder"]] == [half.model_id.hex() for half in pair], name
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_stored_bounds_are_those_of_the_weights(name):
+    """Every layer that makes sums has its bound in the file, and every bound lets floats be exact."""
+    for half, package in zip(("encoder", "decoder"), PAIRS[name], strict=True):
+        stored = FOUND[name]["bounds"][half]
+        assert stored == results.bounds(package)
+        assert len(stored) == sum(step.bounds is not None for step in package.plan) > 0
+        for layer in stored:
+            assert layer["bound"] < (2**24 if layer["floats"] == "f32" else 2**31)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_nothing_was_left_out(name):
+    """All images, batch sizes, thread counts, oneDNN on and off, both byte orders."""
+    runs = FOUND[name]["runs"]
+
+    assert FOUND[name]["digests"].keys() == {str(N_FEW), str(N_IMAGES)}
+    assert all(set(run["batches"]) == set(BATCHES) for run in runs if run["byte_order"] == "little")
+    tensorflow = [run["settings"] for run in runs if run["software"].startswith("TensorFlow")]
+    assert {(s["threads"], s["onednn"]) for s in tensorflow} == {(n, on) for n in THREADS for on in ("on", "off")}
+    numpy = [run for run in runs if run["software"].startswith("NumPy")]
+    assert {run["settings"]["threads"] for run in numpy if run["byte_order"] == "little"} == THREADS
+    assert {run["byte_order"] for run in numpy} == {"little", "big"}
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("backend", ["numpy", "tensorflow"])
+@pytest.mark.parametrize("name", PAIRS)
+def test_latents_and_pixels_are_those_of_the_file(name, backend, batch, mnist, request):
+    """Of the first 300 test images."""
+    if backend == "tensorflow":
+        request.getfixturevalue("tensorflow")
+    images = mnist_images(PAIRS[name][0].input.shape, N_FEW)
+
+    made = compute(PAIRS[name], images, loader(backend), batch)
+
+    assert made == {N_FEW: FOUND[name]["digests"][str(N_FEW)]}
+
+
+def test_the_readme_shows_the_file():
+    """models/README.md has the table, line for line: `python -m tools.exactness --table` prints it."""
+    page = (results.FILE.parent / "README.md").read_text("utf-8")
+    section = page.partition("\n## Exactness\n")[2].partition("\n## ")[0]
+
+    assert [line for line in section.splitlines() if line.startswith("|")] == results.table(FOUND)
+
+
+def test_a_run_that_differs_is_named():
+    """One other pixel somewhere: which model, of how many images, and how it was computed."""
+    about = {"software": "NumPy 2", "machine": "x86_64", "settings": {"threads": 2}}
+    good = {**about, "batch": 1, "digests": {"300": {"latents": "aa", "pixels": "bb"}}}
+    bad = {**about, "batch": 7, "digests": {"300": {"latents": "aa", "pixels": "bc"}}}
+
+    assert results.disagreements("m", [good, good]) == []
+    assert results.disagreements("m", [good, bad]) == [
+        "m: pixels of 300 images differ: NumPy 2 on x86_64, threads=2, batch 7 and NumPy 2 on x86_64, threads=2, batch 1"
+    ]
+
+
+def test_runs_add_up_while_the_model_is_the_same():
+    """Another batch size joins the run of its settings, once; what the file has of other model ids is left behind."""
+    (name, pair), *_ = PAIRS.items()
+    run = {"software": "NumPy 2", "machine": "x86_64", "settings": {"threads": 2}, "digests": {"300": {"pixels": "bb"}}}
+    once = results.merged([{**run, "batch": 1}, {**run, "batch": 64}, {**run, "batch": 1}])
+    stored = results.entry(pair, once)
+
+    assert [entry["batches"] for entry in once] == [[1, 64]]
+    assert results.runs_of(stored, pair) == once
+    assert results.merged([*results.runs_of(stored, pair), {**run, "batch": 7}])[0]["batches"] == [1, 64, 7]
+    assert results.runs_of({**stored, "decoder": name}, pair) == []

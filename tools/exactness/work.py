@@ -1,0 +1,111 @@
+"""One way to compute: every exact model, several batch sizes, in this process.  Needs no more than NumPy.
+
+    python -m tools.exactness.work --backend numpy --batches 1 7 64 [--models NAME ...] [--images 300]
+
+Prints one JSON line for what computes, then one for each model and batch size.  How many threads there are, and which kernels, is for
+the environment to say; tools.exactness sets it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.backends.base import Network
+from aeformat.images import ImageFit, open_source
+from aeformat.model import store
+from aeformat.model.package import ModelPackage
+from aeformat.model.values import EXACT
+
+BATCHES: Final = (1, 7, 64, 1000, 4096)
+N_IMAGES: Final = 10_000
+N_FEW: Final = 300  # what a quick check computes; its digests are kept beside those of all
+
+Pair = tuple[ModelPackage, ModelPackage]
+Digests = dict[str, str]
+Loader = Callable[[ModelPackage, int], Network]
+
+
+def exact_pairs() -> dict[str, Pair]:
+    """The shipped pairs of which both halves are exact, by name."""
+    pairs = {name: store.find_pair(name) for name in store.shipped_names()}
+    return {name: pair for name, pair in pairs.items() if all(half.profile == EXACT for half in pair)}
+
+
+def test_images(shape: tuple[int, ...], n_images: int) -> NDArray[np.uint8]:
+    """The first images of MNIST's test set, (n_images, *shape).  Raises UsageError where they are not here."""
+    height, width, channels = shape
+    source = open_source(["mnist:test"], ImageFit((height, width, channels)))
+    return next(iter(source.blocks(N_IMAGES))).images[:n_images]
+
+
+def loader(backend: str) -> Loader:
+    """Package and batch size -> network that computes so many rows at once."""
+    if backend == "numpy":
+        from aeformat.backends.numpy_backend import NumpyNetwork
+
+        return lambda package, n_rows: NumpyNetwork(package, n_block=n_rows)
+    from aeformat.backends.tensorflow_backend import TensorflowNetwork
+
+    return lambda package, n_rows: TensorflowNetwork(package, n_block=n_rows)
+
+
+def compute(pair: Pair, images: NDArray[np.uint8], load: Loader, batch: int) -> dict[int, Digests]:
+    """Digests of the latents of these images and of what is made of them, for the first N_FEW and for all."""
+    encoder, decoder = (load(half, batch) for half in pair)
+    latents = encoder.run(images)
+    pixels = decoder.run(latents)
+    return {
+        n: {"latents": digest(latents[:n]), "pixels": digest(pixels[:n])} for n in (N_FEW, N_IMAGES) if n <= len(images)
+    }
+
+
+def digest(numbers: NDArray[Any]) -> str:
+    """SHA-256 of the numbers, of one byte each, in C order."""
+    assert numbers.dtype.itemsize == 1
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
+
+
+def about(backend: str) -> dict[str, str]:
+    """What computes here."""
+    software = f"NumPy {np.__version__}"
+    if backend == "tensorflow":
+        from aeformat.backends.runtime import load_tensorflow
+
+        software = f"TensorFlow {load_tensorflow().__version__}"
+    return {"software": software, "machine": platform.machine(), "byte_order": sys.byteorder}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the lines."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--backend", choices=("numpy", "tensorflow"), required=True)
+    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
+    parser.add_argument("--models", nargs="+", help="names of exact models; all by default")
+    parser.add_argument("--images", type=int, default=N_IMAGES, help=f"how many of {N_IMAGES}, {N_FEW} or more")
+    options = parser.parse_args(arguments)
+    print(json.dumps(about(options.backend)), flush=True)
+    load = loader(options.backend)
+    for name, pair in exact_pairs().items():
+        if options.models is not None and name not in options.models:
+            continue
+        images = test_images(pair[0].input.shape, options.images)
+        for batch in options.batches:
+            start = time.perf_counter()
+            made = compute(pair, images, load, batch)
+            seconds = round(time.perf_counter() - start, 1)
+            print(json.dumps({"model": name, "batch": batch, "digests": made, "seconds": seconds}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
