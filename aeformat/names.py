@@ -62,6 +62,11 @@ class RowNames:
     def _columns(self) -> tuple[tuple[Any, ...] | None, ...]:
         return self.names, self.labels, self.sources
 
+    @property
+    def columns(self) -> tuple[bool, ...]:
+        """Which of names, labels and sources are there."""
+        return tuple(column is not None for column in self._columns())
+
     @classmethod
     def join(cls, parts: Sequence[RowNames]) -> RowNames:
         """One after the other.  A column that some part lacks is lost."""

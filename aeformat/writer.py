@@ -132,10 +132,11 @@ class LatentsWriter:
         self._content = hashlib.sha256(header.content_head)
         self._waiting: list[NDArray[Any]] = []
         self._names: list[RowNames] = []
+        self._seen: set[str] = set()  # names of the rows that wait
         self._receipts: list[bytes] = []
         self.n_waiting = 0
         self._n_chunks = 0
-        self._has_names: bool | None = None
+        self._columns: tuple[bool, ...] | None = None  # which lists the names of the rows that wait have
         self._has_receipts: bool | None = None
         self._is_open = True
         self.n_rows = 0
@@ -149,7 +150,8 @@ class LatentsWriter:
         return self._out.n_bytes
 
     def write(self, values: NDArray[Any], names: RowNames | None = None, receipts: bytes | None = None) -> None:
-        """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows; for all rows or none.
+        """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows.  Where rows with other
+        lists of names begin, rows without any, or a name that was there already, a chunk ends.
 
         receipts: digests of the pixels of these rows, one for each 64 and one for what is left (receipts.digests_of); for all
         rows or none.  Where something is left, a chunk ends.
@@ -164,11 +166,13 @@ class LatentsWriter:
             raise ValueError(f"{len(receipts)} bytes of receipts for {len(values)} rows")
         if not len(values):
             return
-        if self._has_names not in (None, names is not None):
-            raise ValueError("either all rows have names or none")
         if self._has_receipts not in (None, receipts is not None):
             raise ValueError("either all rows have receipts or none")
-        self._has_names, self._has_receipts = names is not None, receipts is not None
+        self._has_receipts = receipts is not None
+        columns = None if names is None else names.columns
+        if self.n_waiting and (columns != self._columns or self._repeats(names)):
+            self._write_waiting()
+        self._columns = columns
         chunk_rows = self.chunk_rows
         if receipts is not None:
             chunk_rows = max(chunk_rows // limits.RECEIPT_ROWS, 1) * limits.RECEIPT_ROWS
@@ -180,6 +184,7 @@ class LatentsWriter:
             self._waiting.append(values[start:stop])
             if names is not None:
                 self._names.append(names.slice(start, stop))
+                self._seen.update(self._names[-1].names or ())
             if receipts is not None:
                 self._receipts.append(rcpt.cut_digests(receipts, start, stop))
             self.n_waiting += stop - start
@@ -188,6 +193,10 @@ class LatentsWriter:
             start = stop
         if self._waiting:
             self._waiting[-1] = self._waiting[-1].copy()  # it waits here longer than the caller may keep it
+
+    def _repeats(self, names: RowNames | None) -> bool:
+        """Whether a name is one of those that wait: names may come again in another chunk, not in the same (C7-3)."""
+        return names is not None and names.names is not None and not self._seen.isdisjoint(names.names)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -203,6 +212,7 @@ class LatentsWriter:
         self._write_chunk(values, names, b"".join(self._receipts))
         self._is_open = True
         self._waiting, self._names, self._receipts, self.n_waiting = [], [], [], 0
+        self._seen.clear()
 
     def _write_chunk(self, values: NDArray[Any], names: RowNames | None, receipts: bytes) -> None:
         header = self._header

@@ -50,14 +50,6 @@ def test_a_callers_mistake_is_refused_and_costs_nothing(mistake, error):
     assert sink.getvalue() == write(ROWS, header())
 
 
-def test_all_rows_have_names_or_none():
-    """Whether the first ones had."""
-    writer = LatentsWriter(io.BytesIO(), header())
-    writer.write(ROWS, row_names(6))
-    with pytest.raises(ValueError, match="names"):
-        writer.write(ROWS)
-
-
 def test_no_rows_is_no_write():
     """An empty batch in between changes nothing, with or without names; a file without a row is not closed."""
     sink = io.BytesIO()
