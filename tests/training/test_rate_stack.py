@@ -134,6 +134,17 @@ def test_the_forward_pass_is_that_of_plain_numpy(stack, shape, rounded):
     assert np.median(np.abs(found - expected)) < 1e-4
 
 
+def test_tables_reach_where_gelu_is_flat():
+    """Sums far below 0 come out as 0.17, however narrow the range of the layer's activations is."""
+    for unit in (0.004, 0.05):
+        layer = Parameters(
+            np.ones((1, 1), np.float32), np.zeros(1, np.float32), np.ones(1, np.float32), np.float32(unit)
+        )
+        (step,) = quantise_decoder((Dense(1, "raised_gelu"),), [layer], 1)
+        made = evaluate((step,), np.array([[-100], [-5], [-4], [0]], np.int8))
+        assert made[:, 0].tolist() == pytest.approx([0.17 / unit] * 4, abs=0.51)
+
+
 @pytest.mark.usefixtures("tensorflow")
 def test_integers_make_what_the_rounded_floats_make():
     """Latents and pixels: all but a few equal, as steps of tables and of 8 bits tip over here and there."""

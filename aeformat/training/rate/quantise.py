@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.errors import UsageError
-from aeformat.training.quantise import PRODUCT_LIMIT, SUM_LIMIT, TABLE_ENTRIES, fixed_point, gelu
+from aeformat.training.quantise import PRODUCT_LIMIT, SUM_LIMIT, fixed_point, gelu
 from aeformat.training.rate.plain import Sides, conv2d, conv2d_transpose, dense
 from aeformat.training.rate.stack import (
     GELU_FLOOR,
@@ -31,8 +31,10 @@ from aeformat.training.rate.stack import (
     shapes,
 )
 
-_PER_LATENT: Final = 16  # entries of the table between two integers
-_PER_LOGIT: Final = 256  # entries for one unit of a sigmoid's argument: the table reaches 8 either side
+TABLE_ENTRIES: Final = 16_384
+_PER_LATENT: Final = 64  # entries of the table between two integers
+_PER_LOGIT: Final = 1024  # entries for one unit of a sigmoid's argument: the table reaches 8 either side
+_GELU_FLAT: Final = 5.0  # so far below 0 GELU is 0 to a part in a million
 _PIXEL: Final = 1 / 255
 
 Integers = NDArray[Any]
@@ -146,7 +148,7 @@ def _table(layer: Weighted, unit: float, span: tuple[int, int]) -> tuple[float, 
     """Entries for one unit of the activation's argument, and the table."""
     centred = np.arange(TABLE_ENTRIES) - TABLE_ENTRIES // 2
     if layer.activation == "raised_gelu":
-        per_unit = (TABLE_ENTRIES // 2 - 1) / (255 * unit)
+        per_unit = (TABLE_ENTRIES // 2 - 1) / max(255 * unit, _GELU_FLAT)
         levels = np.floor((gelu(centred / per_unit) + GELU_FLOOR) / unit + 0.5)
         return per_unit, np.clip(levels, 0, 255).astype(np.uint8)
     if layer.activation == "sigmoid":

@@ -154,7 +154,7 @@ _RD_30: Final = RateRecipe(
     price=260,
     base="mnist-rd-25",
 )
-_TINY: Final = replace(_RD_24, prior=(32, 64), decoder=_decoder(0, (20, 16)), phases=_NEW_DECODER)
+_TINY: Final = replace(_RD_24, prior=(32, 32), encoder=_encoder(48), decoder=_decoder(0, (16, 16)), phases=_NEW_DECODER)
 
 RATE_RECIPES: Final[dict[str, RateRecipe]] = {
     recipe.name: recipe
