@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _TENSOR_BYTES: Final = {"i32": 4, "u8": 1}
 _TENSOR_TYPES: Final = {"i32": "<i4", "u8": "|u1"}
+_ENDPOINT_AXES: Final = 7
+_TENSOR_AXES: Final = 8
 _RANGES: Final = {"u8": (0, 255), "i8": (-128, 127)}
 
 
@@ -152,8 +154,8 @@ class _Scan:
             raise self._bad("M2-1", str(error)) from None
         self.role = str(fields.get("role"))
         takes, makes = self._map(fields, "input"), self._map(fields, "output")
-        self._type, self._dims = str(takes.get("type")), self._integers(takes.get("shape"))
-        self._image = self._integers(makes.get("shape"))
+        self._type, self._dims = str(takes.get("type")), self._shape(takes.get("shape"), _ENDPOINT_AXES)
+        self._image = self._shape(makes.get("shape"), _ENDPOINT_AXES)
         specs = fields.get("tensors")
         self._specs = specs if isinstance(specs, list) else []
         if "prior" in fields:
@@ -178,7 +180,7 @@ class _Scan:
             spec = self._specs[number]
             if spec.get("type") != type_of_key:
                 raise self._bad("M10-2", f"prior: {key} is not of type {type_of_key}")
-            shapes[key] = self._integers(spec.get("shape"))
+            shapes[key] = self._shape(spec.get("shape"), _TENSOR_AXES)
         try:
             check_shapes(interval[1] - interval[0] + 1, self._dims, shapes)
         except BadPrior as error:
@@ -228,6 +230,12 @@ class _Scan:
         if type(value) is not int:
             raise self._bad("M2-2", f"{value!r} is no integer"[:100])
         return value
+
+    def _shape(self, value: object, most_axes: int) -> tuple[int, ...]:
+        """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""
+        if not isinstance(value, list) or not 1 <= len(value) <= most_axes or min(self._integers(value)) < 1:
+            raise self._bad("M2-2", f"a shape is a list of 1 to {most_axes} positive integers")
+        return self._integers(value)
 
     def _integers(self, value: object) -> tuple[int, ...]:
         if not isinstance(value, list):

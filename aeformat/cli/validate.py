@@ -43,7 +43,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"format": "aeformat-report-1", "files": [report.as_dict() for report in reports]}, indent=2))
     if options.decoder is not None and not here.n_asked:
-        raise UsageError("--decoder does nothing for files without rows of codec rans and receipts; leave it out")
+        raise UsageError(
+            "--decoder does nothing for files that carry their decoder, or have neither rows of codec rans nor receipts; "
+            "leave it out"
+        )
     codes = {report.exit_code for report in reports}
     return next(code for code in (4, 1, 3, 0) if code in codes)
 
@@ -53,14 +56,24 @@ class Decoders:
 
     def __init__(self, path: str | None = None) -> None:
         self._extra = () if path is None else (common.existing(path),)
+        self._given: bytes | None = None
         self.n_asked = 0
+        if path is not None:
+            from aeformat.model.file_io import read_model_id
+
+            with common.about(path):
+                self._given = read_model_id(path)
 
     def _find(self, header: LatentsHeader) -> ModelPackage | None:
         """None where it is not here.  Raises DecoderMismatch where the one at `path` is another."""
-        from aeformat.errors import DecoderMissing
+        from aeformat.errors import DecoderMismatch, DecoderMissing
         from aeformat.model import store
 
         self.n_asked += 1
+        if self._given not in (None, header.decoder):
+            raise DecoderMismatch(
+                f"the file needs decoder {header.decoder.hex()}, the one given is {self._given.hex()[:12]}"
+            )
         try:
             return store.find_decoder(header.decoder, extra=self._extra)
         except DecoderMissing:

@@ -46,9 +46,9 @@ def convert(
             f"encoding {encoding} cannot hold {header.values} values without loss; these can: {', '.join(fitting)}"
         )
     new = header._replace(encoding=encoding, codec=codec, filter=fitting_filter(encoding, codec))
-    check_codec(encoding, codec, prior)
     if prior is not None and latents.needs_prior:
         latents.give_prior(prior)
+    check_codec(encoding, codec, prior)
     with writer_for(sink, new, level, latents.embedded_decoder, prior) as writer:
         for block in latents:
             writer.write(block.values, block.names, None if block.receipts is None else block.receipts.digests)

@@ -38,7 +38,8 @@ class Verifier:
 
     def __init__(self, limits: TransferLimits, *, checks_content: bool = True) -> None:
         self._limits, self._checks_content = limits, checks_content
-        self._parser = Parser(container.Limits(chunk_bytes=limits.chunk_bytes))
+        self._container_limits = container.Limits(chunk_bytes=limits.chunk_bytes, package_bytes=limits.model_bytes)
+        self._parser = Parser(self._container_limits)
         self._sha256 = hashlib.sha256()
         self._undigested: deque[bytes] = deque()
         self._rows: RowReader | None = None
@@ -103,7 +104,7 @@ class Verifier:
         if isinstance(event, HeaderRead):
             self.header = event.header
             if isinstance(event.header, LatentsHeader):
-                self._rows = RowReader(event.header)
+                self._rows = RowReader(event.header, limits=self._container_limits)
             else:
                 self._package = PackageReader(event.header)
         elif isinstance(event, ChunkRead):

@@ -128,3 +128,20 @@ def test_what_does_not_go_together_is_said_so(aeformat: Run, model: Path, argume
     ran = aeformat(*(argument.replace("MODEL", str(model)) for argument in arguments))
 
     assert ran.code == 2 and words in ran.err
+
+
+def test_validate_takes_the_decoder_that_it_was_given_or_none(aeformat: Run, model: Path):
+    """Another decoder is exit 4 although the right one is here too; what is no package is its own fault, not the file's."""
+    assert aeformat("pack", "digits.npy", "-o", "r.aef", "--model", model).code == 0
+    assert aeformat("pack", "digits.npy", "-o", "e.aef", "--model", model, "--embed-decoder").code == 0
+    other = next((Path(__file__).parents[2] / "models").glob("mnist-exact.decoder.aef"))
+    assert aeformat("validate", "r.aef", "--decoder", "m.decoder.aef").code == 0
+    assert aeformat("model", "install", "m.decoder.aef").code == 0
+    assert aeformat("validate", "r.aef", "--decoder", other).code == 4
+
+    bad = aeformat("validate", "r.aef", "--decoder", "digits.npy")
+    assert (bad.code, bad.out) == (1, "")
+    assert "digits.npy" in bad.err
+    idle = aeformat("validate", "e.aef", "--decoder", "m.decoder.aef")
+    assert idle.code == 2
+    assert "carry their decoder" in idle.err
