@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeformat.backends.numpy_layers import Scratch
-from aeformat.backends.numpy_lookup import lookup
+from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.model.package import Step
 from aeformat.model.values import Interval, Value
 
@@ -21,6 +21,12 @@ def steps(bound: int, bias: int, multiplier: int, shift: int, n: int) -> tuple[S
         "dense", (0,), {}, {"bias": np.array([bias])}, (1,), Value((1,), "acc"), Interval(-bound, bound), (bound,)
     )
     return Step("lookup", (1,), {"shift": shift}, arrays, (1,), Value((1,), "u8"), Interval(0, 250), None), sums
+
+
+def taken(sums: Step, dtype: type) -> Sums:
+    """What a lookup takes of the layer before it, in that type and still without the bias."""
+    assert sums.bounds is not None
+    return Sums(np.dtype(dtype), tuple(int(b) for b in sums.arrays["bias"]), sums.bounds)
 
 
 def expected(a: int, multiplier: int, shift: int, table: np.ndarray) -> int:
@@ -37,7 +43,7 @@ def check(bound: int, bias: int, multiplier: int, shift: int, n: int, dtype: typ
         edge = (index * 2**shift - (2 ** (shift - 1) if shift else 0)) // multiplier
         near |= {edge - bias + d for d in (-1, 0, 1, 2)}
     products = sorted(p for p in near if abs(p) + abs(bias) <= bound)
-    op = lookup(step, sums, dtype, np.uint8)
+    op = lookup(step, taken(sums, dtype), np.uint8)
 
     found = op(np.array(products, dtype).reshape(-1, 1), Scratch())
 
@@ -90,7 +96,7 @@ def test_a_sum_one_unit_below_a_step_stays_below_it() -> None:
     assert (a * multiplier + 2 ** (shift - 1)) % 2**shift == 2**shift - 1
     step, sums = steps(2**28, 0, multiplier, shift, n)
 
-    found = lookup(step, sums, np.float64, np.uint8)(np.array([[a], [a + 1]], float), Scratch())
+    found = lookup(step, taken(sums, np.float64), np.uint8)(np.array([[a], [a + 1]], float), Scratch())
 
     assert found.ravel().tolist() == [expected(b, multiplier, shift, step.arrays["table"]) for b in (a, a + 1)]
 
@@ -115,7 +121,7 @@ def test_channels_keep_their_own_multiplier_and_bias() -> None:
         step = Step("lookup", (1,), {"shift": 9}, arrays, (1,), Value((channels,), "u8"), Interval(0, 255), None)
         products = rng.integers(-9499, 9499, (50, channels))
 
-        found = lookup(step, sums, np.float32, np.uint8)(products.astype(np.float32), Scratch())
+        found = lookup(step, taken(sums, np.float32), np.uint8)(products.astype(np.float32), Scratch())
 
         index = ((products + bias) * multiplier + 256 >> 9) + 128
         np.testing.assert_array_equal(found, table[np.clip(index, 0, 255)])

@@ -225,7 +225,7 @@ Check = Callable[[Chunk], None]
 def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | None:
     """The next chunk, its stored payload checked; None where the trailer begins.
 
-    check_order: C4-6 as far as it is about order (in a model M1-1, M1-3).  check_model: M1-1 and M1-4, of `raw_len`.
+    check_order: C4-6 as far as it is about order (in a model M1-1).  check_model: M1-1, M1-3 and M1-4, of what was framed well.
     """
     data, at = file.data, file.at
     left = len(data) - at
@@ -285,8 +285,6 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     if file.header["codec"] == "none" and (tag == b"TENS" or (tag == b"ROWS" and wide)):
         padding = -(at + 32) % 64
     chunk.payload_at = at + 32 + padding
-    # M1-1, M1-4
-    check_model(chunk)
     # C4-10: the payload is looked at when it is all there
     chunk.stored = data[chunk.payload_at : chunk.payload_at + chunk.stored_len]
     if len(chunk.stored) < chunk.stored_len:
@@ -298,6 +296,8 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     # C4-11
     if chunk.payload_crc != file.crc(chunk.number, chunk.stored):
         raise SpecError("C4-11", chunk.payload_at, "payload_crc does not match")
+    # M1-1, M1-3, M1-4
+    check_model(chunk)
 
     file.at = chunk.payload_at + chunk.stored_len
     file.chunks.append(chunk)

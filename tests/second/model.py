@@ -58,16 +58,17 @@ def read_package(file: File, max_work: int | None = None) -> Model:
         # M1-1
         if (chunk.tag == b"MANF") != (model is None):
             raise SpecError("M1-1", chunk.at, "the first chunk, and no other, is MANF")
-        # M1-3
-        if model and chunk.tag == b"TENS" and n_tensors == len(model.tensors):
-            raise SpecError("M1-3", chunk.at, "more TENS than tensors")
 
     def check_lengths(chunk: Chunk) -> None:
+        """After C4-11, before the payload is looked into."""
         # M1-1
         if chunk.tag == b"MANF" and chunk.raw_len > MAX_MANIFEST:
             raise SpecError("M1-1", chunk.payload_at, f"manifest of {chunk.raw_len} bytes", "limit")
-        # M1-4
         if model and chunk.tag == b"TENS":
+            # M1-3
+            if n_tensors == len(model.tensors):
+                raise SpecError("M1-3", chunk.at, "more TENS than tensors")
+            # M1-4
             tensor = model.tensors[n_tensors]
             if chunk.raw_len != tensor_bytes(tensor):
                 raise SpecError("M1-4", chunk.payload_at, f"{chunk.raw_len} bytes for {tensor.shape} {tensor.type}")
