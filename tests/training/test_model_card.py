@@ -42,9 +42,9 @@ class Row:
 
 
 def card() -> dict[str, Row]:
-    """The table of models/README.md, by name."""
+    """The first table of models/README.md, by name."""
     rows = {}
-    for line in (MODELS / "README.md").read_text(encoding="utf-8").splitlines():
+    for line in (MODELS / "README.md").read_text(encoding="utf-8").split("\n## ")[0].splitlines():
         cells = [cell.strip(" `") for cell in line.strip("|").split("|")]
         if cells[0] in RECIPES and len(cells) == 10:
             name, _profile, mse, rmse, psnr, encoder, decoder, seed, epochs, _seconds = cells

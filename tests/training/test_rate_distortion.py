@@ -347,7 +347,7 @@ def test_every_curve_is_in_the_table():
 def test_data_picture_and_tables_are_written_together(tmp_path, monkeypatch):
     """And the data file alone brings the points back."""
     monkeypatch.setattr(picture_codecs, "versions", lambda: {"pillow": "0"})
-    places = "".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in command.TABLES)
+    places = "".join(f"<!-- begin {name} -->\n<!-- end {name} -->\n" for name in (*command.TABLES, command.MADE_WITH))
     (tmp_path / "README.md").write_text(places, encoding="utf-8")
     command.write(tmp_path, command.as_data(POINTS))
 
@@ -358,6 +358,7 @@ def test_data_picture_and_tables_are_written_together(tmp_path, monkeypatch):
     assert csv_lines[0].startswith("kind,family,setting,layout,n_images,bits,mse,decoder_bytes,is_real,psnr,bits_1k")
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert card.table_in(text, "aims") == card.markdown(tables.aims(POINTS))
+    assert "pillow 0." in card.table_in(text, command.MADE_WITH)
 
 
 def test_the_picture_is_a_png(tmp_path):

@@ -36,6 +36,9 @@ NAME = "rate_distortion"
 TABLES = {"aims": (tables.aims, 1), "rate-distortion": (tables.everything, 3)}
 
 
+MADE_WITH = "made-with"  # not a table, but it stands in the card as they do
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One thing to measure.  key: tells it from every other, versions included.  n_images: what its bar counts to."""
@@ -54,6 +57,7 @@ def main() -> int:
     )
     parser.add_argument("--cache", type=Path, default=Path("runs/rate_distortion"), metavar="DIR")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
+    parser.add_argument("--cached", action="store_true", help="measure nothing: write what has been measured so far")
     parser.add_argument(
         "--only", metavar="TEXT", help="measure only what has TEXT in its name, and write nothing but the cache"
     )
@@ -76,6 +80,8 @@ def _run(options: argparse.Namespace) -> None:
         path.unlink(missing_ok=True)
     cache = PointCache(path)
     wanted = [job for job in jobs(options.models, train, test) if options.only is None or options.only in job.label]
+    if options.cached:
+        wanted = [job for job in wanted if cache.has(job.key)]
     points = []
     for number, job in enumerate(wanted, 1):
         with _Bar(f"[{number}/{len(wanted)}] {job.label}", job.n_images, quiet=cache.has(job.key)) as bar:
@@ -146,6 +152,13 @@ def as_data(points: list[Point]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def made_with(data: dict[str, Any]) -> str:
+    """The card's sentence on versions and machine."""
+    versions = dict(data["made_with"])
+    python, machine = versions.pop("python"), versions.pop("machine")
+    return f"Measured with Python {python} on {machine}; {', '.join(f'{k} {v}' for k, v in versions.items())}.\n"
+
+
 def write(folder: Path, data: dict[str, Any]) -> None:
     """Data, picture, and the tables of the card."""
     points = [Point(**fields) for fields in data["points"]]
@@ -163,6 +176,7 @@ def write(folder: Path, data: dict[str, Any]) -> None:
     plot.draw(points, folder / f"{NAME}.png")
     for name, (make, right) in TABLES.items():
         card.put_table(folder / card.CARD.name, name, card.markdown(make(points), right=right))
+    card.put_table(folder / card.CARD.name, MADE_WITH, made_with(data))
 
 
 def _mnist(split: str) -> Images:

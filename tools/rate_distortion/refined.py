@@ -13,11 +13,11 @@ from typing import Final
 from tools.rate_distortion.tables import AIMS, TINY_LOSS
 
 START: Final = 20.0  # bits for a unit of squared error over an image
-SAMPLE: Final = 500  # images that the search looks at
-NUDGE: Final = 1.03  # where all images fall short of what the sample promised
-MOST_NUDGES: Final = 3
+SAMPLE: Final = 200  # images that the search looks at
+NUDGE: Final = 1.05  # where all images fall short of what the sample promised
+MOST_NUDGES: Final = 2
 _MOST_STEPS: Final = 6  # either way from the start, each by a factor of 2
-_CLOSE: Final = 1.02  # two prices that need no third between them
+_CLOSE: Final = 1.08  # two prices that need no third between them
 
 
 def target(name: str) -> float | None:

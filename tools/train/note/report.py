@@ -78,8 +78,9 @@ def draw_curves(data: dict[str, Any], path: Path) -> None:
             panel.plot(*zip(*figures.train.items(), strict=True), "o", color="#d94801", label="training, the note")
         panel.plot([epochs[-1]], [figures.test], "D", color="#d94801", mfc="white", clip_on=False, zorder=5,
                    label="test, the note")  # fmt: skip
-        panel.annotate(f"{network['test']:.4f}", (epochs[-1], network["test"]), (0, 6), textcoords="offset points",
-                       ha="right", color="#08519c")  # fmt: skip
+        panel.annotate(f"{network['test']:.4f}", (epochs[-1], network["test"]), (0, 9), textcoords="offset points",
+                       ha="right", color="#08519c",
+                       bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.8})  # fmt: skip
         panel.annotate(f"{figures.test:.3f}", (epochs[-1], figures.test), (-7, -4), textcoords="offset points",
                        ha="right", color="#d94801")  # fmt: skip
         panel.set(title=f"784-128-{dims}-128-784", yscale="log")
