@@ -44,7 +44,7 @@ def made():
         yield name, card.markdown(make(costs), right=right)
 
 
-@pytest.mark.parametrize(("name", "table"), made(), ids=[name for name, _ in made()])
+@pytest.mark.parametrize(("name", "table"), list(made()), ids=[name for name, _ in made()])
 def test_the_card_holds_the_table_of_its_data(name, table):
     """Character for character."""
     assert card.table_in(card.CARD.read_text(encoding="utf-8"), name) == table

@@ -56,6 +56,15 @@ def test_bits_lie_on_a_line_in_decibels_between_measured_points(psnr, bits):
     assert found == (None if bits is None else pytest.approx(bits))
 
 
+def test_a_line_joins_points_of_one_setting_only():
+    """Two speeds are two curves, and the fewer bits count: no line from one to the other."""
+    slow = [point(200, 22, setting="q 1, slow"), point(300, 26, setting="q 5, slow")]
+    quick = [point(240, 22.1, setting="q 1, quick"), point(340, 26.1, setting="q 5, quick")]
+    assert bits_at([*slow, *quick], 24) == pytest.approx(250)
+    assert bits_at(quick, 24) == pytest.approx(287.5)
+    assert bits_at([slow[0], quick[1]], 24) is None
+
+
 def test_a_decoder_is_shared_by_all_images_it_is_sent_for():
     assert point(100, 24, decoder_bytes=30_000).amortised(1000) == 340
     assert point(100, 24).amortised(1) == 100

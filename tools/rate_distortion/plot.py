@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aeformat.atomic import AtomicFile
-from tools.rate_distortion.point import EACH, Point, front
+from tools.rate_distortion.point import EACH, Point, bits_at, curves, front
 from tools.rate_distortion.tables import AIMS
 
 _COLOURS: Final = {
@@ -22,8 +22,9 @@ _COLOURS: Final = {
 }
 _OURS: Final = ("#cb181d", "#f16913", "#980043", "#fdae6b")
 _BITS: Final = (60, 100, 200, 300, 500, 1000, 2000, 4000, 7000)
-_PSNR: Final = (18.5, 34.5)
-_LOSSLESS_AT: Final = 34.0  # dB, where the lossless points are drawn
+_PSNR: Final = (18.5, 36.6)
+_LOSSLESS_AT: Final = 34.0  # dB, where the band of the lossless points begins
+_COMMON_PSNR: Final = 26.0
 
 
 def draw(points: list[Point], path: Path) -> None:
@@ -39,6 +40,7 @@ def draw(points: list[Point], path: Path) -> None:
              title="MNIST test images: rate and distortion, from real files")  # fmt: skip
     axes.set_xticks(_BITS, [f"{bits:,}" for bits in _BITS])
     axes.set_xticks([], minor=True)
+    axes.set_yticks(range(20, 35, 2))
     axes.grid(color="#ebebeb")
     axes.set_axisbelow(True)
     _rivals(axes, [point for point in points if point.kind == "rival" and not point.is_lossless])
@@ -54,34 +56,39 @@ def draw(points: list[Point], path: Path) -> None:
 
 
 def _rivals(axes: Any, points: list[Point]) -> None:
-    """Solid lines for sheets and PCA, dashed ones for a file each: the front of each curve."""
+    """Solid lines for sheets and PCA, dashed ones for a file each; of several settings of one codec the weaker are thin."""
     for family, colour in _COLOURS.items():
+        is_pca = family.startswith("int8")
         for is_each in (False, True):
-            curve = front([p for p in points if p.family == family and (p.layout == EACH) == is_each])
-            if curve:
-                label = family if family.startswith("int8") else f"{family}, {'a file each' if is_each else 'sheets'}"
-                dots = "" if family.startswith("int8") else "o"  # PCA's points are dense
-                axes.plot([p.bits for p in curve], [p.psnr for p in curve], "--" if is_each else "-", marker=dots, ms=3.5,
-                          lw=1.4, color=colour, label=label)  # fmt: skip
+            found = curves([p for p in points if p.family == family and (p.layout == EACH) == is_each])
+            for number, curve in enumerate(sorted(found, key=_strength)):
+                label = family if is_pca else f"{family}, {'a file each' if is_each else 'sheets'}"
+                axes.plot([p.bits for p in curve], [p.psnr for p in curve], "--" if is_each else "-",
+                          marker="" if is_pca else "o", ms=3.5 if not number else 2, lw=1.6 if not number else 0.6,
+                          color=colour, label="_" if number else label)  # fmt: skip
+
+
+def _strength(curve: list[Point]) -> float:
+    """Bits at a PSNR that every curve of a family reaches; fewer is stronger."""
+    return bits_at(curve, _COMMON_PSNR) or curve[-1].bits
 
 
 def _lossless(axes: Any, points: list[Point]) -> None:
-    """Ticks at the upper edge, the best of each family and layout, with names that stand upright."""
+    """In a band above the curves, the best of each family and layout, with names that stand upright."""
     best: dict[str, Point] = {}
     for point in points:
-        name = f"{point.family}, {'each' if point.layout == EACH else 'sheet' if 'sheet' in point.layout else 'all'}"
+        name = f"{point.family.removesuffix(' lossless')}, {'each' if point.layout == EACH else 'sheet' if 'sheet' in point.layout else 'all'}"
         if name not in best or point.bits < best[name].bits:
             best[name] = point
-    axes.axhline(_LOSSLESS_AT, color="#bbbbbb", lw=0.8, ls=":")
-    axes.text(_BITS[0] * 1.03, _LOSSLESS_AT, "lossless", va="bottom", fontsize=8, color="#666666")
+    axes.axhspan(_LOSSLESS_AT, _PSNR[1], fc="#f7f7f7", zorder=6)
+    axes.text(_BITS[0] * 1.03, _LOSSLESS_AT + 0.15, "lossless", va="bottom", fontsize=9, color="#444444", zorder=7)
     last = 0.0
     for name, point in sorted(best.items(), key=lambda item: item[1].bits):
-        at = max(point.bits, last * 1.055)  # names must not lie on each other
+        at = max(point.bits, last * 1.06)  # names must not lie on each other
         last = at
-        axes.plot([point.bits], [_LOSSLESS_AT], "v", color="#444444", ms=4)
-        axes.annotate(name, (point.bits, _LOSSLESS_AT - 0.1), (at, _LOSSLESS_AT - 0.5), rotation=90, va="top", ha="center",
-                      fontsize=7, color="#444444", zorder=6,
-                      bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none"}, arrowprops={"arrowstyle": "-", "color": "#cccccc", "lw": 0.5})  # fmt: skip
+        axes.plot([point.bits], [_LOSSLESS_AT], "^", color="#444444", ms=4, zorder=7)
+        axes.annotate(name, (point.bits, _LOSSLESS_AT + 0.1), (at, _LOSSLESS_AT + 0.5), rotation=90, va="bottom", zorder=7,
+                      ha="center", fontsize=7, arrowprops={"arrowstyle": "-", "color": "#aaaaaa", "lw": 0.5})  # fmt: skip
 
 
 def _ours(axes: Any, points: list[Point]) -> None:

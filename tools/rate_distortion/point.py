@@ -110,10 +110,23 @@ def front(points: list[Point]) -> list[Point]:
     return best
 
 
+def curves(points: list[Point]) -> list[list[Point]]:
+    """Lossy points by family, layout and setting, its quality set aside: the front of each, by rising PSNR."""
+    groups: dict[tuple[str, str, str], list[Point]] = {}
+    for point in points:
+        if not point.is_lossless:
+            quality, _, rest = point.setting.partition(", ")
+            setting = rest if quality.startswith("q ") else ""
+            groups.setdefault((point.family, point.layout, setting), []).append(point)
+    return [front(group) for group in groups.values()]
+
+
 def bits_at(points: list[Point], psnr: float) -> float | None:
-    """Bits at `psnr` dB on the front, linear in dB between two measured points; None outside what was measured."""
-    lossy = [point for point in front(points) if not point.is_lossless]
-    for low, high in pairwise(lossy):
-        if low.psnr <= psnr <= high.psnr:
-            return low.bits + (high.bits - low.bits) * (psnr - low.psnr) / (high.psnr - low.psnr)
-    return next((point.bits for point in lossy if math.isclose(point.psnr, psnr)), None)
+    """The fewest bits at `psnr` dB on any curve, linear in dB between neighbours; None outside what was measured."""
+    found = []
+    for curve in curves(points):
+        for low, high in pairwise(curve):
+            if low.psnr <= psnr <= high.psnr:
+                found.append(low.bits + (high.bits - low.bits) * (psnr - low.psnr) / (high.psnr - low.psnr))
+        found += [point.bits for point in curve if math.isclose(point.psnr, psnr)]
+    return min(found, default=None)
