@@ -233,9 +233,10 @@ class _Scan:
 
     def _shape(self, value: object, most_axes: int) -> tuple[int, ...]:
         """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""
-        if not isinstance(value, list) or not 1 <= len(value) <= most_axes or min(self._integers(value)) < 1:
+        shape = self._integers(value)
+        if not 1 <= len(shape) <= most_axes or min(shape) < 1:
             raise self._bad("M2-2", f"a shape is a list of 1 to {most_axes} positive integers")
-        return self._integers(value)
+        return shape
 
     def _integers(self, value: object) -> tuple[int, ...]:
         if not isinstance(value, list):

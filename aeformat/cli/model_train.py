@@ -71,7 +71,8 @@ def _train_dense(options: argparse.Namespace) -> tuple[Path, Path]:
 
 
 def _train_stacks(options: argparse.Namespace) -> tuple[Path, Path]:
-    from aeformat.training.rate.export import check_targets, export_stacks
+    from aeformat.training.export import check_targets
+    from aeformat.training.rate.export import export_stacks
     from aeformat.training.rate.loop import train
     from aeformat.training.rate.recipe import RATE_RECIPES
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat import compression
+from aeformat.model.layers import KINDS
 from aeformat.model.manifest import tensors_of
 from aeformat.model.values import EXACT, ITEM_BYTES
 
@@ -111,8 +112,9 @@ def to_int8(tensor: NDArray[Any], channel_axis: int) -> tuple[NDArray[Any], NDAr
 def scaled_axis(package: ModelPackage, number: int) -> int:
     """The axis of a weights tensor that its output channels lie on."""
     step = next(step for found, step in _weights(package) if found == number)
-    axes: int = step.arrays["weights"].ndim
-    return axes - 2 if step.kind == "conv2d_transpose" else axes - 1
+    axis = KINDS[step.kind].channel_axis
+    assert axis is not None  # it has weights
+    return axis
 
 
 def _weights(package: ModelPackage) -> Iterator[tuple[int, Step]]:

@@ -21,15 +21,15 @@ from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
 from aeformat.training.loop import Images, TrainedPair
 from aeformat.training.network import TrainedDense
+from aeformat.training.progress import Planned
 from aeformat.training.quantise import ExactHalf, evaluate, quantise_pair
-from aeformat.training.recipe import Recipe
 
 N_GOLDEN_ROWS: Final = 16
 
 
-def check_targets(recipe: Recipe, out_dir: Path, *, force: bool) -> None:
-    """Refuse early, before hours of training, what `export_pair` would refuse at the end.  Raises UsageError."""
-    for path in _targets(recipe, out_dir):
+def check_targets(recipe: Planned, out_dir: Path, *, force: bool) -> None:
+    """Refuse early, before hours of training, what an export would refuse at the end.  Raises UsageError."""
+    for path in package_paths(recipe.name, out_dir):
         check_target(path, force=force)
 
 
@@ -41,7 +41,7 @@ def export_pair(pair: TrainedPair, images: Images, out_dir: Path, *, force: bool
     `force`), or where the pair has no exact form.
     """
     encoder, decoder = build_pair(pair, images)
-    paths = _targets(pair.recipe, out_dir)
+    paths = package_paths(pair.recipe.name, out_dir)
     for package, path in zip((encoder, decoder), paths, strict=True):
         write_package(package, path, force=force)
     return paths
@@ -53,8 +53,9 @@ def build_pair(pair: TrainedPair, images: Images) -> tuple[ModelPackage, ModelPa
     return _exact(pair, golden) if pair.recipe.profile == "exact" else _float32(pair, golden)
 
 
-def _targets(recipe: Recipe, out_dir: Path) -> tuple[Path, Path]:
-    return out_dir / f"{recipe.name}.encoder.aef", out_dir / f"{recipe.name}.decoder.aef"
+def package_paths(name: str, out_dir: Path) -> tuple[Path, Path]:
+    """Where the two packages of a pair go."""
+    return out_dir / f"{name}.encoder.aef", out_dir / f"{name}.decoder.aef"
 
 
 def _exact(pair: TrainedPair, golden: Images) -> tuple[ModelPackage, ModelPackage]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from aeformat.errors import UsageError
+from aeformat.training import schedule
 
 Activation = Literal["sigmoid", "gelu", "clip"]
 Loss = Literal["bce", "mse"]
@@ -62,11 +63,8 @@ class Recipe:
 
     def phase_at(self, epoch: int) -> tuple[Phase, int]:
         """The phase that `epoch` (from 0) falls into, and the epoch's number within it."""
-        for phase in self.phases:
-            if epoch < phase.epochs:
-                return phase, epoch
-            epoch -= phase.epochs
-        raise AssertionError("an epoch past the last phase")
+        number, epoch_in_phase = schedule.phase_at(self.phases, epoch)
+        return self.phases[number], epoch_in_phase
 
     def with_seed(self, seed: int) -> Recipe:
         """The same recipe with other initial weights and another order of the images."""
@@ -74,15 +72,7 @@ class Recipe:
 
     def with_epochs(self, epochs: int) -> Recipe:
         """The same schedule, stretched or squeezed to `epochs` in all."""
-        if epochs < 1:
-            raise UsageError(f"cannot train for {epochs} epochs")
-        phases, seen, given = [], 0, 0
-        for phase in self.phases:
-            seen += phase.epochs
-            end = round(epochs * seen / self.epochs)
-            phases.append(replace(phase, epochs=end - given))
-            given = end
-        return replace(self, phases=tuple(phases))
+        return replace(self, phases=schedule.stretched(self.phases, epochs))
 
 
 def _published(latent_dims: int, epochs: int) -> Recipe:

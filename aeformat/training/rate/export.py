@@ -13,13 +13,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.atomic import check_target
 from aeformat.backends.select import select_backend
 from aeformat.errors import UsageError
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import write_package
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
+from aeformat.training.export import N_GOLDEN_ROWS, check_targets, package_paths
 from aeformat.training.prior_fit import fit_prior
 from aeformat.training.quantise import gelu
 from aeformat.training.rate.loop import Images, TrainedStacks
@@ -32,10 +32,8 @@ from aeformat.training.rate.quantise import (
     quantise_decoder,
     quantise_encoder,
 )
-from aeformat.training.rate.recipe import RateRecipe
 from aeformat.training.rate.stack import Activation, Layer, Parameters, Reshape, Shape, Stack, shapes
 
-N_GOLDEN_ROWS: Final = 16
 PRIOR_BITS: Final = 15
 _WIDEST: Final = (-128, 127)
 
@@ -44,17 +42,6 @@ class Reporter(Protocol):
     """Told what is being done."""
 
     def __call__(self, what: str) -> None: ...
-
-
-def package_paths(name: str, out_dir: Path) -> tuple[Path, Path]:
-    """Where the two packages of a pair go."""
-    return out_dir / f"{name}.encoder.aef", out_dir / f"{name}.decoder.aef"
-
-
-def check_targets(recipe: RateRecipe, out_dir: Path, *, force: bool) -> None:
-    """Refuse early, before hours of training, what `export_stacks` would refuse at the end.  Raises UsageError."""
-    for path in package_paths(recipe.name, out_dir):
-        check_target(path, force=force)
 
 
 def export_stacks(

@@ -25,6 +25,7 @@ from aeformat.training.rate.recipe import Phase, RateRecipe
 from aeformat.training.rate.stack import (
     GELU_FLOOR,
     Parameters,
+    Reshape,
     Stack,
     best_steps,
     forward,
@@ -160,7 +161,7 @@ def _units(tf: Any, recipe: RateRecipe, state: State, images: Images) -> list[np
     for stack, mine in ((recipe.encoder, parameters[:n_encoder]), (recipe.decoder, parameters[n_encoder:])):
         n_seen = 0
         for end, layer in enumerate(stack, start=1):
-            if layer not in weighted(stack) or not hasattr(layer, "activation"):
+            if isinstance(layer, Reshape):
                 continue
             n_seen += 1
             if layer.activation != "raised_gelu":

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.errors import UsageError
+from aeformat.model.bounds import channel_bounds
+from aeformat.model.layers import KINDS
 from aeformat.training.quantise import PRODUCT_LIMIT, SUM_LIMIT, fixed_point, gelu
 from aeformat.training.rate.plain import Sides, conv2d, conv2d_transpose, dense
 from aeformat.training.rate.stack import (
@@ -161,10 +163,9 @@ def _table(layer: Weighted, unit: float, span: tuple[int, int]) -> tuple[float, 
 def _check_bounds(number: int, step: ExactStep, greatest: int) -> None:
     """Refuse integers whose products might not be exact, whatever comes in (M4-1, M4-4).  Raises UsageError."""
     assert step.weights is not None and step.bias is not None and step.multiplier is not None
-    axis = {"dense": 1, "conv2d": 3, "conv2d_transpose": 2}[step.kind]
-    others = tuple(i for i in range(step.weights.ndim) if i != axis)
-    sums = np.abs(step.weights.astype(np.int64)).sum(axis=others) * greatest + np.abs(step.bias.astype(np.int64))
-    bound = int(sums.max())
+    axis = KINDS[step.kind].channel_axis
+    assert axis is not None
+    bound = max(channel_bounds(step.weights, step.bias, axis, greatest))
     if bound >= 2**31 or bound * int(step.multiplier.max()) + (1 << step.shift >> 1) >= PRODUCT_LIMIT:
         raise UsageError(f"no exact form: the sums of layer {number} can reach {bound}")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Final
 
-from aeformat.errors import UsageError
+from aeformat.training import schedule
 from aeformat.training.rate.stack import Conv, ConvTranspose, Dense, Reshape, Shape, Stack
 
 IMAGE: Final = (28, 28, 1)
@@ -58,11 +58,7 @@ class RateRecipe:
 
     def phase_at(self, epoch: int) -> tuple[int, int]:
         """The number of the phase that `epoch` (from 0) falls into, and the epoch's number within it."""
-        for number, phase in enumerate(self.phases):
-            if epoch < phase.epochs:
-                return number, epoch
-            epoch -= phase.epochs
-        raise AssertionError("an epoch past the last phase")
+        return schedule.phase_at(self.phases, epoch)
 
     def until(self, epoch: int) -> RateRecipe:
         """What of this recipe decides the state after `epoch` epochs: the phases begun by then, and no prior."""
@@ -80,15 +76,7 @@ class RateRecipe:
 
     def with_epochs(self, epochs: int) -> RateRecipe:
         """The same schedule, stretched or squeezed to `epochs` in all."""
-        if epochs < 1:
-            raise UsageError(f"cannot train for {epochs} epochs")
-        phases, seen, given = [], 0, 0
-        for phase in self.phases:
-            seen += phase.epochs
-            end = round(epochs * seen / self.epochs)
-            phases.append(replace(phase, epochs=end - given))
-            given = end
-        return replace(self, phases=tuple(phases))
+        return replace(self, phases=schedule.stretched(self.phases, epochs))
 
 
 def _encoder(dims: int, hidden: int = 256) -> Stack:
