@@ -32,15 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--refine", type=float, metavar="PRICE",
-        help="look near the encoder's latents for better ones, slowly: PRICE bits for a unit of squared error over an image "
-        "(pixels in 0..1), so more of it gives closer images and a larger file; exact decoders with a prior only",
+        help="look near the encoder's latents for better ones: PRICE bits for a unit of squared error over an image (pixels in "
+        "0..1), so more of it gives closer images and a larger file; takes as long as decoding every image two times more "
+        "often than it has latents; exact decoders with a prior only",
     )  # fmt: skip
     parser.add_argument(
-        "--refine-sweeps",
-        type=common.bounded_int(1, 16),
-        metavar="N",
-        help="how often --refine goes over all positions: each time takes as long, and finds less (default: 1)",
-    )
+        "--refine-rounds", type=common.bounded_int(1, 16), metavar="N",
+        help="how often --refine looks: each round takes as long as the first, and finds less (default: 2)",
+    )  # fmt: skip
     parser.add_argument("--record-encoder", action="store_true", help="name the encoder in the header as well")
     parser.add_argument(
         "--batch-rows", type=common.bounded_int(1, 1 << 20), default=4096, metavar="N",
@@ -94,8 +93,9 @@ def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int 
     from aeformat.pipeline.refine import Refinement
 
     if options.refine is None:
-        if options.refine_sweeps is not None:
-            raise UsageError("--refine-sweeps says how to refine; give --refine PRICE too")
+        if options.refine_rounds is not None:
+            raise UsageError("--refine-rounds says how to refine; give --refine PRICE too")
         return None
-    n_decoded = None if n_rows is None else 2 * n_rows * decoder.input.value.n_elements
-    return Refinement(common.network(decoder, options.backend, n_decoded), options.refine, options.refine_sweeps or 1)
+    n_decoded = None if n_rows is None else n_rows * decoder.input.value.n_elements
+    rounds = {} if options.refine_rounds is None else {"n_rounds": options.refine_rounds}
+    return Refinement(common.network(decoder, options.backend, n_decoded), options.refine, **rounds)

@@ -1,7 +1,10 @@
 """Refining latents: other integers near the encoder's, where they cost fewer bits than their error is worth.
 
 Owns the search.  An encoder guesses the latents of an image in one pass; this looks at what the decoder really makes of their
-neighbours.  All is counted in integers, with exact decoders alone, so the same images give the same file on every machine.
+neighbours.  In a round the decoder is tried with each latent moved by one; to first order the differences add, so the squared
+error of any moves together is a quadratic form.  The move that gains most by it is taken until none gains, and what the
+decoder makes of the moves decides how many of them are kept.  All is counted in integers, with exact decoders alone, so the
+same images give the same file on every machine.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.backends.base import array_type
 from aeformat.errors import UsageError
 from aeformat.model.values import EXACT
 from aeformat.prior import COST_BITS
@@ -21,10 +25,17 @@ if TYPE_CHECKING:
     from aeformat.prior import Prior
 
 _LEVELS: Final = 255**2  # squared grey levels in a unit of squared error
-_DEAREST: Final = 1e9  # price times pixels: beyond it, totals would leave 64 bits
+_CHEAPEST: Final = 2.0**-COST_BITS  # the price that is 1 in integers
+_DEAREST: Final = 2.5e8  # price times pixels: beyond it, totals would leave 64 bits
+_TRIED_AT_ONCE: Final = 4096  # decodings
+_MOST_BYTES: Final = 1 << 30  # that the differences of one image may take
+_BLOCK_BYTES: Final = 1 << 27  # likewise of several
+_NEVER: Final = 1 << 62  # the cost of a value that the prior does not know
+_N_PARTS: Final = 4  # all moves, three quarters of them, half, a quarter: so many are decoded
 
 Latents = NDArray[Any]
 Images = NDArray[np.uint8]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +43,13 @@ class Refinement:
     """How far to look.
 
     decoder: of profile exact, with a prior.  price: bits that one unit of squared error over a whole image (pixels in 0..1) is
-    worth: the higher, the closer the images and the larger the file.  n_sweeps: how often all positions are tried.
-    Raises UsageError for another decoder.
+    worth: the higher, the closer the images and the larger the file.  n_rounds: a round decodes each image as often as it has
+    latents, and four times more.  Raises UsageError for another decoder, a price out of range, or latents too many to try.
     """
 
     decoder: Network
     price: float
-    n_sweeps: int = 1
+    n_rounds: int = 2
 
     def __post_init__(self) -> None:
         package = self.decoder.package
@@ -46,62 +57,127 @@ class Refinement:
             raise UsageError(
                 "only latents of an exact decoder with a prior can be refined; this one is not such a decoder"
             )
-        if not 0 < self.price * package.output.value.n_elements <= _DEAREST:
-            raise UsageError(f"a price of {self.price:g} bits is not above 0, or too high for images of this size")
+        n_pixels = package.output.value.n_elements
+        if not (self.price >= _CHEAPEST and self.price * n_pixels <= _DEAREST):
+            raise UsageError(
+                f"a price of {self.price:g} bits is out of range: {_CHEAPEST:.2g} to {_DEAREST / n_pixels:.3g} for images "
+                f"of {n_pixels:,} values"
+            )
+        if self._bytes_per_row > _MOST_BYTES:
+            raise UsageError(
+                f"{package.input.value.n_elements:,} latents and {n_pixels:,} values an image are too many to refine"
+            )
+
+    @property
+    def _bytes_per_row(self) -> int:
+        """Of the differences and of the products of each two."""
+        n_values, n_pixels = (end.value.n_elements for end in (self.decoder.package.input, self.decoder.package.output))
+        return 8 * n_values * (n_values + n_pixels)
 
     def refine(self, latents: Latents, images: Images) -> Latents:
         """Latents (n, *dims) of images (n, h, w, c) -> latents that are never worse, by bits plus priced error.
 
-        Every position is tried one higher and one lower in turn, for all rows at once; a row takes what is cheapest.  The class
-        of the prior is chosen anew before each sweep.  Rows do not see each other.
+        Each round tries all latents one higher, or in every second round one lower, and moves a latent by 1 at most.  The class
+        of the prior is chosen anew before each.  Rows do not see each other.
         """
+        rows = latents.reshape(len(latents), -1).astype(np.int16)
+        targets = images.reshape(len(images), -1).astype(np.int16)
+        n_at_once = max(1, min(_TRIED_AT_ONCE // rows.shape[1], _BLOCK_BYTES // self._bytes_per_row))
+        for start in range(0, len(rows), n_at_once):
+            active = np.arange(start, min(start + n_at_once, len(rows)))
+            for number in range(self.n_rounds):
+                found = self._round(rows[active], targets[active], 1 if number % 2 == 0 else -1)
+                changed = (found != rows[active]).any(axis=1)
+                rows[active] = found
+                active = active[changed]
+        return rows.astype(latents.dtype).reshape(latents.shape)
+
+    def _round(self, rows: NDArray[np.int16], targets: NDArray[np.int16], direction: int) -> NDArray[np.int16]:
+        """Rows (m, D) -> rows that cost less or the same."""
         prior = self.decoder.package.prior
         assert prior is not None
-        rows = latents.reshape(len(latents), -1).copy()
-        targets = images.reshape(len(images), -1).astype(np.int16)
-        errors = self._errors(rows, latents.shape, targets)
-        active = np.arange(len(rows))
-        for _ in range(self.n_sweeps):
-            classes, _ = prior.choose(rows[active].reshape(-1, *latents.shape[1:]))
-            changed = np.zeros(len(active), bool)
-            for position in range(rows.shape[1]):
-                changed |= self._try(prior, position, rows, active, classes, latents.shape, targets, errors)
-            active = active[changed]
-        return rows.reshape(latents.shape)
+        price = round(self.price * (1 << COST_BITS))
+        costs = _move_costs(prior, rows)
+        made = self._decode(rows)
+        differences = self._differences(prior, rows, made, direction)
+        # Sums of up to 2^37 products of 8-bit numbers are exact in float64, in whatever order they are added.
+        products = (differences @ differences.transpose(0, 2, 1)).astype(np.int64) * price
+        slopes = (differences @ (targets - made)[:, :, None].astype(np.float64))[:, :, 0].astype(np.int64) * price
+        candidates = _parts(rows, *_best_moves(costs, products, slopes))
+        errors = np.square(self._decode(candidates) - targets, dtype=np.int32).sum(axis=2, dtype=np.int64)
+        moved = (candidates - rows + 1).astype(np.intp)
+        bits = np.take_along_axis(np.broadcast_to(costs, (len(candidates), *costs.shape)), moved[..., None], 3)
+        best = (bits[..., 0].sum(axis=2) + price * errors).argmin(axis=0)  # of equals the first: fewer moves
+        chosen: NDArray[np.int16] = candidates[best, np.arange(len(rows))]
+        return chosen
 
-    def _try(
-        self, prior: Prior, position: int, rows: Latents, active: NDArray[np.intp], classes: NDArray[np.intp],
-        shape: tuple[int, ...], targets: NDArray[np.int16], errors: NDArray[np.int64],
-    ) -> NDArray[np.bool_]:  # fmt: skip
-        """Try one position of the active rows; change rows and errors where it pays; which of the active rows changed."""
-        costs = prior.value_costs(position)
-        now = rows[active, position].astype(np.intp)
-        best_value, best_error = now.copy(), errors[active]
-        best_total = self._total(costs[now - prior.lo, classes], best_error)
-        for step in (-1, 1):
-            value = now + step
-            within = np.flatnonzero((value >= prior.lo) & (value <= prior.hi))
-            if not len(within):
-                continue
-            tried = rows[active[within]]
-            tried[:, position] = value[within]
-            error = self._errors(tried, shape, targets[active[within]])
-            total = self._total(costs[value[within] - prior.lo, classes[within]], error)
-            better = total < best_total[within]
-            at = within[better]
-            best_value[at], best_error[at], best_total[at] = value[at], error[better], total[better]
-        rows[active, position] = best_value
-        errors[active] = best_error
-        changed: NDArray[np.bool_] = best_value != now
-        return changed
+    def _decode(self, rows: NDArray[np.int16]) -> NDArray[np.int16]:
+        """(..., D) -> (..., P): grey levels."""
+        start = self.decoder.package.input
+        latents = rows.reshape(-1, *start.shape).astype(array_type(start))
+        return self.decoder.run(latents).reshape(*rows.shape[:-1], -1).astype(np.int16)
 
-    def _errors(self, rows: Latents, shape: tuple[int, ...], targets: NDArray[np.int16]) -> NDArray[np.int64]:
-        """Squared error of each row in squared grey levels."""
-        made = self.decoder.run(np.ascontiguousarray(rows).reshape(-1, *shape[1:])).reshape(len(rows), -1)
-        errors: NDArray[np.int64] = np.square(made - targets, dtype=np.int32).sum(axis=1, dtype=np.int64)
-        return errors
+    def _differences(
+        self, prior: Prior, rows: NDArray[np.int16], made: NDArray[np.int16], direction: int
+    ) -> NDArray[np.float64]:
+        """(m, D, P): how the pixels change for each latent that grows by 1; measured the other way at the end of the range."""
+        ahead = rows + direction
+        steps = np.where((ahead >= prior.lo) & (ahead <= prior.hi), direction, -direction).astype(np.int16)
+        steps[(rows + steps < prior.lo) | (rows + steps > prior.hi)] = 0  # a range of one value
+        tried = np.repeat(rows[:, None], rows.shape[1], axis=1)
+        positions = np.arange(rows.shape[1])
+        tried[:, positions, positions] += steps
+        differences: NDArray[np.float64] = (self._decode(tried) - made[:, None]) * steps[:, :, None].astype(np.float64)
+        return differences
 
-    def _total(self, cost: NDArray[np.uint32], error: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Bits plus priced error, in units of 2^-16 / 255^2 bits."""
-        total: NDArray[np.int64] = cost.astype(np.int64) * _LEVELS + error * round(self.price * (1 << COST_BITS))
-        return total
+
+def _move_costs(prior: Prior, rows: NDArray[np.int16]) -> Ints:
+    """(m, D, 3): the cost of each latent one lower, as it is, and one higher, in 2^-16 / 255^2 bits; _NEVER out of range."""
+    classes, _ = prior.choose(rows.reshape(-1, *prior.dims))
+    costs = np.full((*rows.shape, 3), _NEVER, np.int64)
+    for position in range(rows.shape[1]):
+        values = rows[:, position, None].astype(np.intp) - prior.lo + (-1, 0, 1)
+        known = (values >= 0) & (values < prior.n_symbols)
+        found = prior.value_costs(position)[np.clip(values, 0, prior.n_symbols - 1), classes[:, None]]
+        costs[:, position][known] = found[known].astype(np.int64) * _LEVELS
+    return costs
+
+
+def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.intp], NDArray[np.int16]]:
+    """Positions and steps (k, m) in the order in which they are taken; a row that has ended takes steps of 0.
+
+    costs: (m, D, 3).  products: (m, D, D), of the differences of each two latents; slopes: (m, D), of the differences and the
+    error that is left; both priced.  No latent gets further than 1 from where it is.
+    """
+    n_rows, n_values = slopes.shape
+    each = np.arange(n_rows)
+    costs = np.pad(costs, ((0, 0), (0, 0), (1, 1)), constant_values=_NEVER)
+    states = np.full((n_rows, n_values, 1), 2)
+    squares = np.diagonal(products, axis1=1, axis2=2)
+    positions, steps = [], []
+    while True:
+        lower, now, higher = (np.take_along_axis(costs, states + step, 2)[:, :, 0] for step in (-1, 0, 1))
+        changes = np.stack([
+            np.where(higher == _NEVER, 0, squares - 2 * slopes + (higher - now)),
+            np.where(lower == _NEVER, 0, squares + 2 * slopes + (lower - now)),
+        ], axis=1).reshape(n_rows, -1)  # fmt: skip
+        best = changes.argmin(axis=1)
+        falls, position = np.divmod(best, n_values)
+        step = np.where(changes[each, best] < 0, 1 - 2 * falls, 0)
+        if not step.any():
+            return np.array(positions, np.intp).reshape(-1, n_rows), np.array(steps, np.int16).reshape(-1, n_rows)
+        states[each, position, 0] += step
+        slopes = slopes - step[:, None] * products[each, position]
+        positions.append(position)
+        steps.append(step)
+
+
+def _parts(rows: NDArray[np.int16], positions: NDArray[np.intp], steps: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(5, m, D): rows as they are, and with a quarter of their moves, half, three quarters, and all."""
+    each = np.arange(len(rows))
+    parts = np.repeat(rows[None], _N_PARTS + 1, axis=0)
+    n_steps = np.abs(steps).sum(axis=0)
+    for number, (position, step) in enumerate(zip(positions, steps, strict=True)):
+        for part in range(1, _N_PARTS + 1):
+            parts[part, each, position] += step * (_N_PARTS * number < part * n_steps)
+    return parts

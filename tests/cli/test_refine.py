@@ -30,10 +30,10 @@ def total(aeformat: Run, few: Path, name: str) -> float:
 
 
 def test_refining_pays(aeformat: Run, few: Path, model: Path):
-    """Bits plus priced error fall well below what the encoder alone gives, and no further sweep loses any of it."""
+    """Bits plus priced error fall well below what the encoder alone gives, and no further round loses any of it."""
     assert aeformat("pack", few, "-o", "plain.aef", "--model", model).code == 0
-    assert aeformat("pack", few, "-o", "once.aef", "--model", model, "--refine", PRICE).code == 0
-    twice = ("--refine", PRICE, "--refine-sweeps", 2)
+    assert aeformat("pack", few, "-o", "once.aef", "--model", model, "--refine", PRICE, "--refine-rounds", 1).code == 0
+    twice = ("--refine", PRICE, "--refine-rounds", 2)
     assert aeformat("pack", few, "-o", "twice.aef", "--model", model, *twice).code == 0
 
     plain, once, both = (total(aeformat, few, name) for name in ("plain.aef", "once.aef", "twice.aef"))
@@ -64,7 +64,7 @@ def test_refining_gives_the_same_file_everywhere(aeformat: Run, few: Path, model
         (("--model", "m", "--refine", -1), "price"),
         (("--model", "m", "--refine", "nan"), "price"),
         (("--model", "m", "--refine", "inf"), "price"),
-        (("--model", "m", "--refine-sweeps", 2), "--refine PRICE"),
+        (("--model", "m", "--refine-rounds", 2), "--refine PRICE"),
     ],
     ids=str,
 )

@@ -208,7 +208,7 @@ def test_refined_latents_are_never_worse(images, packages, price):
 
 def test_refining_needs_an_exact_decoder_with_a_prior(packages):
     encoder, decoder = (NumpyBackend().load(package) for package in packages)
-    for network, price in ((encoder, 1), (decoder, 0), (decoder, -3), (decoder, 1e9)):
+    for network, price in ((encoder, 1), (decoder, 0), (decoder, -3), (decoder, 1e-5), (decoder, 1e9)):
         with pytest.raises(UsageError):
             Refinement(network, price)
 

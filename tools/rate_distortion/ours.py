@@ -86,7 +86,7 @@ class _Measured:
     def _under_prior(self, price: float | None = None, n_images: int = 0) -> PackOptions:
         refinement = None
         if price is not None:
-            n_decoded = 2 * n_images * self._decoder.input.value.n_elements
+            n_decoded = n_images * self._decoder.input.value.n_elements
             refinement = Refinement(network(self._decoder, n_decoded), price)
         return PackOptions(codec="rans", prior=prior_of(self._decoder), refine=refinement)
 
