@@ -11,7 +11,8 @@ MANIFEST_BYTES: Final = 1_048_576  # M1-1
 HEADER_DEPTH: Final = 4  # C3-5
 MANIFEST_DEPTH: Final = 6  # spec/model.md, section 2
 WINDOW_BYTES: Final = 8_388_608  # C6-5
-RANS_STEPS: Final = 1_048_576  # C6-8: of one chunk
+RANS_STEPS: Final = 1_048_576  # C6-8: of one chunk, and of a file beside those that its bytes allow
+RANS_STEPS_A_BYTE: Final = 16  # C6-8
 NAME_BYTES: Final = 1_024  # C7-2
 ALIGNMENT: Final = 64  # C4-9
 RECEIPT_ROWS: Final = 64  # C4-8: rows that one digest is for
@@ -25,12 +26,14 @@ class Limits(NamedTuple):
 
     chunk_bytes: of any chunk, raw; the format's own limit.  names_bytes: of a nAMe chunk, raw; a name of 3 bytes becomes a
     Python object of 60.  package_bytes: all tensors of one model package together; a few hundred bytes of zstd can stand
-    for each.
+    for each.  rans_steps: of all rows of codec rans in a file, beside 16 for each byte of it; the format's own limit, which
+    takes NumPy up to a minute.
     """
 
     chunk_bytes: int = CHUNK_BYTES
     names_bytes: int = 33_554_432
     package_bytes: int = 1_073_741_824
+    rans_steps: int = RANS_STEPS
 
 
 DEFAULT: Final = Limits()

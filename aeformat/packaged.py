@@ -167,11 +167,14 @@ class _Scan:
             raise self._bad("M2-2", "the prior does not have its keys")
         if self._type not in _RANGES:
             raise self._bad("M10-1", f"prior: the input is {self._type}; only integers can have one")
-        interval = self._integers(takes.get("range", list(_RANGES[self._type])))
-        lowest, highest = _RANGES[self._type]
-        if len(interval) != 2 or not lowest <= interval[0] < interval[1] <= highest:
-            raise self._bad("M2-5", f"the range {interval} is not one of {self._type}")
-        self._range = interval[0], interval[1]
+        self._range = lowest, highest = _RANGES[self._type]
+        if "range" in takes:
+            interval = self._integers(takes["range"])
+            if len(interval) != 2:
+                raise self._bad("M2-2", "a range is a list of two integers")
+            if not lowest <= interval[0] < interval[1] <= highest or interval == self._range:
+                raise self._bad("M2-5", f"the range {list(interval)} is not a part of {self._type}")
+            self._range = interval[0], interval[1]
         shapes = {}
         for key, type_of_key in PRIOR_TENSORS.items():
             number = self._integer(prior[key])
@@ -182,7 +185,7 @@ class _Scan:
                 raise self._bad("M10-2", f"prior: {key} is not of type {type_of_key}")
             shapes[key] = self._shape(spec.get("shape"), _TENSOR_AXES)
         try:
-            check_shapes(interval[1] - interval[0] + 1, self._dims, shapes)
+            check_shapes(self._range[1] - self._range[0] + 1, self._dims, shapes)
         except BadPrior as error:
             raise self._bad(error.rule, f"prior: {error.what}") from None
         n_bytes = sum(prod(shapes[key]) * _TENSOR_BYTES[type_of_key] for key, type_of_key in PRIOR_TENSORS.items())

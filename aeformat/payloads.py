@@ -60,17 +60,19 @@ def raw_payload(chunk: ChunkRead, header: Header, value_bytes: int = 1) -> bytes
         raise CompressionInvalid(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}") from None
 
 
-def raw_rows(chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None) -> bytes | memoryview:
+def raw_rows(
+    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: rans.StepBudget | None = None
+) -> bytes | memoryview:
     """The raw payload of a ROWS chunk.  Raises CompressionInvalid, LimitExceeded (C6-8), DecoderMissing."""
     if is_coded(chunk, header):
+        most_steps = check_coded(chunk, header, budget)
         if prior is None:
-            check_coded(chunk, header)
             raise DecoderMissing(
                 f"the rows are coded with decoder {header.decoder.hex()}, which is not here: get the .aef of that decoder and "
                 "name it (--decoder), or ask for a file that carries it (pack --embed-decoder)"
             )
         try:
-            return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows)
+            return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows, most_steps=most_steps)
         except rans.BadCode as error:
             raise _bad_code(chunk, error) from None
     spec = header.encoding_spec
@@ -82,12 +84,21 @@ def is_coded(chunk: ChunkRead, header: LatentsHeader) -> bool:
     return header.codec == "rans" and chunk.header.stored_bytes < chunk.header.raw_bytes
 
 
-def check_coded(chunk: ChunkRead, header: LatentsHeader) -> None:
-    """What a coded ROWS chunk shows without the prior.  Raises CompressionInvalid, LimitExceeded (C6-7 to C6-10)."""
+def check_coded(chunk: ChunkRead, header: LatentsHeader, budget: rans.StepBudget | None = None) -> int:
+    """What a coded ROWS chunk shows without the prior; the steps that it may take.
+
+    budget: of the file, which is then charged; None where the caller has done so.  Raises CompressionInvalid,
+    LimitExceeded (C6-7 to C6-10).
+    """
+    n_rows, n_values = chunk.header.n_rows, header.n_values
+    budget = rans.StepBudget() if budget is None else budget
+    most_steps = budget.left(chunk.payload_at + len(chunk.stored))
     try:
-        rans.check_code(chunk.stored, n_rows=chunk.header.n_rows, n_values=header.n_values)
+        n_lanes = rans.check_code(chunk.stored, n_rows=n_rows, n_values=n_values, most_steps=most_steps)
     except rans.BadCode as error:
         raise _bad_code(chunk, error) from None
+    budget.use(rans.n_steps(n_rows, n_lanes, n_values))
+    return most_steps
 
 
 def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
@@ -95,13 +106,15 @@ def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
     return kind(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}")
 
 
-def rows(chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None) -> NDArray[Any]:
+def rows(
+    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: rans.StepBudget | None = None
+) -> NDArray[Any]:
     """The values of a ROWS chunk, (n, *dims) in the header's value type.
 
-    prior: of the header's decoder, for codec rans.  Raises CompressionInvalid, LimitExceeded (C6-8), ValueInvalid,
-    DecoderMissing.
+    prior: of the header's decoder, for codec rans.  budget: see check_coded.  Raises CompressionInvalid, LimitExceeded (C6-8),
+    ValueInvalid, DecoderMissing.
     """
-    raw = raw_rows(chunk, header, prior)
+    raw = raw_rows(chunk, header, prior, budget)
     try:
         return decode(raw, header)
     except BadValue as error:
@@ -136,12 +149,16 @@ class RowReader:
 
     With codec rans the rows take the decoder's prior: that of the embedded decoder, or what `give_prior` gave.
     reads_decoder: whether to look for it in the embedded decoder; whoever checks that as a whole gives what it finds.
+    proves_content: False for who passes the file on, and leaves the content id to its reader (transport.md, T4-2).
     """
 
-    def __init__(self, header: LatentsHeader, *, reads_decoder: bool = True, limits: Limits = DEFAULT) -> None:
-        self._header = header
+    def __init__(
+        self, header: LatentsHeader, *, reads_decoder: bool = True, proves_content: bool = True, limits: Limits = DEFAULT
+    ) -> None:
+        self._header, self._proves_content = header, proves_content
         self._limits, self._reads_decoder = limits, reads_decoder
         self._prior: Prior | None = None
+        self._budget = rans.StepBudget(limits.rans_steps)
         self.n_unread = 0  # rows that `check` passed over, because their prior is not here
         self._content = hashlib.sha256(header.content_head)
         self._names: RowNames | None = None
@@ -165,7 +182,7 @@ class RowReader:
     def check(self, chunk: ChunkRead) -> Block | None:
         """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""
         if chunk.header.tag == registry.ROWS and self.needs_prior and is_coded(chunk, self._header):
-            check_coded(chunk, self._header)
+            check_coded(chunk, self._header, self._budget)
             self._names = self._receipts = None
             self.n_unread += chunk.header.n_rows
             return None
@@ -183,8 +200,9 @@ class RowReader:
             if self._header.codec == "rans" and self._reads_decoder:
                 self.give_prior(embedded_prior(chunk, self._header, self._limits))
         elif tag == registry.ROWS:
-            values = rows(chunk, self._header, self._prior)
-            self._content.update(content_bytes(values, self._header))
+            values = rows(chunk, self._header, self._prior, self._budget)
+            if self._proves_content:
+                self._content.update(content_bytes(values, self._header))
             block = Block(chunk.header.first_row, values, self._names, self._receipts)
             self._names = self._receipts = None
             return block
@@ -192,5 +210,5 @@ class RowReader:
 
     def trailer(self, event: TrailerRead) -> None:
         """Check the content id (C9-6), unless there are rows that could not be read.  Raises ContentMismatch."""
-        if not self.n_unread and self._content.digest() != event.trailer.content_id:
+        if self._proves_content and not self.n_unread and self._content.digest() != event.trailer.content_id:
             raise ContentMismatch("C9-6", event.at + 28, "the content is not the one that the content id names")

@@ -1,7 +1,7 @@
 """Interleaved rANS: rows of latents <-> the payload of codec rans (spec/container.md, section 6.1).
 
 Owns the code's bytes.  All lanes take a step at once, as one NumPy operation each; integers only.  Knows nothing of chunks
-or of where the prior came from.  What a payload can make it do is bounded by the rows that the chunk header states (C6-8).
+or of where the prior came from.  What a payload can make it do is bounded by the steps that its caller allows (C6-8).
 NumPy is imported on first use.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat.limits import RANS_STEPS
+from aeformat.limits import RANS_STEPS, RANS_STEPS_A_BYTE
 from aeformat.prior import Prior
 
 if TYPE_CHECKING:
@@ -31,15 +31,36 @@ class BadCode(ValueError):
         self.rule, self.what = rule, what
 
 
-def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int) -> int:
+class StepBudget:
+    """What the coded rows of one file may cost (C6-8).
+
+    steps: what they may beside those that the file's bytes allow.  file_bytes: of the whole file, where rows are not read in
+    order; else those up to the end of a payload count.
+    """
+
+    def __init__(self, steps: int = RANS_STEPS, *, file_bytes: int | None = None) -> None:
+        self._steps, self._file_bytes, self._n_used = steps, file_bytes, 0
+
+    def left(self, end: int) -> int:
+        """The steps that a payload may take that ends at byte `end` of the file."""
+        n_bytes = end if self._file_bytes is None else self._file_bytes
+        return min(RANS_STEPS, self._steps + RANS_STEPS_A_BYTE * n_bytes - self._n_used)
+
+    def use(self, n_steps: int) -> None:
+        """A payload took them."""
+        self._n_used += n_steps
+
+
+def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int, most_steps: int = RANS_STEPS) -> int:
     """All that a payload shows without a prior, C6-7 to C6-10; its lanes.  n_values: in a row.  Raises BadCode."""
     log2 = stored[0]
     n_lanes = 1 << min(log2, MAX_LANES_LOG2)
     if log2 > MAX_LANES_LOG2 or n_lanes > n_rows:
         raise BadCode("C6-7", f"2^{log2} lanes for {n_rows} rows; allowed are 2^{MAX_LANES_LOG2}, and one a row")
-    n_steps = _n_steps(n_rows, n_lanes, n_values)
-    if n_steps > RANS_STEPS:
-        raise BadCode("C6-8", f"{n_steps} steps in {n_lanes} lanes, allowed are {RANS_STEPS}")
+    steps = n_steps(n_rows, n_lanes, n_values)
+    if steps > most_steps:
+        per = "in one chunk" if most_steps == RANS_STEPS else "more after what came before"
+        raise BadCode("C6-8", f"{steps} steps in {n_lanes} lanes, allowed are {max(most_steps, 0)} {per}")
     if len(stored) < 1 + 4 * n_lanes or not len(stored) % 2:
         raise BadCode("C6-9", f"{len(stored)} bytes are not one, {n_lanes} states and whole words")
     for lane in range(n_lanes):
@@ -49,15 +70,16 @@ def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int) -> int
     return n_lanes
 
 
-def _n_steps(n_rows: int, n_lanes: int, n_values: int) -> int:
+def n_steps(n_rows: int, n_lanes: int, n_values: int) -> int:
+    """The steps that it takes to decode so many rows (C6-8)."""
     return -(-n_rows // n_lanes) * (n_values + 1)
 
 
-def decode_rows(stored: bytes | memoryview, prior: Prior, *, n_rows: int) -> memoryview:
+def decode_rows(stored: bytes | memoryview, prior: Prior, *, n_rows: int, most_steps: int = RANS_STEPS) -> memoryview:
     """The raw payload of n_rows rows: one byte a value, i8 as its two's complement.  Raises BadCode (C6-7 to C6-12)."""
     import numpy as np
 
-    n_lanes = check_code(stored, n_rows=n_rows, n_values=prior.n_values)
+    n_lanes = check_code(stored, n_rows=n_rows, n_values=prior.n_values, most_steps=most_steps)
     x = np.frombuffer(stored, "<u4", n_lanes, 1).astype(np.int64)
     step = _Decoding(prior, np.frombuffer(stored, "<u2", -1, 1 + 4 * n_lanes).astype(np.uint16))
     out = np.empty((n_rows, prior.n_values), np.uint8)
@@ -133,18 +155,20 @@ class _Decoding:
                 raise BadCode("C6-12", f"lane {lane} ends with the state {state}, not {LOWEST_STATE}")
 
 
-def encode_rows(rows: NDArray[Any], prior: Prior, *, n_lanes: int | None = None) -> bytes | None:
+def encode_rows(
+    rows: NDArray[Any], prior: Prior, *, n_lanes: int | None = None, most_steps: int = RANS_STEPS
+) -> bytes | None:
     """The payload of rows, each in its cheapest class; None for so many in so few lanes that C6-8 would refuse them.
 
     rows: (n, *dims) integers in the prior's range.  n_lanes: a power of two up to 1,024 and to n; by default what a writer
-    takes.  Raises ValueError (a value outside the range).
+    takes.  most_steps: what decoding may take.  Raises ValueError (a value outside the range).
     """
     import numpy as np
 
     if rows.min() < prior.lo or rows.max() > prior.hi:
         raise ValueError(f"there are latents outside the prior's range, {prior.lo} to {prior.hi}")
-    n_lanes = usual_lanes(len(rows), prior.n_values) if n_lanes is None else n_lanes
-    if _n_steps(len(rows), n_lanes, prior.n_values) > RANS_STEPS:
+    n_lanes = usual_lanes(len(rows), prior.n_values, most_steps) if n_lanes is None else n_lanes
+    if n_steps(len(rows), n_lanes, prior.n_values) > most_steps:
         return None
     classes, _ = prior.choose(rows)
     values = rows.reshape(len(rows), prior.n_values).astype(np.int16) - np.int16(prior.lo)
@@ -178,10 +202,10 @@ def _symbols(
     return frequencies.astype(np.uint32), starts.astype(np.uint32)
 
 
-def usual_lanes(n_rows: int, n_values: int) -> int:
+def usual_lanes(n_rows: int, n_values: int, most_steps: int = RANS_STEPS) -> int:
     """The lanes that a writer takes: a power of two near one for each 4,096 symbols, 1 to 256; more where C6-8 wants them."""
     wanted = min(_USUAL_LANES, n_rows * (n_values + 1) // _USUAL_STEPS, n_rows)
     n_lanes = 1 << (max(wanted, 1).bit_length() - 1)
-    while _n_steps(n_rows, n_lanes, n_values) > RANS_STEPS and 2 * n_lanes <= n_rows and n_lanes < 1 << MAX_LANES_LOG2:
+    while n_steps(n_rows, n_lanes, n_values) > most_steps and 2 * n_lanes <= n_rows and n_lanes < 1 << MAX_LANES_LOG2:
         n_lanes *= 2
     return n_lanes

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 from zlib import crc32
 
-from aeformat import encodings, payloads, registry, wire
+from aeformat import encodings, payloads, rans, registry, wire
 from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
 from aeformat.header import Header, LatentsHeader, ModelHeader, parse_header
 from aeformat.limits import DEFAULT, RECEIPT_ROWS, Limits
@@ -168,6 +168,8 @@ class Latents:
         self._is_closed = False
         self._last: tuple[int, Block] | None = None
         self._prior: Prior | None = None
+        self._budget = rans.StepBudget(limits.rans_steps, file_bytes=self._size)
+        self._charged: set[int] = set()  # coded chunks, by position
         self._has_receipts: bool | None = None  # not yet seen
         try:
             self._open()
@@ -284,8 +286,12 @@ class Latents:
         if last is None or last[0] != position:
             entry = self._entries[position]
             chunk = self._rows_chunk(entry)
-            if self._prior is None and payloads.is_coded(chunk, self.header):
-                self._look_for_prior()
+            if payloads.is_coded(chunk, self.header):
+                if position not in self._charged:
+                    payloads.check_coded(chunk, self.header, self._budget)
+                    self._charged.add(position)
+                if self._prior is None:
+                    self._look_for_prior()
             values = payloads.rows(chunk, self.header, self._prior)
             values.setflags(write=False)  # it is handed out more than once
             last = self._last = position, Block(entry.first_row, values, *self._in_front(position))

@@ -197,7 +197,7 @@ class _Run:
         self._header = header
         self.report.kind = header.kind
         if isinstance(header, LatentsHeader):
-            self._rows = payloads.RowReader(header, reads_decoder=False)
+            self._rows = payloads.RowReader(header, reads_decoder=False, limits=self._limits)
         else:
             from aeformat.model.file_io import PackageReader
 

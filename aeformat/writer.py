@@ -65,13 +65,14 @@ class ContainerWriter:
         value_bytes: int = 1,
         coded: bytes | None = None,
     ) -> None:
-        """Write one chunk.  value_bytes: for the shuffle.  coded: of a ROWS chunk, the payload that codec rans makes of it.
+        """Write one chunk.  value_bytes: for the shuffle.  coded: of a ROWS chunk with codec rans, the smaller
+        payload that this codec makes of it, if any.
 
         Raises FormatError where the chunk would break the spec.
         """
         stored = raw
         if self._header.codec == "rans" and tag == registry.ROWS:
-            stored = raw if coded is None or len(coded) >= len(raw) else coded
+            stored = raw if coded is None else coded
         elif self._header.codec != "none" and tag not in registry.NEVER_COMPRESSED:
             width = value_bytes if self._header.filter == "shuffle" else 1
             stored = compression.compress(raw, level=self._level, value_bytes=width)
@@ -124,6 +125,7 @@ class LatentsWriter:
             raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
         self._prior = None if prior is None else prior.of(header)
+        self._budget = rans.StepBudget()
         self._out = ContainerWriter(sink, header, level=level)
         self.chunk_rows = chunk_rows or min(
             max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes),
@@ -237,7 +239,10 @@ class LatentsWriter:
         self._n_chunks += 1
 
     def _coded(self, values: NDArray[Any], prior: Prior) -> bytes | None:
-        """The rows as codec rans has them.  Raises ValueInvalid for a latent that the decoder does not take (M4-7)."""
+        """The rows as codec rans has them, if that is smaller and may be decoded (C6-8).
+
+        Raises ValueInvalid for a latent that the decoder does not take (M4-7).
+        """
         import numpy as np
 
         bad = np.flatnonzero((values.reshape(-1) < prior.lo) | (values.reshape(-1) > prior.hi))
@@ -245,7 +250,11 @@ class LatentsWriter:
             row = self.n_rows + int(bad[0]) // self._header.n_values
             what = f"row {row} holds {values.reshape(-1)[bad[0]]}, the decoder takes {prior.lo} to {prior.hi}"
             raise ValueInvalid("M4-7", self.n_bytes, what)
-        return rans.encode_rows(values, prior)
+        coded = rans.encode_rows(values, prior, most_steps=self._budget.left(self.n_bytes))
+        if coded is None or len(coded) >= values.nbytes:
+            return None
+        self._budget.use(rans.n_steps(len(values), 1 << coded[0], prior.n_values))
+        return coded
 
     def close(self) -> None:
         """Write what waits, an index if there is more than one chunk of rows, and the trailer."""

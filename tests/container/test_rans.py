@@ -10,13 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeformat import rans
-from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, HeaderInvalid, ValueInvalid
+from aeformat.errors import (
+    DecoderMismatch,
+    DecoderMissing,
+    FormatError,
+    HeaderInvalid,
+    LimitExceeded,
+    ValueInvalid,
+)
 from aeformat.header import LatentsHeader
-from aeformat.limits import RANS_STEPS
+from aeformat.limits import RANS_STEPS, Limits
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.parser import ChunkRead
 from aeformat.prior import Prior, symbol_costs
-from aeformat.reader import open_latents, stream_latents
+from aeformat.reader import events, open_latents, stream_latents
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.verify import Verifier
 from aeformat.validate import validate
@@ -234,6 +242,69 @@ def test_rows_that_are_stored_as_they_are_need_no_decoder():
     dearest = ROWS[PRIOR.choose(ROWS)[1].argmax()][None]
 
     np.testing.assert_array_equal(rows_of(file(dearest)), dearest)
+
+
+CHEAP = Prior(
+    bits=16, lo=-6, hi=9, classes=np.array([65_536]), tables=np.array([[65_521] + [1] * 15]),
+    means=np.zeros((1, 2, 3), np.uint8), picks=np.zeros((1, 2, 3), np.uint8),
+)  # fmt: skip
+CHEAP_DECODER = decoder_of(CHEAP, lo=-6, hi=9, dims=(2, 3))
+CHEAP_ROWS = np.full((6_000, 2, 3), -6, np.int8)
+
+
+def cheap(*, embed: bool) -> bytes:
+    """Six chunks of 1,000 rows in 7,000 steps and a few bytes each."""
+    sink, decoder = io.BytesIO(), package_bytes(CHEAP_DECODER) if embed else None
+    prior = prior_of(CHEAP_DECODER)
+    with LatentsWriter(sink, header(decoder=CHEAP_DECODER), prior=prior, decoder=decoder, chunk_rows=1_000) as writer:
+        writer.write(CHEAP_ROWS)
+    return sink.getvalue()
+
+
+def test_the_steps_of_all_chunks_count_together():
+    """C6-8, before the chunk that is too much is decoded: forward, by the validator, and without the decoder."""
+    for embed in (False, True):
+        data = cheap(embed=embed)
+        at = [e.payload_at for e in events(io.BytesIO(data)) if isinstance(e, ChunkRead) and e.header.tag == b"ROWS"][3]
+        few = Limits(rans_steps=4 * 7_000 - 16 * (at + 5) - 1)
+        stream = stream_latents(io.BytesIO(data), limits=few)
+        if not embed:
+            stream.give_prior(prior_of(CHEAP_DECODER))
+        with pytest.raises(LimitExceeded) as caught:
+            list(stream)
+        assert (caught.value.rule, caught.value.at) == ("C6-8", at)
+        problems = validate(io.BytesIO(data), limits=few).problems
+        assert (problems[0].rule, problems[0].at) == ("C6-8", at)
+        np.testing.assert_array_equal(rows_of(data, None if embed else prior_of(CHEAP_DECODER)), CHEAP_ROWS)
+
+
+def test_who_seeks_counts_a_chunk_once_and_all_bytes(tmp_path):
+    """Three chunks may be read, as often as one likes, in any order; the fourth is refused, again and again."""
+    data = cheap(embed=True)
+    (tmp_path / "x.aef").write_bytes(data)
+
+    with open_latents(tmp_path / "x.aef", limits=Limits(rans_steps=21_000 - 16 * len(data))) as latents:
+        for chunk in (5, 0, 5, 2, 0, 2):
+            assert latents[1_000 * chunk].tolist() == CHEAP_ROWS[0].tolist()
+        for _ in range(2):
+            with pytest.raises(LimitExceeded, match="C6-8"):
+                latents[1_000]
+
+
+def test_the_writer_keeps_to_the_steps_that_its_bytes_allow(monkeypatch):
+    """More lanes where that is enough, else rows as they are, whose bytes pay for the code of others."""
+    budget = rans.StepBudget
+    monkeypatch.setattr("aeformat.rans.StepBudget", lambda steps=0, **more: budget(0, **more))
+    data = cheap(embed=False)
+
+    np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
+    stored = [chunk.stored for chunk in split(data).chunks if chunk.tag == b"ROWS"]
+    assert len(stored[0]) < 6_000 and stored[0][0] > 0, "in several lanes"
+    monkeypatch.setattr("aeformat.rans.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
+    data = cheap(embed=False)
+    np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
+    stored = [len(chunk.stored) for chunk in split(data).chunks if chunk.tag == b"ROWS"]
+    assert stored[0] == 6_000 and max(stored[1:]) < 6_000
 
 
 OTHERS = {

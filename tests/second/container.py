@@ -16,7 +16,7 @@ from typing import Any
 from . import msgpack, values
 from .errors import SpecError
 from .msgpack import Node
-from .rans import Prior, read_code
+from .rans import Prior, count_steps, read_code
 from .zstdframe import read_frame
 
 # --- 2. Preamble ------------------------------------------------------------------------------------------------------
@@ -449,6 +449,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
     receipts_of_rows: list[Chunk | None] = []  # one for every ROWS
     decoder: Decoder | None = None
     embedded: bytes | None = None
+    rans_steps = 0
 
     def check_order(chunk: Chunk) -> None:  # C4-6
         before = file.waiting[-1].tag if file.waiting else None
@@ -489,6 +490,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             width = 1 if encoding == "text19" else values.ENCODINGS[encoding][0]
             if header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
                 prior = decoder.prior if decoder else None
+                rans_steps = count_steps(chunk.stored, chunk.n_rows, row_values, rans_steps, chunk.payload_at)
                 raw = read_code(chunk.stored, chunk.n_rows, row_values, prior, chunk.payload_at)
             else:
                 raw = chunk.raw(header, width)

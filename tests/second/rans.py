@@ -8,6 +8,7 @@ from typing import Any
 from .errors import SpecError
 
 MAX_STEPS = 1_048_576
+STEPS_A_BYTE = 16
 
 
 @dataclass
@@ -72,19 +73,25 @@ def read_prior(model: Any) -> Prior:
     return Prior(prior["bits"], lo, n, numbers["classes"], tables, means, picks)
 
 
-def read_code(data: bytes, n_rows: int, n_values: int, prior: Prior | None, at: int) -> bytes:
-    """The raw payload that a stored one stands for.  at: the payload, the byte of every error here.
-
-    Without the prior the rules that need none are checked, and LookupError says that the rest takes the decoder.
-    """
+def count_steps(data: bytes, n_rows: int, n_values: int, used: int, at: int) -> int:
+    """C6-7 and C6-8; the steps of a payload at byte `at`, and those of the payloads before it."""
     # C6-7
     lanes = 2 ** data[0]
     if data[0] > 10 or lanes > n_rows:
         raise SpecError("C6-7", at, f"{lanes} lanes for {n_rows} rows")
     # C6-8
     steps = (n_rows + lanes - 1) // lanes * (n_values + 1)
-    if steps > MAX_STEPS:
-        raise SpecError("C6-8", at, f"{steps} steps")
+    if steps > MAX_STEPS or used + steps > MAX_STEPS + STEPS_A_BYTE * (at + len(data)):
+        raise SpecError("C6-8", at, f"{steps} steps after {used}")
+    return used + steps
+
+
+def read_code(data: bytes, n_rows: int, n_values: int, prior: Prior | None, at: int) -> bytes:
+    """The raw payload that a stored one stands for, after `count_steps`.  at: the payload, the byte of every error here.
+
+    Without the prior the rules that need none are checked, and LookupError says that the rest takes the decoder.
+    """
+    lanes = 2 ** data[0]
     # C6-9
     if len(data) < 1 + 4 * lanes or len(data) % 2 == 0:
         raise SpecError("C6-9", at, f"{len(data)} bytes")

@@ -69,16 +69,17 @@ _ROWS = {"339-text-line-end-too-early", "340-text-line-end-too-late"}  # how man
 def test_schemas_refuse_what_they_can_see(case: Vector) -> None:
     """Each vector that breaks a rule which a schema expresses."""
     rule, stem = case.expected["rule"], case.path.stem
+    data = chunks(case.data, b"dECo")[0] if "inside" in case.expected else case.data
     if stem in _BEYOND | _LATER | _ROWS:
         return
     if rule in _SEEN_BY["header"]:
-        assert not SCHEMAS["header"].allows(header_of(case.data))
+        assert not SCHEMAS["header"].allows(header_of(data))
     elif rule in _SEEN_BY["names"]:
-        assert not SCHEMAS["names"].allows(msgpack.unpackb(chunks(case.data, b"nAMe")[0], strict_map_key=False))
+        assert not SCHEMAS["names"].allows(msgpack.unpackb(chunks(data, b"nAMe")[0], strict_map_key=False))
     elif rule in _SEEN_BY["manifest"]:
-        assert not SCHEMAS["manifest"].allows(msgpack.unpackb(chunks(case.data, b"MANF")[0], strict_map_key=False))
+        assert not SCHEMAS["manifest"].allows(msgpack.unpackb(chunks(data, b"MANF")[0], strict_map_key=False))
     elif rule in _SEEN_BY["text"]:
-        assert not TEXT.fullmatch(chunks(case.data, b"ROWS")[0])
+        assert not TEXT.fullmatch(chunks(data, b"ROWS")[0])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.build_vectors.bad_network import wrong
 from tools.build_vectors.case import Case, bad
-from tools.build_vectors.framing import Chunk, Draft
+from tools.build_vectors.framing import Chunk, Draft, File
 from tools.build_vectors.latents import Latents
 from tools.build_vectors.model_valid import good
 from tools.build_vectors.network import Network, Tensor
@@ -69,6 +69,16 @@ BYTES = with_prior(
     Tensor([2, 256], "i32", [65_281, *[1] * 255, *[256] * 256]),
     Tensor([1, 8], "u8", [0, 255, 128, 7, 7, 7, 7, 7]),
     Tensor([1, 8], "u8", [0, 0, 0, 1, 0, 0, 0, 0]),
+)
+
+# Four latents of 0 or 1 in one class, of which a 0 takes next to nothing.
+RARE = with_prior(
+    _decoder(4, "u8", [0, 1], [[0, 1, 0, 1]]),
+    16,
+    Tensor([1], "i32", [65_536]),
+    Tensor([1, 2], "i32", [65_535, 1]),
+    Tensor([1, 4], "u8", [0] * 4),
+    Tensor([1, 4], "u8", [0] * 4),
 )
 
 
@@ -166,6 +176,12 @@ def _valid() -> Iterator[Case]:
     yield file(MIXTURE, [([[3, -4, 3, -4]], None)], embed=False).good(
         136, "rans-nothing-coded", "Rows that are stored as they are need no decoder.", "C3-15"
     )
+    yield file(MIXTURE, [mixture(12, 0), ([[-5, 4, -128, 127]], None)]).good(
+        137,
+        "rans-plain-out-of-range",
+        "Rows that are stored as they are may hold values that the decoder does not take.",
+        "C5-4",
+    )
 
 
 def _valid_models() -> Iterator[Case]:
@@ -240,6 +256,7 @@ def _payloads() -> Iterator[Case]:
     rows = replace(many.chunks[1], n_rows=n_rows, raw_len=4 * n_rows)
     built = replace(many, chunks=(many.chunks[0], rows)).build()
     yield bad(784, "rans-too-many-steps", built, "C6-8", built.payload_at[1], "1,048,580 steps in one lane.")
+    yield _steps_of_a_file()
     names = {0: Chunk(b"nAMe", mixture(12, 0)[1], 12, 0, raw_len=200)}
     draft = file(MIXTURE, [mixture(12, 0)]).draft
     built = replace(draft, chunks=(draft.chunks[0], names[0], draft.chunks[1])).build()
@@ -256,6 +273,24 @@ def _payloads() -> Iterator[Case]:
         "Not the content id of these rows.",
         seek="may accept",
     )
+
+
+def _steps_of_a_file() -> Case:
+    """One row more in the first chunk than the steps of the second leave."""
+    n_rows = 1_048_576 // 5
+
+    def built(first: int) -> File:
+        rows = [[0] * 4] * first
+        draft = file(RARE, [(rows, code(RARE, rows, [0] * first, 0)), ([[0] * 4], b"\0" * 3)]).draft
+        second = replace(draft.chunks[2], payload=b"\0" + struct.pack("<I", _LOWEST), n_rows=n_rows, raw_len=4 * n_rows)
+        return replace(draft, chunks=(*draft.chunks[:2], second)).build()
+
+    end = built(9).payload_at[2] + 5
+    made = built((1_048_576 + 16 * end - 5 * n_rows) // 5 + 1)
+    assert made.payload_at[2] + 5 == end
+    return bad(783, "rans-too-many-steps-together", made, "C6-8", made.payload_at[2],
+               "The second chunk takes as many steps as one may, but with those of the first they are too many for so few bytes.",
+               seek="may accept")  # fmt: skip
 
 
 def _headers() -> Iterator[Case]:
@@ -301,6 +336,28 @@ def _decoders() -> Iterator[Case]:
     built = replace(draft, chunks=(replace(draft.chunks[0], payload=lying.build().data), draft.chunks[1])).build()
     yield bad(826, "rans-tensor-broken", built, "M1-5", lying.build().payload_at[5], "A tensor of the prior inside is another.",
               inside="dECo")  # fmt: skip
+    shape = [1] * 7 + [4]
+    for number, name, broken, rule, why in (
+        (827, "shape-of-8-axes", MIXTURE.with_(input={**MIXTURE.input, "shape": shape}), "M2-2", "Eight axes inside."),
+        (
+            828,
+            "shape-of-0",
+            MIXTURE.with_(output={"shape": [1, 0, 1], "type": "u8"}),
+            "M2-2",
+            "Images without a pixel inside.",
+        ),
+        (829, "means-of-9-axes", MIXTURE.tensor(6, shape=[1] * 7 + [3, 4]), "M2-2", "A tensor of nine axes inside."),
+        (
+            830,
+            "range-whole",
+            MIXTURE.with_(input={**MIXTURE.input, "range": [-128, 127]}),
+            "M2-5",
+            "All of i8 as a range inside.",
+        ),
+    ):
+        inside = broken.file().build()
+        made = file(broken, [(rows, payload)], dims=[4], image=[1, 2, 1, "u8"])
+        yield bad(number, f"rans-{name}", made.draft.build(), rule, inside.payload_at[0], why, inside="dECo")
 
 
 def _swapped(draft: Draft, number: int, payload: bytes) -> tuple[Chunk, ...]:
