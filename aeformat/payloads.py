@@ -27,7 +27,7 @@ from aeformat.names import BadNames, RowNames, parse_names
 from aeformat.packaged import DecoderPrior, read_decoder_prior
 from aeformat.parser import ChunkRead, TrailerRead
 from aeformat.prior import Prior
-from aeformat.receipts import Receipts
+from aeformat.receipts import DIGEST_BYTES, Receipts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,13 +153,19 @@ class RowReader:
     """
 
     def __init__(
-        self, header: LatentsHeader, *, reads_decoder: bool = True, proves_content: bool = True, limits: Limits = DEFAULT
+        self,
+        header: LatentsHeader,
+        *,
+        reads_decoder: bool = True,
+        proves_content: bool = True,
+        limits: Limits = DEFAULT,
     ) -> None:
         self._header, self._proves_content = header, proves_content
         self._limits, self._reads_decoder = limits, reads_decoder
         self._prior: Prior | None = None
         self._budget = rans.StepBudget(limits.rans_steps)
         self.n_unread = 0  # rows that `check` passed over, because their prior is not here
+        self.n_unread_receipts = 0  # digests of such rows
         self._content = hashlib.sha256(header.content_head)
         self._names: RowNames | None = None
         self._receipts: Receipts | None = None
@@ -183,6 +189,7 @@ class RowReader:
         """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""
         if chunk.header.tag == registry.ROWS and self.needs_prior and is_coded(chunk, self._header):
             check_coded(chunk, self._header, self._budget)
+            self.n_unread_receipts += 0 if self._receipts is None else len(self._receipts.digests) // DIGEST_BYTES
             self._names = self._receipts = None
             self.n_unread += chunk.header.n_rows
             return None

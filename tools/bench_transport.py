@@ -2,8 +2,8 @@
 
     python tools/bench_transport.py [--mb 1000] [--rounds 3]
 
-Sends and fetches one file of raw float64 latents (the worst case: nothing to decompress, all to be hashed twice, for the blob's
-digest and for the content id).  Rivals take turns, so that a busy machine disturbs them alike; the best and the median of each
+Sends and fetches one file of raw float64 latents (the worst case: compression saves no byte of them, and each one is hashed and
+looked at for NaN).  Rivals take turns, so that a busy machine disturbs them alike; the best and the median of each
 are shown, with the processor time of the server; then its memory under that upload and under 50 slow readers.  nginx stores with PUT
 (its dav module) and serves from disk; it verifies and syncs nothing.
 """

@@ -1,7 +1,7 @@
 """Looking through a file before it is sent: what it is, where its chunks end, its digest.
 
 Owns two passes: one over the chunk headers alone, which takes no time and shows a cut file, and one over all bytes, in a
-thread, beside the sending of a large file (T5-10).  The server verifies all of it in any case.
+thread, beside the sending of a large file (T5-10).  The server verifies it in any case (T4-2).
 """
 
 from __future__ import annotations

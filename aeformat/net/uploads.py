@@ -1,8 +1,8 @@
 """The uploads of a running server: their machines, their staging files, and who may write (spec/transport.md, section 4).
 
 Owns carrying out what UploadServer asks for, one step at a time for each upload.  A step is bounded work on local files, in
-threads; nothing in here waits for a peer.  While a piece is verified it is also written, and the one before is digested; while
-more arrives, what is verified is synced.
+threads; nothing in here waits for a peer.  While a piece is verified it is also written; while more arrives, what is verified
+is synced.
 """
 
 from __future__ import annotations
@@ -70,7 +70,6 @@ class Flow:
         at, data = piece
         self._disk.write(self._handle, at, data)
         self._written = at + len(data)
-        self._machine.digest()  # what was checked meanwhile
         return True
 
     def _check(self, data: bytes | memoryview) -> bool:

@@ -16,7 +16,7 @@ from aeformat.transport.limits import TransferLimits
 from aeformat.transport.messages import Action, Cut, Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import AFTER, RESUME, TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
-from aeformat.transport.verify import Verifier, is_damage
+from aeformat.transport.verify import Verifier
 
 
 class State(Enum):
@@ -178,7 +178,7 @@ class FetchClient:
         try:
             self.verifier.feed(data)
         except FormatError as error:
-            if is_damage(error):
+            if self.verifier.is_damage(error):
                 self._stopped(f"a chunk arrived damaged: {error}")
             else:  # it was sent like that
                 self._go(self._fail(TransferFailed(f"the server has a file that cannot be taken: {error}")))

@@ -25,7 +25,7 @@ from aeformat.transport.upload_actions import (
     Sync,
     Truncate,
 )
-from aeformat.transport.verify import Verifier, is_damage
+from aeformat.transport.verify import Verifier
 
 
 class State(Enum):
@@ -209,7 +209,7 @@ class UploadServer:
     def check(self, data: bytes | memoryview) -> FormatError | None:
         """Verify bytes that `data` has let pass.  An error is for `broken`; nothing is checked after it."""
         try:
-            self.verifier.check(data)
+            self.verifier.feed(data)
         except FormatError as error:
             return error
         return None
@@ -218,10 +218,6 @@ class UploadServer:
         """What may be synced while more arrives.  written: so many bytes of the staging file are."""
         at = min(written, self.verifier.verified_at)
         return Sync(at) if at - self.acknowledged >= self._limits.sync_bytes else None
-
-    def digest(self) -> None:
-        """Once for each `check`: may run beside the next one, or beside a Write."""
-        self.verifier.digest()
 
     def not_written(self) -> None:
         """The disk failed: what is staged is not known any more, and will be read back."""
@@ -269,7 +265,7 @@ class UploadServer:
         try:
             self.verifier.feed(data)
         except FormatError as error:
-            if not is_damage(error):  # the crash came before the refusal was recorded
+            if not self.verifier.is_damage(error):  # the crash came before the refusal was recorded
                 self._failure = Problem.of("invalid-container", error)
             return False
         return True
@@ -306,7 +302,7 @@ class UploadServer:
 
     def broken(self, error: FormatError) -> list[Action]:
         """What `check` found ends the request.  Damage can be sent again (T4-5), else the upload is over (T4-6)."""
-        if is_damage(error):
+        if self.verifier.is_damage(error):
             return self._damaged("chunk-damaged", error)
         slug = "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
         return self._refuse(Problem.of(slug, error))

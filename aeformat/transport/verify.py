@@ -1,14 +1,14 @@
 """Verifying a container as it passes (spec/transport.md, section 4).
 
 Owns one pass over a container's bytes: framing, content, digest.  A chunk counts only when its checksum, its compression
-and its values have been checked (T4-2).  What came after the last good structure can be forgotten, so that a resumed transfer
-costs one chunk however long it is.  Memory is bounded by one chunk and one piece, for a package by its tensors.
+and its values have been checked (T4-2); the content id of latents is for whoever reads the rows.  What came after the last
+good structure can be forgotten, so that a resumed transfer costs one chunk however long it is.  Memory is bounded by one
+chunk and one piece, for a package by its tensors.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from typing import Final
 
 from aeformat import limits as container
@@ -17,6 +17,7 @@ from aeformat.header import Header, LatentsHeader
 from aeformat.model.file_io import PackageReader
 from aeformat.parser import ChunkRead, Event, HeaderRead, Parser
 from aeformat.payloads import RowReader
+from aeformat.transport.crc import crc32
 from aeformat.transport.limits import TransferLimits
 
 # What a flipped bit can look like although all was well when it was sent: version before its checksum, padding, a
@@ -24,24 +25,17 @@ from aeformat.transport.limits import TransferLimits
 _ALSO_DAMAGE: Final = frozenset({"C2-2", "C4-9", "C9-7"})
 
 
-def is_damage(error: FormatError) -> bool:
-    """Whether a broken rule can be the line's fault, so that sending the chunk again may help (T4-5)."""
-    return isinstance(error, ChecksumMismatch | NotAef) or error.rule in _ALSO_DAMAGE
-
-
 class Verifier:
     """Feed it a container from its first byte.  After damage it can `rewind`; after another error it is used up.
 
-    `check` and `digest` together are `feed`.  They share nothing but a queue, so that one thread may digest what another has
-    checked.
+    checks_content: False where the framing of chunks is enough (T5-6).
     """
 
     def __init__(self, limits: TransferLimits, *, checks_content: bool = True) -> None:
         self._limits, self._checks_content = limits, checks_content
         self._container_limits = container.Limits(chunk_bytes=limits.chunk_bytes, package_bytes=limits.model_bytes)
-        self._parser = Parser(self._container_limits)
+        self._parser = Parser(self._container_limits, crc32=crc32)
         self._sha256 = hashlib.sha256()
-        self._undigested: deque[bytes] = deque()
         self._rows: RowReader | None = None
         self._package: PackageReader | None = None
         self._model_bytes = 0
@@ -66,18 +60,10 @@ class Verifier:
     @property
     def sha256(self) -> bytes:
         """Of all bytes up to `verified_at`."""
-        self.digest()
         return self._sha256.digest()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take the next bytes.  Raises FormatError at the first broken rule."""
-        try:
-            self.check(data)
-        finally:
-            self.digest()
-
-    def check(self, data: bytes | memoryview) -> None:
-        """`feed` without the digest: call `digest` once for each call of this, or memory is not bounded."""
         self.n_fed += len(data)
         events = self._parser.feed(data)
         for event in events:
@@ -85,10 +71,13 @@ class Verifier:
         if events:
             self._parser.feed(b"")  # an error behind good structures is raised now, not with the next bytes
 
-    def digest(self) -> None:
-        """Take what was checked into the SHA-256.  It is of whole good structures only, so that it never has to go back."""
-        while self._undigested:
-            self._sha256.update(self._undigested.popleft())
+    def is_damage(self, error: FormatError) -> bool:
+        """Whether what `feed` raised can be the line's fault, so that sending the chunk again may help (T4-5).
+
+        Never behind `verified_at`: the checksums held there, and what a payload says is the sender's word.
+        """
+        is_kind = isinstance(error, ChecksumMismatch | NotAef) or error.rule in _ALSO_DAMAGE
+        return is_kind and error.at >= self.verified_at
 
     def rewind(self) -> None:
         """Forget what came after `verified_at`; the next bytes are the ones from there on."""
@@ -100,15 +89,15 @@ class Verifier:
         self._parser.close()
 
     def _event(self, event: Event) -> None:
-        self._undigested.append(event.front)
+        self._sha256.update(event.front)  # whole good structures only, so that it never has to go back
         if isinstance(event, HeaderRead):
             self.header = event.header
             if isinstance(event.header, LatentsHeader):
-                self._rows = RowReader(event.header, limits=self._container_limits)
+                self._rows = RowReader(event.header, proves_content=False, limits=self._container_limits)
             else:
                 self._package = PackageReader(event.header)
         elif isinstance(event, ChunkRead):
-            self._undigested.append(event.stored)
+            self._sha256.update(event.stored)
             self._chunk(event)
         elif self._checks_content:
             if self._rows is not None:

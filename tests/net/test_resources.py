@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from transport.containers import latents
+from transport.containers import ends, latents
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.header import LatentsHeader
@@ -136,6 +136,22 @@ def test_rows_can_be_had_as_pictures(tmp_path, digits):
         assert server.ask("GET", path + "0-900", {}).status == 416
         assert server.ask("GET", path + "x", {}).status == 400
         assert server.ask("GET", path + "0", {"Accept": "text/html"}).status == 406
+
+
+def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
+    """T2-8: a chunk is checked again before its rows are decoded; the others are drawn."""
+    container, package, images = digits
+    sha256 = hashlib.sha256(container).hexdigest()
+    with running(tmp_path / "root") as server:
+        assert upload(server, container).status == upload(server, package).status == 201
+        blob = tmp_path / "root" / "objects" / sha256[:2] / sha256
+        bad = bytearray(container)
+        bad[ends(container)[3] - 1] ^= 1  # the last row of the third chunk, rows 14 to 20
+        blob.write_bytes(bad)
+        found = server.ask("GET", f"v1/containers/{sha256}?rows=15", {"Accept": fields.NPY})
+        assert (found.status, found.problem["rule"]) == (422, "C4-11")
+        found = server.ask("GET", f"v1/containers/{sha256}?rows=21", {"Accept": fields.NPY})
+        assert (np.load(io.BytesIO(found.body))[0] == images[21, :, :, 0]).all()
 
 
 def _pixels(png: bytes) -> np.ndarray:

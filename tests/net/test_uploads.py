@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import socket
 import time
+from dataclasses import replace
 
 import pytest
+from container.files import split
 from transport.containers import ends, latents
 
+from aeformat.errors import ContentMismatch
+from aeformat.reader import stream_latents
 from aeformat.transport import fields
 from net.running import running, upload
 
@@ -51,6 +56,17 @@ def test_a_container_in_pieces(server):
     assert last.get("Content-Location") == f"/v1/containers/{SHA.hex()}"
     assert last.get("Repr-Digest") == fields.repr_digest(SHA)
     assert server.ask("GET", last.get("Content-Location")).status == 200
+
+
+def test_a_content_id_that_is_wrong_is_stored_as_it_was_sent_and_refused_by_its_reader(server):
+    """T4-2: the digest of the answer proves the bytes, nothing else; who reads all rows finds C9-6."""
+    data = replace(split(latents(40)), content_id=bytes(32)).join()
+    found = upload(server, data)
+    assert (found.status, found.get("Repr-Digest")) == (201, fields.repr_digest(hashlib.sha256(data).digest()))
+    back = server.ask("GET", found.get("Content-Location")).body
+    assert back == data
+    with pytest.raises(ContentMismatch, match="C9-6"):
+        list(stream_latents(io.BytesIO(back)))
 
 
 def test_a_lost_answer_is_learnt_by_head(server):

@@ -42,7 +42,6 @@ class Staged:
         assert upload.data(generation, stop - at, now=0, room=PLENTY) == at == len(self.data)
         self.data += FILE[at:stop]
         assert upload.check(FILE[at:stop]) is None
-        upload.digest()
         return self.carry(upload.end(generation, now=0) if is_last else upload.lost(generation))
 
 
@@ -67,7 +66,6 @@ def test_what_the_disk_did_not_take_is_not_acknowledged(written):
     generation, _ = upload.append(Append(0, True), now=0, room=PLENTY)
     upload.data(generation, len(FILE), now=0, room=PLENTY)
     upload.check(FILE)
-    upload.digest()
     upload.not_written()
     assert upload.lost(generation) == []
     assert upload.settle(now=0) == [Replay()]

@@ -92,7 +92,6 @@ class World:
             return self.carry(upload, upload.excess(len(data), room=PLENTY))
         self.disk.data[at : at + len(data)] = data
         error = upload.check(data)
-        upload.digest()
         if error is not None:
             return self.carry(upload, upload.broken(error))
         due = upload.sync_due(len(self.disk.data))

@@ -1,0 +1,114 @@
+"""What the server has checked of a container when it acknowledges it, and what it leaves to the reader (T4-2, T4-5)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from random import Random
+
+import pytest
+from container.test_rans import file as coded
+from container.test_rans import split
+
+from aeformat.errors import ContentMismatch, FormatError
+from aeformat.reader import stream_latents
+from aeformat.transport.crc import crc32
+from aeformat.transport.limits import TransferLimits
+from aeformat.transport.upload_actions import Answer, Append
+from aeformat.transport.upload_server import State, UploadServer
+from aeformat.transport.verify import Verifier
+from spec.vectors import cases
+from transport.containers import latents
+
+FILE = latents()
+
+# What it takes all rows, a decoder or its golden set to check.
+LEFT_TO_THE_READER = {"C9-6", "C7-5", "C7-6", "M6-2"}
+BROKEN_INSIDE = range(540, 553)  # numbers of vectors whose embedded decoder is broken, or another one
+OWN_LIMIT = {"022-tensor-256-mib"}  # the server's, lower, is broken first
+
+
+def refusal(data: bytes) -> tuple[str, str, int] | None:
+    """Code, rule and byte of what the server answers to a container; None where it takes it."""
+    verifier = Verifier(TransferLimits())
+    try:
+        verifier.feed(data)
+        verifier.close()
+    except FormatError as error:
+        return error.code, error.rule, error.at
+    assert verifier.is_complete and verifier.sha256 == hashlib.sha256(data).digest()
+    return None
+
+
+@cases("container/valid", "model/valid")
+def test_good_containers_are_taken_and_named_by_their_own_digest(case):
+    """T4-2, T4-13."""
+    assert refusal(case.data) is None
+
+
+@cases("container/invalid", "model/invalid")
+def test_broken_containers_are_refused_unless_it_takes_the_rows_or_the_decoder_to_tell(case):
+    """T4-2: by their own rule, at their own byte."""
+    number = int(case.path.stem[:3]) if case.path.parts[-3] == "container" else 0
+    if case.expected["rule"] in LEFT_TO_THE_READER or number in BROKEN_INSIDE:
+        assert refusal(case.data) is None
+    elif case.path.stem in OWN_LIMIT:
+        assert refusal(case.data)[0] == "limit"
+    else:
+        assert refusal(case.data) == case.error
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_a_content_id_that_is_wrong_is_found_by_whoever_reads_all_rows(codec):
+    """C9-6, T4-2: the server stores what was sent; nobody who decodes the file is deceived."""
+    data = replace(split(latents(codec=codec)), content_id=bytes(32)).join()
+    assert refusal(data) is None
+    with pytest.raises(ContentMismatch) as caught:
+        list(stream_latents(io.BytesIO(data)))
+    assert caught.value.rule == "C9-6"
+
+
+def test_what_a_whole_chunk_says_wrong_is_no_damage():
+    """T4-5: the embedded decoder is broken, the chunk around it is not; the upload is over, it is not asked for again."""
+    parts = split(coded(embed=True))
+    inside = bytearray(parts.chunks[0].stored)
+    inside[-200] ^= 1
+    data = parts.change(0, stored=bytes(inside)).join()
+    upload = UploadServer(TransferLimits(), now=0)
+    upload.append(Append(0, True), now=0, room=1 << 20)
+    error = upload.check(data)
+    assert error is not None and error.rule == "C4-11"
+    answer = upload.broken(error)[-1]
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.problem.type.slug, upload.state) == (422, "invalid-container", State.FAILED)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 63, 1000, 5000, 100_001])
+@pytest.mark.parametrize("at", [0, 1])
+def test_the_faster_checksum_is_the_same(n_bytes, at):
+    """Whatever the length, where it begins in memory, and what came before."""
+    data = memoryview(Random(n_bytes).randbytes(n_bytes + at))[at:]
+    for before in (0, 1, 0xFFFFFFFF):
+        assert crc32(data, before) == zlib.crc32(data, before)
+    assert crc32(data) == zlib.crc32(data)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_faster_checksum_is_not_needed(is_there):
+    """With and without ISA-L the same files are taken; its module is used where it is there."""
+    if is_there:
+        pytest.importorskip("isal")
+    code = (
+        "import sys\n"
+        f"if not {is_there}: sys.modules['isal'] = None\n"
+        "import zlib\n"
+        "from aeformat.transport import crc, verify\n"
+        "verifier = verify.Verifier(verify.TransferLimits())\n"
+        "verifier.feed(sys.stdin.buffer.read())\n"
+        f"sys.exit(not (verifier.is_complete and (crc.crc32 is not zlib.crc32) == {is_there}))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], input=FILE).returncode == 0
