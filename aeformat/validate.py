@@ -83,9 +83,8 @@ class Report:
         if self.n_receipts:
             proved = "proved" if self.n_proved else "not proved: their decoder is not here"
             rows += f", {self.n_receipts:,} receipts {proved}"
-        return (
-            f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {self.content_id.hex()}"
-        )
+        content_id = self.content_id.hex() + (" (not checked)" if self.not_checked else "")
+        return f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {content_id}"
 
     def as_dict(self) -> dict[str, object]:
         """As `aeformat validate --json` prints it."""
@@ -144,6 +143,7 @@ def validate(
         run.problem(error)
     except _TooMany:
         run.report.is_cut_short = True
+    run.end()
     return run.report
 
 
@@ -300,12 +300,6 @@ class _Run:
 
     def _trailer(self, event: TrailerRead) -> None:
         self.report.content_id = event.trailer.content_id
-        if self._rows is not None and self._rows.n_unread:
-            why = "does not keep the rules" if self._has_decoder else "is not here"
-            self.report.not_checked = (
-                f"the values of {self._rows.n_unread:,} rows and the content id: codec rans, and decoder "
-                f"{self._rows.decoder_id.hex()} {why}"
-            )
         if not self._is_whole:
             return
         try:
@@ -315,6 +309,19 @@ class _Run:
                 self._package(event)
         except (FormatError, GoldenMismatch) as error:
             self.problem(error)
+
+    def end(self) -> None:
+        """Say what could not be checked."""
+        rows = self._rows
+        if rows is None or not rows.n_unread:
+            return
+        self.report.n_receipts += rows.n_unread_receipts
+        receipts = f", {rows.n_unread_receipts:,} receipts" if rows.n_unread_receipts else ""
+        why = "does not keep the rules" if self._has_decoder else "is not here"
+        self.report.not_checked = (
+            f"the values of {rows.n_unread:,} rows{receipts} and the content id: codec rans, and decoder "
+            f"{rows.decoder_id.hex()} {why}"
+        )
 
     def _package(self, event: TrailerRead) -> None:
         package = self._model.trailer(event)

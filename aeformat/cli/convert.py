@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from aeformat.cli import common
-from aeformat.errors import UsageError
+from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of, refuse_decoder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,19 +14,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN.aef", help="the file to read, - for stdin")
     parser.add_argument("output", metavar="OUT.aef", help="the file to write, - for stdout")
     common.add_codec(parser, is_new=False)
-    parser.add_argument(
-        "--decoder", metavar="PATH", help="the decoder's package, for codec rans, if it is not one of this machine's"
-    )
+    add_decoder(parser, ", for codec rans")
     common.add_force(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write a twin: the same values and content id, stored differently."""
-    from aeformat.cli.unpack import find_decoder, n_rows_of
     from aeformat.model.match import prior_of
     from aeformat.pipeline.convert import convert
     from aeformat.reader import stream_latents
 
+    check_options(options)
     with (
         common.input_file(options.input) as file,
         common.output_file(options.output, force=options.force) as out,
@@ -35,15 +33,15 @@ def run(options: argparse.Namespace) -> int:
         with common.about(options.input):
             latents = stream_latents(file)
         is_coded = "rans" in (options.codec, latents.header.codec)
-        if options.decoder is not None and not is_coded:
-            raise UsageError("--decoder does nothing where codec rans is neither read nor written; leave it out")
+        if not is_coded:
+            refuse_decoder(options, latents.header.decoder, "where codec rans is neither read nor written")
         converted = convert(
             latents,
             out,
             encoding=options.encoding,
             codec=options.codec,
             level=common.level_of(options, options.codec or latents.header.codec),
-            prior=prior_of(find_decoder(latents, options.decoder)) if is_coded else None,
+            prior=prior_of(find_decoder(latents, options, options.input)) if is_coded else None,
             progress=progress,
         )
     content_id = converted.content_id.hex()[:12]

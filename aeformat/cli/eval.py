@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat eval`."""
     parser.add_argument("file", metavar="FILE.aef")
     parser.add_argument("--against", nargs="+", required=True, metavar="INPUT", help="the images that were packed")
-    parser.add_argument("--decoder", metavar="PATH", help="the decoder's package, if it is not one of this machine's")
+    add_decoder(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON document")
     common.add_fit(parser)
     common.add_backend(parser)
@@ -29,18 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print MSE, RMSE, PSNR and bytes an image."""
     from aeformat.backends.runtime import fetch_mnist
-    from aeformat.cli.unpack import find_decoder, n_rows_of
     from aeformat.images import ImageFit, open_source
     from aeformat.model.match import check_decoder
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.unpack import unpack
     from aeformat.reader import stream_latents
 
+    check_options(options)
     n_rows = n_rows_of(common.existing(options.file))
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
         with common.about(options.file):
             latents = stream_latents(file)
-        decoder = find_decoder(latents, options.decoder)
+        decoder = find_decoder(latents, options, options.file)
         check_decoder(latents.header, decoder)
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)

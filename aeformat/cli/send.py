@@ -68,11 +68,27 @@ def run(options: argparse.Namespace) -> int:
     from aeformat import net
 
     path = Path(common.existing(options.file))
-    model = None if options.decoder is None else Path(common.existing(options.decoder)).read_bytes()
+    model = None if options.decoder is None else _given(options.decoder, path)
     with common.naming(options.file), Bytes() as shown:
         sent = net.send(path, options.url, server_options(options), model=model, progress=shown.at, say=shown.say)
     print(sent.url)
     return 0
+
+
+def _given(decoder: str, path: Path) -> bytes:
+    """The package at `decoder`, if the file at `path` names it.  Raises UsageError, DecoderMismatch, FormatError."""
+    from aeformat.cli.decoder import given_decoder
+    from aeformat.header import LatentsHeader
+    from aeformat.parser import HeaderRead
+    from aeformat.reader import events
+
+    with common.input_file(str(path)) as file:
+        first = next(events(file))
+    assert isinstance(first, HeaderRead)
+    if not isinstance(first.header, LatentsHeader):
+        raise UsageError("--decoder does nothing for a model package; leave it out")
+    given_decoder(decoder, first.header.decoder)
+    return Path(decoder).read_bytes()
 
 
 def say(text: str) -> None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from aeformat.cli import common
-from aeformat.cli.send import SERVER, add_server, refuse_server
+from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of, refuse_decoder
 
 if TYPE_CHECKING:
-    from aeformat.model.package import ModelPackage
-    from aeformat.net.registry import Need
     from aeformat.pipeline.unpack import Decoded
     from aeformat.reader import Latents, LatentStream
 
@@ -25,8 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", required=True, metavar="OUT",
         help=".npy, .npz, IDX (.gz too), a folder for PNG files under the names they were packed with, - for .npy on stdout",
     )  # fmt: skip
-    parser.add_argument("--decoder", metavar="PATH", help="the decoder's package, if it is not one of this machine's")
-    parser.add_argument("--registry", metavar="URL", help="a server to fetch the decoder from, if it is nowhere else")
+    add_decoder(parser)
     parser.add_argument("--recover", action="store_true", help="take what is there of an incomplete file (exit code 3)")
     parser.add_argument(
         "--latents", action="store_true", help="write the latents themselves to OUT.npy, decode nothing"
@@ -37,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     common.add_backend(parser)
     common.add_force(parser)
-    add_server(parser, "fetch")
 
 
 class Unpacked(NamedTuple):
@@ -59,10 +54,7 @@ def run(options: argparse.Namespace) -> int:
     """Unpack a file to images.  Returns 3 when --recover had to leave something out."""
     from aeformat.reader import stream_latents
 
-    if options.registry is None:
-        refuse_server(options, SERVER, "without --registry")
-    elif options.decoder is not None:
-        refuse_server(options, ("registry",), "beside --decoder")
+    check_options(options)
     if options.rows is not None:
         return _rows(options)
     with common.input_file(options.file) as file:
@@ -95,7 +87,7 @@ def _rows(options: argparse.Namespace) -> int:
     with common.naming(options.file), open_latents(common.existing(options.file)) as latents:
         if stop > latents.n_rows:
             raise UsageError(f"{options.file}: --rows {start}:{stop}, but it has {latents.n_rows:,} rows")
-        decoder = find_decoder(latents, options.decoder, _registry(latents, options))
+        decoder = find_decoder(latents, options, options.file)
         check_decoder(latents.header, decoder)
         network = common.network(decoder, options.backend, stop - start)
         done = _write(latents, unpack_rows(latents, network, start, stop), stop - start, options)
@@ -107,7 +99,7 @@ def _images(latents: LatentStream, options: argparse.Namespace) -> Unpacked:
     from aeformat.model.match import check_decoder
     from aeformat.pipeline.unpack import unpack
 
-    decoder = find_decoder(latents, options.decoder, _registry(latents, options))
+    decoder = find_decoder(latents, options, options.file)
     check_decoder(latents.header, decoder)
     known = None if options.recover else n_rows_of(options.file)  # what can be recovered shows only at the end
     blocks = unpack(latents, common.network(decoder, options.backend, known))
@@ -156,8 +148,10 @@ def _latents_to_npy(latents: LatentStream, options: argparse.Namespace) -> Unpac
         raise UsageError(f"{options.output}: --latents writes .npy files only")
     known = None if options.recover else n_rows_of(options.file)
     header = latents.header
-    if latents.needs_prior:
-        latents.give_prior(prior_of(find_decoder(latents, options.decoder, _registry(latents, options))))
+    if header.codec != "rans":
+        refuse_decoder(options, header.decoder, "with --latents of rows that are not coded with the decoder")
+    elif options.decoder is not None or latents.needs_prior:
+        latents.give_prior(prior_of(find_decoder(latents, options, options.file)))
     with common.output_file(options.output, force=options.force) as out:
         if known is None:  # a pipe or a cut file: the array's header needs the number of rows first
             blocks = [block.values for block in latents]
@@ -171,70 +165,3 @@ def _latents_to_npy(latents: LatentStream, options: argparse.Namespace) -> Unpac
         for block in latents:
             out.write(np.ascontiguousarray(block.values).data)
     return Unpacked(known)
-
-
-def _registry(latents: LatentStream | Latents, options: argparse.Namespace) -> Callable[[], ModelPackage] | None:
-    """How to ask the server that --registry names; None without it.  A URL in a file is never asked (T5-9)."""
-    if options.registry is None:
-        return None
-
-    def ask() -> ModelPackage:
-        from aeformat.cli.send import say, server_options
-        from aeformat.cli.serve import require_net
-
-        require_net()
-        from aeformat.net.registry import registry_decoder
-
-        server = server_options(options)
-        need = _need(latents, options.file, server.image_bytes)
-        return registry_decoder(options.registry, latents.header.decoder, server, need=need, say=say)
-
-    return ask
-
-
-def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> Need | None:
-    """What the decoder is weighed against; None where nobody knows how many rows there are."""
-    from aeformat.net.registry import Need
-
-    n_rows = n_rows_of(name)
-    if not n_rows:
-        return None
-    height, width, channels = latents.header.image
-    return Need(n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size)
-
-
-def find_decoder(
-    latents: LatentStream | Latents, path: str | None, registry: Callable[[], ModelPackage] | None = None
-) -> ModelPackage:
-    """The decoder a file needs: the one at `path`, the one inside the file, one of this machine's, or the registry's.
-
-    registry: asks a server, which also looks among this machine's models first.  Raises DecoderMissing, DecoderMismatch,
-    GoldenMismatch, FormatError; and what `registry` raises.
-    """
-    from aeformat.backends.golden import proved
-    from aeformat.model import store
-    from aeformat.model.file_io import read_package
-
-    if path is not None:
-        common.existing(path)
-        with common.about(path):
-            return proved(read_package(path))
-    embedded = latents.embedded_decoder
-    if embedded is not None:
-        with common.naming("the embedded decoder"):
-            return proved(read_package(embedded))
-    return store.find_decoder(latents.header.decoder) if registry is None else registry()
-
-
-def n_rows_of(name: str) -> int | None:
-    """Rows in a complete file, from its trailer; None for a pipe and where the trailer cannot tell."""
-    from aeformat.errors import FormatError
-    from aeformat.reader import open_latents
-
-    if name == "-":
-        return None
-    try:
-        with open_latents(name) as latents:
-            return latents.n_rows
-    except FormatError:
-        return None  # whoever reads the file forward reports it

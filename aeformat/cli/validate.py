@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.decoder import given_decoder
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,27 +56,24 @@ class Decoders:
     """What the validator asks for: decoders at `path`, or of this machine.  n_asked: how often."""
 
     def __init__(self, path: str | None = None) -> None:
-        self._extra = () if path is None else (common.existing(path),)
-        self._given: bytes | None = None
+        self._path = path
         self.n_asked = 0
-        if path is not None:
-            from aeformat.model.file_io import read_model_id
+        if path is not None:  # a broken package is its own fault, not that of a file
+            from aeformat.model.file_io import read_package
 
             with common.about(path):
-                self._given = read_model_id(path)
+                read_package(common.existing(path))
 
     def _find(self, header: LatentsHeader) -> ModelPackage | None:
         """None where it is not here.  Raises DecoderMismatch where the one at `path` is another."""
-        from aeformat.errors import DecoderMismatch, DecoderMissing
+        from aeformat.errors import DecoderMissing
         from aeformat.model import store
 
         self.n_asked += 1
-        if self._given not in (None, header.decoder):
-            raise DecoderMismatch(
-                f"the file needs decoder {header.decoder.hex()}, the one given is {self._given.hex()[:12]}"
-            )
+        if self._path is not None:
+            return given_decoder(self._path, header.decoder)
         try:
-            return store.find_decoder(header.decoder, extra=self._extra)
+            return store.find_decoder(header.decoder)
         except DecoderMissing:
             return None
 
@@ -119,6 +117,6 @@ def _print(report: object) -> None:
         n = len(report.problems)
         print(f"{report.name}: {n} problem{'s' * (n > 1)}", file=sys.stderr)
     else:
-        print(f"{report.name}: good: {report.summary}")
+        print(f"{report.name}: good{' as far as it was checked' if report.not_checked else ''}: {report.summary}")
     if report.not_checked:
         print(f"{report.name}: not checked: {report.not_checked}", file=sys.stderr)

@@ -102,24 +102,24 @@ def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
     return encoder, decoder
 
 
-def find_decoder(model_id: bytes, *, extra: Iterable[str | Path | bytes] = ()) -> ModelPackage:
-    """The decoder with a model id.  extra: files, or bytes of files, to look into first.
+def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPackage:
+    """The decoder with a model id, from this machine; or from the file `given`, and then from nowhere else.
 
-    Only the headers of other packages are read on the way.  Raises DecoderMissing; DecoderMismatch where `extra` has
-    other packages only, and the right one is nowhere else; FormatError where the right one in `extra` is broken.
+    Raises DecoderMissing; DecoderMismatch for a package that is another; FormatError and UsageError for a file that is
+    broken, not there, or no package.
     """
-    others = []
-    for source in extra:
-        found = read_model_id(source)
-        if found == model_id:
-            return _as_decoder(read_package(source))
-        others.append(found.hex()[:12])
+    wanted = model_id.hex()
+    if given is not None:
+        found = read_model_id(given)
+        if found != model_id:
+            raise DecoderMismatch(
+                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}; give that one, or leave it out to "
+                "take this machine's"
+            )
+        return _as_decoder(read_package(given))
     here = _find_here(model_id)
     if here is not None:
         return _as_decoder(here)
-    wanted = model_id.hex()
-    if others:
-        raise DecoderMismatch(f"the file needs decoder {wanted}, the one given is {', '.join(others)}")
     raise DecoderMissing(
         f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from a "
         "server (--registry URL), or ask for a file that carries it (pack --embed-decoder)"

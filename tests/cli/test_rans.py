@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from aeformat.header import LatentsHeader
+from aeformat.model import store
+from aeformat.writer import ContainerWriter
 
 Run = Callable[..., Any]
 
@@ -145,3 +151,29 @@ def test_validate_takes_the_decoder_that_it_was_given_or_none(aeformat: Run, mod
     idle = aeformat("validate", "e.aef", "--decoder", "m.decoder.aef")
     assert idle.code == 2
     assert "carry their decoder" in idle.err
+
+
+@pytest.mark.parametrize("codec", [["--codec", "none"], ["--codec", "rans"], []], ids=" ".join)
+@pytest.mark.parametrize("place", ["embedded", "given", "here"])
+def test_a_file_whose_decoder_has_no_prior_is_bad(aeformat: Run, model: Path, place: str, codec: list[str]):
+    """C3-16 is the file's fault, not that of who converts it: exit 1 wherever the decoder is, and the advice says so."""
+    bare = store.shipped_file("mnist-exact", "decoder")
+    end = store.find_pair("mnist-exact")[1].input
+    header = LatentsHeader(store.find_pair("mnist-exact")[1].model_id, end.shape, (28, 28, 1), end.type, "rans")
+    sink = io.BytesIO()
+    out = ContainerWriter(sink, header)
+    if place == "embedded":
+        out.chunk(b"dECo", bare.read_bytes())
+    row = bytes(header.row_bytes)
+    out.chunk(b"ROWS", row, n_rows=1, first_row=0)
+    out.trailer(hashlib.sha256(header.content_head + row).digest())
+    Path("x.aef").write_bytes(sink.getvalue())
+
+    for command in (["convert", "x.aef", "o.aef", *codec], ["unpack", "x.aef", "-o", "o.npy"]):
+        ran = aeformat(*command, *(["--decoder", bare] if place == "given" else []))
+        assert ran.code == 1 and ran.err.count("\n") == 1, ran.err
+        assert (
+            "x.aef: codec rans, but the decoder has no prior (rule C3-16, byte 24); the program that wrote it"
+            in ran.err
+        )
+    assert not Path("o.aef").exists()

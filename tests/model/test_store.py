@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aeformat.backends.golden import check
-from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
+from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, Truncated, UsageError
 from aeformat.model import store
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import package_bytes, write_package
@@ -153,13 +153,20 @@ def test_a_missing_decoder_says_what_to_do(shipped: Path) -> None:
     assert THREE[1].model_id.hex() in str(caught.value)
 
 
-def test_what_is_handed_over_is_looked_at_first(shipped: Path) -> None:
-    inside = package_bytes(THREE[1])
+def test_a_decoder_that_is_given_is_the_one_or_an_error(shipped: Path, tmp_path: Path) -> None:
+    """Although the right one is among the shipped ones; what is not there, or broken, is no better."""
+    given, broken = tmp_path / "three.aef", tmp_path / "broken.aef"
+    given.write_bytes(package_bytes(THREE[1]))
+    broken.write_bytes(package_bytes(ONE[1])[:-1])
 
-    assert store.find_decoder(THREE[1].model_id, extra=[inside]).model_id == THREE[1].model_id
-    assert store.find_decoder(ONE[1].model_id, extra=[inside]).model_id == ONE[1].model_id
-    with pytest.raises(DecoderMismatch, match=THREE[1].model_id.hex()[:12]):
-        store.find_decoder(bytes(32), extra=[inside])
+    assert store.find_decoder(THREE[1].model_id, given=given).model_id == THREE[1].model_id
+    assert store.find_decoder(ONE[1].model_id).model_id == ONE[1].model_id
+    with pytest.raises(DecoderMismatch, match=f"{THREE[1].model_id.hex()[:12]}.*{ONE[1].model_id.hex()}"):
+        store.find_decoder(ONE[1].model_id, given=given)
+    with pytest.raises(Truncated):
+        store.find_decoder(ONE[1].model_id, given=broken)
+    with pytest.raises(UsageError):
+        store.find_decoder(ONE[1].model_id, given=tmp_path / "nowhere.aef")
 
 
 def test_an_encoder_is_no_decoder(shipped: Path) -> None:

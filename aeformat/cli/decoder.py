@@ -1,0 +1,112 @@
+"""Which decoder a command takes for a file: what --decoder gives, what the file carries, this machine's, or a server's.
+
+Owns --decoder and --registry for all commands that read latents.  A URL in a file is never asked (T5-9).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aeformat.cli import common
+from aeformat.cli.send import SERVER, add_server, refuse_server
+
+if TYPE_CHECKING:
+    from aeformat.model.package import ModelPackage
+    from aeformat.net.registry import Need
+    from aeformat.reader import Latents, LatentStream
+
+
+def add_decoder(parser: argparse.ArgumentParser, use: str = "") -> None:
+    """--decoder, --registry and what goes with it.  use: what the decoder is for, if not for all that the command does."""
+    parser.add_argument(
+        "--decoder", metavar="PATH", help=f"the decoder's package{use}, if it is not one of this machine's"
+    )
+    parser.add_argument("--registry", metavar="URL", help="a server to fetch the decoder from, if it is nowhere else")
+    add_server(parser, "fetch")
+
+
+def check_options(options: argparse.Namespace) -> None:
+    """That these options go together.  Raises UsageError."""
+    if options.registry is None:
+        refuse_server(options, SERVER, "without --registry")
+    elif options.decoder is not None:
+        refuse_server(options, ("registry",), "beside --decoder")
+
+
+def refuse_decoder(options: argparse.Namespace, model_id: bytes, why: str) -> None:
+    """Where no decoder is needed: one that is given is held against the file all the same, and then said to do nothing.
+
+    Raises UsageError, DecoderMismatch, FormatError.
+    """
+    if options.decoder is not None:
+        given_decoder(options.decoder, model_id)
+    refuse_server(options, ("decoder", "registry"), why)
+
+
+def given_decoder(path: str, model_id: bytes) -> ModelPackage:
+    """The package at `path`, if it is the decoder with that model id.  Raises UsageError, DecoderMismatch, FormatError."""
+    from aeformat.model import store
+
+    with common.naming(common.existing(path)):
+        return store.find_decoder(model_id, given=path)
+
+
+def find_decoder(latents: LatentStream | Latents, options: argparse.Namespace, name: str) -> ModelPackage:
+    """The decoder that the file of that name needs, once its golden set has come out right.
+
+    The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
+    UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
+    """
+    from aeformat.backends.golden import proved
+    from aeformat.model import store
+    from aeformat.model.file_io import read_package
+
+    if options.decoder is not None:
+        return proved(given_decoder(options.decoder, latents.header.decoder))
+    embedded = latents.embedded_decoder
+    if embedded is not None:
+        with common.naming("the embedded decoder"):
+            return proved(read_package(embedded))
+    if options.registry is not None:
+        return _ask(latents, options, name)
+    return store.find_decoder(latents.header.decoder)
+
+
+def _ask(latents: LatentStream | Latents, options: argparse.Namespace, name: str) -> ModelPackage:
+    """From the server that --registry names, after a look among this machine's models."""
+    from aeformat.cli.send import say, server_options
+    from aeformat.cli.serve import require_net
+
+    require_net()
+    from aeformat.net.registry import registry_decoder
+
+    server = server_options(options)
+    need = _need(latents, name, server.image_bytes)
+    return registry_decoder(options.registry, latents.header.decoder, server, need=need, say=say)
+
+
+def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> Need | None:
+    """What the decoder is weighed against; None where nobody knows how many rows there are."""
+    from aeformat.net.registry import Need
+
+    n_rows = n_rows_of(name)
+    if not n_rows:
+        return None
+    height, width, channels = latents.header.image
+    return Need(n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size)
+
+
+def n_rows_of(name: str) -> int | None:
+    """Rows in a complete file, from its trailer; None for a pipe and where the trailer cannot tell."""
+    from aeformat.errors import FormatError
+    from aeformat.reader import open_latents
+
+    if name == "-":
+        return None
+    try:
+        with open_latents(name) as latents:
+            return latents.n_rows
+    except FormatError:
+        return None  # whoever reads the file forward reports it
