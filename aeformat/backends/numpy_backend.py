@@ -40,13 +40,15 @@ class NumpyBackend:
 class NumpyNetwork:
     """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it.
 
-    n_block: rows computed at once, exact profile only; by default what suits the network.
+    Both options are for the exact profile only.  n_block: rows computed at once; by default what suits the network.  integers:
+    sums and lookups in 64-bit integers, without a float anywhere; slower, except where floats are emulated.
     """
 
-    def __init__(self, package: ModelPackage, *, n_block: int | None = None) -> None:
+    def __init__(self, package: ModelPackage, *, n_block: int | None = None, integers: bool = False) -> None:
+        assert not integers or package.profile == EXACT
         self.package = package
         self._local = threading.local()  # each thread computes in memory of its own
-        self._dtypes = _carriers(package)
+        self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
         self._is_exact = package.profile == EXACT
@@ -110,22 +112,24 @@ _MOVES: Final = frozenset({"concat", "upsample", "max_pool", "pad", "crop", "res
 _KEEP_TYPE: Final = _SUMS | _MOVES  # these take what they make
 
 
-def sum_dtype(step: Step) -> DType:
+def sum_dtype(step: Step, *, integers: bool = False) -> DType:
     """The type in which a layer that makes sums is computed: exact in the exact profile (section 4)."""
+    if integers:
+        return np.dtype(np.int64)
     return np.dtype(np.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else np.float64)
 
 
-def _carriers(package: ModelPackage) -> list[DType]:
+def _carriers(package: ModelPackage, *, integers: bool) -> list[DType]:
     """The type in which each value is held.
 
-    Integers of 8 bits are held as floats where all that takes them is products of that type: that saves a conversion.
+    Integers of 8 bits are held in the type of sums where all that takes them is products of that type: that saves a conversion.
     """
     values, plan = package.manifest.values, package.plan
     dtypes: list[DType] = [_NATURAL.get(value.type, np.dtype(np.float64)) for value in values]
     dtypes[-1] = array_type(package.output)
     for number in reversed(range(len(values))):
         if number and plan[number - 1].kind in _SUMS:
-            dtypes[number] = sum_dtype(plan[number - 1])
+            dtypes[number] = sum_dtype(plan[number - 1], integers=integers)
             continue
         takers = [k for k, step in enumerate(plan) if number in step.inputs]
         wanted = {dtypes[k + 1] if plan[k].kind in _KEEP_TYPE else dtypes[number] for k in takers}

@@ -122,12 +122,16 @@ class Refinement:
     ) -> NDArray[np.float64]:
         """(m, D, P): how the pixels change for each latent that grows by 1; measured the other way at the end of the range."""
         ahead = rows + direction
-        steps = np.where((ahead >= prior.lo) & (ahead <= prior.hi), direction, -direction).astype(np.int16)
+        steps: NDArray[np.int16] = np.where((ahead >= prior.lo) & (ahead <= prior.hi), direction, -direction).astype(
+            np.int16
+        )
         steps[(rows + steps < prior.lo) | (rows + steps > prior.hi)] = 0  # a range of one value
         tried = np.repeat(rows[:, None], rows.shape[1], axis=1)
         positions = np.arange(rows.shape[1])
         tried[:, positions, positions] += steps
-        differences: NDArray[np.float64] = (self._decode(tried) - made[:, None]) * steps[:, :, None].astype(np.float64)
+        differences: NDArray[np.float64] = np.multiply(
+            self._decode(tried) - made[:, None], steps[:, :, None], dtype=np.float64
+        )
         return differences
 
 
@@ -154,20 +158,21 @@ def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.i
     costs = np.pad(costs, ((0, 0), (0, 0), (1, 1)), constant_values=_NEVER)
     states = np.full((n_rows, n_values, 1), 2)
     squares = np.diagonal(products, axis1=1, axis2=2)
-    positions, steps = [], []
+    positions: list[NDArray[np.intp]] = []
+    steps: list[Ints] = []
     while True:
-        lower, now, higher = (np.take_along_axis(costs, states + step, 2)[:, :, 0] for step in (-1, 0, 1))
+        lower, now, higher = (np.take_along_axis(costs, states + by, 2)[:, :, 0] for by in (-1, 0, 1))
         changes = np.stack([
             np.where(higher == _NEVER, 0, squares - 2 * slopes + (higher - now)),
             np.where(lower == _NEVER, 0, squares + 2 * slopes + (lower - now)),
         ], axis=1).reshape(n_rows, -1)  # fmt: skip
         best = changes.argmin(axis=1)
         falls, position = np.divmod(best, n_values)
-        step = np.where(changes[each, best] < 0, 1 - 2 * falls, 0)
+        step: Ints = np.where(changes[each, best] < 0, 1 - 2 * falls, 0)
         if not step.any():
             return np.array(positions, np.intp).reshape(-1, n_rows), np.array(steps, np.int16).reshape(-1, n_rows)
         states[each, position, 0] += step
-        slopes = slopes - step[:, None] * products[each, position]
+        slopes = np.subtract(slopes, step[:, None] * products[each, position], dtype=np.int64)
         positions.append(position)
         steps.append(step)
 

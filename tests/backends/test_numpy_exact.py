@@ -12,7 +12,7 @@ from model.networks import cancelling, note_halves, random_exact, random_rows
 from model.plain import evaluate
 
 from aeformat.backends import numpy_backend, numpy_layers
-from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
 from aeformat.errors import ValueInvalid
 from aeformat.model.golden import check_golden
 
@@ -27,6 +27,7 @@ def test_random_networks_give_the_integers_of_the_spec(seed: int) -> None:
 
     np.testing.assert_array_equal(network.run(rows), evaluate(package, rows))
     check_golden(package, network)
+    np.testing.assert_array_equal(NumpyNetwork(package, integers=True).run(rows), evaluate(package, rows))
 
 
 def test_the_random_networks_are_of_every_sort() -> None:

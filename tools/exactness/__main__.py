@@ -4,8 +4,8 @@
     python -m tools.exactness --table
 
 For every exact model: TensorFlow and NumPy, batch sizes 1, 7, 64, 1000 and 4096, one, two and four threads, oneDNN on and off,
-another set of BLAS kernels, and, with --python-be (tools/s390x.sh makes it), an emulated big-endian s390x, which is slow and gets
-one batch size.  Each setting is a process of its own, because libraries read it when they are loaded.
+another set of BLAS kernels, NumPy without floats, and, with --python-be (tools/s390x.sh makes it), an emulated big-endian s390x,
+which is slow and gets one batch size and no floats: these it emulates ten times slower than integers.  Each setting is a process of its own, because libraries read it when they are loaded.
 
 If all agree, with one another and with what models/exactness.json says of the same model ids, the runs are added to that file.
 Exit code 1 if anything differs.  --table prints what models/README.md shows of the file.
@@ -27,13 +27,15 @@ from tools.exactness.work import BATCHES, N_IMAGES, Pair, exact_pairs
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _THREADS: Final = (1, 2, 4)
+_INTEGERS: Final[dict[str, object]] = {"sums": "int64"}
 _GROUPS: Final = ("numpy", "tensorflow", "s390x")
 
 
 class Setting(NamedTuple):
-    """One process.  group: of _GROUPS.  settings: in words.  environment: what makes them so."""
+    """One process.  group: of _GROUPS.  backend: of BACKENDS.  settings: in words.  environment: what makes them so."""
 
     group: str
+    backend: str
     settings: dict[str, object]
     environment: dict[str, str]
     python: str = sys.executable
@@ -43,22 +45,22 @@ class Setting(NamedTuple):
 def settings(python_be: str | None) -> Iterator[Setting]:
     """All of them."""
     for threads in _THREADS:
-        yield Setting("numpy", {"threads": threads}, {"OPENBLAS_NUM_THREADS": str(threads)})
+        yield Setting("numpy", "numpy", {"threads": threads}, {"OPENBLAS_NUM_THREADS": str(threads)})
     old = {"OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": "Nehalem"}  # adds up in another order; no AVX, no FMA
-    yield Setting("numpy", {"threads": 1, "kernels": "Nehalem"}, old)
+    yield Setting("numpy", "numpy", {"threads": 1, "kernels": "Nehalem"}, old)
+    yield Setting("numpy", "integers", _INTEGERS, {}, batches=(64,))
     for threads in _THREADS:
         for onednn in ("on", "off"):
             names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
             environment = dict.fromkeys(names, str(threads)) | {"TF_ENABLE_ONEDNN_OPTS": str(int(onednn == "on"))}
-            yield Setting("tensorflow", {"threads": threads, "onednn": onednn}, environment)
+            yield Setting("tensorflow", "tensorflow", {"threads": threads, "onednn": onednn}, environment)
     if python_be is not None:
-        yield Setting("s390x", {}, {"BE_PYTHONPATH": str(ROOT)}, python_be, (64,))
+        yield Setting("s390x", "integers", _INTEGERS, {"BE_PYTHONPATH": str(ROOT)}, python_be, (64,))
 
 
 def run(setting: Setting, models: Iterable[str]) -> Iterator[dict[str, Any]]:
     """What one process says, line by line, with what computes in each.  Raises SystemExit where it fails."""
-    backend = "tensorflow" if setting.group == "tensorflow" else "numpy"
-    command = [setting.python, "-m", "tools.exactness.work", "--backend", backend]
+    command = [setting.python, "-m", "tools.exactness.work", "--backend", setting.backend]
     command += ["--batches", *map(str, setting.batches), "--models", *models]
     environment = {**os.environ, **setting.environment}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:

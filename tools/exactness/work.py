@@ -1,6 +1,7 @@
 """One way to compute: every exact model, several batch sizes, in this process.  Needs no more than NumPy.
 
     python -m tools.exactness.work --backend numpy --batches 1 7 64 [--models NAME ...] [--images 300]
+    python -m tools.exactness.work --backend integers ...     NumPy, but without a float
 
 Prints one JSON line for what computes, then one for each model and batch size.  How many threads there are, and which kernels, is for
 the environment to say; tools.exactness sets it.
@@ -27,6 +28,7 @@ from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
 
 BATCHES: Final = (1, 7, 64, 1000, 4096)
+BACKENDS: Final = ("numpy", "integers", "tensorflow")
 N_IMAGES: Final = 10_000
 N_FEW: Final = 300  # what a quick check computes; its digests are kept beside those of all
 
@@ -49,11 +51,11 @@ def test_images(shape: tuple[int, ...], n_images: int) -> NDArray[np.uint8]:
 
 
 def loader(backend: str) -> Loader:
-    """Package and batch size -> network that computes so many rows at once."""
-    if backend == "numpy":
+    """Package and batch size -> network that computes so many rows at once.  backend: of BACKENDS."""
+    if backend != "tensorflow":
         from aeformat.backends.numpy_backend import NumpyNetwork
 
-        return lambda package, n_rows: NumpyNetwork(package, n_block=n_rows)
+        return lambda package, n_rows: NumpyNetwork(package, n_block=n_rows, integers=backend == "integers")
     from aeformat.backends.tensorflow_backend import TensorflowNetwork
 
     return lambda package, n_rows: TensorflowNetwork(package, n_block=n_rows)
@@ -88,7 +90,7 @@ def about(backend: str) -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the lines."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--backend", choices=("numpy", "tensorflow"), required=True)
+    parser.add_argument("--backend", choices=BACKENDS, required=True)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
     parser.add_argument("--models", nargs="+", help="names of exact models; all by default")
     parser.add_argument("--images", type=int, default=N_IMAGES, help=f"how many of {N_IMAGES}, {N_FEW} or more")

@@ -90,16 +90,16 @@ def _encoder(dims: int, hidden: int = 256) -> Stack:
     )
 
 
-def _decoder(hidden: int, maps: tuple[int, int]) -> Stack:
+def _decoder(hidden: int, maps: tuple[int, int], levels: int = 10) -> Stack:
     """dims -> hidden (if not 0) -> 7 x 7 x maps[0] -> 14 x 14 x maps[1] -> 28 x 28.
 
-    Most weights are in one dense layer: 21 levels, near 3.7 bits each once they are compressed.
+    Most weights are in one dense layer: with 10 levels either side of 0, near 4 bits each once they are compressed.
     """
     grid = (7, 7, maps[0])
     first = (Dense(hidden, "raised_gelu", 31, gain=0.3),) if hidden else ()
     return (
         *first,
-        Dense(prod(grid), "raised_gelu", 10, gain=1.0 if hidden else 0.3),
+        Dense(prod(grid), "raised_gelu", levels, gain=1.0 if hidden else 0.3),
         Reshape(grid),
         ConvTranspose(maps[1], 5, 2, "raised_gelu", 31),
         ConvTranspose(1, 5, 2, "sigmoid", 127),
@@ -143,6 +143,7 @@ _RD_30: Final = RateRecipe(
     base="mnist-rd-25",
 )
 _TINY: Final = replace(_RD_24, prior=(32, 32), encoder=_encoder(48), decoder=_decoder(0, (16, 16)), phases=_NEW_DECODER)
+
 
 def _float_pair(dims: int) -> tuple[Stack, Stack]:
     """Encoder and decoder of profile float32, with room: what counts is the error alone."""
@@ -189,6 +190,15 @@ RATE_RECIPES: Final[dict[str, RateRecipe]] = {
         replace(_TINY, name="mnist-rd-tiny-22", price=10),
         replace(_TINY, name="mnist-rd-tiny-24", price=24),
         replace(_TINY, name="mnist-rd-tiny-26", price=60),
+        replace(
+            _TINY,
+            name="mnist-rd-tiny-30",
+            price=260,
+            base="mnist-rd-30",
+            encoder=_encoder(120, hidden=512),
+            decoder=_decoder(0, (9, 20), levels=4),
+            prior=(24, 24),
+        ),
         _BEST,
         *(_best(dims) for dims in (50, 36, 22)),
     )
