@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from dataclasses import asdict
@@ -82,8 +83,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--exact needs images like those to be packed: give --samples INPUT, such as mnist:train or a folder"
         )
-    name = checked_name(options.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-") or "imported")
+    name = checked_name(options.name if options.name is not None else _name_of(path))
     targets = [folder / f"{name}.{role}.aef" for role in ("encoder", "decoder")]
+    _check_folder(folder)
     if folder.is_dir():
         for target in targets:
             check_target(target, force=options.force)
@@ -109,6 +111,18 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(report)
     return 0
+
+
+def _name_of(path: Path) -> str:
+    """A package's name from a file's."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).lstrip("._-") or "imported"
+
+
+def _check_folder(folder: Path) -> None:
+    """That the folder is there or can be made.  Raises UsageError."""
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise UsageError(f"-o {folder}: {there} is a file, and no folder for the two packages")
 
 
 def _image(text: str) -> tuple[int, int, int]:

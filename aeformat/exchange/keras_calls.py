@@ -6,6 +6,7 @@ Knows nothing of what the layers mean here (keras_layers.py does).
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,8 @@ def load_model(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     keras = load_tensorflow().keras
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file
+        raise UsageError(f"{path}: is no .keras file, which is a zip archive; it is another file, or cut short")
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, OSError) as error:
@@ -130,6 +133,9 @@ def load_model(path: Path) -> Any:
         raise UsageError(
             f"{path}: a {type(model).__name__} hides its layers; make a Sequential or Functional model of it"
         )
+    for weight in model.weights:
+        if not np.isfinite(np.asarray(weight).astype(np.float32)).all():
+            raise UsageError(f"{path}: the weights {weight.path} hold NaN or infinity; train the network again")
     return model
 
 

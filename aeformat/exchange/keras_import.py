@@ -32,7 +32,8 @@ from aeformat.model.values import Value
 Images = NDArray[np.uint8]
 Floats = NDArray[Any]
 
-N_CHECKED: Final = 32  # images that Keras and the packages are compared on
+N_CHECKED: Final = 32  # images that Keras and the packages are compared on, fewer if they are large
+MAX_NUMBERS: Final = 1 << 24  # in one image, and in all that are compared: every layer keeps what it makes of them
 _TWO_SIDES: Final = 2  # Keras and the package may each be off by the tolerance of section 5
 
 
@@ -74,12 +75,16 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
 
     Runs what is in the file, as Keras does.  Raises UsageError, also where the result differs from Keras's; BackendUnavailable.
     """
+    if options.image is not None:
+        _check_size(options.image)
     model = load_model(options.path)
     calls = Calls(model)
     at = calls.named(options.bottleneck)
     start = _start_shape(input_shape(model, str(options.path)), options)
     image = _image_shape(start, options)
-    images = (patterns(image, N_CHECKED) if samples is None else samples(image))[:N_CHECKED]
+    _check_size(image)
+    n_checked = min(N_CHECKED, MAX_NUMBERS // prod(image))
+    images = (patterns(image, n_checked) if samples is None else samples(image))[:n_checked]
     by_keras = calls.run(numbers_of(images, options.pixels_in).reshape(-1, *start))
     graph, numbers = _converted(calls, by_keras, image, start, options)
     encoder, decoder = (fold(half) for half in cut(graph, numbers[at]))
@@ -103,6 +108,13 @@ def build_pair(encoder: Graph, decoder: Graph, image: tuple[int, ...], name: str
     second = decoder.build(DECODER, (latents, pixels), codes[0], lambda p: golden_output(p, codes[0]), name=name)
     first = encoder.build(ENCODER, (pixels, latents), golden, lambda _: codes[0], name=name, decoder=second.model_id)
     return first, second
+
+
+def _check_size(image: tuple[int, ...]) -> None:
+    if prod(image) > MAX_NUMBERS:
+        raise UsageError(
+            f"images of {list(image)} are too large to compare on: up to {MAX_NUMBERS:,} numbers are taken"
+        )
 
 
 def _start_shape(shape: tuple[int | None, ...], options: Options) -> tuple[int, ...]:

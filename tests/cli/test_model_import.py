@@ -29,6 +29,15 @@ def net(folder: Path) -> Path:
     return folder / "net.keras"
 
 
+def spoil(net: Path, target: str) -> None:
+    """The network with a weight that is NaN."""
+    model = load_tensorflow().keras.models.load_model(net)
+    weights, bias = model.get_layer("z").get_weights()
+    weights[3, 4] = np.nan
+    model.get_layer("z").set_weights([weights, bias])
+    model.save(target)
+
+
 def listing() -> list[str]:
     return sorted(path.name for path in Path().iterdir())
 
@@ -75,6 +84,13 @@ WRONG = {
     ),
     "an image of nothing": (["net.keras", "--bottleneck", "z", "--image", "0x28"], 2, "is not like 28x28"),
     "unknown pixels": (["net.keras", "--bottleneck", "z", "--pixels-in", "zscore"], 2, "--pixels-in"),
+    "an image too large": (["net.keras", "--bottleneck", "z", "--image", "99999x99999x1"], 2, "16,777,216 numbers"),
+    "no name": (["net.keras", "--bottleneck", "z", "--name", ""], 2, "a model's name"),
+    "no archive": (["noise.keras", "--bottleneck", "z"], 2, "noise.keras: is no .keras file"),
+    "half an archive": (["cut.keras", "--bottleneck", "z"], 2, "cut.keras: is no .keras file"),
+    "weights that are no numbers": (["nan.keras", "--bottleneck", "z"], 2, "z/kernel hold NaN"),
+    "a file for a folder": (["net.keras", "--bottleneck", "z", "-o", "digits.npy"], 2, "-o digits.npy: "),
+    "a folder in a file": (["net.keras", "--bottleneck", "z", "-o", "digits.npy/x"], 2, "-o digits.npy/x: "),
     "an impossible name": (["net.keras", "--bottleneck", "z", "--name", "../x"], 2, "a model's name"),
 }
 
@@ -83,6 +99,10 @@ WRONG = {
 def test_a_mistake_is_one_line_and_writes_nothing(aeformat, net, name):
     arguments, code, what = WRONG[name]
     np.save("wide.npy", np.zeros((3, 20, 30), np.uint8))
+    Path("noise.keras").write_bytes(b"noise")
+    Path("cut.keras").write_bytes(net.read_bytes()[:3000])
+    if name == "weights that are no numbers":
+        spoil(net, "nan.keras")
     before = listing()
 
     ran = aeformat("model", "import", "-o", "out", *arguments)
@@ -116,3 +136,14 @@ def test_without_tensorflow_it_says_what_to_install(aeformat, folder, monkeypatc
     ran = aeformat("model", "import", "net.keras", "--bottleneck", "z", "-o", "out")
 
     assert ran.code == 2 and 'pip install "aeformat[tensorflow]"' in ran.err
+
+
+def test_what_cannot_be_written_is_said_before_the_work(aeformat, net, monkeypatch):
+    """No network is loaded for an output that is no folder, or for an image that is too large."""
+
+    def load(path):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr("aeformat.exchange.keras_import.load_model", load)
+    for more in (["-o", "digits.npy"], ["-o", "digits.npy/x"], ["-o", "out", "--image", "99999x99999x1"]):
+        assert aeformat("model", "import", net, "--bottleneck", "z", *more).code == 2
