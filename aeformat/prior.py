@@ -133,6 +133,8 @@ class Prior:
         """
         import numpy as np
 
+        if self.n_classes == 1:
+            return np.zeros(len(rows), np.intp), self._costs_in_one_class(rows)
         values = rows.reshape(len(rows), self.n_values).astype(np.intp) - self.lo
         best = np.empty(len(rows), np.intp)
         cost = np.empty(len(rows), np.uint64)
@@ -151,6 +153,19 @@ class Prior:
             best[start : start + step] = chosen
             cost[start : start + step] = np.take_along_axis(total, chosen[:, None], axis=1)[:, 0]
         return best, cost
+
+    def _costs_in_one_class(self, rows: NDArray[Any]) -> NDArray[np.uint64]:
+        """Of a prior that has no other: what `choose` gives, without a step for each position, of which there may be many."""
+        import numpy as np
+
+        values = rows.reshape(len(rows), self.n_values)
+        means, picks = self.flat_means[0].astype(np.int16), self.flat_picks[0]
+        cost = np.full(len(rows), self.class_costs[0], np.uint64)
+        step = max(1, _BLOCK_BYTES // 8 // self.n_values)
+        for start in range(0, len(rows), step):
+            symbols = (values[start : start + step].astype(np.int16) - np.int16(self.lo) - means) % self.n_symbols
+            cost[start : start + step] += self.table_costs[picks, symbols].sum(axis=1, dtype=np.uint64)
+        return cost
 
 
 class Lookup(NamedTuple):

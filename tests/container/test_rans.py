@@ -111,6 +111,24 @@ def test_choosing_is_the_same_where_costs_are_not_kept(monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
+def test_choosing_in_one_class_takes_no_step_for_each_position(monkeypatch):
+    """Rows may have a million values: the cost is that of a prior of many classes, and nothing goes position by position."""
+    prior = random_prior(4, dims=(3, 50), n_classes=1, lo=-100, hi=27)
+    rows = np.random.default_rng(0).integers(-100, 28, (90, 3, 50)).astype(np.int8)
+    twice = Prior(
+        bits=13, lo=-100, hi=27, classes=np.concatenate([prior.classes] * 2), tables=2 * prior.tables,
+        means=np.concatenate([prior.means] * 2), picks=np.concatenate([prior.picks] * 2),
+    )  # fmt: skip
+    _, costs = twice.choose(rows)
+    monkeypatch.setattr(Prior, "value_costs", None)
+    monkeypatch.setattr("aeformat.prior._BLOCK_BYTES", 8 * 150 * 7)
+
+    classes, in_one = prior.choose(rows)
+
+    np.testing.assert_array_equal(in_one, costs - 65_536, "naming one of two classes costs a bit")
+    assert not classes.any() and classes.dtype == np.intp
+
+
 def test_costs_are_logarithms_rounded_up():
     """For every frequency of 16 bits, to 1/65,536 bits, without a float in the path."""
     f = np.arange(1, 65_537)
