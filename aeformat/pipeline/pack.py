@@ -129,12 +129,18 @@ def pack(
 ) -> Packed:
     """Encode all images of `source` and write the file to `sink`.
 
-    Raises ImageError (unreadable or no images), UsageError (encoding, receipts of a float32 decoder), FormatError (latents that
+    Raises ImageError (unreadable or no images), UsageError (encoding, receipts of a float32 decoder, refining without codec
+    rans), FormatError (latents that
     cannot be stored), OSError.
     """
     header = latents_header(encoder, options)
     if options.prove is not None:
         _check_provable(options.prove)
+    if options.refine is not None and options.codec != "rans":
+        raise UsageError(
+            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others; give --codec rans, or "
+            "no --refine"
+        )
     latents_type = encoder.package.manifest.output.type
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
         batch_rows = options.batch_rows if options.prove is None else _whole_runs(options.batch_rows, writer.chunk_rows)

@@ -60,6 +60,9 @@ def test_refining_gives_the_same_file_everywhere(aeformat: Run, few: Path, model
     [
         (("--model", "mnist-exact", "--refine", 5), "prior"),
         (("--model", "mnist-128-64-128", "--refine", 5), "prior"),
+        (("--model", "m", "--refine", 5, "--codec", "zstd"), "--codec rans"),
+        (("--model", "m", "--refine", 5, "--codec", "none"), "--codec rans"),
+        (("--model", "m", "--refine", 5, "--encoding", "f32le"), "--codec rans"),
         (("--model", "m", "--refine", 0), "price"),
         (("--model", "m", "--refine", -1), "price"),
         (("--model", "m", "--refine", "nan"), "price"),
