@@ -20,9 +20,10 @@ class Lane(Generic[_T]):
 
     def __init__(self, work: Callable[[_T], bool]) -> None:
         self._work, self._loop = work, asyncio.get_running_loop()
-        self._lock = threading.Lock()  # of the next two
+        self._lock = threading.Lock()  # of the next three
         self._items: deque[_T] = deque()  # the first one counts until it is done
         self._is_running = False
+        self._awaited: int | None = None  # the loop is woken only when so few are left: that costs both threads
         self._future: asyncio.Future[None] | None = None
         self._news = asyncio.Event()
         self.is_over = False
@@ -49,24 +50,32 @@ class Lane(Generic[_T]):
             while self._work(self._items[0]):
                 with self._lock:
                     self._items.popleft()
+                    self._wake()
                     if not self._items:
                         self._is_running = False
                         is_good = True
                         return
-                self._loop.call_soon_threadsafe(self._news.set)
         finally:
             if not is_good:
                 with self._lock:
                     self.is_over, self._is_running = True, False
                     self._items.clear()
+                    self._wake()
+
+    def _wake(self) -> None:
+        if self._awaited is not None and len(self._items) <= self._awaited:
+            self._awaited = None
             self._loop.call_soon_threadsafe(self._news.set)
 
     async def shrink(self, n_items: int) -> None:
-        """Wait until at most so many items are left, or the lane is over."""
-        while len(self._items) > n_items:
-            self._news.clear()
-            if len(self._items) > n_items:
-                await self._news.wait()
+        """Wait until at most so many items are left, or the lane is over.  One waits at a time."""
+        while True:
+            with self._lock:
+                if len(self._items) <= n_items:
+                    return
+                self._awaited = n_items
+                self._news.clear()
+            await self._news.wait()
 
     async def finish(self) -> None:
         """Wait until no thread is at work.  Raises what `work` raised."""

@@ -1,0 +1,79 @@
+"""Lanes: items in order, one at a time, whoever waits is woken however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from aeformat.net.lanes import Lane
+
+
+def run(work, use, open_gate):
+    async def main():
+        lane = Lane(work)
+        try:
+            await asyncio.wait_for(use(lane), 5)
+        finally:
+            open_gate()  # or a thread waits for ever
+        return lane
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("n_left", [0, 1, 2, 5])
+def test_who_waits_is_woken_when_few_enough_are_left(n_left):
+    """And not before: memory is bounded by it."""
+    gate, done, seen = threading.Semaphore(0), [], []
+
+    def work(item):
+        gate.acquire()
+        done.append(item)
+        return True
+
+    async def use(lane):
+        for item in range(20):
+            lane.put(item)
+            waiting = asyncio.ensure_future(lane.shrink(n_left))
+            await asyncio.sleep(0)
+            if not waiting.done():
+                gate.release()
+            await waiting
+            seen.append(item + 1 - len(done))
+        gate.release(20)
+        await lane.finish()
+
+    lane = run(work, use, lambda: gate.release(20))
+    assert done == list(range(20)) and lane.is_idle and not lane.is_over
+    assert max(seen) == n_left
+
+
+@pytest.mark.parametrize("how", ["returns", "raises"])
+def test_who_waits_is_woken_when_the_lane_ends(how):
+    """What came after the last good item is dropped, and `finish` raises what the work raised."""
+    gate, done = threading.Event(), []
+
+    def work(item):
+        gate.wait()
+        done.append(item)
+        if item == 1 and how == "raises":
+            raise OSError("full")
+        return item != 1
+
+    async def use(lane):
+        for item in range(4):
+            lane.put(item)
+        waiting = asyncio.ensure_future(lane.shrink(0))
+        await asyncio.sleep(0.01)
+        gate.set()
+        await waiting
+        lane.put(5)
+        if how == "raises":
+            with pytest.raises(OSError, match="full"):
+                await lane.finish()
+        else:
+            await lane.finish()
+
+    lane = run(work, use, gate.set)
+    assert (done, lane.is_over, lane.is_idle) == ([0, 1], True, True)
