@@ -241,15 +241,16 @@ class LatentsWriter:
     def _coded(self, values: NDArray[Any], prior: Prior) -> bytes | None:
         """The rows as codec rans has them, if that is smaller and may be decoded (C6-8).
 
-        Raises ValueInvalid for a latent that the decoder does not take (M4-7).
+        Raises ValueInvalid for a latent that the decoder does not take (M4-7), at its byte in the rows.
         """
         import numpy as np
 
         bad = np.flatnonzero((values.reshape(-1) < prior.lo) | (values.reshape(-1) > prior.hi))
         if bad.size:
-            row = self.n_rows + int(bad[0]) // self._header.n_values
+            at = self.n_rows * self._header.n_values + int(bad[0])  # in the rows handed over, of one byte a value
+            row = at // self._header.n_values
             what = f"row {row} holds {values.reshape(-1)[bad[0]]}, the decoder takes {prior.lo} to {prior.hi}"
-            raise ValueInvalid("M4-7", self.n_bytes, what)
+            raise ValueInvalid("M4-7", at, what)
         coded = rans.encode_rows(values, prior, most_steps=self._budget.left(self.n_bytes))
         if coded is None or len(coded) >= values.nbytes:
             return None

@@ -95,7 +95,7 @@ def naming(source: str) -> Iterator[None]:
     try:
         yield
     except FormatError as error:
-        error.source = error.source or source
+        error.source = error.source or input_name(source)
         raise
 
 
@@ -106,14 +106,24 @@ def about(source: str) -> Iterator[None]:
         with naming(source):
             yield
     except (UsageError, DecoderError) as error:
-        raise type(error)(f"{source}: {error}") from None
+        raise type(error)(f"{input_name(source)}: {error}") from None
+
+
+def input_name(name: str) -> str:
+    """What a person calls an input."""
+    return "standard input" if name == "-" else name
+
+
+def output_name(name: str) -> str:
+    """What a person calls an output."""
+    return "standard output" if name == "-" else name
 
 
 @contextlib.contextmanager
 def input_file(name: str) -> Iterator[BinaryIO]:
     """A file to read, or standard input for "-".  Raises UsageError if there is none."""
     if name == "-":
-        with naming("standard input"):
+        with naming(name):
             yield sys.stdin.buffer
         return
     with naming(name), open(existing(name), "rb") as file:  # noqa: PTH123 - see existing

@@ -44,9 +44,10 @@ def run(options: argparse.Namespace) -> int:
             prior=prior_of(find_decoder(latents, options, options.input)) if is_coded else None,
             progress=progress,
         )
+    name = common.output_name(options.output)
     content_id = converted.content_id.hex()[:12]
     print(
-        f"{options.output}: {converted.n_rows:,} rows, {common.size(converted.n_bytes)}, content id {content_id}",
+        f"{name}: {converted.n_rows:,} rows, {common.size(converted.n_bytes)}, content id {content_id}",
         file=sys.stderr,
     )
     return 0

@@ -86,9 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _full(error: OSError, options: argparse.Namespace) -> str | None:
     """What could not be written: the system does not say, once a file is open.  A command writes its output only."""
     from aeformat.atomic import NO_ROOM
+    from aeformat.cli.common import output_name
 
     output: str | None = getattr(options, "output", None) if error.errno in NO_ROOM else None
-    return "standard output" if output == "-" else output
+    return None if output is None else output_name(output)
 
 
 def describe(error: AeformatError) -> str:

@@ -80,9 +80,10 @@ def run(options: argparse.Namespace) -> int:
         common.ProgressBar("packing", source.n_rows) as progress,
     ):
         packed = pack(source, common.network(encoder, options.backend, source.n_rows), file, pack_options, progress)
+    name = common.output_name(options.output)
     each = packed.n_bytes / packed.n_rows
     print(
-        f"{options.output}: {packed.n_rows:,} images, {common.size(packed.n_bytes)}, {each:,.1f} bytes an image",
+        f"{name}: {packed.n_rows:,} images, {common.size(packed.n_bytes)}, {each:,.1f} bytes an image",
         file=sys.stderr,
     )
     return 0

@@ -62,8 +62,9 @@ def run(options: argparse.Namespace) -> int:
             latents = stream_latents(file, recover=options.recover)
         done = _latents_to_npy(latents, options) if options.latents else _images(latents, options)
     if latents.damage is not None:
+        name = common.input_name(options.file)
         lost = "; rows after the damage are lost" if latents.trailer is None else ", all that the file has"
-        print(f"aeformat: {options.file}: recovered {done.n_rows:,} rows{lost}: {latents.damage}", file=sys.stderr)
+        print(f"aeformat: {name}: recovered {done.n_rows:,} rows{lost}: {latents.damage}", file=sys.stderr)
         return 3
     _say(options, done)
     return 0
@@ -71,7 +72,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _say(options: argparse.Namespace, done: Unpacked) -> None:
     proved = ", their pixels those of the receipts" if done.n_proved else ""
-    print(f"{options.output}: {done.n_rows:,} {'latents' if options.latents else 'images'}{proved}", file=sys.stderr)
+    name = common.output_name(options.output)
+    print(f"{name}: {done.n_rows:,} {'latents' if options.latents else 'images'}{proved}", file=sys.stderr)
 
 
 def _rows(options: argparse.Namespace) -> int:
@@ -145,7 +147,7 @@ def _latents_to_npy(latents: LatentStream, options: argparse.Namespace) -> Unpac
     from aeformat.model.match import prior_of
 
     if not options.output.endswith(".npy"):
-        raise UsageError(f"{options.output}: --latents writes .npy files only")
+        raise UsageError(f"{common.output_name(options.output)}: --latents writes .npy files only")
     known = None if options.recover else n_rows_of(options.file)
     header = latents.header
     if header.codec != "rans":

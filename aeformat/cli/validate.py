@@ -109,14 +109,15 @@ def _print(report: object) -> None:
     from aeformat.validate import Report
 
     assert isinstance(report, Report)
+    name = common.input_name(report.name)
     for problem in report.problems:
         inside = f"{problem.inside}: " if problem.inside else ""
-        print(f"{report.name}: {inside}byte {problem.at}: rule {problem.rule}: {problem.what}")
+        print(f"{name}: {inside}byte {problem.at}: rule {problem.rule}: {problem.what}")
         print(f"    expected: {problem.expected}")
     if report.problems:
         n = len(report.problems)
-        print(f"{report.name}: {n} problem{'s' * (n > 1)}", file=sys.stderr)
+        print(f"{name}: {n} problem{'s' * (n > 1)}", file=sys.stderr)
     else:
-        print(f"{report.name}: good{' as far as it was checked' if report.not_checked else ''}: {report.summary}")
+        print(f"{name}: good{' as far as it was checked' if report.not_checked else ''}: {report.summary}")
     if report.not_checked:
-        print(f"{report.name}: not checked: {report.not_checked}", file=sys.stderr)
+        print(f"{name}: not checked: {report.not_checked}", file=sys.stderr)

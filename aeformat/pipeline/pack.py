@@ -138,8 +138,8 @@ def pack(
         _check_provable(options.prove)
     if options.refine is not None and options.codec != "rans":
         raise UsageError(
-            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others; give --codec rans, or "
-            "no --refine"
+            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others; give "
+            "--codec rans, or no --refine"
         )
     latents_type = encoder.package.manifest.output.type
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:

@@ -72,3 +72,29 @@ def test_what_passes_is_a_container(tmp_path):
         if out == "-":
             piped = done.stdout
     assert piped == (tmp_path / "file.aef").read_bytes()
+
+
+def test_a_pipe_has_a_name(tmp_path):
+    """Standard input and output, in what is said of them, are not called "-"."""
+
+    def run(*arguments: str, data: bytes = b"") -> tuple[int, bytes, str]:
+        command = [sys.executable, "-m", "aeformat", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, input=data, capture_output=True, check=False)
+        return done.returncode, done.stdout, done.stderr.decode()
+
+    np.save(tmp_path / "in.npy", demo_digits()[..., 0])
+    code, packed, said = run("pack", "in.npy", "-o", "-")
+    assert code == 0 and said.startswith("standard output: 100 images")
+    for arguments, data, name in (
+        (("unpack", "-", "-o", "o.npy", "--recover"), packed[:-20], "aeformat: standard input: recovered"),
+        (("unpack", "-", "-o", "o.npy"), b"noise", "aeformat: standard input: "),
+        (("unpack", "-", "-o", "o.npy"), packed[:-20], "aeformat: standard input: "),
+        (("unpack", "-", "-o", "-"), packed, "standard output: 100 images"),
+        (("convert", "-", "-", "--codec", "none"), packed, "standard output: 100 rows"),
+        (("convert", "-", "o.aef", "--codec", "none"), packed[:-20], "aeformat: standard input: "),
+        (("validate", "-"), packed[:-20], "standard input: 1 problem"),
+    ):
+        code, _, said = run(*arguments, data=data)
+        assert said.startswith(name), (arguments, said)
+        assert code == (0 if data == packed else 1 if data == b"noise" else 3)
+        (tmp_path / "o.npy").unlink(missing_ok=True)

@@ -14,7 +14,8 @@ import pytest
 
 from aeformat.header import LatentsHeader
 from aeformat.model import store
-from aeformat.writer import ContainerWriter
+from aeformat.reader import stream_latents
+from aeformat.writer import ContainerWriter, LatentsWriter
 
 Run = Callable[..., Any]
 
@@ -177,3 +178,17 @@ def test_a_file_whose_decoder_has_no_prior_is_bad(aeformat: Run, model: Path, pl
             in ran.err
         )
     assert not Path("o.aef").exists()
+
+
+def test_convert_names_the_number_that_the_decoder_does_not_take(aeformat: Run, model: Path):
+    """M4-7: the input, the row, and the byte in its rows."""
+    aeformat("pack", "digits.npy", "-o", "z.aef", "--model", model, "--codec", "zstd")
+    stream = stream_latents(io.BytesIO(Path("z.aef").read_bytes()))
+    values = np.concatenate([block.values for block in stream])
+    values[40, 3] = 100
+    with Path("bad.aef").open("wb") as file, LatentsWriter(file, stream.header) as writer:
+        writer.write(values)
+
+    ran = aeformat("convert", "bad.aef", "o.aef", "--codec", "rans", "--decoder", f"{model}.decoder.aef")
+
+    assert ran.code == 1 and "bad.aef: row 40 holds 100, the decoder takes -12 to 12 (rule M4-7, byte 323)" in ran.err
