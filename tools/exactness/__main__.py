@@ -3,9 +3,10 @@
     python -m tools.exactness [--models NAME ...] [--only numpy tensorflow s390x] [--python-be DIR/python-be]
     python -m tools.exactness --table
 
-For every exact model: TensorFlow and NumPy, batch sizes 1, 7, 64, 1000 and 4096, one, two and four threads, oneDNN on and off,
-another set of BLAS kernels, NumPy without floats, and, with --python-be (tools/s390x.sh makes it), an emulated big-endian s390x,
-which is slow and gets one batch size and no floats: these it emulates ten times slower than integers.  Each setting is a process of its own, because libraries read it when they are loaded.
+For every exact model: TensorFlow and NumPy, batch sizes 1, 7, 64, 1000 and 4096, one, two and four threads (more than one where there
+are rows to share, from 64 on), oneDNN on and off, another set of BLAS kernels, NumPy without floats, and, with --python-be
+(tools/s390x.sh makes it), an emulated big-endian s390x, which is slow and gets one batch size, without floats: it emulates those ten
+times slower than integers.  Each setting is a process of its own, because libraries read it when they are loaded.
 
 If all agree, with one another and with what models/exactness.json says of the same model ids, the runs are added to that file.
 Exit code 1 if anything differs.  --table prints what models/README.md shows of the file.
@@ -27,6 +28,7 @@ from tools.exactness.work import BATCHES, N_IMAGES, Pair, exact_pairs
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _THREADS: Final = (1, 2, 4)
+SHARED_FROM: Final = 64  # rows
 _INTEGERS: Final[dict[str, object]] = {"sums": "int64"}
 _GROUPS: Final = ("numpy", "tensorflow", "s390x")
 
@@ -45,7 +47,9 @@ class Setting(NamedTuple):
 def settings(python_be: str | None) -> Iterator[Setting]:
     """All of them."""
     for threads in _THREADS:
-        yield Setting("numpy", "numpy", {"threads": threads}, {"OPENBLAS_NUM_THREADS": str(threads)})
+        yield Setting(
+            "numpy", "numpy", {"threads": threads}, {"OPENBLAS_NUM_THREADS": str(threads)}, batches=batches(threads)
+        )
     old = {"OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": "Nehalem"}  # adds up in another order; no AVX, no FMA
     yield Setting("numpy", "numpy", {"threads": 1, "kernels": "Nehalem"}, old)
     yield Setting("numpy", "integers", _INTEGERS, {}, batches=(64,))
@@ -53,9 +57,15 @@ def settings(python_be: str | None) -> Iterator[Setting]:
         for onednn in ("on", "off"):
             names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
             environment = dict.fromkeys(names, str(threads)) | {"TF_ENABLE_ONEDNN_OPTS": str(int(onednn == "on"))}
-            yield Setting("tensorflow", "tensorflow", {"threads": threads, "onednn": onednn}, environment)
+            told: dict[str, object] = {"threads": threads, "onednn": onednn}
+            yield Setting("tensorflow", "tensorflow", told, environment, batches=batches(threads))
     if python_be is not None:
         yield Setting("s390x", "integers", _INTEGERS, {"BE_PYTHONPATH": str(ROOT)}, python_be, (64,))
+
+
+def batches(threads: int) -> tuple[int, ...]:
+    """The batch sizes that are run with so many threads: more than one want rows to share."""
+    return tuple(batch for batch in BATCHES if threads == 1 or batch >= SHARED_FROM)
 
 
 def run(setting: Setting, models: Iterable[str]) -> Iterator[dict[str, Any]]:
