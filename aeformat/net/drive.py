@@ -1,4 +1,4 @@
-"""Carrying out what the client machines ask for: blocking and asyncio, line by line the same.
+"""Carrying out what the client machines ask for: blocking and asyncio, which differ in how they wait and in nothing else.
 
 Owns partial files and waiting.  Knows nothing of when to ask again: the machines do.
 """
@@ -14,7 +14,7 @@ from typing import Final
 
 from aeformat.net.line import BROKEN, AsyncLine, FileBody, Line, why
 from aeformat.transport.fetch_client import FetchClient
-from aeformat.transport.messages import Action, Cut, Done, Failed, Hash, Lost, Request, Wait
+from aeformat.transport.messages import Cut, Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.upload_client import UploadClient
 
 _READ_BYTES: Final = 1 << 20
@@ -25,69 +25,84 @@ Note = Callable[[str], None]  # told where an upload is, so that a later run can
 
 def upload(client: UploadClient, line: Line, body: FileBody, digest: Future[bytes], note: Note) -> Done:
     """Send a file.  digest: of the file, perhaps later.  Raises TransferFailed, OSError of the file."""
-    while True:
-        action = _next(client, digest)
-        if isinstance(action, Done):
-            return action
-        if isinstance(action, Failed):
-            raise action.error
+    while not isinstance(action := _to_send(client, digest), Done):
         if isinstance(action, Wait):
             time.sleep(action.seconds)
             client.go_on()
         elif isinstance(action, Hash):
             client.hashed(digest.result())
-        elif isinstance(action, Request):
-            client.on(line.ask(action, body))
-            body.progress(client.offset)
-            note(client.upload or "")
+        else:
+            _answered(client, line.ask(action, body), body, note)
+    return action
 
 
 async def upload_async(
     client: UploadClient, line: AsyncLine, body: FileBody, digest: Future[bytes], note: Note
 ) -> Done:
     """See `upload`."""
-    while True:
-        action = _next(client, digest)
-        if isinstance(action, Done):
-            return action
-        if isinstance(action, Failed):
-            raise action.error
+    while not isinstance(action := _to_send(client, digest), Done):
         if isinstance(action, Wait):
             await asyncio.sleep(action.seconds)
             client.go_on()
         elif isinstance(action, Hash):
             client.hashed(await asyncio.wrap_future(digest))
-        elif isinstance(action, Request):
-            client.on(await line.ask(action, body))
-            body.progress(client.offset)
-            note(client.upload or "")
+        else:
+            _answered(client, await line.ask(action, body), body, note)
+    return action
 
 
-def _next(client: UploadClient, digest: Future[bytes]) -> Action | Hash:
+def _to_send(client: UploadClient, digest: Future[bytes]) -> Request | Wait | Hash | Done:
+    """What is to be waited for next, or the end."""
     if digest.done():
         client.hashed(digest.result())
-    return client.next()
+    action = client.next()
+    if isinstance(action, Failed):
+        raise action.error
+    return action
+
+
+def _answered(client: UploadClient, answer: Response | Lost, body: FileBody, note: Note) -> None:
+    client.on(answer)
+    body.progress(client.offset)
+    note(client.upload or "")
 
 
 def fetch(client: FetchClient, line: Line, partial: int, progress: Progress) -> Done:
     """Fetch a blob into an open file.  Raises TransferFailed, OSError of the disk."""
     recover(client, partial)
-    while True:
-        action = client.next()
-        if isinstance(action, Done):
-            return action
-        if isinstance(action, Failed):
-            raise action.error
+    while not isinstance(action := _to_fetch(client, partial), Done):
         if isinstance(action, Wait):
             time.sleep(action.seconds)
-            client.go_on()
-        elif isinstance(action, Cut):
-            _cut(partial, action.at)
             client.go_on()
         elif action.method == "HEAD":
             client.on(line.ask(action))
         else:
             _fetch_body(client, line, action, partial, progress)
+    return action
+
+
+async def fetch_async(client: FetchClient, line: AsyncLine, partial: int, progress: Progress) -> Done:
+    """See `fetch`."""
+    await asyncio.to_thread(recover, client, partial)
+    while not isinstance(action := _to_fetch(client, partial), Done):
+        if isinstance(action, Wait):
+            await asyncio.sleep(action.seconds)
+            client.go_on()
+        elif action.method == "HEAD":
+            client.on(await line.ask(action))
+        else:
+            await _fetch_body_async(client, line, action, partial, progress)
+    return action
+
+
+def _to_fetch(client: FetchClient, partial: int) -> Request | Wait | Done:
+    """What is to be waited for next, or the end; the file is cut on the way."""
+    while isinstance(action := client.next(), Cut):
+        _cut(partial, action.at)
+        client.go_on()
+    if isinstance(action, Failed):
+        raise action.error
+    return action
 
 
 def _fetch_body(client: FetchClient, line: Line, request: Request, partial: int, progress: Progress) -> None:
@@ -109,27 +124,6 @@ def _fetch_body(client: FetchClient, line: Line, request: Request, partial: int,
         _broke(client, error, is_body=is_body)
     else:
         client.ended()
-
-
-async def fetch_async(client: FetchClient, line: AsyncLine, partial: int, progress: Progress) -> Done:
-    """See `fetch`."""
-    await asyncio.to_thread(recover, client, partial)
-    while True:
-        action = client.next()
-        if isinstance(action, Done):
-            return action
-        if isinstance(action, Failed):
-            raise action.error
-        if isinstance(action, Wait):
-            await asyncio.sleep(action.seconds)
-            client.go_on()
-        elif isinstance(action, Cut):
-            _cut(partial, action.at)
-            client.go_on()
-        elif action.method == "HEAD":
-            client.on(await line.ask(action))
-        else:
-            await _fetch_body_async(client, line, action, partial, progress)
 
 
 async def _fetch_body_async(

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from aeformat.transport import draft, fields, problems
-from aeformat.transport.messages import Action, Done, Failed, Hash, Lost, Request, Response, Wait
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 
@@ -118,7 +118,7 @@ class UploadClient:
         self._wait: Wait | None = None
         self._end: Done | Failed | None = None
 
-    def next(self) -> Action | Hash:
+    def next(self) -> Request | Wait | Hash | Done | Failed:
         """What to do now."""
         if self._end is not None:
             return self._end
