@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from aeformat.model import plain
 from aeformat.model.bounds import half_step
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.values import DTYPES
@@ -61,7 +62,7 @@ def _weights(step: Step) -> tuple[Array, Array]:
 
 def _dense(step: Step, x: Array) -> Array:
     weights, bias = _weights(step)
-    return x @ weights + bias
+    return plain.dense(x, weights) + bias
 
 
 def _affine(step: Step, x: Array) -> Array:
@@ -70,28 +71,23 @@ def _affine(step: Step, x: Array) -> Array:
 
 
 def _conv2d(step: Step, x: Array) -> Array:
-    """One place in the kernel at a time, which takes no more memory than the result."""
     weights, bias = _weights(step)
-    sh, sw = step.integers("strides")
-    height, width, n_made = step.made.shape
-    around, sums = _around(step, x, 0.0), np.zeros((len(x), height, width, n_made))
-    for a in range(weights.shape[0]):
-        for b in range(weights.shape[1]):
-            taken = around[:, a : a + (height - 1) * sh + 1 : sh, b : b + (width - 1) * sw + 1 : sw]
-            sums += taken @ weights[a, b]
-    return sums + bias
+    return plain.conv2d(x, weights, _two(step), _four(step, "padding")) + bias
 
 
 def _conv2d_transpose(step: Step, x: Array) -> Array:
     weights, bias = _weights(step)
-    kh, kw, n_made, _ = weights.shape
+    return plain.conv2d_transpose(x, weights, _two(step), _four(step, "crop")) + bias
+
+
+def _two(step: Step) -> tuple[int, int]:
     sh, sw = step.integers("strides")
-    n, height, width, _ = x.shape
-    full = np.zeros((n, (height - 1) * sh + kh, (width - 1) * sw + kw, n_made))
-    for a in range(kh):
-        for b in range(kw):
-            full[:, a : a + height * sh : sh, b : b + width * sw : sw] += x @ weights[a, b].T
-    return _inside(step, full) + bias
+    return sh, sw
+
+
+def _four(step: Step, key: str) -> plain.Sides:
+    top, bottom, left, right = step.integers(key)
+    return top, bottom, left, right
 
 
 def _upsample(step: Step, x: Array) -> Array:

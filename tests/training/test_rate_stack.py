@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from aeformat.errors import UsageError
+from aeformat.model.plain import conv2d, conv2d_transpose
 from aeformat.training.rate.loop import RateRecipe
-from aeformat.training.rate.plain import conv2d, conv2d_transpose
 from aeformat.training.rate.quantise import drop_constants, evaluate, quantise_decoder, quantise_encoder
 from aeformat.training.rate.recipe import RATE_RECIPES
 from aeformat.training.rate.stack import (

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from aeformat.errors import UsageError
 from aeformat.model.bounds import channel_bounds
 from aeformat.model.layers import KINDS
+from aeformat.model.plain import Sides, conv2d, conv2d_transpose, dense
 from aeformat.training.quantise import PRODUCT_LIMIT, SUM_LIMIT, fixed_point, gelu
-from aeformat.training.rate.plain import Sides, conv2d, conv2d_transpose, dense
 from aeformat.training.rate.stack import (
     GELU_FLOOR,
     LATENT_GAIN,

@@ -1,6 +1,7 @@
 """The weighted layers in plain NumPy, in whatever type they are given: slow, and apart from every backend.
 
-Owns three functions, written from the table of spec/model.md, section 3.  Golden sets are computed with them.
+Owns three functions, written from the table of spec/model.md, section 3.  Golden sets are computed with them: in float64 by
+exchange/reference.py, in int64 by training/rate/quantise.py.
 """
 
 from __future__ import annotations
