@@ -244,7 +244,10 @@ def test_images_are_of_the_shape_that_is_given_or_follows(keras, tmp_path: Path,
 
 @pytest.mark.parametrize(
     ("data", "name", "what"),
-    [(b"nonsense", "net.keras", "Keras cannot load it"), (b"", "net.pt", "a Keras file ends in .keras, .h5, .hdf5"), (None, "net.keras", "no such file")],
+    [
+        (b"nonsense", "net.keras", "is no .keras file"), (b"nonsense", "net.h5", "Keras cannot load it"),
+        (b"", "net.pt", "a Keras file ends in .keras, .h5, .hdf5"), (None, "net.keras", "no such file"),
+    ],
 )  # fmt: skip
 def test_what_is_no_keras_file_is_refused(keras, tmp_path: Path, data, name, what) -> None:
     if data is not None:
