@@ -31,6 +31,7 @@ _TRIED_AT_ONCE: Final = 4096  # decodings
 _MOST_BYTES: Final = 1 << 30  # that the differences of one image may take
 _BLOCK_BYTES: Final = 1 << 27  # likewise of several
 _NEVER: Final = 1 << 62  # the cost of a value that the prior does not know
+_MOVES_PER_LATENT: Final = 4  # a latent can go back and forth while others move; on average it does not move once
 _N_PARTS: Final = 4  # all moves, three quarters of them, half, a quarter: so many are decoded
 
 Latents = NDArray[Any]
@@ -90,6 +91,8 @@ class Refinement:
                 changed = (found != rows[active]).any(axis=1)
                 rows[active] = found
                 active = active[changed]
+                if not len(active):
+                    break
         return rows.astype(latents.dtype).reshape(latents.shape)
 
     def _round(self, rows: NDArray[np.int16], targets: NDArray[np.int16], direction: int) -> NDArray[np.int16]:
@@ -125,7 +128,6 @@ class Refinement:
         steps: NDArray[np.int16] = np.where((ahead >= prior.lo) & (ahead <= prior.hi), direction, -direction).astype(
             np.int16
         )
-        steps[(rows + steps < prior.lo) | (rows + steps > prior.hi)] = 0  # a range of one value
         tried = np.repeat(rows[:, None], rows.shape[1], axis=1)
         positions = np.arange(rows.shape[1])
         tried[:, positions, positions] += steps
@@ -160,7 +162,7 @@ def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.i
     squares = np.diagonal(products, axis1=1, axis2=2)
     positions: list[NDArray[np.intp]] = []
     steps: list[Ints] = []
-    while True:
+    for _ in range(_MOVES_PER_LATENT * n_values):
         lower, now, higher = (np.take_along_axis(costs, states + by, 2)[:, :, 0] for by in (-1, 0, 1))
         changes = np.stack([
             np.where(higher == _NEVER, 0, squares - 2 * slopes + (higher - now)),
@@ -170,11 +172,12 @@ def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.i
         falls, position = np.divmod(best, n_values)
         step: Ints = np.where(changes[each, best] < 0, 1 - 2 * falls, 0)
         if not step.any():
-            return np.array(positions, np.intp).reshape(-1, n_rows), np.array(steps, np.int16).reshape(-1, n_rows)
+            break
         states[each, position, 0] += step
         slopes = np.subtract(slopes, step[:, None] * products[each, position], dtype=np.int64)
         positions.append(position)
         steps.append(step)
+    return np.array(positions, np.intp).reshape(-1, n_rows), np.array(steps, np.int16).reshape(-1, n_rows)
 
 
 def _parts(rows: NDArray[np.int16], positions: NDArray[np.intp], steps: NDArray[np.int16]) -> NDArray[np.int16]:
