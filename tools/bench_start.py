@@ -1,9 +1,10 @@
-"""How long it takes to start: `import aeformat.reader` and `aeformat info FILE` beside `import msgpack, zstandard`.
+"""How long it takes to start: `import aeformat.reader` and `aeformat info FILE` beside `import msgpack, zstandard`, and models.
 
     python tools/bench_start.py [--runs 21]
 
 Whole processes, in turn, medians of processor time (user and system), so that a busy machine disturbs little.  Byte code is
-cached, as it is after an installation.
+cached, as it is after an installation.  Then, within this process, every shipped package: read, checked, and ready to run in NumPy,
+without TensorFlow.
 """
 
 from __future__ import annotations
@@ -14,8 +15,15 @@ import resource
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.model import store
+from aeformat.model.file_io import read_package
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+ROLES = ("encoder", "decoder")
 FILE = Path(__file__).resolve().parent.parent / "spec" / "vectors" / "container" / "valid" / "001-small.aef"
 COMMANDS = {
     "import msgpack, zstandard": ["-c", "import msgpack, zstandard"],
@@ -48,6 +56,20 @@ def main() -> None:
     for name, found in times.items():
         median = statistics.median(found)
         print(f"{name:28} {1000 * median:6.1f} ms   x{median / bare:.2f}")
+    print()
+    for name in store.shipped_names():
+        print(f"{name:28} {' '.join(f'{role} {1000 * loading(name, role):5.1f} ms  ' for role in ROLES)}")
+    assert "tensorflow" not in sys.modules
+
+
+def loading(name: str, role: str) -> float:
+    """Processor time from a package's path to a network that runs: the least of five."""
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        NumpyBackend().load(read_package(MODELS / f"{name}.{role}.aef"))
+        times.append(time.process_time() - start)
+    return min(times)
 
 
 if __name__ == "__main__":
