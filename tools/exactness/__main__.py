@@ -4,9 +4,9 @@
     python -m tools.exactness --table
 
 For every exact model: TensorFlow and NumPy, batch sizes 1, 7, 64, 1000 and 4096, one, two and four threads (more than one where there
-are rows to share, from 64 on), oneDNN on and off, another set of BLAS kernels, NumPy without floats, and, with --python-be
-(tools/s390x.sh makes it), an emulated big-endian s390x, which is slow and gets one batch size, without floats: it emulates those ten
-times slower than integers.  Each setting is a process of its own, because libraries read it when they are loaded.
+are rows to share, from 64 on), oneDNN on and off, another set of BLAS kernels, and, with --python-be (tools/s390x.sh makes
+it), NumPy without floats on an emulated big-endian s390x, which is slow and gets one batch size: floats it emulates ten times slower
+than integers.  Each setting is a process of its own, because libraries read it when they are loaded.
 
 If all agree, with one another and with what models/exactness.json says of the same model ids, the runs are added to that file.
 Exit code 1 if anything differs.  --table prints what models/README.md shows of the file.
@@ -52,7 +52,6 @@ def settings(python_be: str | None) -> Iterator[Setting]:
         )
     old = {"OPENBLAS_NUM_THREADS": "1", "OPENBLAS_CORETYPE": "Nehalem"}  # adds up in another order; no AVX, no FMA
     yield Setting("numpy", "numpy", {"threads": 1, "kernels": "Nehalem"}, old)
-    yield Setting("numpy", "integers", _INTEGERS, {}, batches=(64,))
     for threads in _THREADS:
         for onednn in ("on", "off"):
             names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS")
@@ -60,7 +59,7 @@ def settings(python_be: str | None) -> Iterator[Setting]:
             told: dict[str, object] = {"threads": threads, "onednn": onednn}
             yield Setting("tensorflow", "tensorflow", told, environment, batches=batches(threads))
     if python_be is not None:
-        yield Setting("s390x", "integers", _INTEGERS, {"BE_PYTHONPATH": str(ROOT)}, python_be, (64,))
+        yield Setting("s390x", "integers", _INTEGERS, {"BE_PYTHONPATH": str(ROOT)}, python_be, (SHARED_FROM,))
 
 
 def batches(threads: int) -> tuple[int, ...]:
