@@ -11,7 +11,22 @@ Thin shells around aeformat.transport: sockets, files and clocks live here.  Nee
 `asend` and `afetch` are the same for asyncio.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from aeformat.net.api import Fetched, Sent, afetch, asend, fetch, send
-from aeformat.net.registry import registry_decoder
+
+if TYPE_CHECKING:
+    from aeformat.net.registry import registry_decoder
 
 __all__ = ["Fetched", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
+
+
+def __getattr__(name: str) -> Any:
+    """registry_decoder, on first use: it brings NumPy and the networks, which fetching latents does not take."""
+    if name == "registry_decoder":
+        from aeformat.net.registry import registry_decoder
+
+        return registry_decoder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

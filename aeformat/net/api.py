@@ -19,8 +19,6 @@ from typing import Any, BinaryIO, Final
 from aeformat.atomic import AtomicFile, check_target, sync_folder
 from aeformat.errors import DecoderMismatch, DecoderMissing, UsageError
 from aeformat.header import LatentsHeader
-from aeformat.model import store
-from aeformat.model.file_io import package_bytes, read_model_id
 from aeformat.net import drive
 from aeformat.net.line import PATIENT, AsyncLine, FileBody, Line, Patience
 from aeformat.net.survey import Digest, Survey, survey, verify
@@ -222,6 +220,9 @@ def _wanted_decoder(
         return None
     header = seen.header
     assert isinstance(header, LatentsHeader)
+    from aeformat.model import store  # here and below: what brings NumPy is imported where it is needed
+    from aeformat.model.file_io import package_bytes, read_model_id
+
     if model is not None:
         if read_model_id(model) != header.decoder:
             raise DecoderMismatch(f"the file names decoder {header.decoder.hex()[:12]}, the one given is another")
@@ -248,6 +249,8 @@ class _Memo:
     """Where an upload is, kept on disk for the next run of the program."""
 
     def __init__(self, base: Base, seen: Survey) -> None:
+        from aeformat.model import store
+
         key = hashlib.sha256(f"{base.url}\n{seen.key.hex()}".encode()).hexdigest()
         self._path = store.cache_folder().parent / "uploads" / f"{key}.json"
         self._noted = ""
@@ -321,9 +324,12 @@ def _lock(handle: int, part: Path) -> None:
 def _put(path: Path, kind: str, name: str, done: Done, size: int, partial: int) -> Fetched:
     """Move the partial file to its name (T5-7)."""
     part = part_path(path, kind, name)
-    if kind == "models" and read_model_id(part) != bytes.fromhex(name):
-        part.unlink()
-        raise TransferFailed("the server sent another model than the one asked for")
+    if kind == "models":
+        from aeformat.model.file_io import read_model_id
+
+        if read_model_id(part) != bytes.fromhex(name):
+            part.unlink()
+            raise TransferFailed("the server sent another model than the one asked for")
     os.fsync(partial)
     part.replace(path)
     sync_folder(path.parent)

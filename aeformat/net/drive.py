@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import Final
 
 from aeformat.net.line import BROKEN, AsyncLine, FileBody, Line, why
@@ -18,6 +20,7 @@ from aeformat.transport.messages import Cut, Done, Failed, Hash, Lost, Request, 
 from aeformat.transport.upload_client import UploadClient
 
 _READ_BYTES: Final = 1 << 20
+_PIECES_BEHIND: Final = 4  # of a body, received and not yet verified: 4 MiB at most
 
 Progress = Callable[[int], None]  # told how many bytes are there
 Note = Callable[[str], None]  # told where an upload is, so that a later run can resume it
@@ -106,54 +109,100 @@ def _to_fetch(client: FetchClient, partial: int) -> Request | Wait | Done:
 
 
 def _fetch_body(client: FetchClient, line: Line, request: Request, partial: int, progress: Progress) -> None:
-    is_body = False
-    try:
-        with line.exchange(request) as answering:
-            if answering.response.status not in (200, 206):
-                client.on(answering.small())
-                return
-            is_body = client.on(answering.response)
-            if not is_body:
-                return
-            for piece in answering.body():
-                _append(partial, piece)
-                if not client.data(piece):
-                    return
-                progress(client.verified_at)
-    except BROKEN as error:
-        _broke(client, error, is_body=is_body)
-    else:
-        client.ended()
+    is_body, error = False, None
+    with _Behind(client, partial) as behind:
+        try:
+            with line.exchange(request) as answering:
+                if answering.response.status not in (200, 206):
+                    client.on(answering.small())
+                elif is_body := client.on(answering.response):
+                    for piece in answering.body():
+                        if not behind.write(piece):
+                            break
+                        if (oldest := behind.check(piece)) is not None and not oldest.result():
+                            break
+                        progress(client.verified_at)
+        except BROKEN as found:
+            error = found
+    _over(client, error, progress, is_body=is_body)
 
 
 async def _fetch_body_async(
     client: FetchClient, line: AsyncLine, request: Request, partial: int, progress: Progress
 ) -> None:
-    is_body = False
-    try:
-        async with line.exchange(request) as answering:
-            if answering.response.status not in (200, 206):
-                client.on(await answering.small())
-                return
-            is_body = client.on(answering.response)
-            if not is_body:
-                return
-            async for piece in answering.body():
-                _append(partial, piece)
-                if not client.data(piece):
-                    return
-                progress(client.verified_at)
-    except BROKEN as error:
-        _broke(client, error, is_body=is_body)
-    else:
+    is_body, error = False, None
+    with _Behind(client, partial) as behind:
+        try:
+            async with line.exchange(request) as answering:
+                if answering.response.status not in (200, 206):
+                    client.on(await answering.small())
+                elif is_body := client.on(answering.response):
+                    async for piece in answering.body():
+                        oldest = behind.write_and_check(piece)  # a disk may be slow, and others use this thread
+                        if oldest is not None and not await asyncio.wrap_future(oldest):
+                            break
+                        progress(client.verified_at)
+        except BROKEN as found:
+            error = found
+    _over(client, error, progress, is_body=is_body)
+
+
+def _over(client: FetchClient, error: Exception | None, progress: Progress, *, is_body: bool) -> None:
+    if not is_body:
+        if error is not None:
+            client.on(Lost(why(error)))
+        return
+    if error is None:
         client.ended()
-
-
-def _broke(client: FetchClient, error: Exception, *, is_body: bool) -> None:
-    if is_body:
-        client.ended(why(error))
     else:
-        client.on(Lost(why(error)))
+        client.ended(why(error))
+    progress(client.verified_at)
+
+
+class _Behind:
+    """Verifies a body in a thread beside its receiving, piece by piece, in order, and never far behind.
+
+    Whoever receives looks at the answer for the oldest piece where there are too many; at the end, all have been verified.
+    An error of the disk is kept apart from those of the line.
+    """
+
+    def __init__(self, client: FetchClient, partial: int) -> None:
+        self._client, self._partial = client, partial
+        self._thread = ThreadPoolExecutor(1, "aeformat-verify")
+        self._checked: deque[Future[bool]] = deque()
+        self._disk_error: OSError | None = None
+
+    def __enter__(self) -> _Behind:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._thread.shutdown()
+        if error is not None:
+            return
+        if self._disk_error is not None:
+            raise self._disk_error
+        for checked in self._checked:
+            checked.result()
+
+    def write(self, piece: bytes) -> bool:
+        """Append it to the partial file.  False: the disk does not take it."""
+        try:
+            _append(self._partial, piece)
+        except OSError as error:
+            self._disk_error = error
+        return self._disk_error is None
+
+    def check(self, piece: bytes) -> Future[bool] | None:
+        """Have it verified; where too many wait, whether to go on after the oldest."""
+        return self._put(self._client.data, piece)
+
+    def write_and_check(self, piece: bytes) -> Future[bool] | None:
+        """Both in the thread."""
+        return self._put(lambda data: self._disk_error is None and self.write(data) and self._client.data(data), piece)
+
+    def _put(self, work: Callable[[bytes], bool], piece: bytes) -> Future[bool] | None:
+        self._checked.append(self._thread.submit(work, piece))
+        return self._checked.popleft() if len(self._checked) > _PIECES_BEHIND else None
 
 
 def recover(client: FetchClient, partial: int) -> None:

@@ -151,7 +151,7 @@ class Answering:
         """Whether the server has answered already.  Does not wait."""
         self._sock.setblocking(False)
         try:
-            self._ahead += self._exchange.received(self._sock.recv(PIECE_BYTES))
+            self._ahead += self._exchange.received(self._sock.recv(self._exchange.room))
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
         finally:
@@ -164,7 +164,7 @@ class Answering:
         while self._exchange.response is None:
             if self._exchange.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            data = self._sock.recv(PIECE_BYTES)
+            data = self._sock.recv(self._exchange.room)
             pace = pace or Pace(self._patience)  # a head that has begun must come to its end
             pace.passed(len(data))
             self._ahead += self._exchange.received(data)
@@ -177,9 +177,27 @@ class Answering:
             self._ahead = []
             if self._exchange.is_over:
                 return
-            data = self._sock.recv(PIECE_BYTES)
+            data = self._receive()
             pace.passed(len(data))
             self._ahead = self._exchange.received(data)
+
+    def _receive(self) -> bytes:
+        """What has come.  TLS hands it out by the record, of 16 KiB at most: all that are there are taken together."""
+        room = self._exchange.room
+        data = self._sock.recv(room)
+        if not isinstance(self._sock, ssl.SSLSocket) or not data:
+            return data
+        records, n_bytes = [data], len(data)
+        self._sock.setblocking(False)
+        try:
+            while n_bytes < room and (data := self._sock.recv(room - n_bytes)):
+                records.append(data)
+                n_bytes += len(data)
+        except OSError:  # no more for now; or it is broken, which the next call will find
+            pass
+        finally:
+            self._sock.settimeout(self._patience.idle_seconds)
+        return b"".join(records)
 
     def small(self) -> Response:
         """With its body, as far as a problem document goes."""
@@ -268,7 +286,7 @@ class AsyncAnswering:
         while self._exchange.response is None:
             if self._exchange.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            data = await self._reader.read(PIECE_BYTES)
+            data = await self._reader.read(self._exchange.room)
             pace = pace or Pace(self._patience)
             pace.passed(len(data))
             self._ahead += self._exchange.received(data)
@@ -282,7 +300,7 @@ class AsyncAnswering:
             self._ahead = []
             if self._exchange.is_over:
                 return
-            data = await asyncio.wait_for(self._reader.read(PIECE_BYTES), self._patience.idle_seconds)
+            data = await asyncio.wait_for(self._reader.read(self._exchange.room), self._patience.idle_seconds)
             pace.passed(len(data))
             self._ahead = self._exchange.received(data)
 

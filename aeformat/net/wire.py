@@ -17,7 +17,7 @@ from aeformat.errors import UsageError
 from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import TransferFailed
 
-PIECE_BYTES: Final = 1 << 18
+PIECE_BYTES: Final = 1 << 20  # large ones let the kernel copy in large pages
 _PROBLEM_BYTES: Final = 1 << 16
 _PORTS: Final = {"http": 80, "https": 443}
 
@@ -96,6 +96,7 @@ class Exchange:
         self._base, self._request = base, request
         self.response: Response | None = None
         self.is_over = False
+        self._left: int | None = None  # of a body of stated length, which h11 need not copy
 
     def head(self) -> bytes:
         """What to send first."""
@@ -129,11 +130,22 @@ class Exchange:
         """What to send last."""
         return self._h11.send(h11.EndOfMessage()) or b""
 
+    @property
+    def room(self) -> int:
+        """How many bytes `received` takes next, at most."""
+        return PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left)
+
     def received(self, data: bytes) -> list[bytes]:
         """The peer's next bytes, b"" for the end.  Pieces of the body; `response` is set once its head is there.
 
         Raises h11.RemoteProtocolError, also for a body that ends early.
         """
+        if self._left is not None:
+            if not data:
+                raise h11.RemoteProtocolError(f"the connection was closed {self._left} bytes before the body ends")
+            self._left -= len(data)
+            self.is_over = not self._left
+            return [data]
         self._h11.receive_data(data)
         pieces: list[bytes] = []
         while not self.is_over:
@@ -147,6 +159,10 @@ class Exchange:
                 pieces.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
                 self.is_over = True
+        if self.response is not None and not self.is_over:
+            length = self.response.get("Content-Length")  # h11 has looked at it
+            if length is not None and self.response.get("Transfer-Encoding") is None:
+                self._left = int(length) - sum(map(len, pieces))
         return pieces
 
 

@@ -173,7 +173,12 @@ class FetchClient:
         return Event.KNOWN
 
     def data(self, data: bytes) -> bool:
-        """The next bytes of the body: append them to the partial file.  False: stop reading this response (T5-6)."""
+        """The next bytes of the body: append them to the partial file.  False: stop reading this response (T5-6).
+
+        Bytes that were received before the False was seen may still be given; they are not taken.
+        """
+        if self.state is not State.BODY:
+            return False
         self._written += len(data)
         try:
             self.verifier.feed(data)

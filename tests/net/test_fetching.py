@@ -1,0 +1,202 @@
+"""What `fetch` does beside receiving: verifying a few pieces behind, disks that are full, runs that are killed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h11
+import pytest
+
+from aeformat.net import drive, wire
+from aeformat.net.api import part_path
+from aeformat.net.wire import Base, Exchange
+from aeformat.transport.fetch_client import FetchClient
+from aeformat.transport.messages import Request
+from net.proxy import Fault, Proxy
+from net.running import running, upload
+from net.test_api import BOTH, FILE, NEVER, SHA, call, command
+
+FEEDS = {
+    "whole": lambda d: [d],
+    "bytes": lambda d: [d[i : i + 1] for i in range(len(d))],
+    "two": lambda d: [d[: len(d) // 2], d[len(d) // 2 :]],
+}
+BODY = bytes(range(200)) * 3
+CHUNKED = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (BODY[:7], BODY[7:400], BODY[400:]))
+ANSWERS = {
+    "of stated length": (b"Content-Length: 600\r\n\r\n" + BODY, BODY),
+    "in chunks": (b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED + b"0\r\n\r\n", BODY),
+    "in chunks, whatever its length": (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n" + CHUNKED + b"0\r\n\r\n", BODY),
+    "empty": (b"Content-Length: 0\r\n\r\n", b""),
+}  # fmt: skip
+PIECES = 1 << 14
+
+
+@pytest.fixture
+def server(tmp_path):
+    with running(tmp_path / "root") as server:
+        upload(server, FILE)
+        yield server
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Many pieces in a small file; and little waiting."""
+    monkeypatch.setattr(wire, "PIECE_BYTES", PIECES)
+    monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
+
+
+def exchange() -> Exchange:
+    found = Exchange(Base.parse("http://x/"), Request("GET", "v1/"))
+    found.head()
+    found.finish()
+    return found
+
+
+@pytest.mark.parametrize("feed", FEEDS.values(), ids=FEEDS)
+@pytest.mark.parametrize(("answer", "body"), ANSWERS.values(), ids=ANSWERS)
+def test_a_body_is_the_same_however_it_arrives(answer, body, feed):
+    """Nothing behind it is asked for; where it ends too early that is said."""
+    whole = b"HTTP/1.1 200 OK\r\n" + answer
+    asked, pieces = exchange(), []
+    for data in feed(whole):
+        assert not asked.is_over and len(data) <= asked.room
+        pieces += asked.received(data)
+    assert asked.is_over and b"".join(pieces) == body
+
+    cut, pieces = exchange(), []
+    for data in feed(whole[:-1]):
+        pieces += cut.received(data)
+    assert not cut.is_over and body.startswith(b"".join(pieces))
+    with pytest.raises(h11.RemoteProtocolError):
+        cut.received(b"")
+
+
+def test_no_more_is_asked_for_than_there_is():
+    """What a server sends behind a body of stated length is no part of it."""
+    asked = exchange()
+    asked.received(b"HTTP/1.1 200 OK\r\nContent-Length: 600\r\n\r\n" + BODY[:100])
+    assert asked.room == 500
+    asked.received(BODY[100:599])
+    assert (asked.room, asked.is_over) == (1, False)
+
+
+@BOTH
+def test_the_receiver_waits_for_the_verifier(server, tmp_path, twin, small_pieces, monkeypatch):
+    """T7-1 for clients: pieces are received while others are verified, and only so many."""
+    received, data = Exchange.received, FetchClient.data
+    n_received, n_verified, most = 0, 0, 0
+
+    def counted(self, piece):
+        nonlocal n_received
+        found = received(self, piece)
+        n_received += len(found)
+        return found
+
+    def slowly(self, piece):
+        nonlocal n_verified, most
+        time.sleep(0.005)
+        most = max(most, n_received - n_verified)
+        n_verified += 1
+        return data(self, piece)
+
+    monkeypatch.setattr(Exchange, "received", counted)
+    monkeypatch.setattr(FetchClient, "data", slowly)
+    told = []
+    url = f"{server.url}v1/containers/{SHA}"
+    call(twin, "fetch", url, tmp_path / "x", NEVER, progress=lambda *seen: told.append(seen))
+    assert len(FILE) // PIECES <= n_verified == n_received
+    assert 1 < most <= drive._PIECES_BEHIND + 2
+    assert told[-1] == ("fetching", len(FILE), len(FILE))
+
+
+@BOTH
+def test_nothing_goes_on_after_an_error(server, tmp_path, twin, small_pieces, monkeypatch):
+    """Ctrl-C, or a progress display that breaks: the file is closed after the thread that uses it has ended."""
+    data, n_begun, n_ended = FetchClient.data, 0, 0
+
+    def slowly(self, piece):
+        nonlocal n_begun, n_ended
+        n_begun += 1
+        time.sleep(0.05)
+        n_ended += 1
+        return data(self, piece)
+
+    def broken(*seen):
+        raise KeyError
+
+    monkeypatch.setattr(FetchClient, "data", slowly)
+    with pytest.raises(KeyError):
+        call(twin, "fetch", f"{server.url}v1/containers/{SHA}", tmp_path / "x", NEVER, progress=broken)
+    assert n_begun == n_ended > 0
+    time.sleep(0.2)
+    assert n_begun == n_ended
+
+
+@BOTH
+def test_damage_that_is_seen_late_costs_a_chunk(server, tmp_path, twin, small_pieces):
+    """T5-6: what was received behind it is cut off again."""
+    faults = [Fault("flip a bit", 0.5)]
+    proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None)
+    assert call(twin, "fetch", f"{proxy.url}v1/containers/{SHA}", tmp_path / "x", NEVER).path.read_bytes() == FILE
+    assert not faults
+    proxy.close()
+
+
+@BOTH
+def test_a_full_disk_is_not_the_line(server, tmp_path, twin, small_pieces, monkeypatch):
+    """It is said at once, not after eight tries; what was verified is kept."""
+    append, n_left = drive._append, [20]
+
+    def full(partial, piece):
+        if not n_left[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        n_left[0] -= 1
+        append(partial, piece)
+
+    monkeypatch.setattr(drive, "_append", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        call(twin, "fetch", f"{server.url}v1/containers/{SHA}", tmp_path / "x", NEVER)
+    assert caught.value.errno == errno.ENOSPC
+    assert not (tmp_path / "x").exists()
+    assert part_path(tmp_path / "x", "containers", SHA).stat().st_size > 10 * PIECES
+    n_left[0] = 1000
+    assert call(twin, "fetch", f"{server.url}v1/containers/{SHA}", tmp_path / "x", NEVER).path.read_bytes() == FILE
+
+
+def test_a_killed_fetch_is_gone_on_with(server, tmp_path):
+    """kill -9 half-way: the same command asks for the rest only."""
+    faults = [Fault("stall", 0.6)]
+    proxy = Proxy(
+        server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None, stall_seconds=30
+    )
+    words = ("fetch", f"{proxy.url}v1/containers/{SHA}", "-o", tmp_path / "x", "--model-policy", "never")
+    first, part = command(*words), part_path(tmp_path / "x", "containers", SHA)
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 0.55 * len(FILE)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    assert not (tmp_path / "x").exists()
+    before = proxy.n_down
+    _, errors = command(*words).communicate(timeout=120)
+    assert (tmp_path / "x").read_bytes() == FILE, errors
+    assert proxy.n_down - before < 0.6 * len(FILE)
+    proxy.close()
+
+
+def test_fetching_latents_brings_neither_numpy_nor_the_server():
+    """They take longer to import than a small file takes to fetch."""
+    code = (
+        "import sys\nfrom aeformat.cli import fetch, serve\nserve.require_net()\nfrom aeformat import net\nnet.fetch\n"
+        "bad = {'numpy', 'starlette', 'uvicorn'} & set(sys.modules)\n"
+        "assert callable(net.registry_decoder) and 'numpy' in sys.modules\nsys.exit(str(bad) if bad else 0)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
