@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from transport.containers import latents
+from transport.containers import ends, latents
 
 from aeformat import net
 from aeformat.errors import DecoderMissing, FormatError, UsageError
@@ -94,6 +95,24 @@ def test_a_bad_line_up(server, source, twin, kind, monkeypatch):
     sent = call(twin, "send", source, proxy.url, NEVER)
     assert sent.sha256.hex() == SHA and not faults
     assert server.ask("GET", f"v1/containers/{SHA}").status == 200
+    proxy.close()
+
+
+@BOTH
+def test_progress_is_what_the_server_has(server, source, twin, monkeypatch):
+    """After a damaged chunk it goes back to the end of a good one; of a file that is there already, all is told at once."""
+    monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
+    faults, told = [Fault("flip a bit", 0.7)], []
+    proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "PATCH" and faults else None)
+    call(twin, "send", source, proxy.url, NEVER, progress=lambda *seen: told.append(seen))
+    at = [n_bytes for _, n_bytes, _ in told]
+    back = [after for before, after in pairwise(at) if after < before]
+    assert back and set(back) <= set(ends(FILE)) and back[0] <= 0.7 * len(FILE)
+    assert at[-1] == len(FILE)
+
+    told.clear()
+    call(twin, "send", source, proxy.url, NEVER, progress=lambda *seen: told.append(seen))
+    assert told == [("sending", len(FILE), len(FILE))]
     proxy.close()
 
 
