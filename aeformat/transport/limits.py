@@ -31,6 +31,7 @@ class TransferLimits:
     rate_seconds: float = 60.0
     models_asked: int = 1000  # in one models:missing
     rows_drawn: int = 256  # in one PNG or npy
+    rans_steps: int = 1 << 16  # C6-8, of an upload, beside those that its bytes allow: a second of NumPy's time
     work_of_row: int = 1 << 30  # M7-1, multiply-adds and numbers made, for what this server decodes
     decoding_at_a_time: int = 2
 

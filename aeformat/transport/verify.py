@@ -9,16 +9,18 @@ chunk and one piece, for a package by its tensors.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aeformat import limits as container
 from aeformat.errors import ChecksumMismatch, FormatError, LimitExceeded, NotAef
 from aeformat.header import Header, LatentsHeader
-from aeformat.model.file_io import PackageReader
 from aeformat.parser import ChunkRead, Event, HeaderRead, Parser
 from aeformat.payloads import RowReader
 from aeformat.transport.crc import crc32
 from aeformat.transport.limits import TransferLimits
+
+if TYPE_CHECKING:
+    from aeformat.model.file_io import PackageReader
 
 # What a flipped bit can look like although all was well when it was sent: version before its checksum, padding, a
 # piece of the stream that came twice.
@@ -33,7 +35,9 @@ class Verifier:
 
     def __init__(self, limits: TransferLimits, *, checks_content: bool = True) -> None:
         self._limits, self._checks_content = limits, checks_content
-        self._container_limits = container.Limits(chunk_bytes=limits.chunk_bytes, package_bytes=limits.model_bytes)
+        self._container_limits = container.Limits(
+            chunk_bytes=limits.chunk_bytes, package_bytes=limits.model_bytes, rans_steps=limits.rans_steps
+        )
         self._parser = Parser(self._container_limits, crc32=crc32)
         self._sha256 = hashlib.sha256()
         self._rows: RowReader | None = None
@@ -95,6 +99,8 @@ class Verifier:
             if isinstance(event.header, LatentsHeader):
                 self._rows = RowReader(event.header, proves_content=False, limits=self._container_limits)
             else:
+                from aeformat.model.file_io import PackageReader  # brings NumPy, which latents do not take
+
                 self._package = PackageReader(event.header)
         elif isinstance(event, ChunkRead):
             self._sha256.update(event.stored)

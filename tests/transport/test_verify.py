@@ -10,17 +10,22 @@ import zlib
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 import pytest
+from container.test_rans import CHEAP_DECODER, header, prior_of, split
 from container.test_rans import file as coded
-from container.test_rans import split
 
 from aeformat.errors import ContentMismatch, FormatError
-from aeformat.reader import stream_latents
+from aeformat.limits import RANS_STEPS
+from aeformat.model.file_io import package_bytes
+from aeformat.parser import ChunkRead
+from aeformat.reader import events, stream_latents
 from aeformat.transport.crc import crc32
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 from aeformat.transport.upload_server import State, UploadServer
 from aeformat.transport.verify import Verifier
+from aeformat.writer import LatentsWriter
 from spec.vectors import cases
 from transport.containers import latents
 
@@ -72,19 +77,52 @@ def test_a_content_id_that_is_wrong_is_found_by_whoever_reads_all_rows(codec):
     assert caught.value.rule == "C9-6"
 
 
+def cheap(n_rows: int, chunk_rows: int | None = None) -> bytes:
+    """Rows that the prior all but knows, with the decoder that it takes to read them."""
+    sink, more = io.BytesIO(), {} if chunk_rows is None else {"chunk_rows": chunk_rows}
+    decoder, prior = package_bytes(CHEAP_DECODER), prior_of(CHEAP_DECODER)
+    with LatentsWriter(sink, header(decoder=CHEAP_DECODER), prior=prior, decoder=decoder, **more) as writer:
+        writer.write(np.full((n_rows, 2, 3), -6, np.int8))
+    return sink.getvalue()
+
+
+def answered(data: bytes) -> tuple[int, str, tuple[str, int], UploadServer]:
+    """Status and type of the answer to bytes that are refused, and the rule and byte that it names."""
+    upload = UploadServer(TransferLimits(), now=0)
+    upload.append(Append(0, True), now=0, room=1 << 20)
+    error = upload.check(data)
+    assert error is not None
+    answer = upload.broken(error)[-1]
+    assert isinstance(answer, Answer)
+    return answer.status, answer.problem.type.slug, (error.rule, error.at), upload
+
+
+def test_a_server_decodes_for_a_second_not_for_a_minute():
+    """C6-8 with section 7's limit: a small file whose rows take many steps is refused before they are all taken."""
+    data = cheap(20_000, chunk_rows=1_000)
+    assert 16 * len(data) + 65_536 < 20 * 7_000 < RANS_STEPS, "by the format it is good"
+    chunks = [
+        event for event in events(io.BytesIO(data)) if isinstance(event, ChunkRead) and event.header.tag == b"ROWS"
+    ]
+    allowed = [65_536 + 16 * (chunk.payload_at + len(chunk.stored)) for chunk in chunks]
+    first = next(i for i, most in enumerate(allowed) if 7_000 * (i + 1) > most)
+    assert answered(data)[:3] == (413, "too-large", ("C6-8", chunks[first].payload_at))
+
+
+@pytest.mark.parametrize("n_rows", [1, 585, 9_000, 100_000])
+def test_what_the_writer_makes_is_within_it(n_rows):
+    """Even where rows cost next to nothing: the more there are, the more lanes they are in."""
+    assert refusal(cheap(n_rows)) is None
+
+
 def test_what_a_whole_chunk_says_wrong_is_no_damage():
     """T4-5: the embedded decoder is broken, the chunk around it is not; the upload is over, it is not asked for again."""
     parts = split(coded(embed=True))
     inside = bytearray(parts.chunks[0].stored)
     inside[-200] ^= 1
     data = parts.change(0, stored=bytes(inside)).join()
-    upload = UploadServer(TransferLimits(), now=0)
-    upload.append(Append(0, True), now=0, room=1 << 20)
-    error = upload.check(data)
-    assert error is not None and error.rule == "C4-11"
-    answer = upload.broken(error)[-1]
-    assert isinstance(answer, Answer)
-    assert (answer.status, answer.problem.type.slug, upload.state) == (422, "invalid-container", State.FAILED)
+    status, slug, (rule, _), upload = answered(data)
+    assert (status, slug, rule, upload.state) == (422, "invalid-container", "C4-11", State.FAILED)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 63, 1000, 5000, 100_001])
