@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--refine", type=float, metavar="PRICE",
         help="look near the encoder's latents for better ones: PRICE bits for a unit of squared error over an image (pixels in "
-        "0..1), so more of it gives closer images and a larger file; takes as long as decoding every image two times more "
-        "often than it has latents; exact decoders with a prior only",
+        "0..1), so more of it gives closer images and a larger file; takes as long as decoding every image twice for each of "
+        "its latents; exact decoders with a prior only",
     )  # fmt: skip
     parser.add_argument(
         "--refine-rounds", type=common.bounded_int(1, 16), metavar="N",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -83,22 +84,24 @@ class _Measured:
                 points += self._refined(aim, points[-1].psnr)
         return points
 
-    def _under_prior(self, price: float | None = None, n_images: int = 0) -> PackOptions:
-        refinement = None
-        if price is not None:
-            n_decoded = n_images * self._decoder.input.value.n_elements
-            refinement = Refinement(network(self._decoder, n_decoded), price)
+    def _under_prior(self, price: float | None = None) -> PackOptions:
+        refinement = None if price is None else Refinement(self._trying, price)
         return PackOptions(codec="rans", prior=prior_of(self._decoder), refine=refinement)
+
+    @cached_property
+    def _trying(self) -> Network:
+        """The decoder for very many rows."""
+        return network(self._decoder, len(self._images) * self._decoder.input.value.n_elements)
 
     def _refined(self, aim: float, psnr: float) -> list[Point]:
         """psnr: of the latents as the encoder makes them.  The price is searched for on a sample, spread over the images."""
         sample = self._images[:: max(len(self._images) // SAMPLE, 1)]
         shift = psnr - self._sampled(sample, self._under_prior())
 
-        price = find_price(lambda p: shift + self._sampled(sample, self._under_prior(p, len(sample))), aim)
+        price = find_price(lambda p: shift + self._sampled(sample, self._under_prior(p)), aim)
         points: list[Point] = []
         while price is not None and len(points) <= MOST_NUDGES:
-            way = self._under_prior(price, len(self._images))
+            way = self._under_prior(price)
             points.append(self._point(f"{_RANS}, refined at {price:.4g}", way))
             price = None if round(points[-1].psnr, 2) >= aim else price * NUDGE
         return points
