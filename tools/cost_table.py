@@ -1,6 +1,6 @@
 """Put the table of model costs into models/README.md, from what `aeformat model cost --json` measures.
 
-    python -m tools.cost_table [--models models]
+    python -m tools.cost_table [--models models] [--only NAME ...]
 
 Needs MNIST and pip install "aeformat[bench]".  Writes cost.json beside the models, and the two tables of the card.
 """
@@ -73,21 +73,23 @@ def publish(folder: Path, data: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Measure every shipped model that has a decoder of its own kind; a minute each."""
+    """Measure shipped models that have a decoder of their own kind; a minute each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--models", type=Path, default=card.CARD.parent, metavar="DIR", help="where cost.json and the card are"
     )
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="measure these; the others are as the data file has them")
     options = parser.parse_args()
-    models = []
+    kept = {} if options.only is None else json.loads((options.models / DATA_FILE).read_text(encoding="utf-8"))
+    models = [model for model in kept.get("models", []) if model["name"] not in options.only]
     try:
-        for name in store.shipped_names():
+        for name in options.only or store.shipped_names():
             print(f"{name} ...", file=sys.stderr, flush=True)
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
                 model_cost.cost(argparse.Namespace(model=name, images=["mnist:test"], json=True))
             models += json.loads(out.getvalue())["models"]
-        publish(options.models, {"models": models})
+        publish(options.models, {"models": sorted(models, key=lambda model: model["name"])})
     except (AeformatError, OSError) as error:
         print(f"cost_table: {error}", file=sys.stderr)
         return 2
