@@ -103,7 +103,9 @@ def test_exact_models_give_the_digests_of_the_test_images(python_be, mnist_dir, 
     about, *said = map(json.loads, ran.stdout.splitlines())
     assert about["byte_order"] == "big"
     found = results.load()
-    assert {line["model"]: line["digests"][few] for line in said} == {name: found[name]["digests"][few] for name in models}
+    assert {line["model"]: line["digests"][few] for line in said} == {
+        name: found[name]["digests"][few] for name in models
+    }
 
 
 def test_every_vector_reads_the_same(python_be):

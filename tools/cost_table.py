@@ -78,7 +78,9 @@ def main() -> int:
     parser.add_argument(
         "--models", type=Path, default=card.CARD.parent, metavar="DIR", help="where cost.json and the card are"
     )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="measure these; the others are as the data file has them")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="measure these; the others are as the data file has them"
+    )
     options = parser.parse_args()
     kept = {} if options.only is None else json.loads((options.models / DATA_FILE).read_text(encoding="utf-8"))
     models = [model for model in kept.get("models", []) if model["name"] not in options.only]
