@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aeformat.pipeline.cost import break_even
 from tools import card, cost_table
 from tools.rate_distortion import __main__ as rate_distortion
-from tools.rate_distortion import ours
+from tools.rate_distortion import ours, tables
 from tools.rate_distortion.point import Point
 from tools.train.note import __main__ as note
 from tools.train.note.published import ITERATIONS, LATENT_DIMS, NoteRecipe
@@ -73,6 +73,16 @@ def test_every_model_has_points_and_costs():
     assert {model["name"]: model["decoder_bytes"] for model in data(cost_table.DATA_FILE)["models"]} == sizes
 
 
+@pytest.mark.parametrize("aim", tables.AIMS, ids=lambda aim: f"{aim.psnr:g} dB")
+def test_the_aims_are_reached(aim):
+    """Fewer bits than the aim at its PSNR, from a real file; the tiny family too, but for the highest."""
+    best = tables.reached(points(), aim.psnr, tables.DECODER_LIMIT)
+    assert best is not None and best.is_real and best.bits <= aim.aim
+    tiny = tables.reached(points(), aim.psnr - tables.TINY_LOSS, tables.TINY_DECODER_LIMIT)
+    if aim.psnr < 30:
+        assert tiny is not None and tiny.is_real and tiny.bits <= aim.aim
+
+
 def test_costs_add_up():
     """Every break-even of the data file, computed once more."""
     for model in data(cost_table.DATA_FILE)["models"]:
@@ -98,7 +108,7 @@ def mnist_test(mnist_dir) -> NDArray[np.uint8]:
 def test_our_points_are_what_the_models_do(name, mnist_test):
     """The pixels exactly, wherever this runs; bytes within 1 %, because they depend on zstd's release.
 
-    Refined points are not made again: that takes hours.
+    Refined points are not made again: that takes minutes each.
     """
     wanted = {p.setting: p for p in points() if p.kind == "ours" and p.setting.split(",")[0] == name}
     found = ours.measure(MODELS, name, mnist_test, refine=False)

@@ -21,7 +21,7 @@ _COLOURS: Final = {
     "int8 PCA, zstd -19": "#969696",
 }
 _OURS: Final = ("#cb181d", "#f16913", "#980043", "#fdae6b")
-_BITS: Final = (60, 100, 200, 300, 500, 1000, 2000, 4000, 7000)
+_BITS: Final = (50, 100, 200, 300, 500, 1000, 2000, 4000, 7000)
 _PSNR: Final = (18.5, 36.6)
 _LOSSLESS_AT: Final = 34.0  # dB, where the band of the lossless points begins
 _COMMON_PSNR: Final = 26.0
