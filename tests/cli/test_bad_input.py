@@ -241,7 +241,7 @@ def test_ctrl_c_while_packing_leaves_nothing(folder, name, code):
         pytest.fail("the command never began to write")
     child.send_signal(getattr(signal, name))
     _, err = child.communicate(timeout=30)
-    assert child.returncode == code
+    assert child.returncode == code, err.decode()
     assert b"Traceback" not in err
     assert listing() == ["digits.npy"]
 
