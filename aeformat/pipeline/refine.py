@@ -45,7 +45,7 @@ class Refinement:
 
     decoder: of profile exact, with a prior.  price: bits that one unit of squared error over a whole image (pixels in 0..1) is
     worth: the higher, the closer the images and the larger the file.  n_rounds: a round decodes each image as often as it has
-    latents, and four times more.  Raises UsageError for another decoder, a price out of range, or latents too many to try.
+    latents, and five times more.  Raises UsageError for another decoder, a price out of range, or latents too many to try.
     """
 
     decoder: Network
@@ -107,7 +107,8 @@ class Refinement:
         products = (differences @ differences.transpose(0, 2, 1)).astype(np.int64) * price
         slopes = (differences @ (targets - made)[:, :, None].astype(np.float64))[:, :, 0].astype(np.int64) * price
         candidates = _parts(rows, *_best_moves(costs, products, slopes))
-        errors = np.square(self._decode(candidates) - targets, dtype=np.int32).sum(axis=2, dtype=np.int64)
+        pixels = np.concatenate([made[None], self._decode(candidates[1:])])
+        errors = np.square(pixels - targets, dtype=np.int32).sum(axis=2, dtype=np.int64)
         moved = (candidates - rows + 1).astype(np.intp)
         bits = np.take_along_axis(np.broadcast_to(costs, (len(candidates), *costs.shape)), moved[..., None], 3)
         best = (bits[..., 0].sum(axis=2) + price * errors).argmin(axis=0)  # of equals the first: fewer moves

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,3 +48,10 @@ def recipe() -> Recipe:
         phases=(Phase(8, 1e-2, "bce"), Phase(4, 5e-3, "mse"), Phase(4, 1e-3, "mse", quantised=True)),
         batch=32,
     )
+
+
+@pytest.fixture(scope="session")
+def mnist_test(mnist_dir: Path) -> NDArray[np.uint8]:
+    """(10000, 28, 28, 1) u8: the test images, read apart from the library."""
+    stored = gzip.decompress((mnist_dir / "t10k-images-idx3-ubyte.gz").read_bytes())
+    return np.frombuffer(stored, np.uint8, offset=16).reshape(-1, 28, 28, 1)

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from aeformat.pipeline.cost import break_even
 from tools import card, cost_table
@@ -95,13 +92,6 @@ def test_costs_add_up():
         assert {basis["basis"].split(",")[0] for basis in model["bases"]} >= {
             "19-digit text", "raw pixels", "PNG", "zlib -9", "xz -6", "AVIF",
         }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def mnist_test(mnist_dir) -> NDArray[np.uint8]:
-    """(10000, 28, 28, 1) u8."""
-    stored = gzip.decompress((mnist_dir / "t10k-images-idx3-ubyte.gz").read_bytes())
-    return np.frombuffer(stored, np.uint8, offset=16).reshape(-1, *SHAPE)
 
 
 @pytest.mark.parametrize("name", [name for name in ours.model_names(MODELS, SHAPE) if ours.is_exact(MODELS, name)])

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from aeformat.backends.select import select_backend
 from aeformat.model import store
@@ -62,13 +59,6 @@ def card() -> dict[str, Row]:
             sizes = [int(re.sub(",", "", size)) for size in (encoder, decoder)]
             rows[name] = Row(name, float(mse), float(rmse), float(psnr), *sizes, int(seed), int(epochs))
     return rows
-
-
-@pytest.fixture(scope="module")
-def mnist_test(mnist_dir) -> NDArray[np.uint8]:
-    """(10000, 28, 28, 1) u8."""
-    data = gzip.decompress((mnist_dir / "t10k-images-idx3-ubyte.gz").read_bytes())
-    return np.frombuffer(data, np.uint8, offset=16).reshape(-1, 28, 28, 1)
 
 
 def halves(name):

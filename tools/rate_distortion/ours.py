@@ -85,12 +85,22 @@ class _Measured:
         return points
 
     def _under_prior(self, price: float | None = None) -> PackOptions:
-        refinement = None if price is None else Refinement(self._trying, price)
+        refinement = None if price is None else Refinement(self._try, price)
         return PackOptions(codec="rans", prior=prior_of(self._decoder), refine=refinement)
 
     @cached_property
-    def _trying(self) -> Network:
-        """The decoder for very many rows."""
+    def _encode(self) -> Network:
+        """The encoder, for all images or a sample."""
+        return network(self._encoder, len(self._images))
+
+    @cached_property
+    def _decode(self) -> Network:
+        """The decoder, likewise."""
+        return network(self._decoder, len(self._images))
+
+    @cached_property
+    def _try(self) -> Network:
+        """The decoder for as many rows as refining makes it decode."""
         return network(self._decoder, len(self._images) * self._decoder.input.value.n_elements)
 
     def _refined(self, aim: float, psnr: float) -> list[Point]:
@@ -107,13 +117,12 @@ class _Measured:
         return points
 
     def _sampled(self, sample: Images, way: PackOptions) -> float:
-        data = packed(network(self._encoder, len(sample)), sample, way)
-        return compare([sample], [unpacked(data, network(self._decoder, len(sample)))]).psnr
+        return compare([sample], [unpacked(packed(self._encode, sample, way), self._decode)]).psnr
 
     def _point(self, label: str, way: PackOptions) -> Point:
         n_images = len(self._images)
-        data = packed(network(self._encoder, n_images), self._images, way, self._progress)
-        decoded = unpacked(data, network(self._decoder, n_images))
+        data = packed(self._encode, self._images, way, self._progress)
+        decoded = unpacked(data, self._decode)
         return Point("ours", family(self._name, self._encoder.profile), f"{self._name}, {label}", SOLID, n_images,
                      8 * len(data) / n_images, measured(self._images, decoded), self._decoder_bytes)  # fmt: skip
 
