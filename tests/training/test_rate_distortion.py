@@ -370,6 +370,23 @@ def test_data_picture_and_tables_are_written_together(tmp_path, monkeypatch):
     assert "pillow 0." in card.table_in(text, command.MADE_WITH)
 
 
+def test_points_of_some_models_are_measured_anew_and_all_others_kept(tmp_path, monkeypatch):
+    """But not beside points that other libraries measured, and not for a model that is not there."""
+    monkeypatch.setattr(picture_codecs, "versions", lambda: {"pillow": "0"})
+    monkeypatch.setattr(ours, "model_names", lambda folder, shape: ["mnist-exact"])
+    (tmp_path / "rate_distortion.json").write_text(json.dumps(command.as_data(POINTS)), encoding="utf-8")
+
+    kept = command.kept_points(tmp_path, ["mnist-exact"])
+    gone = [point for point in POINTS if point not in kept]
+    assert kept == [point for point in POINTS if point in kept]
+    assert gone and all(point.setting.startswith("mnist-exact") for point in gone)
+    with pytest.raises(UsageError, match="no model mnist-none"):
+        command.kept_points(tmp_path, ["mnist-none"])
+    monkeypatch.setattr(picture_codecs, "versions", lambda: {"pillow": "1"})
+    with pytest.raises(UsageError, match="pillow 0, not 1"):
+        command.kept_points(tmp_path, ["mnist-exact"])
+
+
 def test_the_picture_is_a_png(tmp_path):
     image_module = pytest.importorskip("PIL.Image", reason='Pillow is not installed: pip install "aeformat[images]"')
     plot.draw(POINTS, tmp_path / "p.png")

@@ -16,12 +16,14 @@ from aeformat.training.rate.stack import (
     Conv,
     ConvTranspose,
     Dense,
+    Near,
     Parameters,
     Reshape,
     best_steps,
     forward,
     initial_parameters,
     margins,
+    present,
     shapes,
     weighted,
 )
@@ -32,6 +34,13 @@ DECODER = (
     Dense(12, "raised_gelu", 31),
     Reshape((2, 3, 2)),
     ConvTranspose(4, 5, 2, "raised_gelu", 63),
+    ConvTranspose(1, 3, 1, "sigmoid"),
+)
+
+
+NEAR = (
+    Dense(8, "raised_gelu", 31, near=Near(2, 1, 0)),
+    Reshape((2, 2, 2)),
     ConvTranspose(1, 3, 1, "sigmoid"),
 )
 
@@ -92,9 +101,53 @@ def test_best_steps_do_not_clip_what_they_need_not():
     assert best_steps(Dense(1, "linear", 7), spread)[0] < 8 / 7
 
 
+def test_local_inputs_reach_near_places_only():
+    """One row and column away on a grid of 3 x 3, two channels to a place; the input behind the grid reaches all."""
+    found = present(Dense(18, "linear", near=Near(3, 1, 1)), 10)
+    places = [[0, 1, 3, 4], [0, 1, 2, 3, 4, 5], [1, 2, 4, 5]]
+    for row, expected in enumerate(places):
+        assert np.flatnonzero(found[row]).tolist() == [2 * place + channel for place in expected for channel in (0, 1)]
+    assert found[4].all() and found[9].all()
+    assert np.flatnonzero(found[8]).tolist() == [8, 9, 10, 11, 14, 15, 16, 17]
+    assert present(Dense(18, "linear"), 10) is None
+
+
+def test_two_local_inputs_to_a_place_lie_side_by_side():
+    found = present(Dense(4, "linear", near=Near(2, 2, 0)), 8)
+    assert found.tolist() == np.repeat(np.eye(4), 2, axis=0).tolist()
+
+
+def test_absent_weights_start_at_0_and_the_others_make_up_for_them():
+    dense = Dense(490, "linear", near=Near(7, 2, 1))
+    weights = initial_parameters((dense,), (129,), np.random.default_rng(0))[0]
+    mask = present(dense, 129)
+    assert not weights[mask == 0].any() and weights[mask == 1].all()
+    assert np.square(weights).sum() == pytest.approx(weights.size * 2 / (129 + 490), rel=0.03)
+
+
+@pytest.mark.parametrize("near", [Near(3, 1, 0), Near(2, 2, 0)], ids=["units", "inputs"])
+def test_a_grid_that_does_not_fit_is_refused(near):
+    with pytest.raises(ValueError, match="do not hold a grid"):
+        present(Dense(8, "linear", near=near), 6)
+
+
+@pytest.mark.usefixtures("tensorflow")
+def test_absent_weights_have_no_gradient():
+    """So training leaves them at 0, whatever else it does."""
+    import tensorflow as tf
+
+    weights = tf.Variable(np.ones((6, 8), np.float32))
+    with tf.GradientTape() as tape:
+        made = forward(tf, NEAR[:1], [Parameters(weights, np.zeros(8, np.float32))], tf.ones((3, 6)))
+    slopes = tape.gradient(made, weights).numpy()
+    assert ((slopes != 0) == (present(NEAR[0], 6) == 1)).all()
+
+
 @pytest.mark.usefixtures("tensorflow")
 @pytest.mark.parametrize("rounded", [False, True], ids=["float", "rounded"])
-@pytest.mark.parametrize(("stack", "shape"), [(ENCODER, SHAPE), (DECODER, (6,))], ids=["encoder", "decoder"])
+@pytest.mark.parametrize(
+    ("stack", "shape"), [(ENCODER, SHAPE), (DECODER, (6,)), (NEAR, (6,))], ids=["encoder", "decoder", "near"]
+)
 def test_the_forward_pass_is_that_of_plain_numpy(stack, shape, rounded):
     """TensorFlow's result, rounded on the way or not, within float32."""
     import tensorflow as tf

@@ -1,10 +1,11 @@
 """Measure our models and their rivals on the MNIST test images; write the data, the picture and the tables.
 
-    python -m tools.rate_distortion [--only NAME] [--fresh] [--models models] [--cache runs/rate_distortion]
+    python -m tools.rate_distortion [--only NAME | --add NAME ...] [--fresh] [--models models] [--cache runs/rate_distortion]
 
 Needs MNIST, and pip install "aeformat[bench]".  Whatever models lie in models/ take part.  The slow rivals take an hour or so;
-every point is kept as soon as it is measured, so stop it at any time and run it again.  Writes
-rate_distortion.json, rate_distortion.csv and rate_distortion.png into models/, and the two tables in models/README.md.
+every point is kept as soon as it is measured, so stop it at any time and run it again.  --add measures some models and takes all other
+points from rate_distortion.json.  Writes rate_distortion.json, rate_distortion.csv and rate_distortion.png into models/, and the
+two tables in models/README.md.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import numpy as np
 
 from aeformat.atomic import AtomicFile
 from aeformat.backends.runtime import fetch_mnist
-from aeformat.errors import AeformatError
+from aeformat.errors import AeformatError, UsageError
 from aeformat.images import ImageFit, open_source
 from tools import card
 from tools.rate_distortion import byte_codecs, ours, pca, picture_codecs, plot, tables
@@ -34,8 +35,7 @@ from tools.rate_distortion.point import Images, Point, PointCache, digest
 
 NAME = "rate_distortion"
 TABLES = {"aims": (tables.aims, 1), "rate-distortion": (tables.everything, 3)}
-
-
+IMAGE = (28, 28, 1)
 MADE_WITH = "made-with"  # not a table, but it stands in the card as they do
 
 
@@ -61,6 +61,9 @@ def main() -> int:
     parser.add_argument(
         "--only", metavar="TEXT", help="measure only what has TEXT in its name, and write nothing but the cache"
     )
+    parser.add_argument(
+        "--add", nargs="+", metavar="NAME", help="measure these models; all other points are as the data file has them"
+    )
     options = parser.parse_args()
     try:
         _run(options)
@@ -80,9 +83,11 @@ def _run(options: argparse.Namespace) -> None:
         path.unlink(missing_ok=True)
     cache = PointCache(path)
     wanted = [job for job in jobs(options.models, train, test) if options.only is None or options.only in job.label]
+    if options.add is not None:
+        wanted = [job for job in wanted if job.label in options.add]
     if options.cached:
         wanted = [job for job in wanted if cache.has(job.key)]
-    points = []
+    points = [] if options.add is None else kept_points(options.models, options.add)
     for number, job in enumerate(wanted, 1):
         with _Bar(f"[{number}/{len(wanted)}] {job.label}", job.n_images, quiet=cache.has(job.key)) as bar:
             points += cache.get(job.key, lambda job=job, bar=bar: job.measure(bar.update))
@@ -128,6 +133,27 @@ def jobs(models: Path, train: Images, test: Images) -> list[Job]:
                     lambda told, codec=codec, quality=quality: [picture_codecs.measure(codec, quality, test, told)])
             )  # fmt: skip
     return found
+
+
+def kept_points(folder: Path, names: list[str]) -> list[Point]:
+    """What the data file has of everything but the models of these names.
+
+    Raises UsageError if one of them is not there, or if other libraries measured those points: one file, one set of versions.
+    """
+    missing = set(names) - set(ours.model_names(folder, IMAGE))
+    if missing:
+        raise UsageError(f"{folder} has no model {', '.join(sorted(missing))}")
+    kept = json.loads((folder / f"{NAME}.json").read_text(encoding="utf-8"))
+    now = as_data([])["made_with"]
+    other = [
+        f"{key} {kept['made_with'].get(key)}, not {now[key]}" for key in now if kept["made_with"].get(key) != now[key]
+    ]
+    if other:
+        raise UsageError(
+            f"the points that are there were measured with {'; '.join(other)}: measure them again, without --add"
+        )
+    points = [Point(**fields) for fields in kept["points"]]
+    return [point for point in points if point.kind != "ours" or point.setting.split(",")[0] not in names]
 
 
 class _Told:
@@ -180,7 +206,7 @@ def write(folder: Path, data: dict[str, Any]) -> None:
 
 
 def _mnist(split: str) -> Images:
-    source = open_source([split], ImageFit((28, 28, 1)), fetch_mnist=fetch_mnist)
+    source = open_source([split], ImageFit(IMAGE), fetch_mnist=fetch_mnist)
     return np.concatenate([block.images for block in source.blocks(10_000)])
 
 

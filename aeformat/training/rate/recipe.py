@@ -10,7 +10,7 @@ from math import prod
 from typing import Final
 
 from aeformat.training import schedule
-from aeformat.training.rate.stack import Conv, ConvTranspose, Dense, Reshape, Shape, Stack
+from aeformat.training.rate.stack import Conv, ConvTranspose, Dense, Near, Reshape, Shape, Stack
 
 IMAGE: Final = (28, 28, 1)
 
@@ -164,19 +164,9 @@ def _float_pair(dims: int) -> tuple[Stack, Stack]:
     return encoder, decoder
 
 
-_BEST: Final = RateRecipe(
-    "mnist-best-64",
-    *_float_pair(64),
-    (Phase(40, 1.5e-3, n_classes=0, augmented=0.4),),
-    price=0,
-)
-
-
-def _best(dims: int) -> RateRecipe:
-    """Starts from the widest one's weights; the two layers at the bottleneck are new."""
-    encoder, decoder = _float_pair(dims)
-    phases = (Phase(20, 1e-3, n_classes=0, augmented=0.4),)
-    return replace(_BEST, name=f"mnist-best-{dims}", encoder=encoder, decoder=decoder, phases=phases, base=_BEST.name)
+def _best(dims: int, epochs: int) -> RateRecipe:
+    phases = (Phase(epochs, 1.5e-3, n_classes=0, augmented=0.4),)
+    return RateRecipe(f"mnist-best-{dims}", *_float_pair(dims), phases, price=0)
 
 
 RATE_RECIPES: Final[dict[str, RateRecipe]] = {
@@ -193,23 +183,26 @@ RATE_RECIPES: Final[dict[str, RateRecipe]] = {
         replace(
             _TINY,
             name="mnist-rd-tiny-30",
-            price=260,
-            base="mnist-rd-30",
-            encoder=_encoder(160, hidden=512),
+            price=350,
+            base=None,
+            encoder=_encoder(7 * 7 * 2 + 31, hidden=512),
             decoder=(
-                Dense(7 * 7 * 7, "raised_gelu", 3, gain=0.3),
-                Reshape((7, 7, 7)),
+                Dense(7 * 7 * 10, "raised_gelu", 5, gain=0.3, near=Near(7, 2, 1)),
+                Reshape((7, 7, 10)),
                 ConvTranspose(28, 5, 2, "raised_gelu", 31),
                 Conv(20, 3, 1, "raised_gelu", 31),
                 ConvTranspose(1, 5, 2, "sigmoid", 127),
             ),
             phases=(
-                Phase(18, 1.5e-3, n_classes=64, augmented=0.1),
-                Phase(6, 4e-4, n_classes=64, rounded=True),
+                Phase(5, 1.5e-3, augmented=0.2),
+                Phase(28, 1.5e-3, n_classes=64, augmented=0.1),
+                Phase(8, 4e-4, n_classes=64, rounded=True),
             ),
             prior=(20, 20),
         ),
-        _BEST,
-        *(_best(dims) for dims in (50, 36, 22)),
+        _best(64, epochs=40),
+        _best(50, epochs=34),
+        _best(36, epochs=40),
+        _best(22, epochs=36),
     )
 }

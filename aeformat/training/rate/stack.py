@@ -29,6 +29,19 @@ CLIP_RATIOS: Final = np.linspace(0.4, 1.0, 25)
 
 
 @dataclass(frozen=True, slots=True)
+class Near:
+    """Which weights there are of a dense layer that makes (grid, grid, channels): the others are 0 and cost next to nothing.
+
+    Of the inputs, the first grid * grid * `n_local` lie on that grid too, `n_local` to a place, and reach the places at most
+    `reach` rows and columns away.  The inputs after them reach all.
+    """
+
+    grid: int
+    n_local: int
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
 class Dense:
     """(n,) -> (units,)"""
 
@@ -36,6 +49,7 @@ class Dense:
     activation: Activation
     levels: int = 127  # weights are rounded to -levels..levels in each channel
     gain: float = 1.0  # width of the initial weights
+    near: Near | None = None  # None: every input reaches every unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,22 @@ def shapes(stack: Stack, shape: Shape) -> list[Shape]:
     return found
 
 
+def present(layer: Dense, n_inputs: int) -> Floats | None:
+    """(n_inputs, units): 1 where there is a weight, 0 where there is none; None where all are."""
+    if layer.near is None:
+        return None
+    side, n_local = layer.near.grid, layer.near.n_local
+    rows, columns = np.divmod(np.arange(side * side), side)
+    apart = np.maximum(np.abs(rows[:, None] - rows), np.abs(columns[:, None] - columns))
+    n_channels = layer.units // side**2
+    local = np.repeat(np.repeat(apart <= layer.near.reach, n_local, axis=0), n_channels, axis=1)
+    if len(local) > n_inputs or local.shape[1] != layer.units:
+        raise ValueError(f"{n_inputs} inputs and {layer.units} units do not hold a grid of {side} x {side} x {n_local}")
+    found = np.ones((n_inputs, layer.units), np.float32)
+    found[: len(local)] = local
+    return found
+
+
 def initial_parameters(stack: Stack, shape: Shape, rng: np.random.Generator) -> list[Floats]:
     """Normal weights (He et al. 2015, halfway to Glorot for dense layers), zero biases: weights, bias, weights, ..."""
     parameters: list[Floats] = []
@@ -133,7 +163,10 @@ def initial_parameters(stack: Stack, shape: Shape, rng: np.random.Generator) -> 
                 deviation, n_made = np.sqrt(2 * layer.stride**2 / (layer.kernel**2 * before[2])), layer.channels
             case Reshape():
                 continue
-        parameters.append((deviation * rng.standard_normal(size)).astype(np.float32))
+        weights = (deviation * rng.standard_normal(size)).astype(np.float32)
+        if isinstance(layer, Dense) and (mask := present(layer, size[0])) is not None:
+            weights *= mask / np.sqrt(mask.mean())  # fewer weights, as much in all
+        parameters.append(weights)
         parameters.append(np.zeros(n_made, np.float32))
     return parameters
 
@@ -152,7 +185,8 @@ def forward(tf: Any, stack: Stack, parameters: Sequence[Parameters], values: Any
         weights = mine.weights if mine.steps is None else round_weights(tf, layer, mine)
         match layer:
             case Dense():
-                values = tf.matmul(values, weights)
+                mask = present(layer, weights.shape[0])
+                values = tf.matmul(values, weights if mask is None else weights * mask)  # no gradient where none is
             case Conv():
                 values = tf.nn.conv2d(values, weights, layer.stride, "SAME")
             case ConvTranspose():
