@@ -10,10 +10,11 @@ import json
 import pytest
 
 from aeformat.pipeline.cost import break_even
+from aeformat.prior import COST_BITS
 from tools import card, cost_table
 from tools.rate_distortion import __main__ as rate_distortion
 from tools.rate_distortion import ours, tables
-from tools.rate_distortion.point import Point
+from tools.rate_distortion.point import EACH, Point, bits_at
 from tools.train.note import __main__ as note
 from tools.train.note.published import ITERATIONS, LATENT_DIMS, NoteRecipe
 from tools.train.note.report import rows
@@ -106,3 +107,45 @@ def test_our_points_are_what_the_models_do(name, mnist_test):
     for point in found:
         assert point.mse == wanted[point.setting].mse
         assert point.bits == pytest.approx(wanted[point.setting].bits, rel=0.01)
+
+
+def sheets_at(psnr):
+    """What AVIF's sheets need there, in bits an image."""
+    sheets = [point for point in points() if point.family == tables.SHEET_FAMILY and point.layout != EACH]
+    return bits_at(sheets, psnr)
+
+
+def test_what_the_readme_says_of_avif_sheets_is_in_the_data():
+    """README.md, What to expect."""
+    text = " ".join((card.CARD.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    (exact,) = (point for point in points() if point.setting.startswith("mnist-exact,"))
+    fewer = 1 - sheets_at(exact.psnr) / exact.bits
+    assert f"{100 * fewer:.0f} % fewer bytes than `mnist-exact` at its {exact.psnr:.1f} dB" in text
+    best = [tables.reached(points(), psnr, tables.DECODER_LIMIT) for psnr in (30, 24)]
+    shares = [100 * point.bits / sheets_at(point.psnr) for point in best]
+    assert "refined, {:.0f} % of the bits of those sheets at 30 dB, {:.0f} % at 24".format(*shares) in text
+    pays = [8 * point.decoder_bytes / (sheets_at(point.psnr) - point.bits) for point in best]
+    assert "after some {:,} and {:,} images".format(*(round(n / 500) * 500 for n in pays)) in text
+
+
+@pytest.mark.parametrize(("name", "n_images"), [("mnist-rd-22", 16_679), ("mnist-rd-24", 14_430)])
+def test_what_the_card_says_of_the_better_sheets_is_in_the_data(name, n_images):
+    (point,) = (point for point in points() if point.setting == f"{name}, rans")
+    sheet_bytes = sheets_at(point.psnr) / 8
+    assert break_even(point.decoder_bytes, sheet_bytes, point.bits / 8) == n_images
+    assert f"{n_images:,}" in card.CARD.read_text(encoding="utf-8")
+    (model,) = (model for model in data(cost_table.DATA_FILE)["models"] if model["name"] == name)
+    (untuned,) = (row["bytes_per_image"] for row in model["bases"] if row["basis"].startswith("AVIF"))
+    assert sheet_bytes < 0.8 * untuned
+
+
+@pytest.mark.parametrize("name", ["mnist-rd-22", "mnist-rd-tiny-24"])
+def test_rans_files_are_within_one_percent_of_the_ideal_code(name, mnist_test):
+    """Of all 10,000 test images, the file's framing included; the card says so."""
+    encoder, decoder = ours.read_pair(MODELS, name)
+    assert decoder.prior is not None
+    latents = ours.network(encoder, len(mnist_test)).run(mnist_test)
+    _, costs = decoder.prior.choose(latents)
+    ideal = costs.sum() / (1 << COST_BITS) / len(latents)
+    (point,) = (point for point in points() if point.setting == f"{name}, rans")
+    assert ideal < point.bits < 1.01 * ideal

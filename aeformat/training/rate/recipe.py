@@ -198,7 +198,7 @@ RATE_RECIPES: Final[dict[str, RateRecipe]] = {
                 Phase(28, 1.5e-3, n_classes=64, augmented=0.1),
                 Phase(8, 4e-4, n_classes=64, rounded=True),
             ),
-            prior=(20, 20),
+            prior=(64, 48),
         ),
         _best(64, epochs=40),
         _best(50, epochs=34),
