@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aeformat.errors import ManifestInvalid
+from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
 from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_activations import NoForm
@@ -204,6 +204,13 @@ def test_channels_first_and_calls_that_differ_from_inference_are_refused(keras) 
     ):
         with pytest.raises(NoForm, match=why):
             converted(keras.Model(image, made), IMAGE)
+
+
+def test_what_keras_cannot_run_is_named(keras) -> None:
+    calls = Calls(keras.Sequential([keras.layers.Input(VECTOR), keras.layers.Dense(3, name="first")]))
+
+    with pytest.raises(UsageError, match=r"Keras cannot run 'first' \(Dense\): "):
+        calls.run(np.zeros((2, 9), np.float32))
 
 
 def test_a_class_of_ones_own_is_refused(keras) -> None:
