@@ -149,10 +149,26 @@ def load_model(path: Path) -> Any:
         raise UsageError(
             f"{path}: a {type(model).__name__} hides its layers; make a Sequential or Functional model of it"
         )
+    _leave_mixed_precision(model)
     for weight in model.weights:
         if not np.isfinite(np.asarray(weight).astype(np.float32)).all():
             raise UsageError(f"{path}: the weights {weight.path} hold NaN or infinity; train the network again")
     return model
+
+
+def _leave_mixed_precision(model: Any) -> None:
+    """Compute in float32 where the weights are float32 and only the arithmetic is narrower: packages do, too."""
+    keras = load_tensorflow().keras
+    open_ = [model]
+    while open_:
+        layer = open_.pop()
+        if not isinstance(layer, keras.layers.Layer):
+            continue
+        if isinstance(layer, keras.Model):
+            open_ += layer.layers
+        open_.append(getattr(layer, "activation", None))
+        if layer.quantization_mode is None and layer.variable_dtype == "float32" != layer.compute_dtype:
+            layer.dtype_policy = "float32"
 
 
 def input_shape(model: Any, path: str) -> tuple[int | None, ...]:

@@ -25,6 +25,10 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
     """Add what a call computes to the graph; the number of its value.  Raises NoForm, ManifestInvalid, LimitExceeded."""
     layer = call.layer
     make = _form(layer)
+    if getattr(layer, "quantization_mode", None) is not None:
+        raise NoForm(f"quantised to {layer.quantization_mode}; save it before it is quantised, --exact makes integers")
+    if getattr(layer, "compute_dtype", None) not in _FLOATS:
+        raise NoForm(f"computes in {layer.compute_dtype}; save it with dtype policy float32")
     if len(inputs) != sum(1 if not isinstance(arg, list) else len(arg) for arg in call.args):
         raise NoForm("called with constants")
     if call.kwargs.get("training"):
@@ -244,6 +248,7 @@ _LAYERS: Final[dict[str, Convert]] = {
     "Subtract": _subtract,
     "Concatenate": _concatenate,
 }
+_FLOATS: Final = (None, "float32", "float64")  # None: an operation, which computes in what it gets
 _OPERATIONS: Final = frozenset({"Add", "Subtract", "Concatenate"})  # such as a + b, that do what their layers do
 
 

@@ -236,6 +236,50 @@ def test_one_input_and_one_output_may_have_names(keras, tmp_path: Path, where: s
     assert made.encoder.output.shape == (3,)
 
 
+def mixed(keras, policy):
+    """A network of another precision, an activation that is a layer and a nested model included."""
+    layers = keras.layers
+    keras.config.set_dtype_policy(policy)
+    try:
+        inner = [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(2, 3, activation=layers.LeakyReLU(0.1)),
+            layers.BatchNormalization(),
+        ]
+        steps = [
+            keras.Sequential(inner),
+            layers.Flatten(),
+            layers.Dense(5, "tanh", name="z"),
+            layers.Dense(64, "sigmoid"),
+        ]
+        return keras.Sequential([layers.Input((8, 8, 1)), *steps])
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_mixed_precision_is_imported_as_float32(keras, tmp_path: Path, policy: str) -> None:
+    mixed(keras, policy).save(tmp_path / "net.keras")
+
+    made = import_keras(Options(tmp_path / "net.keras", "z", "net"))
+
+    assert made.comparison.latents < 2**-13 and made.comparison.levels <= 1
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_narrow_weights_are_refused_with_a_way_out(keras, tmp_path: Path, policy: str) -> None:
+    what = refusal(keras, tmp_path, lambda _: mixed(keras, policy))
+
+    assert f"'z' (Dense: computes in {policy}; save it with dtype policy float32)" in what
+
+
+def test_quantised_layers_are_refused_with_a_way_out(keras, tmp_path: Path) -> None:
+    model = NETS["dense"][0](keras)
+    model.quantize("int8")
+
+    assert "'z' (Dense: quantised to int8; save it before" in refusal(keras, tmp_path, lambda _: model)
+
+
 def crossing(keras):
     layers = keras.layers
     image = keras.Input((4, 4, 1))
