@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
-from aeformat.exchange.graph import Graph, cut
+from aeformat.exchange.graph import Graph, as_refusal, cut
 from aeformat.exchange.keras_activations import NoForm
 from aeformat.exchange.keras_calls import Calls, input_shape, load_model
 from aeformat.exchange.keras_layers import convert
@@ -87,8 +87,9 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
     images = (patterns(image, n_checked) if samples is None else samples(image))[:n_checked]
     graph, numbers = _converted(calls, image, start, options)
     by_keras = calls.run(numbers_of(images, options.pixels_in).reshape(-1, *start))
-    encoder, decoder = (fold(half) for half in cut(graph, numbers[at]))
-    imported = build_pair(encoder, decoder, image, options.name)
+    with as_refusal(str(options.path)):
+        encoder, decoder = (fold(half) for half in cut(graph, numbers[at]))
+        imported = build_pair(encoder, decoder, image, options.name)
     comparison = _compare(imported, images, by_keras[at], by_keras[calls.output], options.pixels_out)
     return Imported(*imported, (encoder, decoder), comparison)
 
