@@ -74,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.atomic import check_target
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.exchange.exact_import import loss, make_exact
+    from aeformat.exchange.graph import as_refusal
     from aeformat.exchange.keras_import import Options, import_keras
     from aeformat.exchange.samples import Images, read_samples
     from aeformat.model.file_io import checked_name, write_package
@@ -100,7 +101,8 @@ def run(options: argparse.Namespace) -> int:
     imported = import_keras(wanted, samples if options.samples else None)
     pair, lost = (imported.encoder, imported.decoder), None
     if options.exact:
-        exact = make_exact(imported.graphs, found[0], name)
+        with as_refusal(f"{path} in integers"):
+            exact = make_exact(imported.graphs, found[0], name)
         pair, lost = exact, loss(pair, exact, found[0])
     folder.mkdir(parents=True, exist_ok=True)
     for package, target in zip(pair, targets, strict=True):

@@ -50,6 +50,7 @@ _DEAD: Final = 2.0**-12  # of the strongest channel's weights: a channel below i
 _MULTIPLIER_BITS: Final = 16
 _MAX_SHIFT: Final = 40
 _ACC_LIMIT: Final = 2**31
+_TOP: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,23 +243,13 @@ class _Quantisation:
             step = _as_convolution(step)
         is_padded = step.kind == "conv2d" and any(step.integers("padding"))
         x, q = self._holding(step.inputs[0], 0.0 if is_padded else None, name)
-        natural = self._natural_scale(step, q)
+        natural = _natural_scale(step, q, name)
         scale = natural if scale is None else np.maximum(scale, natural)
-        weights, bias = step.arrays["weights"].astype(np.float64), step.arrays["bias"].astype(np.float64)
-        axis = KINDS[step.kind].channel_axis
-        assert axis is not None
-        along = [-1 if i == axis else 1 for i in range(weights.ndim)]
-        whole = np.rint(weights * q.scale / scale.reshape(along))
-        others = tuple(i for i in range(weights.ndim) if i != axis)
         if step.kind == "conv2d_transpose" and q.zero:
             raise UsageError(
                 f"no exact form for {name!r}: a transposed convolution of pixels that are not 0 where black is"
             )
-        shifted = np.rint(bias / scale - q.zero * whole.sum(axis=others))
-        if np.abs(shifted).max() >= _ACC_LIMIT:
-            raise UsageError(
-                f"no exact form for {name!r}: a bias of {np.abs(shifted).max():.3g} steps is not below 2^31"
-            )
+        whole, shifted = _integers(step, q, scale)
         params = dict(step.params)
         if is_padded and q.zero:  # zeros around stand for something else
             x = self.made.add("pad", x, name=name, padding=step.integers("padding"), value=int(q.of(np.zeros(()))))
@@ -269,15 +260,6 @@ class _Quantisation:
         )
         return made, scale
 
-    def _natural_scale(self, step: Step, q: Quantiser) -> Array:
-        """One step of the sums, for each channel: the finest that 8-bit weights allow."""
-        weights = step.arrays["weights"].astype(np.float64)
-        if step.kind == "affine":
-            return np.full(weights.shape, max(np.abs(weights).max(), 1e-9) * q.scale / _FINE)
-        axis = KINDS[step.kind].channel_axis
-        peaks = np.abs(weights).max(axis=tuple(i for i in range(weights.ndim) if i != axis))
-        return np.asarray(np.maximum(peaks, max(peaks.max() * _DEAD, 1e-9)) * q.scale / _LEVELS)
-
     def _added(self, step: Step, name: str) -> tuple[int, Array]:
         """All inputs on one scale: that of the coarsest sum; 8-bit ones are multiplied up to it."""
         direct = {i for i in step.inputs if self._goes_in_as_sum(i)}
@@ -286,8 +268,9 @@ class _Quantisation:
         steps = [self.quantisers[i].scale for i in step.inputs if i not in direct]
         scale = np.full(step.made.shape[-1], max(steps, default=0.0) / (_FINEST if direct else _FINE))
         for i in direct:
-            taken = self._graph.steps[i - 1]
-            scale = np.maximum(scale, self._natural_scale(taken, self.quantisers[taken.inputs[0]]))
+            taken, share = self._graph.steps[i - 1], _ACC_LIMIT // len(step.inputs)
+            q = self.quantisers[taken.inputs[0]]
+            scale = np.maximum(scale, _natural_scale(taken, q, self._graph.names[i], share))
         parts = [self._sum(i, scale)[0] if i in direct else self._multiplied(i, scale, name) for i in step.inputs]
         return self.made.add("add", *parts, name=name), scale
 
@@ -302,6 +285,43 @@ class _Quantisation:
         weights = np.rint(q.scale / scale)
         bias = np.rint(-q.zero * weights)
         return self.made.add("affine", x, name=name, weights=weights.astype(np.int32), bias=bias.astype(np.int32))
+
+
+def _others(step: Step) -> tuple[int, ...]:
+    """The axes of the weights that a sum goes over."""
+    return tuple(i for i in range(step.arrays["weights"].ndim) if i != KINDS[step.kind].channel_axis)
+
+
+def _integers(step: Step, q: Quantiser, scale: Array) -> tuple[Array, Array]:
+    """Weights and bias in integers, for inputs with a quantiser and sums with a scale for each channel."""
+    weights, bias = step.arrays["weights"].astype(np.float64), step.arrays["bias"].astype(np.float64)
+    whole = np.rint(weights * q.scale / np.expand_dims(scale, _others(step)))
+    return whole, np.rint(bias / scale - q.zero * whole.sum(axis=_others(step)))
+
+
+def _natural_scale(step: Step, q: Quantiser, name: str, limit: int = _ACC_LIMIT) -> Array:
+    """One step of the sums, for each channel: the finest that 8-bit weights allow and that keeps bounds below a limit (M4-1).
+
+    Raises UsageError where no weight would be left.
+    """
+    others, magnitude = _others(step), max(abs(q.lo), abs(q.hi))
+    sizes = np.abs(step.arrays["weights"].astype(np.float64))
+    if step.kind == "affine":
+        first = np.full(sizes.shape, max(sizes.max(), 1e-9) * q.scale / _FINE)
+    else:
+        peaks = sizes.max(axis=others)
+        first = np.maximum(peaks, max(peaks.max() * _DEAD, 1e-9)) * q.scale / _LEVELS
+    scale, is_over = first, np.ones(first.shape, bool)
+    while is_over.any():
+        whole, shifted = _integers(step, q, scale)
+        bounds = np.abs(whole).sum(axis=others) * magnitude + np.abs(shifted)
+        is_over = bounds >= limit
+        scale = np.where(is_over, scale * (1.01 * bounds / limit), scale)
+    reach = sizes.sum(axis=others) * q.scale * magnitude
+    shows = reach * _TOP > np.abs(step.arrays["bias"])  # in 8 bits, next to the bias
+    if ((scale > first) & ~whole.any(axis=others) & shows).any():
+        raise UsageError(f"no exact form for {name!r}: too many weights for sums below 2^31")
+    return scale
 
 
 def _classes(graph: Graph) -> dict[int, int]:

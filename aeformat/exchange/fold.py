@@ -1,11 +1,12 @@
 """The same network in fewer layers: what follows a layer with weights and only scales its channels becomes part of it.
 
-Owns four rewrites: an affine layer (a batch normalisation, most often) behind a layer with weights, zeros put around what a
-convolution takes, one shape after another, and what changes nothing.
+Owns four rewrites in two passes: first what changes nothing and one shape after another go, then an affine layer (a batch
+normalisation, most often) goes into the weights before it, and zeros into the convolution that they are put around.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -21,30 +22,41 @@ _MAX_PADDING: Final = 64  # section 3 of spec/model.md
 
 def fold(graph: Graph) -> Graph:
     """A graph that computes the same."""
+    return _merged(_without_nothing(graph))
+
+
+def _without_nothing(graph: Graph) -> Graph:
+    """Without the affine layers that change nothing, and the shapes that another follows or that are there already."""
+    made, new = Graph(graph.values[0], graph.profile), {0: 0}
+    for number, step in enumerate(graph.steps, 1):
+        source, name = new[step.inputs[0]], graph.names[number]
+        takers = {other.kind for other in graph.steps if number in other.inputs}
+        is_passing = bool(takers) and takers <= _SHAPES
+        if step.kind in _SHAPES and (is_passing or step.made.shape == made.shape(source)):
+            new[number] = source
+        elif step.kind == "affine" and _is_identity(step):
+            new[number] = source
+            made.names[source] = name
+        else:
+            new[number] = made.copy_step(step, [new[i] for i in step.inputs], name)
+    return made
+
+
+def _merged(graph: Graph) -> Graph:
+    """Affine layers in the weights before them, and zeros in the convolution that takes them.
+
+    Each value of the given graph is made by a layer of its own (`_without_nothing`), so the takers are counted there: of two
+    values that become one here, the first has no other taker.
+    """
     made, new = Graph(graph.values[0], graph.profile), {0: 0}
     n_takers = graph.n_takers()
     pads: dict[int, Step] = {}  # values of the old graph that are not made: the convolution that takes them pads
     for number, step in enumerate(graph.steps, 1):
-        (source, *_), name = step.inputs, graph.names[number]
-        takers = {other.kind for other in graph.steps if number in other.inputs}
-        is_passing = bool(takers) and takers <= _SHAPES
-        if step.kind in _SHAPES and (is_passing or step.made.shape == step.input_shape):
-            new[number] = new[source]
-        elif step.kind == "pad" and n_takers[number] == 1 and _goes_into_conv(graph, number):
+        source, name = step.inputs[0], graph.names[number]
+        if step.kind == "pad" and n_takers[number] == 1 and _goes_into_conv(graph, number):
             pads[number], new[number] = step, new[source]
-        elif step.kind == "affine" and _is_identity(step):
-            new[number] = new[source]
-            made.names[new[source]] = name
-        elif (
-            step.kind == "affine"
-            and n_takers[source] == 1
-            and new[source]
-            and made.steps[new[source] - 1].kind in WEIGHTED
-        ):
-            made.replace(new[source], _scaled(made.steps[new[source] - 1], step), name)
-            new[number] = new[source]
-        elif step.kind == "affine" and n_takers[source] == 1 and (dense := _reshaped_dense(made, new[source])):
-            made.replace(dense, _scaled(made.steps[dense - 1], step), name)
+        elif step.kind == "affine" and (weighted := _weights_before(graph, source, n_takers, made, new)):
+            made.replace(weighted, _scaled(made.steps[weighted - 1], step), name)
             new[number] = new[source]
         elif step.kind == "conv2d" and source in pads:
             padding = _sum(pads[source].integers("padding"), step.integers("padding"))
@@ -55,12 +67,22 @@ def fold(graph: Graph) -> Graph:
     return made
 
 
-def _reshaped_dense(made: Graph, value: int) -> int:
-    """The value of a dense layer that goes into nothing but the reshape that makes `value`; 0 if that is not how it is made."""
-    step = made.steps[value - 1] if value else None
-    if step is None or step.kind not in _SHAPES or not step.inputs[0] or made.n_takers()[step.inputs[0]] > 1:
-        return 0
-    return step.inputs[0] if made.steps[step.inputs[0] - 1].kind == "dense" else 0
+def _weights_before(graph: Graph, source: int, n_takers: Counter[int], made: Graph, new: dict[int, int]) -> int:
+    """The new value of a layer with weights that goes into nothing but one taker of the old value `source`; 0 for none.
+
+    Between a dense layer and that one there may be shapes.
+    """
+    kinds = WEIGHTED
+    while new[source] and n_takers[source] == 1:
+        kind, step = made.steps[new[source] - 1].kind, graph.steps[source - 1]
+        if kind in kinds:
+            return new[source]
+        if kind not in _SHAPES:
+            return 0
+        if step.kind in _SHAPES:
+            kinds = frozenset({"dense"})
+        source = step.inputs[0]
+    return 0
 
 
 def _goes_into_conv(graph: Graph, number: int) -> bool:

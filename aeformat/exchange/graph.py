@@ -7,13 +7,14 @@ as it is added.  Knows nothing of any foreign format.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.errors import UsageError
+from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.fields import Place
 from aeformat.model.layers import TENSOR_KEYS, Layer, infer, read_layer
@@ -24,6 +25,15 @@ from aeformat.model.values import DTYPES, FLOAT32, Number, TensorSpec, Value
 Array = NDArray[Any]
 
 _TYPES = {np.dtype(dtype).newbyteorder("="): name for name, dtype in DTYPES.items()}
+
+
+@contextmanager
+def as_refusal(what: str) -> Iterator[None]:
+    """A network that breaks the rules of packages is its user's to change: UsageError, with what it is and the rule."""
+    try:
+        yield
+    except (ManifestInvalid, LimitExceeded) as error:
+        raise UsageError(f"{what} has no form as packages: {error.what} (rule {error.rule})") from error
 
 
 class Graph:

@@ -64,12 +64,29 @@ class Calls:
         return self.ends[found.pop()]
 
     def run(self, rows: Array) -> list[Array]:
-        """What every call makes of (n, *shape) float32 rows, the rows first, by Keras itself."""
+        """What every call makes of (n, *shape) float32 rows, the rows first, by Keras itself.  Raises UsageError."""
         values: list[Any] = [rows]
         for call in self.calls:
             kwargs = {key: value for key, value in call.kwargs.items() if key != "training"}
-            values.append(call.layer(*_filled(call.args, values), **kwargs))
+            try:
+                values.append(call.layer(*_filled(call.args, values), **kwargs))
+            except _failures() as error:
+                what = f"{call.name!r} ({type(call.layer).__name__})"
+                raise UsageError(f"Keras cannot run {what}: {_first_line(error)}") from error
         return [np.asarray(value) for value in values]
+
+    def shape(self, call: Call, shapes: Sequence[Sequence[int]]) -> tuple[int, ...] | None:
+        """Of one row that a call makes of rows of these shapes, one an input; None where Keras cannot say, or of several."""
+        keras = load_tensorflow().keras
+        values = [keras.KerasTensor((1, *shape), "float32") for shape in shapes]
+        tensors = dict(zip(call.inputs, values, strict=True))
+        try:
+            made = call.layer.compute_output_spec(*_filled(call.args, tensors), **call.kwargs)
+        except _failures():
+            return None
+        if not isinstance(made, keras.KerasTensor) or None in made.shape:
+            return None
+        return tuple(made.shape[1:])
 
     def _model(self, model: Any, x: int, path: str) -> int:
         if _is_sequential(model):
@@ -80,7 +97,7 @@ class Calls:
 
     def _functional(self, model: Any, x: int, path: str) -> int:
         config = model.get_config()
-        (start,), (end,) = (_endpoints(config[key], key, model.name) for key in ("input_layers", "output_layers"))
+        start, end = (_endpoint(config[key], key, model.name) for key in ("input_layers", "output_layers"))
         operations = {operation.name: operation for operation in model.operations}
         made = {start[:2]: x}
         open_ = [entry for entry in config["layers"] if entry["name"] != start[0]]
@@ -127,24 +144,55 @@ def load_model(path: Path) -> Any:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UsageError(f"{path}: Keras cannot load it: {reason[:300]}") from error
+        raise UsageError(f"{path}: Keras cannot load it: {_first_line(error)}") from error
     if not (_is_sequential(model) or _is_functional(model)):
         raise UsageError(
             f"{path}: a {type(model).__name__} hides its layers; make a Sequential or Functional model of it"
         )
+    _leave_mixed_precision(model)
     for weight in model.weights:
         if not np.isfinite(np.asarray(weight).astype(np.float32)).all():
             raise UsageError(f"{path}: the weights {weight.path} hold NaN or infinity; train the network again")
     return model
 
 
+def _leave_mixed_precision(model: Any) -> None:
+    """Compute in float32 where the weights are float32 and only the arithmetic is narrower: packages do, too."""
+    keras = load_tensorflow().keras
+    open_ = [model]
+    while open_:
+        layer = open_.pop()
+        if not isinstance(layer, keras.layers.Layer):
+            continue
+        if isinstance(layer, keras.Model):
+            open_ += layer.layers
+        open_.append(getattr(layer, "activation", None))
+        if layer.quantization_mode is None and layer.variable_dtype == "float32" != layer.compute_dtype:
+            layer.dtype_policy = "float32"
+
+
 def input_shape(model: Any, path: str) -> tuple[int | None, ...]:
     """Of one row; None where any size does.  Raises UsageError."""
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple)):
+    if len(model.inputs) != 1:
         raise UsageError(f"{path}: the model takes several inputs; here it takes one image")
-    return shape[1:]
+    return tuple(model.inputs[0].shape[1:])
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What running a layer raises, as Keras and TensorFlow document it."""
+    return (
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        load_tensorflow().errors.OpError,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0][:300]
 
 
 def _is_sequential(layer: Any) -> bool:
@@ -155,14 +203,24 @@ def _is_functional(layer: Any) -> bool:
     return isinstance(layer, load_tensorflow().keras.Model) and hasattr(layer, "operations") and bool(layer.operations)
 
 
-def _endpoints(entry: Any, key: str, model: str) -> list[tuple[str, int, int]]:
-    """Keras writes one end as it is, several as a list or a map."""
-    ends = [entry] if isinstance(entry, (list, tuple)) and entry and isinstance(entry[0], str) else list(entry)
-    if len(ends) != 1 or isinstance(entry, dict):
+def _endpoint(entry: Any, key: str, model: str) -> tuple[str, int, int]:
+    """The one input or output of a model.  Keras writes one end as it is, or ends as a list or a map, as they were given."""
+    ends = list(_ends(entry))
+    if len(ends) != 1:
         what = "inputs" if key == "input_layers" else "outputs"
         raise UsageError(f"{model} has {len(ends)} {what}; here a model has one: make a Model of the one that matters")
-    name, node, tensor = ends[0]
-    return [(name, node, tensor)]
+    return ends[0]
+
+
+def _ends(entry: Any) -> Iterator[tuple[str, int, int]]:
+    if isinstance(entry, dict):
+        entry = list(entry.values())
+    if entry and isinstance(entry[0], str):
+        name, node, tensor = entry
+        yield name, node, tensor
+    else:
+        for one in entry:
+            yield from _ends(one)
 
 
 def _history(arg: Any) -> tuple[str, int] | None:
@@ -182,6 +240,8 @@ def _tensors(node: dict[str, Any]) -> Iterator[tuple[str, int]]:
             yield key
         elif isinstance(arg, (list, tuple)):
             open_ += arg
+        elif isinstance(arg, dict):
+            open_ += arg.values()
 
 
 def _located(arg: Any, made: dict[tuple[str, int], int]) -> Any:
@@ -189,6 +249,8 @@ def _located(arg: Any, made: dict[tuple[str, int], int]) -> Any:
     key = _history(arg)
     if key is not None:
         return Value(made[key])
+    if isinstance(arg, dict):
+        return {name: _located(one, made) for name, one in arg.items()}
     return [_located(one, made) for one in arg] if isinstance(arg, (list, tuple)) else arg
 
 
@@ -198,9 +260,11 @@ def _values(args: Any) -> Iterator[Value]:
             yield arg
         elif isinstance(arg, (list, tuple)):
             yield from _values(arg)
+        elif isinstance(arg, dict):
+            yield from _values(arg.values())
 
 
-def _filled(args: Sequence[Any], values: list[Any]) -> list[Any]:
+def _filled(args: Sequence[Any], values: Sequence[Any] | dict[int, Any]) -> list[Any]:
     """The arguments with arrays for `Value`s."""
     return [
         values[arg.number] if isinstance(arg, Value) else _filled(arg, values) if isinstance(arg, list) else arg

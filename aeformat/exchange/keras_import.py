@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
-from aeformat.exchange.graph import Graph, cut
+from aeformat.exchange.graph import Graph, as_refusal, cut
 from aeformat.exchange.keras_activations import NoForm
 from aeformat.exchange.keras_calls import Calls, input_shape, load_model
 from aeformat.exchange.keras_layers import convert
@@ -85,10 +85,11 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
     _check_size(image)
     n_checked = min(N_CHECKED, MAX_NUMBERS // prod(image))
     images = (patterns(image, n_checked) if samples is None else samples(image))[:n_checked]
+    graph, numbers = _converted(calls, image, start, options)
     by_keras = calls.run(numbers_of(images, options.pixels_in).reshape(-1, *start))
-    graph, numbers = _converted(calls, by_keras, image, start, options)
-    encoder, decoder = (fold(half) for half in cut(graph, numbers[at]))
-    imported = build_pair(encoder, decoder, image, options.name)
+    with as_refusal(str(options.path)):
+        encoder, decoder = (fold(half) for half in cut(graph, numbers[at]))
+        imported = build_pair(encoder, decoder, image, options.name)
     comparison = _compare(imported, images, by_keras[at], by_keras[calls.output], options.pixels_out)
     return Imported(*imported, (encoder, decoder), comparison)
 
@@ -143,20 +144,27 @@ def _image_shape(start: tuple[int, ...], options: Options) -> tuple[int, ...]:
 
 
 def _converted(
-    calls: Calls, by_keras: list[Floats], image: tuple[int, ...], start: tuple[int, ...], options: Options
+    calls: Calls, image: tuple[int, ...], start: tuple[int, ...], options: Options
 ) -> tuple[Graph, list[int]]:
-    """The whole network, and for each call's value its number in the graph.  All that has no form is reported at once."""
+    """The whole network, and for each call's value its number in the graph.
+
+    All that has no form is reported at once, up to a layer that does not say what shape it makes.
+    """
     graph = Graph(Value(image, "u8"))
     x = add_pixels_in(graph, options.pixels_in)
     numbers = [x if start == image else graph.add("reshape", x, name="the input", shape=start)]
     refused = []
-    for number, call in enumerate(calls.calls, 1):
+    for call in calls.calls:
+        inputs = [numbers[i] for i in call.inputs]
         try:
-            numbers.append(convert(graph, call, [numbers[i] for i in call.inputs]))
+            numbers.append(convert(graph, call, inputs))
         except (NoForm, ManifestInvalid, LimitExceeded) as error:
             what = error.what if isinstance(error, (ManifestInvalid, LimitExceeded)) else str(error)
             refused.append(f"{call.name!r} ({type(call.layer).__name__}: {what})")
-            numbers.append(graph.add_unknown(by_keras[number].shape[1:], call.name))
+            shape = calls.shape(call, [graph.shape(i) for i in inputs])
+            if shape is None:
+                break
+            numbers.append(graph.add_unknown(shape, call.name))
     if refused:
         raise UsageError(
             f"{options.path}: no form here for {', '.join(refused)}; spec/model.md, section 3, lists what has one"

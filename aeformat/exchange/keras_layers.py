@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.backends.runtime import load_tensorflow
 from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_activations import ACTIVATION_LAYERS, Convert, NoForm, activate, channelwise
 from aeformat.exchange.keras_calls import Call
@@ -23,11 +24,11 @@ Array = NDArray[Any]
 def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
     """Add what a call computes to the graph; the number of its value.  Raises NoForm, ManifestInvalid, LimitExceeded."""
     layer = call.layer
-    if not type(layer).__module__.startswith("keras."):
-        raise NoForm("not one of Keras's own layers")
-    make = _LAYERS.get(type(layer).__name__)
-    if make is None:
-        raise NoForm("not in the registry of layers")
+    make = _form(layer)
+    if getattr(layer, "quantization_mode", None) is not None:
+        raise NoForm(f"quantised to {layer.quantization_mode}; save it before it is quantised, --exact makes integers")
+    if getattr(layer, "compute_dtype", None) not in _FLOATS:
+        raise NoForm(f"computes in {layer.compute_dtype}; save it with dtype policy float32")
     if len(inputs) != sum(1 if not isinstance(arg, list) else len(arg) for arg in call.args):
         raise NoForm("called with constants")
     if call.kwargs.get("training"):
@@ -36,6 +37,20 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
     if odd:
         raise NoForm(f"called with {', '.join(odd)}")
     return make(graph, layer, inputs, call.name)
+
+
+def _form(layer: Any) -> Convert:
+    """How a layer of this class is converted.  An operation is no layer, even if its class has the name of one."""
+    kind, name = type(layer), type(layer).__name__
+    if not kind.__module__.startswith("keras."):
+        raise NoForm("not one of Keras's own layers")
+    if kind is not getattr(load_tensorflow().keras.layers, name, None):
+        if name in _OPERATIONS:
+            return _LAYERS[name]
+        raise NoForm("an operation; its layer has a form" if name in _LAYERS else "not in the registry of layers")
+    if name not in _LAYERS:
+        raise NoForm("not in the registry of layers")
+    return _LAYERS[name]
 
 
 # Layers with weights.
@@ -228,11 +243,13 @@ _LAYERS: Final[dict[str, Convert]] = {
     "GlobalAveragePooling2D": _global_pooling2d("average_pool"),
     "ZeroPadding2D": _zero_padding2d,
     "Cropping2D": _cropping2d,
-    "Add": _add,  # the layer, and the operation of a + b
+    "Add": _add,
     "Average": _average,
     "Subtract": _subtract,
     "Concatenate": _concatenate,
 }
+_FLOATS: Final = (None, "float32", "float64")  # None: an operation, which computes in what it gets
+_OPERATIONS: Final = frozenset({"Add", "Subtract", "Concatenate"})  # such as a + b, that do what their layers do
 
 
 # What their options mean.

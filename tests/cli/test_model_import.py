@@ -10,6 +10,8 @@ import pytest
 from exchange.needs import need
 
 from aeformat.backends.runtime import load_tensorflow
+from aeformat.exchange.graph import Graph
+from aeformat.model.values import Value
 
 
 @pytest.fixture
@@ -110,6 +112,31 @@ def test_a_mistake_is_one_line_and_writes_nothing(aeformat, net, name):
     assert ran.code == code and what in ran.err
     assert ran.err.count("\n") == 1
     assert listing() == before
+
+
+@pytest.mark.parametrize(
+    ("module", "step", "what"),
+    [
+        ("keras_import", "fold", "net.keras has no form as packages: "),
+        ("exact_import", "make_exact", "net.keras in integers has no form as packages: "),
+    ],
+)
+def test_a_network_that_breaks_a_rule_of_packages_is_a_mistake_of_its_own(
+    aeformat, net, monkeypatch, module, step, what
+):
+    """Whichever rule that may be: not a program's that wrote a bad file, and with the network's name."""
+    from importlib import import_module
+
+    def breaks_a_rule(*_):
+        graph = Graph(Value((2, 2, 1), "f32"))
+        graph.add("upsample", 0, factors=(17, 1))
+
+    monkeypatch.setattr(import_module(f"aeformat.exchange.{module}"), step, breaks_a_rule)
+
+    ran = aeformat("model", "import", net, "--bottleneck", "z", "-o", "out", "--exact", "--samples", "digits.npy")
+
+    assert ran.code == 2 and what in ran.err and "factors" in ran.err and "(rule M" in ran.err
+    assert ran.err.count("\n") == 1 and "spec/model.md" not in ran.err
 
 
 def test_what_is_there_stays_without_force(aeformat, net):

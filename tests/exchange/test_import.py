@@ -187,6 +187,99 @@ def test_all_that_has_no_form_is_named_at_once(keras, tmp_path: Path) -> None:
     assert "\n" not in what
 
 
+# what is in the way: (layers and input -> what the bottleneck takes, the refusal)
+NO_LAYERS = {
+    "an operation with the name of a layer": (lambda keras, x: keras.ops.reshape(x, (-1, 32, 2)), "'reshape' (Reshape: an operation; its layer has a form)"),
+    "an average that is an operation": (lambda keras, x: keras.ops.average(x, axis=1), "'average' (Average: an operation; its layer has a form)"),
+    "a slice": (lambda keras, x: x[:, ::2, ::2, :], "'get_item' (GetItem: not in the registry of layers)"),
+    "several results": (lambda keras, x: keras.ops.split(x, 2, axis=1)[1], "'split' (Split: not in the registry of layers)"),
+    "an activation that makes fewer numbers": (lambda keras, x: keras.layers.Dense(6, "glu", name="halves")(x), "'halves' (Dense: activation glu)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_LAYERS)
+def test_what_keras_could_not_run_by_itself_is_refused_by_name(keras, tmp_path: Path, name: str) -> None:
+    """A layer without a form is never run."""
+    keras.backend.clear_session()  # operations are numbered from here
+    build, what = NO_LAYERS[name]
+    image = keras.Input((8, 8, 1))
+    z = keras.layers.Dense(3, name="z")(keras.layers.Flatten()(build(keras, image)))
+
+    assert what in refusal(keras, tmp_path, lambda k: keras.Model(image, k.Dense(64)(z)))
+
+
+def test_operations_on_two_values_are_as_good_as_layers(keras, tmp_path: Path) -> None:
+    layers, ops = keras.layers, keras.ops
+    image = keras.Input((16,))
+    a, b = layers.Dense(4)(image), layers.Dense(4)(image)
+    z = layers.Dense(3, name="z")(ops.concatenate([ops.subtract(a + b, layers.Dense(4)(image)), b], axis=-1))
+    randomise(keras.Model(image, layers.Dense(16)(z))).save(tmp_path / "net.keras")
+
+    made = import_keras(Options(tmp_path / "net.keras", "z", "net"))
+
+    assert [step.kind for step in made.encoder.plan].count("add") == 2
+
+
+@pytest.mark.parametrize("where", ["the model", "a nested model"])
+def test_one_input_and_one_output_may_have_names(keras, tmp_path: Path, where: str) -> None:
+    layers = keras.layers
+    image = keras.Input((16,), name="image")
+    z = layers.Dense(3, name="z")(image)
+    model = keras.Model({"image": image}, {"pixels": layers.Dense(16)(z)}, name="inner")
+    if where == "a nested model":
+        start = keras.Input((16,))
+        model = keras.Model([start], [model({"image": layers.Dense(16)(start)})["pixels"]])
+    model.save(tmp_path / "net.keras")
+
+    made = import_keras(Options(tmp_path / "net.keras", "z", "net"))
+
+    assert made.encoder.output.shape == (3,)
+
+
+def mixed(keras, policy):
+    """A network of another precision, an activation that is a layer and a nested model included."""
+    layers = keras.layers
+    keras.config.set_dtype_policy(policy)
+    try:
+        inner = [
+            layers.Input((8, 8, 1)),
+            layers.Conv2D(2, 3, activation=layers.LeakyReLU(0.1)),
+            layers.BatchNormalization(),
+        ]
+        steps = [
+            keras.Sequential(inner),
+            layers.Flatten(),
+            layers.Dense(5, "tanh", name="z"),
+            layers.Dense(64, "sigmoid"),
+        ]
+        return keras.Sequential([layers.Input((8, 8, 1)), *steps])
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
+def test_mixed_precision_is_imported_as_float32(keras, tmp_path: Path, policy: str) -> None:
+    mixed(keras, policy).save(tmp_path / "net.keras")
+
+    made = import_keras(Options(tmp_path / "net.keras", "z", "net"))
+
+    assert made.comparison.latents < 2**-13 and made.comparison.levels <= 1
+
+
+@pytest.mark.parametrize("policy", ["float16", "bfloat16"])
+def test_narrow_weights_are_refused_with_a_way_out(keras, tmp_path: Path, policy: str) -> None:
+    what = refusal(keras, tmp_path, lambda _: mixed(keras, policy))
+
+    assert f"'z' (Dense: computes in {policy}; save it with dtype policy float32)" in what
+
+
+def test_quantised_layers_are_refused_with_a_way_out(keras, tmp_path: Path) -> None:
+    model = NETS["dense"][0](keras)
+    model.quantize("int8")
+
+    assert "'z' (Dense: quantised to int8; save it before" in refusal(keras, tmp_path, lambda _: model)
+
+
 def crossing(keras):
     layers = keras.layers
     image = keras.Input((4, 4, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aeformat.errors import ManifestInvalid
+from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
 from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_activations import NoForm
@@ -113,6 +113,53 @@ def test_folding_leaves_no_layer_that_another_can_take_over(keras, name: str, le
     assert [step.kind for step in fold(graph).steps] == left
 
 
+def branches(k, start, shared):
+    """ReLU of a value, plus batch normalisation of what the value is under another name."""
+    return k.Add()([k.ReLU()(start), k.BatchNormalization()(shared(start))])
+
+
+def later_taker(k, x):
+    dense = k.Dense(12)(x)
+    normal = k.BatchNormalization()(k.Reshape((2, 3, 2))(dense))
+    return k.Add()([dense, k.Dense(12, activation="relu")(k.Flatten()(normal))])
+
+
+def later_taker_of_an_affine(k, x):
+    conv = k.BatchNormalization()(k.Conv2D(3, 3)(x))
+    return k.Add()([k.BatchNormalization()(conv), k.ReLU()(conv)])
+
+
+# name: (input shape, layers and input -> output, the kinds that are left)
+NETS = {
+    "flatten twice": (IMAGE, lambda k, x: k.Dense(3)(k.Flatten()(k.Flatten()(x))), ["flatten", "dense"]),
+    "global pooling, then flatten": (IMAGE, lambda k, x: k.Dense(3)(k.Flatten()(k.GlobalAveragePooling2D()(x))), ["average_pool", "flatten", "dense"]),
+    "flatten, dropout, flatten": (IMAGE, lambda k, x: k.Dense(3)(k.Flatten()(k.Dropout(0.5)(k.Flatten()(x)))), ["flatten", "dense"]),
+    "flatten, then reshape to the same": (IMAGE, lambda k, x: k.Dense(3)(k.Reshape((84,))(k.Flatten()(x))), ["reshape", "dense"]),
+    "reshape twice at the end": (VECTOR, lambda k, x: k.Reshape((5, 2))(k.Reshape((5, 2))(k.Dense(10)(x))), ["dense", "reshape"]),
+    "reshape there and back": (VECTOR, lambda k, x: k.ReLU()(k.Flatten()(k.Reshape((5, 2))(x))), ["relu"]),
+    "a convolution under another name": (IMAGE, lambda k, x: branches(k, k.Conv2D(3, 3)(x), k.Rescaling(1.0)), ["conv2d", "relu", "affine", "add"]),
+    "a dense layer under another name": (VECTOR, lambda k, x: branches(k, k.Dense(3)(x), k.Flatten()), ["dense", "relu", "affine", "add"]),
+    "a dense layer taken again further on": (VECTOR, later_taker, ["dense", "reshape", "affine", "flatten", "dense", "relu", "add"]),
+    "a folded affine taken twice": (IMAGE, later_taker_of_an_affine, ["conv2d", "affine", "relu", "add"]),
+    "two affines behind dense and reshape": (VECTOR, lambda k, x: k.Rescaling(0.5, offset=[1, 2])(k.BatchNormalization()(k.Reshape((3, 2))(k.Dense(6)(x)))), ["dense", "reshape"]),
+    "a padded convolution taken twice": (IMAGE, lambda k, x: branches(k, k.Conv2D(2, 3)(k.ZeroPadding2D(1)(x)), k.BatchNormalization()), ["conv2d", "relu", "affine", "add"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_folding_changes_nothing_that_another_layer_takes(keras, name: str) -> None:
+    shape, build, left = NETS[name]
+    image = keras.Input(shape)
+    model = randomise(keras.Model(image, build(keras.layers, image)))
+    rows = np.random.default_rng(1).normal(0, 1.5, (5, *shape)).astype(np.float32)
+    graph, _ = converted(model, shape)
+
+    folded = fold(graph)
+
+    np.testing.assert_allclose(all_values(folded.steps, rows)[-1], np.asarray(model(rows)), rtol=2e-5, atol=2e-5)
+    assert sorted(step.kind for step in folded.steps) == sorted(left)
+
+
 # name: (layer, why not)
 BAD = {
     "another class": (lambda k: k.LayerNormalization(), "not in the registry"),
@@ -157,6 +204,13 @@ def test_channels_first_and_calls_that_differ_from_inference_are_refused(keras) 
     ):
         with pytest.raises(NoForm, match=why):
             converted(keras.Model(image, made), IMAGE)
+
+
+def test_what_keras_cannot_run_is_named(keras) -> None:
+    calls = Calls(keras.Sequential([keras.layers.Input(VECTOR), keras.layers.Dense(3, name="first")]))
+
+    with pytest.raises(UsageError, match=r"Keras cannot run 'first' \(Dense\): "):
+        calls.run(np.zeros((2, 9), np.float32))
 
 
 def test_a_class_of_ones_own_is_refused(keras) -> None:
