@@ -31,7 +31,8 @@ from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import UploadClient
 
-_PATIENT_SECONDS: Final = 0.2  # for the digest, before a large file is sent without it (T5-10)
+_SMALL_BYTES: Final = 1 << 24  # so many are hashed before they are sent; of a larger file, while it is (T5-10)
+_PATIENT_SECONDS: Final = 0.2  # for the digest of a small file
 _BLOB: Final = re.compile(r"(.*/)v1/(containers|models)/([0-9a-f]{64})")
 
 Progress = Callable[[str, int, int], None]  # what, bytes there, bytes in all
@@ -96,7 +97,7 @@ def send(
             client, body, known = _small(decoder, progress)
             drive.upload(client, line, body, known, _quiet)
         memo = _Memo(base, seen)
-        client = _client(seen, digest.known(_PATIENT_SECONDS), memo)
+        client = _client(seen, digest.known(_patience(seen)), memo)
         with _explaining(file, memo):
             done = drive.upload(client, line, _body(file, progress, "sending", seen.size), digest.future, memo.note)
         memo.forget()
@@ -118,7 +119,7 @@ async def asend(
             client, body, known = _small(decoder, progress)
             await drive.upload_async(client, line, body, known, _quiet)
         memo = _Memo(base, seen)
-        client = _client(seen, await asyncio.to_thread(digest.known, _PATIENT_SECONDS), memo)
+        client = _client(seen, await asyncio.to_thread(digest.known, _patience(seen)), memo)
         with _explaining(file, memo):
             body = _body(file, progress, "sending", seen.size)
             done = await drive.upload_async(client, line, body, digest.future, memo.note)
@@ -163,6 +164,10 @@ def blob_url(url: str, options: Options) -> tuple[Base, str, str]:
 
 
 # What both twins of `send` share.
+
+
+def _patience(seen: Survey) -> float:
+    return _PATIENT_SECONDS if seen.size <= _SMALL_BYTES else 0.0
 
 
 def _client(seen: Survey, sha256: bytes | None, memo: _Memo) -> UploadClient:

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -26,6 +26,8 @@ BROKEN: Final = (OSError, h11.RemoteProtocolError, asyncio.TimeoutError)
 _SLICE_BYTES: Final = 1 << 20  # of a file that the kernel sends
 
 ReadAt = Callable[[int, int], bytes]
+Aside = Callable[[], None]  # called between two pieces of a body; what it raises ends the request
+AsyncAside = Callable[[], Awaitable[None]]
 
 
 class FileBody:
@@ -85,7 +87,9 @@ class Line:
         self._tls = base.tls()
 
     @contextlib.contextmanager
-    def exchange(self, request: Request, read_at: ReadAt | None = None) -> Iterator[Answering]:
+    def exchange(
+        self, request: Request, read_at: ReadAt | None = None, aside: Aside | None = None
+    ) -> Iterator[Answering]:
         """Send a request.  Raises what is in BROKEN."""
         exchange = Exchange(self.base, request)
         head = exchange.head()
@@ -98,14 +102,14 @@ class Line:
             answering = Answering(exchange, sock, self._patience)
             sock.sendall(head)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # there may be an answer all the same
-                answering.send_body(request, read_at)
+                answering.send_body(request, read_at, aside)
             answering.read_head()
             yield answering
 
-    def ask(self, request: Request, read_at: ReadAt | None = None) -> Response | Lost:
+    def ask(self, request: Request, read_at: ReadAt | None = None, aside: Aside | None = None) -> Response | Lost:
         """A request whose answer is small."""
         try:
-            with self.exchange(request, read_at) as answering:
+            with self.exchange(request, read_at, aside) as answering:
                 return answering.small()
         except BROKEN as error:
             return Lost(why(error))
@@ -124,7 +128,7 @@ class Answering:
         assert self._exchange.response is not None
         return self._exchange.response
 
-    def send_body(self, request: Request, read_at: ReadAt | None) -> None:
+    def send_body(self, request: Request, read_at: ReadAt | None, aside: Aside | None = None) -> None:
         """The bytes of the file that the request names, until they are sent or an answer comes."""
         at, stop = request.body or (0, 0)
         while at < stop:
@@ -145,6 +149,8 @@ class Answering:
             at += n_sent
             if at < stop and self._has_answer():
                 return
+            if at < stop and aside is not None:
+                aside()
         self._sock.sendall(self._exchange.finish())
 
     def _has_answer(self) -> bool:
@@ -217,7 +223,9 @@ class AsyncLine:
         self._tls = base.tls()
 
     @contextlib.asynccontextmanager
-    async def exchange(self, request: Request, read_at: ReadAt | None = None) -> AsyncIterator[AsyncAnswering]:
+    async def exchange(
+        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
+    ) -> AsyncIterator[AsyncAnswering]:
         """Send a request.  Raises what is in BROKEN."""
         exchange = Exchange(self.base, request)
         head = exchange.head()
@@ -229,7 +237,7 @@ class AsyncLine:
             reading = asyncio.create_task(answering.read_head())
             try:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    await self._send_body(exchange, writer, reading, request, read_at)
+                    await self._send_body(exchange, writer, reading, request, read_at, aside)
                 await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
             finally:
                 reading.cancel()
@@ -244,6 +252,7 @@ class AsyncLine:
         reading: asyncio.Task[None],
         request: Request,
         read_at: ReadAt | None,
+        aside: AsyncAside | None,
     ) -> None:
         at, stop = request.body or (0, 0)
         while at < stop:
@@ -256,12 +265,16 @@ class AsyncLine:
             at += len(data)
             if reading.done():
                 return
+            if at < stop and aside is not None:
+                await aside()
         writer.write(exchange.finish())
 
-    async def ask(self, request: Request, read_at: ReadAt | None = None) -> Response | Lost:
+    async def ask(
+        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
+    ) -> Response | Lost:
         """A request whose answer is small."""
         try:
-            async with self.exchange(request, read_at) as answering:
+            async with self.exchange(request, read_at, aside) as answering:
                 return await answering.small()
         except BROKEN as error:
             return Lost(why(error))

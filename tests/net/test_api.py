@@ -24,6 +24,7 @@ from aeformat.model import store
 from aeformat.model.file_io import package_bytes, read_model_id
 from aeformat.net.api import Options, part_path
 from aeformat.net.registry import Need
+from aeformat.net.survey import Digest
 from aeformat.transport.problems import TransferFailed
 from aeformat.writer import LatentsWriter
 from net.proxy import Fault, Proxy
@@ -113,6 +114,35 @@ def test_progress_is_what_the_server_has(server, source, twin, monkeypatch):
     told.clear()
     call(twin, "send", source, proxy.url, NEVER, progress=lambda *seen: told.append(seen))
     assert told == [("sending", len(FILE), len(FILE))]
+    proxy.close()
+
+
+@BOTH
+def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path, twin, monkeypatch):
+    """T5-10: sending begins before the digest is known; once it is, a copy on the server ends the upload."""
+    big = tmp_path / "big.aef"
+    big.write_bytes(latents(40_000, dims=64, chunk_rows=1000))
+    sha256 = hashlib.sha256(big.read_bytes()).digest()
+    assert upload(server, big.read_bytes()).status == 201
+    digests: list[Digest] = []
+
+    class Late(Digest):
+        def _run(self) -> None:
+            digests.append(self)
+
+    monkeypatch.setattr("aeformat.net.api.Digest", Late)
+    methods: list[str] = []
+    proxy = Proxy(server.port, lambda method, _range: methods.append(method))
+
+    def progress(what: str, n_bytes: int, size: int) -> None:
+        if n_bytes and not digests[0].future.done():
+            digests[0].future.set_result(sha256)
+
+    sent = call(twin, "send", big, proxy.url, NEVER, progress=progress)
+    assert sent.sha256 == sha256
+    assert sorted(methods) == ["DELETE", "HEAD", "PATCH", "POST"]  # the threads of the proxy may overtake each other
+    assert proxy.n_up < big.stat().st_size
+    assert "aeformat_uploads_open 0" in server.ask("GET", "metrics").body.decode()
     proxy.close()
 
 
