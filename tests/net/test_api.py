@@ -20,11 +20,13 @@ from transport.containers import ends, latents
 from aeformat import net
 from aeformat.errors import DecoderMissing, FormatError, UsageError
 from aeformat.header import LatentsHeader
-from aeformat.model import store
-from aeformat.model.file_io import package_bytes, read_model_id
+from aeformat.model import places, store
+from aeformat.model.file_io import package_bytes
+from aeformat.model.identity import read_model_id
 from aeformat.net.api import Options, part_path
 from aeformat.net.registry import Need
 from aeformat.net.survey import Digest
+from aeformat.transport.fields import repr_digest
 from aeformat.transport.problems import TransferFailed
 from aeformat.writer import LatentsWriter
 from net.proxy import Fault, Proxy
@@ -54,7 +56,7 @@ def source(tmp_path):
 def nothing_shipped(tmp_path, monkeypatch):
     """A machine without models."""
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty")
+    monkeypatch.setattr(places, "shipped_folder", lambda: tmp_path / "empty")
 
 
 def digits(n_rows: int) -> bytes:
@@ -238,6 +240,27 @@ def test_a_decoder_is_sent_once_and_only_if_it_pays(server, tmp_path):
     assert not said
 
 
+def test_sending_a_decoder_takes_no_numpy_and_passes_over_a_damaged_one(server, tmp_path):
+    """The package goes as it lies here, found by its header: a broken one in the cache is said to be, and the next one goes."""
+    many = tmp_path / "many.aef"
+    many.write_bytes(digits(5000))
+    decoder = places.shipped_folder() / "mnist-exact.decoder.aef"
+    cached = places.cached_path(read_model_id(decoder))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_bytes(decoder.read_bytes()[:-7])
+    code = (
+        "import sys; from aeformat.cli.main import main; code = main(sys.argv[1:]);"
+        "print(code, sorted({'numpy', 'tensorflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "send", many, server.url], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines()[1] == "0 []"
+    assert "it pays" in done.stderr and "is damaged" in done.stderr
+    found = server.ask("GET", f"v1/models/{read_model_id(decoder).hex()}")
+    assert found.get("Repr-Digest") == repr_digest(hashlib.sha256(decoder.read_bytes()).digest())
+
+
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkeypatch):
     """T9-1, T9-4: fetched, proved, kept; the second time nobody is asked."""
@@ -245,7 +268,7 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
     monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
     decoder = store.find_pair("mnist-exact")[1]
     (tmp_path / "empty2").mkdir()
-    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty2")
+    monkeypatch.setattr(places, "shipped_folder", lambda: tmp_path / "empty2")
     with pytest.raises(DecoderMissing, match="neither this machine"):
         net.registry_decoder(server.url, decoder.model_id)
     assert upload(server, package_bytes(decoder, level=1)).status == 201
@@ -257,7 +280,7 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
     server.stop()
     assert net.registry_decoder(server.url, decoder.model_id).model_id == decoder.model_id
 
-    (cached,) = store.cache_folder().glob("*.aef")
+    (cached,) = places.cache_folder().glob("*.aef")
     cached.write_bytes(cached.read_bytes()[:-7])
     with running(tmp_path / "root") as again:  # a damaged cache entry is fetched once more
         assert net.registry_decoder(again.url, decoder.model_id).model_id == decoder.model_id
