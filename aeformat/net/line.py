@@ -24,6 +24,7 @@ CONNECT_SECONDS: Final = 10.0
 BROKEN: Final = (OSError, h11.RemoteProtocolError, asyncio.TimeoutError)
 
 _SLICE_BYTES: Final = 1 << 20  # of a file that the kernel sends
+_PATIENCE_BYTES: Final = 1 << 16  # of a body, to be taken by the peer in idle_seconds
 
 ReadAt = Callable[[int, int], bytes]
 Aside = Callable[[], None]  # called between two pieces of a body; what it raises ends the request
@@ -77,6 +78,13 @@ def why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted: {error.verify_message}"
     return str(error) or type(error).__name__
+
+
+def _parts(pieces: list[bytes]) -> Iterator[memoryview]:
+    """The same bytes in parts that a slow peer takes in time: what waits is timed whole."""
+    for piece in pieces:
+        for at in range(0, len(piece), _PATIENCE_BYTES):
+            yield memoryview(piece)[at : at + _PATIENCE_BYTES]
 
 
 class Line:
@@ -142,7 +150,7 @@ class Answering:
             else:
                 data = read_at(at, min(PIECE_BYTES, stop - at))
                 n_sent = n_bytes = len(data)
-                for part in self._exchange.piece(data):
+                for part in _parts(self._exchange.piece(data)):
                     self._sock.sendall(part)
             if n_sent < n_bytes or not n_sent:
                 raise OSError("the file became shorter while it was sent")
@@ -231,6 +239,7 @@ class AsyncLine:
         head = exchange.head()
         opening = asyncio.open_connection(self.base.host, self.base.port, ssl=self._tls, limit=PIECE_BYTES)
         reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
+        writer.transport.set_write_buffer_limits(_PATIENCE_BYTES)  # that of TLS is larger
         answering = AsyncAnswering(exchange, reader, self._patience)
         try:
             writer.write(head)
@@ -260,8 +269,9 @@ class AsyncLine:
             data = await asyncio.to_thread(read_at, at, min(PIECE_BYTES, stop - at))
             if not data:
                 raise OSError("the file became shorter while it was sent")
-            writer.writelines(exchange.piece(data))
-            await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
+            for part in _parts(exchange.piece(data)):
+                writer.write(part)
+                await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
             at += len(data)
             if reading.done():
                 return

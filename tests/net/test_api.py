@@ -30,7 +30,7 @@ from aeformat.transport.fields import repr_digest
 from aeformat.transport.problems import TransferFailed
 from aeformat.writer import LatentsWriter
 from net.proxy import Fault, Proxy
-from net.running import needs, running, upload
+from net.running import running, self_signed, upload
 from net.test_tenants import write_tokens
 
 FILE = latents(2000, dims=64, chunk_rows=100)
@@ -298,13 +298,7 @@ def test_tokens_are_sent(tmp_path, source):
 
 def test_tls(tmp_path, source):
     """By certificate files; a certificate that is not trusted is refused, and said."""
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    certificate, key = self_signed(tmp_path)
     with running(tmp_path / "root", certificate=(certificate, key)) as server:
         trusting = Options(policy="never", ca_file=str(certificate))
         sent = net.send(source, server.url, trusting)
