@@ -15,7 +15,7 @@ from aeformat.backends.golden import check
 from aeformat.cli.main import main
 from aeformat.cli.validate import proof
 from aeformat.header import LatentsHeader
-from aeformat.model import store
+from aeformat.model import places, store
 from aeformat.validate import validate
 from aeformat.wire import CHUNK_HEADER_BYTES
 from aeformat.writer import LatentsWriter
@@ -87,7 +87,7 @@ def test_damage_and_a_cut_are_both_listed():
 
 def test_an_embedded_decoder_is_checked_inside():
     """A damaged embedded decoder is reported with its own rule, and where it lies."""
-    package = bytearray((store.shipped_folder() / "mnist-exact.decoder.aef").read_bytes())
+    package = bytearray((places.shipped_folder() / "mnist-exact.decoder.aef").read_bytes())
     decoder = store.find_pair("mnist-exact")[1]
     package[2000] ^= 1
     sink = io.BytesIO()
@@ -106,7 +106,7 @@ def test_an_embedded_decoder_is_checked_inside():
 def test_an_embedded_decoder_must_belong(decoder, dims, rule):
     """Another decoder than the header's, or one that takes other rows, is reported."""
     exact = store.find_pair("mnist-exact")[1]
-    package = (store.shipped_folder() / f"{decoder}.decoder.aef").read_bytes()
+    package = (places.shipped_folder() / f"{decoder}.decoder.aef").read_bytes()
     sink = io.BytesIO()
     header = LatentsHeader(decoder=exact.model_id, dims=dims, image=(28, 28, 1), encoding="u8")
     with LatentsWriter(sink, header, decoder=package) as writer:
@@ -148,7 +148,7 @@ def test_json_has_a_stable_shape(tmp_path, capsys):
 
 def test_it_never_loads_tensorflow():
     """Validating a model package, golden set included, in a fresh process."""
-    path = store.shipped_folder() / "mnist-128-22-128.decoder.aef"
+    path = places.shipped_folder() / "mnist-128-22-128.decoder.aef"
     code = (
         "import sys; from aeformat.cli.main import main; code = main(['validate', sys.argv[1]]); "
         "sys.exit(9 if 'tensorflow' in sys.modules else code)"

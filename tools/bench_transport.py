@@ -90,6 +90,12 @@ def curl(*arguments: object) -> None:
     subprocess.run(["curl", "-sS", "-f", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
+def send(source: Path, url: str) -> None:
+    """`aeformat send`, a process like curl's, its start included."""
+    command = [sys.executable, "-m", "aeformat", "send", str(source), url, "--model-policy", "never"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+
+
 def processor_seconds(pid: int) -> float:
     """What a process has used so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -132,7 +138,7 @@ class Bench:
             (self.folder / "nginx" / "files" / "f").unlink(missing_ok=True)
             self.time(CURL_TO_NGINX, worker, lambda: curl("-T", self.source, "-H", "Expect:", f"{url}f"))
         with running(self.fresh()) as server:
-            self.time(SEND_TO_US, server.process.pid, lambda: net.send(self.source, server.url, NEVER))
+            self.time(SEND_TO_US, server.process.pid, lambda: send(self.source, server.url))
             blob = f"{server.url}v1/containers/{self.sha256}"
             self.time(US_TO_CURL, server.process.pid, lambda: curl("-o", "/dev/null", blob))
             if url is not None:

@@ -23,6 +23,7 @@ from aeformat.errors import AeformatError, FormatError
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _SIGNALLED: Final = 128  # plus the signal's number
+_AGAIN_SECONDS: Final = 0.05
 
 # Command -> what --help says of it.  Each lives in the module of its name here, with `add_arguments` and `run`.
 COMMANDS: Final = {
@@ -101,16 +102,68 @@ def describe(error: AeformatError) -> str:
     return text
 
 
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(_SIGNALLED + number)  # so that temporary files are removed on the way out
+class _Stop:
+    """Ends the command when a signal says so, by an exception, so that temporary files are removed on the way out.
+
+    The exception is raised wherever Python is just then, and not all places let it through.  Out of a destructor or the
+    callback of a weak reference (each import has some) it cannot come: Python tells sys.unraisablehook, and goes on as if
+    nothing had been said.  Out of the making of a class, or of C code, it comes as another error.  number: of the last signal.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell wants it to be ignored
+            signal.signal(signal.SIGINT, self._interrupt)
+        for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._terminate)
+        sys.unraisablehook = self._lost
+
+    def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
+        self.number = number
+        raise KeyboardInterrupt
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> NoReturn:
+        self.number = number
+        raise SystemExit(_SIGNALLED + number)
+
+    def _lost(self, lost: sys.UnraisableHookArgs) -> None:
+        """Python dropped an exception; was it ours, then the signal comes again, when the place is left."""
+        if self.number is None or not issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
+            sys.__unraisablehook__(lost)
+            return
+        import threading
+
+        again = threading.Timer(_AGAIN_SECONDS, _signal_main_thread, (self.number,))
+        again.daemon = True
+        again.start()
+
+
+def _signal_main_thread(number: int) -> None:
+    """Also out of a system call that waits, where the system can."""
+    if sys.platform == "win32":
+        from _thread import interrupt_main
+
+        interrupt_main(number)
+    else:
+        from threading import main_thread
+
+        ident = main_thread().ident
+        assert ident is not None
+        signal.pthread_kill(ident, number)
 
 
 def run() -> NoReturn:
     """Entry point of the installed command."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
-    code = main()
+    stop = _Stop()
+    try:
+        code = main()
+    except BaseException:
+        if stop.number is None:
+            raise
+        code = _SIGNALLED + stop.number
+    if code and stop.number is not None:  # whatever went wrong then, that was why
+        code = _SIGNALLED + stop.number
     try:
         sys.stdout.flush()
     except OSError:  # reported already; Python would flush once more at exit and fail again

@@ -10,17 +10,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from aeformat import registry
 from aeformat.atomic import AtomicFile
 from aeformat.errors import ContentMismatch, LimitExceeded, ManifestInvalid, StructureInvalid, UsageError
 from aeformat.header import ModelHeader
 from aeformat.limits import DEFAULT, MANIFEST_BYTES, Limits
+from aeformat.model.identity import open_package, package_header
 from aeformat.model.manifest import Manifest, model_id
 from aeformat.model.package import Array, ModelPackage, check_length, read_tensor
 from aeformat.model.values import ITEM_BYTES
-from aeformat.parser import ChunkRead, Event, HeaderRead, TrailerRead
+from aeformat.parser import ChunkRead, Event, TrailerRead
 from aeformat.payloads import raw_payload
 from aeformat.reader import events
 from aeformat.writer import ContainerWriter
@@ -44,7 +45,7 @@ def read_package(source: str | Path | bytes, *, limits: Limits = DEFAULT, max_wo
     max_work: the most multiply-adds plus numbers made that one row may take (M7-1).  Raises FormatError; UsageError
     where there is no such file, or it holds latents.
     """
-    with _open(source) as file:
+    with open_package(source) as file:
         seen = events(file, limits)
         reader = _reader(seen, max_work, limits)
         for event in seen:
@@ -55,15 +56,9 @@ def read_package(source: str | Path | bytes, *, limits: Limits = DEFAULT, max_wo
     return reader.package()  # what the numbers must keep to comes last, behind C9-7
 
 
-def read_model_id(source: str | Path | bytes) -> bytes:
-    """The model id that the header of a package states, from its first bytes.  Raises FormatError, UsageError."""
-    with _open(source) as file:
-        return _reader(events(file, DEFAULT)).header.model
-
-
 def read_heading(source: str | Path | bytes) -> Heading:
     """Header and manifest of a package, without its tensors.  Raises FormatError, UsageError."""
-    with _open(source) as file:
+    with open_package(source) as file:
         seen = events(file, DEFAULT)
         reader = _reader(seen)
         chunk = next(seen)
@@ -172,20 +167,7 @@ class PackageReader:
 
 
 def _reader(seen: Iterator[Event], max_work: int | None = None, limits: Limits = DEFAULT) -> PackageReader:
-    first = next(seen)
-    assert isinstance(first, HeaderRead)
-    if not isinstance(first.header, ModelHeader):
-        raise UsageError("this file holds latents, not a model")
-    return PackageReader(first.header, max_work=max_work, limits=limits)
-
-
-def _open(source: str | Path | bytes) -> BinaryIO:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    try:
-        return Path(source).open("rb")
-    except OSError as error:
-        raise UsageError(f"cannot read {source}: {error.strerror}") from error
+    return PackageReader(package_header(seen), max_work=max_work, limits=limits)
 
 
 def checked_name(name: str) -> str:

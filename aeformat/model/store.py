@@ -8,8 +8,6 @@ for.  Knows nothing of how a network is run: `install` is handed what checks the
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,9 @@ from typing import Final
 
 from aeformat.atomic import AtomicFile
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, UsageError
-from aeformat.model.file_io import read_heading, read_model_id, read_package
+from aeformat.model import places
+from aeformat.model.file_io import read_heading, read_package
+from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import DECODER, ENCODER, Manifest
 from aeformat.model.package import ModelPackage
 
@@ -38,38 +38,15 @@ class Listed:
     manifest: Manifest
 
 
-def shipped_folder() -> Path | None:
-    """The folder of the models that came with this software: in the wheel, or models/ in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "shipped_models"
-    if inside.is_dir():
-        return inside
-    beside = package.parent / "models"
-    return beside if beside.is_dir() and (package.parent / "pyproject.toml").is_file() else None
-
-
-def cache_folder() -> Path:
-    """The folder of the cache; it need not exist.  $AEFORMAT_CACHE, else where this system keeps such things."""
-    if chosen := os.environ.get("AEFORMAT_CACHE"):
-        return Path(chosen) / "models"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "aeformat" / "models"
-
-
 def shipped_names() -> list[str]:
     """The names of the shipped models."""
-    folder, suffix = shipped_folder(), _SUFFIX[ENCODER]
+    folder, suffix = places.shipped_folder(), _SUFFIX[ENCODER]
     return [] if folder is None else sorted(path.name.removesuffix(suffix) for path in folder.glob("*" + suffix))
 
 
 def shipped_file(name: str, role: str) -> Path:
     """The file of one half of a shipped model.  Raises UsageError."""
-    folder = shipped_folder()
+    folder = places.shipped_folder()
     path = None if folder is None else folder / (name + _SUFFIX[role])
     if path is None or not path.is_file():
         raise UsageError(f"there is no shipped {role} {name!r}; there are {', '.join(shipped_names()) or 'none'}")
@@ -145,16 +122,11 @@ def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -
     if _read_cached(package.model_id) is not None:
         return package.model_id
     check(package)
-    path = cached_path(package.model_id)
+    path = places.cached_path(package.model_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     with AtomicFile(path, force=True) as file:
         file.write(data)
     return package.model_id
-
-
-def cached_path(model_id: bytes) -> Path:
-    """Where the cache keeps a package, whether it has it or not."""
-    return cache_folder() / f"{model_id.hex()}.aef"
 
 
 def list_models() -> list[Listed]:
@@ -181,7 +153,7 @@ def _files_of_path(path: Path) -> tuple[Path, Path] | None:
 
 
 def _files_of_name(name: str) -> tuple[Path, Path] | None:
-    folder = shipped_folder()
+    folder = places.shipped_folder()
     if folder is None or not name or Path(name).name != name:
         return None
     return _files_of_path(folder / name) if (folder / f"{name}{_SUFFIX[ENCODER]}").is_file() else None
@@ -211,11 +183,9 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
     found = _read_cached(model_id)
     if found is not None:
         return found
-    folder = shipped_folder()
-    for path in sorted(folder.glob("*.aef")) if folder is not None else ():
+    for path in places.shipped_files(model_id):
         try:
-            if read_model_id(path) == model_id:
-                return read_package(path)
+            return read_package(path)
         except FormatError as error:
             _log.warning("%s is damaged: %s", path, error)
     return None
@@ -223,7 +193,7 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
 
 def _read_cached(model_id: bytes) -> ModelPackage | None:
     """The package, if the cache has it whole.  What is there under the wrong name, or broken, is removed and logged."""
-    path = cached_path(model_id)
+    path = places.cached_path(model_id)
     if not path.is_file():
         return None
     try:
@@ -245,12 +215,12 @@ def _as_decoder(package: ModelPackage) -> ModelPackage:
 
 
 def _shipped() -> list[Listed]:
-    folder = shipped_folder()
+    folder = places.shipped_folder()
     return [] if folder is None else list(_listed(sorted(folder.glob("*.aef")), "shipped"))
 
 
 def _cached_files() -> list[Path]:
-    folder = cache_folder()
+    folder = places.cache_folder()
     return [path for path in sorted(folder.glob("*.aef")) if len(path.stem) == 64] if folder.is_dir() else []
 
 

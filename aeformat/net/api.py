@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -17,8 +18,10 @@ from random import SystemRandom
 from typing import Any, BinaryIO, Final
 
 from aeformat.atomic import AtomicFile, check_target, sync_folder
-from aeformat.errors import DecoderMismatch, DecoderMissing, UsageError
+from aeformat.errors import DecoderMismatch, FormatError, UsageError
 from aeformat.header import LatentsHeader
+from aeformat.model import places
+from aeformat.model.identity import open_package, read_model_id
 from aeformat.net import drive
 from aeformat.net.line import PATIENT, AsyncLine, FileBody, Line, Patience
 from aeformat.net.survey import Digest, Survey, survey, verify
@@ -31,7 +34,9 @@ from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import UploadClient
 
-_PATIENT_SECONDS: Final = 0.2  # for the digest, before a large file is sent without it (T5-10)
+_log: Final = logging.getLogger("aeformat")
+_SMALL_BYTES: Final = 1 << 24  # so many are hashed before they are sent; of a larger file, while it is (T5-10)
+_PATIENT_SECONDS: Final = 0.2  # for the digest of a small file
 _BLOB: Final = re.compile(r"(.*/)v1/(containers|models)/([0-9a-f]{64})")
 
 Progress = Callable[[str, int, int], None]  # what, bytes there, bytes in all
@@ -96,7 +101,7 @@ def send(
             client, body, known = _small(decoder, progress)
             drive.upload(client, line, body, known, _quiet)
         memo = _Memo(base, seen)
-        client = _client(seen, digest.known(_PATIENT_SECONDS), memo)
+        client = _client(seen, digest.known(_patience(seen)), memo)
         with _explaining(file, memo):
             done = drive.upload(client, line, _body(file, progress, "sending", seen.size), digest.future, memo.note)
         memo.forget()
@@ -118,7 +123,7 @@ async def asend(
             client, body, known = _small(decoder, progress)
             await drive.upload_async(client, line, body, known, _quiet)
         memo = _Memo(base, seen)
-        client = _client(seen, await asyncio.to_thread(digest.known, _PATIENT_SECONDS), memo)
+        client = _client(seen, await asyncio.to_thread(digest.known, _patience(seen)), memo)
         with _explaining(file, memo):
             body = _body(file, progress, "sending", seen.size)
             done = await drive.upload_async(client, line, body, digest.future, memo.note)
@@ -163,6 +168,10 @@ def blob_url(url: str, options: Options) -> tuple[Base, str, str]:
 
 
 # What both twins of `send` share.
+
+
+def _patience(seen: Survey) -> float:
+    return _PATIENT_SECONDS if seen.size <= _SMALL_BYTES else 0.0
 
 
 def _client(seen: Survey, sha256: bytes | None, memo: _Memo) -> UploadClient:
@@ -220,19 +229,16 @@ def _wanted_decoder(
         return None
     header = seen.header
     assert isinstance(header, LatentsHeader)
-    from aeformat.model import store  # here and below: what brings NumPy is imported where it is needed
-    from aeformat.model.file_io import package_bytes, read_model_id
-
     if model is not None:
         if read_model_id(model) != header.decoder:
             raise DecoderMismatch(f"the file names decoder {header.decoder.hex()[:12]}, the one given is another")
         package = model
     else:
-        try:
-            package = package_bytes(store.find_decoder(header.decoder))
-        except DecoderMissing:
+        here = _package_here(header.decoder)
+        if here is None:
             say(f"the server lacks decoder {header.decoder.hex()[:12]}, and so does this machine; it is not sent")
             return None
+        package = here
     height, width, channels = header.image
     weighed = weigh(
         options.policy,
@@ -245,14 +251,27 @@ def _wanted_decoder(
     return package if weighed.moves else None
 
 
+def _package_here(model_id: bytes) -> bytes | None:
+    """The package of a model as it lies on this machine, its checksums verified; the server proves the rest of it (T4-2)."""
+    for path in places.files_of(model_id):
+        with open_package(path) as file:
+            package = file.read()
+        try:
+            verify(io.BytesIO(package))
+            if read_model_id(package) == model_id:
+                return package
+        except FormatError as error:
+            _log.warning("%s is damaged: %s", path, error)
+    return None
+
+
 class _Memo:
     """Where an upload is, kept on disk for the next run of the program."""
 
     def __init__(self, base: Base, seen: Survey) -> None:
-        from aeformat.model import store
 
         key = hashlib.sha256(f"{base.url}\n{seen.key.hex()}".encode()).hexdigest()
-        self._path = store.cache_folder().parent / "uploads" / f"{key}.json"
+        self._path = places.cache_folder().parent / "uploads" / f"{key}.json"
         self._noted = ""
 
     def upload(self) -> str | None:
@@ -324,12 +343,9 @@ def _lock(handle: int, part: Path) -> None:
 def _put(path: Path, kind: str, name: str, done: Done, size: int, partial: int) -> Fetched:
     """Move the partial file to its name (T5-7)."""
     part = part_path(path, kind, name)
-    if kind == "models":
-        from aeformat.model.file_io import read_model_id
-
-        if read_model_id(part) != bytes.fromhex(name):
-            part.unlink()
-            raise TransferFailed("the server sent another model than the one asked for")
+    if kind == "models" and read_model_id(part) != bytes.fromhex(name):
+        part.unlink()
+        raise TransferFailed("the server sent another model than the one asked for")
     os.fsync(partial)
     part.replace(path)
     sync_folder(path.parent)

@@ -6,6 +6,7 @@ Owns partial files and waiting.  Knows nothing of when to ask again: the machine
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
@@ -26,6 +27,10 @@ Progress = Callable[[int], None]  # told how many bytes are there
 Note = Callable[[str], None]  # told where an upload is, so that a later run can resume it
 
 
+class _Unwanted(Exception):
+    """The server has the file already: the request that is sending it is broken off (T5-10)."""
+
+
 def upload(client: UploadClient, line: Line, body: FileBody, digest: Future[bytes], note: Note) -> Done:
     """Send a file.  digest: of the file, perhaps later.  Raises TransferFailed, OSError of the file."""
     while not isinstance(action := _to_send(client, digest), Done):
@@ -35,8 +40,15 @@ def upload(client: UploadClient, line: Line, body: FileBody, digest: Future[byte
         elif isinstance(action, Hash):
             client.hashed(digest.result())
         else:
-            _answered(client, line.ask(action, body), body, note)
+            with contextlib.suppress(_Unwanted):
+                _answered(client, line.ask(action, body, lambda: _aside(client, line, digest)), body, note)
     return action
+
+
+def _aside(client: UploadClient, line: Line, digest: Future[bytes]) -> None:
+    look = _look(client, digest)
+    if look is not None:
+        _looked(client, line.ask(look))
 
 
 async def upload_async(
@@ -50,8 +62,29 @@ async def upload_async(
         elif isinstance(action, Hash):
             client.hashed(await asyncio.wrap_future(digest))
         else:
-            _answered(client, await line.ask(action, body), body, note)
+            with contextlib.suppress(_Unwanted):
+                found = await line.ask(action, body, lambda: _aside_async(client, line, digest))
+                _answered(client, found, body, note)
     return action
+
+
+async def _aside_async(client: UploadClient, line: AsyncLine, digest: Future[bytes]) -> None:
+    look = _look(client, digest)
+    if look is not None:
+        _looked(client, await line.ask(look))
+
+
+def _look(client: UploadClient, digest: Future[bytes]) -> Request | None:
+    """What is to be asked while a body is sent."""
+    if digest.done():
+        client.hashed(digest.result())
+    return client.aside()
+
+
+def _looked(client: UploadClient, found: Response | Lost) -> None:
+    client.on(found)
+    if not client.is_sending:
+        raise _Unwanted
 
 
 def _to_send(client: UploadClient, digest: Future[bytes]) -> Request | Wait | Hash | Done:

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
@@ -24,8 +24,11 @@ CONNECT_SECONDS: Final = 10.0
 BROKEN: Final = (OSError, h11.RemoteProtocolError, asyncio.TimeoutError)
 
 _SLICE_BYTES: Final = 1 << 20  # of a file that the kernel sends
+_PATIENCE_BYTES: Final = 1 << 16  # of a body, to be taken by the peer in idle_seconds
 
 ReadAt = Callable[[int, int], bytes]
+Aside = Callable[[], None]  # called between two pieces of a body; what it raises ends the request
+AsyncAside = Callable[[], Awaitable[None]]
 
 
 class FileBody:
@@ -77,6 +80,13 @@ def why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def _parts(pieces: list[bytes]) -> Iterator[memoryview]:
+    """The same bytes in parts that a slow peer takes in time: what waits is timed whole."""
+    for piece in pieces:
+        for at in range(0, len(piece), _PATIENCE_BYTES):
+            yield memoryview(piece)[at : at + _PATIENCE_BYTES]
+
+
 class Line:
     """Blocking exchanges with one server."""
 
@@ -85,7 +95,9 @@ class Line:
         self._tls = base.tls()
 
     @contextlib.contextmanager
-    def exchange(self, request: Request, read_at: ReadAt | None = None) -> Iterator[Answering]:
+    def exchange(
+        self, request: Request, read_at: ReadAt | None = None, aside: Aside | None = None
+    ) -> Iterator[Answering]:
         """Send a request.  Raises what is in BROKEN."""
         exchange = Exchange(self.base, request)
         head = exchange.head()
@@ -98,14 +110,14 @@ class Line:
             answering = Answering(exchange, sock, self._patience)
             sock.sendall(head)
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # there may be an answer all the same
-                answering.send_body(request, read_at)
+                answering.send_body(request, read_at, aside)
             answering.read_head()
             yield answering
 
-    def ask(self, request: Request, read_at: ReadAt | None = None) -> Response | Lost:
+    def ask(self, request: Request, read_at: ReadAt | None = None, aside: Aside | None = None) -> Response | Lost:
         """A request whose answer is small."""
         try:
-            with self.exchange(request, read_at) as answering:
+            with self.exchange(request, read_at, aside) as answering:
                 return answering.small()
         except BROKEN as error:
             return Lost(why(error))
@@ -124,7 +136,7 @@ class Answering:
         assert self._exchange.response is not None
         return self._exchange.response
 
-    def send_body(self, request: Request, read_at: ReadAt | None) -> None:
+    def send_body(self, request: Request, read_at: ReadAt | None, aside: Aside | None = None) -> None:
         """The bytes of the file that the request names, until they are sent or an answer comes."""
         at, stop = request.body or (0, 0)
         while at < stop:
@@ -138,13 +150,15 @@ class Answering:
             else:
                 data = read_at(at, min(PIECE_BYTES, stop - at))
                 n_sent = n_bytes = len(data)
-                for part in self._exchange.piece(data):
+                for part in _parts(self._exchange.piece(data)):
                     self._sock.sendall(part)
             if n_sent < n_bytes or not n_sent:
                 raise OSError("the file became shorter while it was sent")
             at += n_sent
             if at < stop and self._has_answer():
                 return
+            if at < stop and aside is not None:
+                aside()
         self._sock.sendall(self._exchange.finish())
 
     def _has_answer(self) -> bool:
@@ -217,19 +231,22 @@ class AsyncLine:
         self._tls = base.tls()
 
     @contextlib.asynccontextmanager
-    async def exchange(self, request: Request, read_at: ReadAt | None = None) -> AsyncIterator[AsyncAnswering]:
+    async def exchange(
+        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
+    ) -> AsyncIterator[AsyncAnswering]:
         """Send a request.  Raises what is in BROKEN."""
         exchange = Exchange(self.base, request)
         head = exchange.head()
         opening = asyncio.open_connection(self.base.host, self.base.port, ssl=self._tls, limit=PIECE_BYTES)
         reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
+        writer.transport.set_write_buffer_limits(_PATIENCE_BYTES)  # that of TLS is larger
         answering = AsyncAnswering(exchange, reader, self._patience)
         try:
             writer.write(head)
             reading = asyncio.create_task(answering.read_head())
             try:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    await self._send_body(exchange, writer, reading, request, read_at)
+                    await self._send_body(exchange, writer, reading, request, read_at, aside)
                 await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
             finally:
                 reading.cancel()
@@ -244,6 +261,7 @@ class AsyncLine:
         reading: asyncio.Task[None],
         request: Request,
         read_at: ReadAt | None,
+        aside: AsyncAside | None,
     ) -> None:
         at, stop = request.body or (0, 0)
         while at < stop:
@@ -251,17 +269,22 @@ class AsyncLine:
             data = await asyncio.to_thread(read_at, at, min(PIECE_BYTES, stop - at))
             if not data:
                 raise OSError("the file became shorter while it was sent")
-            writer.writelines(exchange.piece(data))
-            await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
+            for part in _parts(exchange.piece(data)):
+                writer.write(part)
+                await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
             at += len(data)
             if reading.done():
                 return
+            if at < stop and aside is not None:
+                await aside()
         writer.write(exchange.finish())
 
-    async def ask(self, request: Request, read_at: ReadAt | None = None) -> Response | Lost:
+    async def ask(
+        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
+    ) -> Response | Lost:
         """A request whose answer is small."""
         try:
-            async with self.exchange(request, read_at) as answering:
+            async with self.exchange(request, read_at, aside) as answering:
                 return await answering.small()
         except BROKEN as error:
             return Lost(why(error))

@@ -2,7 +2,7 @@
 
 Owns what to ask next after each response, each broken connection, each restart of the program.  Trusts the server's
 offset, never its own idea of what arrived (T5-1); believes in success only when the server names the file's own digest (T5-3),
-which the sender of a large file may learn while it sends (T5-10).
+which the sender of a large file may learn while it sends: it then asks once, beside the sending (T5-10).
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from aeformat.transport import draft, fields, problems
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
-
-_FIRST_BYTES: Final = 1 << 24  # of the first request, where the digest is not known yet
 
 
 class State(Enum):
@@ -128,8 +126,8 @@ class UploadClient:
             return Hash()
         if self.state is State.PROBE and self._path is None:  # there is nothing to ask for yet
             self._go(Event.ABSENT)
-        if self.state is State.SEND and not self._has_looked and self._path is not None:
-            self._go(Event.HASHED)
+        if (look := self.aside()) is not None:
+            return look
         if self.state in (State.PROBE, State.LOOK):
             assert self._path is not None
             return Request("HEAD", self._path)
@@ -163,6 +161,21 @@ class UploadClient:
             (self.offset, stop),
         )
 
+    def aside(self) -> Request | None:
+        """What to ask now, also while a PATCH is being sent (T5-10); its answer is for `on`, before that of the PATCH.
+
+        Break the PATCH off unless `is_sending` then: what comes of it is of no interest any more.
+        """
+        if not self.is_sending or self._has_looked or self._path is None:
+            return None
+        self._go(Event.HASHED)
+        return Request("HEAD", self._path)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether the file's bytes are wanted now."""
+        return self.state is State.SEND
+
     @property
     def _path(self) -> str | None:
         """Where the file will lie, or lies."""
@@ -182,13 +195,8 @@ class UploadClient:
                 self._go(Event.REFUSED)
 
     def _stop(self) -> int:
-        """Where the next request ends: at the end of a chunk, within what the server takes in one request (T5-2).
-
-        While it is not known whether the server has the file, the first requests are small.
-        """
+        """Where the next request ends: at the end of a chunk, within what the server takes in one request (T5-2)."""
         size, most = self._parcel.size, self._max_append
-        if not self._has_looked:
-            most = min(most or size, max(_FIRST_BYTES, self.offset))
         if most is None or size - self.offset <= most:
             return size
         ends = self._parcel.ends

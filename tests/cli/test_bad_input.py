@@ -17,7 +17,7 @@ import pytest
 from aeformat.errors import DecoderMissing
 from aeformat.header import LatentsHeader
 from aeformat.images import demo_digits
-from aeformat.model import store
+from aeformat.model import places, store
 from aeformat.writer import LatentsWriter
 
 
@@ -118,14 +118,14 @@ def test_a_future_version_is_named(aeformat, folder, packed):
 
 def test_a_wrong_decoder_is_refused_before_a_pixel(aeformat, folder, packed, monkeypatch):
     """exit 4, and no network has run on the file's rows."""
-    wrong = store.shipped_folder() / "mnist-128-64-128.decoder.aef"
+    wrong = places.shipped_folder() / "mnist-128-64-128.decoder.aef"
     from aeformat.backends import select
 
     monkeypatch.setattr(select, "select_backend", lambda *a, **k: pytest.fail("a backend was asked for"))
     ran = aeformat("unpack", "digits.aef", "-o", "o.npy", "--decoder", wrong)
     assert ran.code == 4 and one_line(ran.err)
     ran = aeformat(
-        "unpack", "digits.aef", "-o", "o.npy", "--decoder", store.shipped_folder() / "mnist-exact.encoder.aef"
+        "unpack", "digits.aef", "-o", "o.npy", "--decoder", places.shipped_folder() / "mnist-exact.encoder.aef"
     )
     assert ran.code == 4 and one_line(ran.err)
     assert not (folder / "o.npy").exists()
@@ -261,7 +261,7 @@ def test_usage_errors_are_one_line(aeformat, folder):
 
 def test_a_model_package_is_no_file_of_latents(aeformat, folder):
     """unpack says what the file is instead."""
-    ran = aeformat("unpack", store.shipped_folder() / "mnist-exact.decoder.aef", "-o", "o.npy")
+    ran = aeformat("unpack", places.shipped_folder() / "mnist-exact.decoder.aef", "-o", "o.npy")
     assert ran.code == 2 and one_line(ran.err) and "model package" in ran.err
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from aeformat.model import store
+from aeformat.model import places
 from aeformat.model.file_io import read_package
 
 Run = Callable[..., Any]
@@ -41,7 +41,7 @@ GIVEN = {
 def place(aeformat: Run, model: Path, folder: Path) -> Path:
     """The right decoder is m.decoder.aef, and among this machine's models, too."""
     aeformat("model", "install", "m.decoder.aef")
-    other = store.shipped_folder() / "mnist-exact.decoder.aef"
+    other = places.shipped_folder() / "mnist-exact.decoder.aef"
     Path("other.aef").write_bytes(other.read_bytes())
     Path("cut.aef").write_bytes(Path("m.decoder.aef").read_bytes()[:-70])
     return folder

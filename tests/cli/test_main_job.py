@@ -10,7 +10,7 @@ import pytest
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.images import demo_digits
-from aeformat.model import store
+from aeformat.model import places, store
 from aeformat.reader import stream_latents
 
 FLOAT = "mnist-128-64-128"
@@ -135,7 +135,7 @@ def test_an_embedded_decoder_is_enough(aeformat, folder, monkeypatch):
     """A file that carries its decoder unpacks where no model is known."""
     aeformat("pack", "digits.npy", "-o", "with.aef", "--embed-decoder")
     aeformat("pack", "digits.npy", "-o", "without.aef")
-    monkeypatch.setattr(store, "shipped_folder", lambda: folder / "nothing-here")
+    monkeypatch.setattr(places, "shipped_folder", lambda: folder / "nothing-here")
 
     assert aeformat("unpack", "with.aef", "-o", "o.npy").code == 0
     missing = aeformat("unpack", "without.aef", "-o", "p.npy")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from aeformat.model import store
+from aeformat.model import places
 
 # Test MSE in the note's table; ours must be no worse.
 NOTE = {"mnist-128-64-128": 0.011, "mnist-128-50-128": 0.012, "mnist-128-36-128": 0.013, "mnist-128-22-128": 0.014}
@@ -31,7 +31,7 @@ def test_the_default_model_keeps_its_promises(aeformat, mnist):
     assert aeformat("pack", "mnist:test", "-o", "t.aef").code == 0
     facts = json.loads(aeformat("eval", "t.aef", "--against", "mnist:test", "--json").out)
     assert facts["psnr_db"] >= 22.7
-    assert (store.shipped_folder() / "mnist-exact.decoder.aef").stat().st_size < 110_000
+    assert (places.shipped_folder() / "mnist-exact.decoder.aef").stat().st_size < 110_000
 
 
 def test_cost_covers_every_basis(aeformat, mnist):

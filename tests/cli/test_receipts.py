@@ -10,7 +10,7 @@ import pytest
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.images import demo_digits
-from aeformat.model import store
+from aeformat.model import places, store
 from aeformat.reader import open_latents, stream_latents
 from aeformat.receipts import digests_of
 from aeformat.writer import LatentsWriter
@@ -66,7 +66,7 @@ def test_receipts_are_shown(aeformat, folder):
 def test_validate_says_that_it_could_not_prove(aeformat, folder, monkeypatch):
     """Where the decoder is not here the file is good, and its receipts are not called proved."""
     aeformat("pack", "digits.npy", "-o", "r.aef", "--receipts")
-    monkeypatch.setattr(store, "shipped_folder", lambda: folder / "nothing-here")
+    monkeypatch.setattr(places, "shipped_folder", lambda: folder / "nothing-here")
 
     validated = aeformat("validate", "r.aef")
 
@@ -207,7 +207,7 @@ def test_receipts_need_the_decoder(aeformat, folder, monkeypatch):
     """Where only the encoder is installed, packing ends with the exit code of a missing decoder."""
     encoder, _ = store.find_pair(EXACT)
     store.install(store.shipped_file(EXACT, "encoder"), lambda package: None)
-    monkeypatch.setattr(store, "shipped_folder", lambda: folder / "nothing-here")
+    monkeypatch.setattr(places, "shipped_folder", lambda: folder / "nothing-here")
 
     ran = aeformat("pack", "digits.npy", "-o", "r.aef", "--receipts", "--model", encoder.model_id.hex())
 

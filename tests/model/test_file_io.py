@@ -12,7 +12,8 @@ import pytest
 
 from aeformat.errors import FormatError, Truncated, UsageError
 from aeformat.header import LatentsHeader
-from aeformat.model.file_io import package_bytes, read_heading, read_model_id, read_package, write_package
+from aeformat.model.file_io import package_bytes, read_heading, read_package, write_package
+from aeformat.model.identity import read_model_id
 from aeformat.model.package import ModelPackage
 from aeformat.writer import LatentsWriter
 from model import bases

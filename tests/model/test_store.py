@@ -10,7 +10,7 @@ import pytest
 
 from aeformat.backends.golden import check
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, Truncated, UsageError
-from aeformat.model import store
+from aeformat.model import places, store
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import package_bytes, write_package
 from aeformat.model.manifest import Endpoint
@@ -56,7 +56,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and a folder of shipped models with "one" and "two" in it."""
     monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "shipped"
-    monkeypatch.setattr(store, "shipped_folder", lambda: folder)
+    monkeypatch.setattr(places, "shipped_folder", lambda: folder)
     put(folder, "one", ONE)
     put(folder, "two", TWO)
     return folder
@@ -179,7 +179,7 @@ def test_installing_again_is_fine(shipped: Path, tmp_path: Path) -> None:
     write_package(THREE[1], path)
 
     assert store.install(path, check) == store.install(package_bytes(THREE[1], codec="none"), check)
-    assert [p.name for p in store.cache_folder().iterdir()] == [f"{THREE[1].model_id.hex()}.aef"]
+    assert [p.name for p in places.cache_folder().iterdir()] == [f"{THREE[1].model_id.hex()}.aef"]
 
 
 def test_a_package_that_fails_its_golden_set_is_not_installed(shipped: Path) -> None:
@@ -189,14 +189,14 @@ def test_a_package_that_fails_its_golden_set_is_not_installed(shipped: Path) -> 
     with pytest.raises(GoldenMismatch):
         store.install(package_bytes(base.load()), check)
 
-    assert not store.cache_folder().exists()
+    assert not places.cache_folder().exists()
 
 
 def test_a_broken_package_is_not_installed(shipped: Path) -> None:
     with pytest.raises(FormatError):
         store.install(package_bytes(THREE[1])[:-9], check)
 
-    assert not store.cache_folder().exists()
+    assert not places.cache_folder().exists()
 
 
 def cut(data: bytes) -> bytes:
@@ -211,7 +211,7 @@ def another(data: bytes) -> bytes:
 def test_a_damaged_cache_entry_is_removed_and_reported(shipped: Path, caplog: pytest.LogCaptureFixture, damage) -> None:
     """Whether it is broken, or a good package under another's model id."""
     model_id = store.install(package_bytes(THREE[1]), check)
-    path = store.cached_path(model_id)
+    path = places.cached_path(model_id)
     path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(DecoderMissing):
@@ -262,14 +262,14 @@ def test_the_cache_lies_where_the_system_keeps_caches(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(store.sys, "platform", system)
+    monkeypatch.setattr(places.sys, "platform", system)
 
-    assert store.cache_folder() == Path(expected)
+    assert places.cache_folder() == Path(expected)
 
 
 def test_the_models_of_this_checkout_are_found() -> None:
     """Where there are any: models/ at the top, or shipped_models/ in an installed wheel."""
-    folder = store.shipped_folder()
+    folder = places.shipped_folder()
     for name in store.shipped_names():
         encoder, decoder = store.find_pair(name)
 

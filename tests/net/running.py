@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -167,6 +168,18 @@ def needs(program: str) -> str:
             pytest.fail(f"{program} is not installed")
         pytest.skip(f"{program} is not installed")
     return found
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Files of a certificate for 127.0.0.1 and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    made = subprocess.run(
+        [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    return certificate, key
 
 
 def upload(server: Running, data: bytes, token: str | None = None) -> Response:

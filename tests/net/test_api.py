@@ -20,14 +20,17 @@ from transport.containers import ends, latents
 from aeformat import net
 from aeformat.errors import DecoderMissing, FormatError, UsageError
 from aeformat.header import LatentsHeader
-from aeformat.model import store
-from aeformat.model.file_io import package_bytes, read_model_id
+from aeformat.model import places, store
+from aeformat.model.file_io import package_bytes
+from aeformat.model.identity import read_model_id
 from aeformat.net.api import Options, part_path
 from aeformat.net.registry import Need
+from aeformat.net.survey import Digest
+from aeformat.transport.fields import repr_digest
 from aeformat.transport.problems import TransferFailed
 from aeformat.writer import LatentsWriter
 from net.proxy import Fault, Proxy
-from net.running import needs, running, upload
+from net.running import running, self_signed, upload
 from net.test_tenants import write_tokens
 
 FILE = latents(2000, dims=64, chunk_rows=100)
@@ -53,7 +56,7 @@ def source(tmp_path):
 def nothing_shipped(tmp_path, monkeypatch):
     """A machine without models."""
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty")
+    monkeypatch.setattr(places, "shipped_folder", lambda: tmp_path / "empty")
 
 
 def digits(n_rows: int) -> bytes:
@@ -113,6 +116,35 @@ def test_progress_is_what_the_server_has(server, source, twin, monkeypatch):
     told.clear()
     call(twin, "send", source, proxy.url, NEVER, progress=lambda *seen: told.append(seen))
     assert told == [("sending", len(FILE), len(FILE))]
+    proxy.close()
+
+
+@BOTH
+def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path, twin, monkeypatch):
+    """T5-10: sending begins before the digest is known; once it is, a copy on the server ends the upload."""
+    big = tmp_path / "big.aef"
+    big.write_bytes(latents(40_000, dims=64, chunk_rows=1000))
+    sha256 = hashlib.sha256(big.read_bytes()).digest()
+    assert upload(server, big.read_bytes()).status == 201
+    digests: list[Digest] = []
+
+    class Late(Digest):
+        def _run(self) -> None:
+            digests.append(self)
+
+    monkeypatch.setattr("aeformat.net.api.Digest", Late)
+    methods: list[str] = []
+    proxy = Proxy(server.port, lambda method, _range: methods.append(method))
+
+    def progress(what: str, n_bytes: int, size: int) -> None:
+        if n_bytes and not digests[0].future.done():
+            digests[0].future.set_result(sha256)
+
+    sent = call(twin, "send", big, proxy.url, NEVER, progress=progress)
+    assert sent.sha256 == sha256
+    assert sorted(methods) == ["DELETE", "HEAD", "PATCH", "POST"]  # the threads of the proxy may overtake each other
+    assert proxy.n_up < big.stat().st_size
+    assert "aeformat_uploads_open 0" in server.ask("GET", "metrics").body.decode()
     proxy.close()
 
 
@@ -208,6 +240,27 @@ def test_a_decoder_is_sent_once_and_only_if_it_pays(server, tmp_path):
     assert not said
 
 
+def test_sending_a_decoder_takes_no_numpy_and_passes_over_a_damaged_one(server, tmp_path):
+    """The package goes as it lies here, found by its header: a broken one in the cache is said to be, and the next one goes."""
+    many = tmp_path / "many.aef"
+    many.write_bytes(digits(5000))
+    decoder = places.shipped_folder() / "mnist-exact.decoder.aef"
+    cached = places.cached_path(read_model_id(decoder))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    cached.write_bytes(decoder.read_bytes()[:-7])
+    code = (
+        "import sys; from aeformat.cli.main import main; code = main(sys.argv[1:]);"
+        "print(code, sorted({'numpy', 'tensorflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "send", many, server.url], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines()[1] == "0 []"
+    assert "it pays" in done.stderr and "is damaged" in done.stderr
+    found = server.ask("GET", f"v1/models/{read_model_id(decoder).hex()}")
+    assert found.get("Repr-Digest") == repr_digest(hashlib.sha256(decoder.read_bytes()).digest())
+
+
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkeypatch):
     """T9-1, T9-4: fetched, proved, kept; the second time nobody is asked."""
@@ -215,7 +268,7 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
     monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
     decoder = store.find_pair("mnist-exact")[1]
     (tmp_path / "empty2").mkdir()
-    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty2")
+    monkeypatch.setattr(places, "shipped_folder", lambda: tmp_path / "empty2")
     with pytest.raises(DecoderMissing, match="neither this machine"):
         net.registry_decoder(server.url, decoder.model_id)
     assert upload(server, package_bytes(decoder, level=1)).status == 201
@@ -227,7 +280,7 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
     server.stop()
     assert net.registry_decoder(server.url, decoder.model_id).model_id == decoder.model_id
 
-    (cached,) = store.cache_folder().glob("*.aef")
+    (cached,) = places.cache_folder().glob("*.aef")
     cached.write_bytes(cached.read_bytes()[:-7])
     with running(tmp_path / "root") as again:  # a damaged cache entry is fetched once more
         assert net.registry_decoder(again.url, decoder.model_id).model_id == decoder.model_id
@@ -245,13 +298,7 @@ def test_tokens_are_sent(tmp_path, source):
 
 def test_tls(tmp_path, source):
     """By certificate files; a certificate that is not trusted is refused, and said."""
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    certificate, key = self_signed(tmp_path)
     with running(tmp_path / "root", certificate=(certificate, key)) as server:
         trusting = Options(policy="never", ca_file=str(certificate))
         sent = net.send(source, server.url, trusting)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aeformat.cli.main import main
-from aeformat.model import store
+from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
 from aeformat.net import registry
 from net.running import running, upload
@@ -24,7 +24,7 @@ def place(tmp_path, monkeypatch):
     file.write_bytes(digits(5000))
     package = package_bytes(store.find_pair("mnist-exact")[1])
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(store, "shipped_folder", lambda: tmp_path / "empty")
+    monkeypatch.setattr(places, "shipped_folder", lambda: tmp_path / "empty")
     return file, package
 
 
@@ -48,7 +48,7 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
         assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy"), *ask]) == 0
         assert "it pays" in capsys.readouterr().err
         assert f"aeformat_sent_bytes_total {len(package)}" in server.ask("GET", "metrics").body.decode().splitlines()
-    assert len(proofs) == 1 and len(list(store.cache_folder().glob("*.aef"))) == 1
+    assert len(proofs) == 1 and len(list(places.cache_folder().glob("*.aef"))) == 1
 
     assert main(["unpack", str(file), "-o", str(tmp_path / "b.npy"), *ask]) == 0
     assert main(["unpack", str(file), "-o", str(tmp_path / "c.npy")]) == 0
@@ -59,8 +59,8 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
 def test_a_file_cannot_name_a_server(place, tmp_path):
     """T5-9: without --registry, unpack does not even load the code that could ask one."""
     code = (
-        "import pathlib, sys; from aeformat.cli.main import main; from aeformat.model import store;"
-        f"store.shipped_folder = lambda: pathlib.Path({str(tmp_path / 'empty')!r});"
+        "import pathlib, sys; from aeformat.cli.main import main; from aeformat.model import places, store;"
+        f"places.shipped_folder = lambda: pathlib.Path({str(tmp_path / 'empty')!r});"
         f"code = main(['unpack', {str(place[0])!r}, '-o', {str(tmp_path / 'a.npy')!r}]);"
         "print(code, [name for name in sys.modules if name.split('.')[0] in ('h11', 'starlette') or 'aeformat.net' in name])"
     )

@@ -15,7 +15,7 @@ from aeformat.images import demo_digits
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import write_package
 from aeformat.model.manifest import Endpoint
-from aeformat.model.store import shipped_folder
+from aeformat.model.places import shipped_folder
 from aeformat.pipeline.pack import PackOptions
 from aeformat.training.prior_fit import fit_prior
 from tools import card

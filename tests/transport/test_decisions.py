@@ -16,6 +16,9 @@ from aeformat.transport.resolver import Event, ModelResolver, State
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import Parcel, UploadClient
 
+SHA = hashlib.sha256(b"the file").digest()
+STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}
+
 
 def test_waits_are_spread_over_all_of_the_interval_and_progress_starts_anew():
     """T8-1, T8-2."""
@@ -130,10 +133,6 @@ def test_success_is_believed_with_the_own_digest_only(named, ends):
     assert isinstance(client.next(), ends)
 
 
-SHA = hashlib.sha256(b"the file").digest()
-STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}
-
-
 def unhashed(size: int = 100 << 20) -> UploadClient:
     """A client that is about to send a large file whose digest it does not know yet."""
     client = UploadClient(Parcel(size, None, range(0, size + 1, 1 << 20)), Retry(Random(1)))
@@ -142,16 +141,44 @@ def unhashed(size: int = 100 << 20) -> UploadClient:
     return client
 
 
-def test_requests_are_small_until_the_digest_is_known():
-    """T5-10: 16 MiB, then as much as there is already, so that a copy on the server is noticed early; then all."""
+@pytest.mark.parametrize(
+    ("found", "goes_on"),
+    [
+        (Response(404, {}), True),
+        (Response(403, {}), True),
+        (Response(500, {}), True),
+        (Lost("cut"), True),
+        (Response(200, {"repr-digest": repr_digest(SHA)}), False),
+    ],
+    ids=["404", "403", "500", "lost", "there"],
+)
+def test_a_look_is_taken_once_beside_the_sending(found, goes_on):
+    """T5-10: all is sent in one request; once the digest is known, a copy on the server ends that, and nothing else does."""
     client = unhashed()
-    for start, stop in [(0, 16 << 20), (16 << 20, 32 << 20), (32 << 20, 64 << 20)]:
-        assert client.next().body == (start, stop)
-        client.on(Response(204, {"upload-offset": str(stop), "upload-complete": "?0"}))
+    assert (client.next().method, client.next().body) == ("PATCH", (0, 100 << 20))
+    assert client.aside() is None
     client.hashed(SHA)
-    assert (client.next().method, client.next().path) == ("HEAD", f"v1/containers/{SHA.hex()}")
-    client.on(Response(404, {}))
-    assert client.next().body == (64 << 20, 100 << 20)
+    look = client.aside()
+    assert (look.method, look.path) == ("HEAD", f"v1/containers/{SHA.hex()}")
+    client.on(found)
+    assert (client.is_sending, client.aside()) == (goes_on, None)
+    if goes_on:
+        client.on(Response(201, STORED))
+    else:
+        assert (client.next().method, client.next().path) == ("DELETE", "/v1/uploads/u")
+        client.on(Response(204, {}))
+    assert client.next() == Done(f"v1/containers/{SHA.hex()}", SHA)
+
+
+def test_a_look_beside_the_sending_believes_no_other_digest():
+    """T5-3: a server that has other bytes under the name is not sent to."""
+    client = unhashed()
+    client.next()
+    client.hashed(SHA)
+    client.aside()
+    client.on(Response(200, {"repr-digest": repr_digest(bytes(32))}))
+    assert not client.is_sending
+    assert isinstance(client.next(), Failed)
 
 
 @pytest.mark.parametrize("dropped", [Response(204, {}), Response(500, {}), Lost("cut")], ids=["204", "500", "lost"])

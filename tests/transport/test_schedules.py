@@ -37,12 +37,15 @@ class Schedule(RuleBasedStateMachine):
         start=st.integers(0, 1 << 30),
         append=st.sampled_from([None, 1700]),
         hashes_late=st.booleans(),
+        is_there=st.booleans(),
     )
-    def begin(self, name: str, start: int, append: int | None, hashes_late: bool) -> None:
+    def begin(self, name: str, start: int, append: int | None, hashes_late: bool, is_there: bool) -> None:
         self.file = FILES[name]
         self.sha256 = hashlib.sha256(self.file).digest()
         self.parcel = Parcel(len(self.file), None if hashes_late else self.sha256, ends(self.file))
         self.world = World(LIMITS if append is None else dataclasses.replace(LIMITS, max_append_size=append))
+        if is_there:
+            self.world.objects[self.sha256] = self.file
         self.rng = Random(start)
         self.old: list[tuple] = []  # requests whose connections the server has not missed yet
         self.restart(upload=None)
@@ -80,6 +83,31 @@ class Schedule(RuleBasedStateMachine):
     def file_is_hashed(self) -> None:
         """T5-10: at any time."""
         self.client.hashed(self.sha256)
+
+    @rule(where=st.floats(0, 1), is_lost=st.booleans())
+    def file_is_hashed_while_it_is_sent(self, where: float, is_lost: bool) -> None:
+        """T5-10: the look comes in the middle of a PATCH, which goes on, or is broken off."""
+        request = self.request()
+        if request is None or request.method != "PATCH":
+            return
+        data = self.bytes_of(request)
+        half = int(where * len(data))
+        try:
+            upload, generation = self.world.begin(request)
+            answer = self.world.piece(upload, generation, data[:half]) if half else None
+            self.client.hashed(self.sha256)
+            if (look := self.client.aside()) is not None:
+                self.client.on(Lost("cut") if is_lost else self.world.plain(look))
+                if not self.client.is_sending:
+                    self.old.append((upload, generation))
+                    return
+            if answer is None and half < len(data):
+                answer = self.world.piece(upload, generation, data[half:])
+            answer = answer or self.world.finish(upload, generation)
+        except Problem as problem:
+            self.client.on(self.world.refused(problem))
+        else:
+            self.client.on(self.world.response(answer))
 
     @rule()
     def nothing_happens(self) -> None:

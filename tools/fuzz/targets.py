@@ -23,8 +23,9 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.header import LatentsHeader, parse_header
 from aeformat.limits import Limits
-from aeformat.model.file_io import package_bytes, read_heading, read_model_id, read_package
+from aeformat.model.file_io import package_bytes, read_heading, read_package
 from aeformat.model.golden import check_golden
+from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage

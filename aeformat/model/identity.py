@@ -1,0 +1,42 @@
+"""Which model a file is, by its header alone (spec/model.md, section 1).
+
+Owns the first look at a package, which takes no NumPy.  What the header says is proved by whoever reads the rest (file_io.py).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from aeformat.errors import UsageError
+from aeformat.header import ModelHeader
+from aeformat.limits import DEFAULT
+from aeformat.parser import Event, HeaderRead
+from aeformat.reader import events
+
+
+def read_model_id(source: str | Path | bytes) -> bytes:
+    """The model id that the header of a package states, from its first bytes.  Raises FormatError, UsageError."""
+    with open_package(source) as file:
+        return package_header(events(file, DEFAULT)).model
+
+
+def open_package(source: str | Path | bytes) -> BinaryIO:
+    """The file, or the bytes as one.  Raises UsageError."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        raise UsageError(f"cannot read {source}: {error.strerror}") from error
+
+
+def package_header(seen: Iterator[Event]) -> ModelHeader:
+    """The header, which comes first.  Raises FormatError; UsageError for a file of latents."""
+    first = next(seen)
+    assert isinstance(first, HeaderRead)
+    if not isinstance(first.header, ModelHeader):
+        raise UsageError("this file holds latents, not a model")
+    return first.header
