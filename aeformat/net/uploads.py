@@ -233,9 +233,19 @@ class Uploads:
 
     async def end(self, live: Live, generation: int) -> Answer:
         """The body is complete.  Raises Problem, OSError."""
+
+        def step() -> Answer | None:
+            actions = live.machine.end(generation, now=time.monotonic())
+            try:
+                return self._carry(live, actions)
+            except OSError as error:
+                live.machine.not_written()
+                if live.machine.state is not State.VERIFYING:
+                    raise
+                return self._carry(live, live.machine.not_stored(disk_problem(error)))
+
         async with self._step(live) as answer:
             if answer is None:
-                step = lambda: self._carry(live, live.machine.end(generation, now=time.monotonic()))  # noqa: E731
                 answer = await _in_thread(step)
         assert answer is not None
         return answer

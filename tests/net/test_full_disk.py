@@ -47,12 +47,17 @@ class Full(Disk):
 
 
 @pytest.mark.parametrize(
-    ("step", "n"),
-    [("write", 1), ("write", 4), ("write", 9), ("sync", 3), ("sync", 5), ("rename", 3), ("rename", 4)],
+    ("step", "n", "sync_bytes"),
+    [
+        *[("write", n, 1 << 20) for n in (1, 4, 9)],
+        *[("sync", n, 1 << 20) for n in (3, 5)],
+        ("sync", 3, 1 << 30),  # the only one, before the blob is put in its place
+        *[("rename", n, 1 << 20) for n in (3, 4)],
+    ],
 )
-def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path, step, n):
+def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path, step, n, sync_bytes):
     """T4-1: 507 or 500, then from the offset on; the blob is whole."""
-    with running(tmp_path / "root", disk=Full(step, n), sync_bytes=1 << 20) as server:
+    with running(tmp_path / "root", disk=Full(step, n), sync_bytes=sync_bytes) as server:
         where = create(server)
         at, seen = 0, set()
         for _ in range(20):

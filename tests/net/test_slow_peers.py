@@ -15,7 +15,7 @@ from aeformat.net.wire import Base
 from aeformat.transport.messages import Request, Response
 from net.running import self_signed
 
-SLOW_BYTES = 3 << 20
+SLOW_BYTES = 2 << 20
 _connect, _open = socket.create_connection, asyncio.open_connection
 
 
@@ -32,13 +32,14 @@ async def _open_small(host: str, port: int, **options: object):
 
 
 def _slow_server(listener: socket.socket, tls: ssl.SSLContext | None) -> None:
-    """Takes a body of SLOW_BYTES at a megabyte a second, then answers."""
+    """Takes a body of SLOW_BYTES at half a megabyte a second, then answers."""
     sock, _ = listener.accept()
     with sock if tls is None else tls.wrap_socket(sock, server_side=True) as peer:
         n_left = SLOW_BYTES
         while n_left > 0:
-            n_left -= len(peer.recv(1 << 15))
-            time.sleep(0.03)
+            n_bytes = len(peer.recv(1 << 15))
+            n_left -= n_bytes
+            time.sleep(n_bytes / 500_000)
         peer.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
@@ -60,7 +61,7 @@ def test_a_slow_peer_is_waited_for_as_long_as_it_takes_something(tmp_path, monke
         Thread(target=_slow_server, args=(listener, tls), daemon=True).start()
         url = f"http{'s' * is_tls}://127.0.0.1:{listener.getsockname()[1]}/"
         base = Base.parse(url, ca_file=None if certificate is None else str(certificate[0]))
-        line = kind(base, Patience(idle_seconds=0.5))
+        line = kind(base, Patience(idle_seconds=1.5))
         asked = line.ask(Request("PATCH", "x", {}, (0, SLOW_BYTES)), lambda _at, n_bytes: bytes(n_bytes))
         found = asked if kind is Line else asyncio.run(asked)
     assert isinstance(found, Response) and found.status == 204, found
