@@ -269,7 +269,6 @@ class _Memo:
     """Where an upload is, kept on disk for the next run of the program."""
 
     def __init__(self, base: Base, seen: Survey) -> None:
-
         key = hashlib.sha256(f"{base.url}\n{seen.key.hex()}".encode()).hexdigest()
         self._path = places.cache_folder().parent / "uploads" / f"{key}.json"
         self._noted = ""

@@ -65,6 +65,8 @@ def main() -> int:
         "--add", nargs="+", metavar="NAME", help="measure these models; all other points are as the data file has them"
     )
     options = parser.parse_args()
+    if options.add is not None and (options.only is not None or options.cached):
+        parser.error("--add goes with neither --only nor --cached: it measures what it names and writes everything")
     try:
         _run(options)
     except (AeformatError, OSError, ImportError) as error:
