@@ -3,9 +3,10 @@
     python tools/bench_transport.py [--mb 1000] [--rounds 3]
 
 Sends and fetches one file of raw float64 latents (the worst case: compression saves no byte of them, and each one is hashed and
-looked at for NaN).  Rivals take turns, so that a busy machine disturbs them alike; the best and the median of each
-are shown, with the processor time of the server; then its memory under that upload and under 50 slow readers.  nginx stores with PUT
-(its dav module) and serves from disk; it verifies and syncs nothing.
+looked at for NaN).  Rivals take turns, so that a busy machine disturbs them alike, and each begins with nothing left to be
+written; the best and the median of each are shown, with the processor time of the server; then its memory under that
+upload and under 50 slow readers.  nginx stores with PUT (its dav module) and serves from disk; it verifies and syncs
+nothing.  "from disk": what is served was dropped from the system's cache before; else it was served just before.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ NEVER = Options(policy="never")
 CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"
 US_TO_CURL, US_TO_FETCH = "aeformat serve -> curl", "aeformat serve -> aeformat fetch"
 CURL_TO_NGINX, NGINX_TO_CURL = "curl -T -> nginx", "nginx -> curl"
+US_FROM_DISK, NGINX_FROM_DISK = f"{US_TO_CURL}, from disk", f"{NGINX_TO_CURL}, from disk"
 NGINX = """
 daemon off; pid nginx.pid; error_log stderr error; worker_processes 1; {user}
 events {{ worker_connections 64; }}
@@ -96,6 +98,13 @@ def send(source: Path, url: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
 
 
+def drop_from_cache(path: Path) -> None:
+    """The next one who reads it reads it from disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def processor_seconds(pid: int) -> float:
     """What a process has used so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -122,10 +131,18 @@ class Bench:
 
     def time(self, what: str, pid: int, work: Callable[[], object]) -> None:
         """Note how long it takes, and how long the server's processor does."""
+        os.sync()
         used, began = processor_seconds(pid), time.perf_counter()
         work()
         self.seconds.setdefault(what, []).append(time.perf_counter() - began)
         self.used.setdefault(what, []).append(processor_seconds(pid) - used)
+
+    def serve(self, file: Path, pid: int, url: str, names: tuple[str, str]) -> None:
+        """A file from disk, and once more from the cache; before that untimed: a cache that grows costs a virtual machine."""
+        curl("-o", "/dev/null", url)
+        drop_from_cache(file)
+        for what in names:
+            self.time(what, pid, lambda: curl("-o", "/dev/null", url))
 
     def round(self, url: str | None, worker: int) -> None:
         """Every way once.  url: nginx; worker: the process of it that works."""
@@ -140,9 +157,11 @@ class Bench:
         with running(self.fresh()) as server:
             self.time(SEND_TO_US, server.process.pid, lambda: send(self.source, server.url))
             blob = f"{server.url}v1/containers/{self.sha256}"
-            self.time(US_TO_CURL, server.process.pid, lambda: curl("-o", "/dev/null", blob))
+            stored = self.folder / f"store{self.number}" / "objects" / self.sha256[:2] / self.sha256
+            self.serve(stored, server.process.pid, blob, (US_FROM_DISK, US_TO_CURL))
             if url is not None:
-                self.time(NGINX_TO_CURL, worker, lambda: curl("-o", "/dev/null", f"{url}f"))
+                file = self.folder / "nginx" / "files" / "f"
+                self.serve(file, worker, f"{url}f", (NGINX_FROM_DISK, NGINX_TO_CURL))
             copy = self.folder / "copy"
             self.time(US_TO_FETCH, server.process.pid, lambda: net.fetch(blob, copy, NEVER, force=True))
 
@@ -200,6 +219,7 @@ def main() -> int:
             (SEND_TO_US, CURL_TO_US),
             (SEND_TO_US, CURL_TO_NGINX),
             (US_TO_CURL, NGINX_TO_CURL),
+            (US_FROM_DISK, NGINX_FROM_DISK),
         ):
             if theirs in bench.seconds:
                 best, median = (f(bench.seconds[theirs]) / f(bench.seconds[ours]) for f in (min, statistics.median))

@@ -6,10 +6,15 @@ Owns the order inside them: bytes, then fsync, then name.  Tests replace this cl
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
+from typing import Final
 
 from aeformat.atomic import sync_folder, temporary_in
+
+_DIRECT: Final[int | None] = getattr(os, "O_DIRECT", None)  # Linux and FreeBSD
+_NOT_DIRECT: Final = (errno.EINVAL, errno.EOPNOTSUPP)  # a file system without it, or with larger blocks
 
 
 class Disk:
@@ -22,6 +27,27 @@ class Disk:
             n_bytes = os.pwrite(handle, view, at)
             at += n_bytes
             view = view[n_bytes:]
+
+    def open_direct(self, path: Path) -> int | None:
+        """A handle that writes past the system's cache, for `write_direct`; None where there is no such thing."""
+        if _DIRECT is None:
+            return None
+        try:
+            return os.open(path, os.O_WRONLY | _DIRECT)
+        except OSError as error:
+            if error.errno in _NOT_DIRECT:
+                return None
+            raise
+
+    def write_direct(self, handle: int, at: int, blocks: memoryview) -> bool:
+        """All of `blocks`, at byte `at`; memory, length and `at` are multiples of a block.  False: written they were not."""
+        try:
+            self.write(handle, at, blocks)
+        except OSError as error:
+            if error.errno in _NOT_DIRECT:
+                return False
+            raise
+        return True
 
     def truncate(self, handle: int, at: int) -> None:
         """Cut a file to this length."""

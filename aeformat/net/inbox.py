@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 _FIRST_BYTES: Final = 1 << 16
-_PIECE_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 1 << 22
 
 
 class Inbox:

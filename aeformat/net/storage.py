@@ -114,7 +114,11 @@ class Storage:
 
     def open(self, upload: str) -> int:
         """A handle of its staging file."""
-        return os.open(self._upload(upload) / "data", os.O_RDWR | os.O_CREAT, 0o600)
+        return os.open(self.staging(upload), os.O_RDWR | os.O_CREAT, 0o600)
+
+    def staging(self, upload: str) -> Path:
+        """Where its staging file lies."""
+        return self._upload(upload) / "data"
 
     def about(self, upload: str) -> About | None:
         """None where there is no such upload."""
@@ -129,7 +133,7 @@ class Storage:
     def staged_bytes(self, upload: str) -> int:
         """Length of its staging file."""
         try:
-            return (self._upload(upload) / "data").stat().st_size
+            return self.staging(upload).stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -165,7 +169,7 @@ class Storage:
             self.disk.remove(self._upload(upload) / "about")
 
     def _finish(self, upload: str, result: Result) -> None:
-        data, blob = self._upload(upload) / "data", self.blob(result.sha256)
+        data, blob = self.staging(upload), self.blob(result.sha256)
         record = self._record(result.tenant, result.kind, result.name)
         if record.exists():
             self.disk.remove(data)

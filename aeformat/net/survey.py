@@ -112,11 +112,11 @@ class Digest:
         self._thread.join()
 
     def _run(self) -> None:
-        sha256 = hashlib.sha256()
+        sha256, room = hashlib.sha256(), memoryview(bytearray(_READ_BYTES))
         try:
             with self._path.open("rb", buffering=0) as file:
-                while self._is_wanted and (data := file.read(_READ_BYTES)):
-                    sha256.update(data)
+                while self._is_wanted and (n_bytes := file.readinto(room)):
+                    sha256.update(room[:n_bytes])
         except OSError as error:
             self.future.set_exception(error)
             return

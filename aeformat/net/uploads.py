@@ -14,11 +14,13 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, TypeVar
 
 from aeformat.atomic import NO_ROOM
 from aeformat.errors import FormatError
 from aeformat.header import ModelHeader
+from aeformat.net.blocks import BlockWriter
 from aeformat.net.disk import Disk
 from aeformat.net.lanes import Lane
 from aeformat.net.storage import CONTAINERS, MODELS, About, Result, Storage
@@ -38,7 +40,7 @@ from aeformat.transport.upload_actions import (
 from aeformat.transport.upload_server import State, UploadServer
 
 _READ_BYTES: Final = 1 << 20
-_IN_FLIGHT: Final = 2  # pieces that wait for a thread, at most
+_IN_FLIGHT: Final = 1  # pieces in each thread, at most, when the next one is taken
 _T = TypeVar("_T")
 
 
@@ -60,15 +62,17 @@ class Flow:
     error: what the verifier stopped at.
     """
 
-    def __init__(self, machine: UploadServer, disk: Disk, handle: int) -> None:
+    def __init__(self, machine: UploadServer, disk: Disk, handle: int, path: Path) -> None:
+        """handle: of the staging file at `path`."""
         self._machine, self._disk, self._handle = machine, disk, handle
         self._written = 0
+        self._file = BlockWriter(disk, handle, path)
         self._writing, self._checking, self._syncing = Lane(self._write), Lane(self._check), Lane(self._sync)
         self.error: FormatError | None = None
 
     def _write(self, piece: tuple[int, bytes | memoryview]) -> bool:
         at, data = piece
-        self._disk.write(self._handle, at, data)
+        self._file.write(at, data)
         self._written = at + len(data)
         return True
 
@@ -104,6 +108,7 @@ class Flow:
             try:
                 await self._writing.finish()
             finally:
+                self._file.close()
                 await self._syncing.finish()
 
 
@@ -220,7 +225,8 @@ class Uploads:
             at = live.machine.data(generation, len(data), now=time.monotonic(), room=room)
             if at is not None:
                 if live.flow is None:
-                    live.flow = Flow(live.machine, self._storage.disk, self._handle(live))
+                    path = self._storage.staging(live.name)
+                    live.flow = Flow(live.machine, self._storage.disk, self._handle(live), path)
                 await live.flow.put(at, data)
                 if not live.flow.is_over:
                     return None

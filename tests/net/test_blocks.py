@@ -1,0 +1,109 @@
+"""Staging files are written in whole blocks, past the system's cache: every byte is there all the same."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+
+import pytest
+
+from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter
+from aeformat.net.disk import Disk
+
+DATA = random.Random(1).randbytes(3_000_000)
+
+
+class Watched(Disk):
+    """Notes what is written how.  refuses: every direct write, with this error; cannot_open: none can be opened."""
+
+    def __init__(self, *, refuses: int | None = None, cannot_open: bool = False) -> None:
+        self.direct, self.through = [], []
+        self._refuses, self._cannot_open, self._is_direct = refuses, cannot_open, False
+
+    def open_direct(self, path):
+        return None if self._cannot_open else super().open_direct(path)
+
+    def write_direct(self, handle, at, data):
+        self._is_direct = True
+        try:
+            return super().write_direct(handle, at, data)
+        finally:
+            self._is_direct = False
+
+    def write(self, handle, at, data):
+        if self._is_direct and self._refuses is not None:
+            raise OSError(self._refuses, os.strerror(self._refuses))
+        (self.direct if self._is_direct else self.through).append((at, len(data)))
+        super().write(handle, at, data)
+
+
+@contextlib.contextmanager
+def writing(path, disk):
+    """A BlockWriter for the file at `path`, made if need be."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        writer = BlockWriter(disk, handle, path)
+        yield writer
+        writer.close()
+    finally:
+        os.close(handle)
+
+
+def has_direct(folder):
+    """Whether this file system writes past the cache."""
+    (folder / "probe").touch()
+    handle = Disk().open_direct(folder / "probe")
+    if handle is None:
+        return False
+    os.close(handle)
+    return True
+
+
+@pytest.mark.parametrize("cannot_open", [False, True])
+@pytest.mark.parametrize("start", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 1_000_003])
+@pytest.mark.parametrize("piece", [5_000, 70_001, DIRECT_BYTES, DIRECT_BYTES + BLOCK_BYTES, 1_500_007, 1 << 22])
+def test_every_byte_is_in_its_place(tmp_path, start, piece, cannot_open):
+    """However the pieces are cut, and wherever the request begins, at once; what stood before is not touched."""
+    path = tmp_path / "data"
+    path.write_bytes(DATA[:start])
+    with writing(path, Watched(cannot_open=cannot_open)) as writer:
+        for at in range(start, len(DATA), piece):
+            writer.write(at, memoryview(DATA)[at : at + piece])
+            assert path.stat().st_size == min(len(DATA), at + piece)
+        assert path.read_bytes() == DATA  # before it is closed: what was written can be synced
+
+
+def test_large_pieces_go_past_the_cache(tmp_path):
+    """All but what is before the first block, and less than is worth it."""
+    if not has_direct(tmp_path):
+        pytest.skip("this file system does not write past the cache")
+    disk = Watched()
+    with writing(tmp_path / "data", disk) as writer:
+        writer.write(100, DATA)
+        writer.write(100 + len(DATA), DATA[:1000])
+    n = DIRECT_BYTES
+    assert disk.direct == [(BLOCK_BYTES, n), (BLOCK_BYTES + n, n)]
+    rest = BLOCK_BYTES + 2 * n
+    assert disk.through == [(100, BLOCK_BYTES - 100), (rest, 100 + len(DATA) - rest), (100 + len(DATA), 1000)]
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_file_system_that_refuses_is_written_the_other_way(tmp_path, error):
+    """Larger blocks than ours, or no such thing: the same bytes."""
+    path = tmp_path / "data"
+    disk = Watched(refuses=error)
+    with writing(path, disk) as writer:
+        writer.write(0, DATA)
+    assert path.read_bytes() == DATA and not disk.direct
+
+
+def test_other_errors_of_the_disk_are_raised(tmp_path):
+    """A full disk is no reason to try another way."""
+    if not has_direct(tmp_path):
+        pytest.skip("this file system does not write past the cache")
+    disk = Watched(refuses=errno.ENOSPC)
+    with writing(tmp_path / "data", disk) as writer, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        writer.write(0, DATA)
+    assert not disk.through
