@@ -36,7 +36,7 @@ from net.running import free_port, program_path, running  # noqa: E402
 
 from aeformat import net  # noqa: E402
 from aeformat.header import LatentsHeader  # noqa: E402
-from aeformat.net.api import Options  # noqa: E402
+from aeformat.net.options import Options  # noqa: E402
 from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")

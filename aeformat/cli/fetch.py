@@ -12,7 +12,7 @@ from aeformat.cli.send import Bytes, add_server, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
 if TYPE_CHECKING:
-    from aeformat.net.api import Options
+    from aeformat.net.options import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 def _fetch_decoder(url: str, path: Path, server: Options, shown: Bytes) -> None:
     """The decoder too.  The file is here in any case: without a decoder that is said, and is no failure."""
     from aeformat.errors import DecoderError
-    from aeformat.net.api import blob_url
+    from aeformat.net.fetching import blob_url
     from aeformat.net.registry import Need, registry_decoder
     from aeformat.reader import open_latents
 

@@ -16,7 +16,7 @@ from aeformat.errors import UsageError
 from aeformat.transport.policy import POLICIES
 
 if TYPE_CHECKING:
-    from aeformat.net.api import Options
+    from aeformat.net.options import Options
 
 TOKEN: Final = "AEFORMAT_TOKEN"
 SERVER: Final = ("token_file", "ca_file", "model_policy", "image_bytes")
@@ -51,7 +51,7 @@ def refuse_server(options: argparse.Namespace, names: Sequence[str], why: str) -
 
 def server_options(options: argparse.Namespace) -> Options:
     """What these options say.  Raises UsageError."""
-    from aeformat.net.api import Options
+    from aeformat.net.options import Options
 
     token = os.environ.get(TOKEN)
     if options.token_file is not None:
@@ -65,12 +65,16 @@ def server_options(options: argparse.Namespace) -> Options:
 def run(options: argparse.Namespace) -> int:
     """Send a file, and its decoder where that pays."""
     require_net()
-    from aeformat import net
+    from aeformat.net.digest import Digest
 
     path = Path(common.existing(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
-    with common.naming(options.file), Bytes() as shown:
-        sent = net.send(path, options.url, server_options(options), model=model, progress=shown.at, say=shown.say)
+    with common.naming(options.file), Digest(path) as digest, Bytes() as shown:  # hashes while the rest is imported
+        from aeformat.net.sending import send_beside
+
+        sent = send_beside(
+            digest, path, options.url, server_options(options), model=model, progress=shown.at, say=shown.say
+        )
     print(sent.url)
     return 0
 

@@ -8,25 +8,40 @@ Thin shells around aeformat.transport: sockets, files and clocks live here.  Nee
     net.fetch("https://host/v1/containers/<sha256>", "digits.aef")    # digest verified before the rename
     decoder = net.registry_decoder("https://host/", model_id)         # fetched once, proved, cached
 
-`asend` and `afetch` are the same for asyncio.
+`asend` and `afetch` are the same for asyncio.  Each brings what it takes on first use: that takes longer than to send or fetch
+a small file.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from aeformat.net.api import Fetched, Sent, afetch, asend, fetch, send
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from aeformat.net.aio import afetch, asend
+    from aeformat.net.fetching import fetch
+    from aeformat.net.options import Fetched, Options, Sent
     from aeformat.net.registry import registry_decoder
+    from aeformat.net.sending import send
 
-__all__ = ["Fetched", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
+__all__ = ["Fetched", "Options", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
+
+_HOMES: Final = {
+    "Fetched": "options",
+    "Options": "options",
+    "Sent": "options",
+    "afetch": "aio",
+    "asend": "aio",
+    "fetch": "fetching",
+    "registry_decoder": "registry",
+    "send": "sending",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """registry_decoder, on first use: it brings NumPy and the networks, which fetching latents does not take."""
-    if name == "registry_decoder":
-        from aeformat.net.registry import registry_decoder
-
-        return registry_decoder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """What is public, on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = found
+    return found

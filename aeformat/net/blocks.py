@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeformat.net.disk import Disk
 
 BLOCK_BYTES: Final = 4096  # what devices want is at most this, or they get nothing past the cache
-DIRECT_BYTES: Final = 1 << 20  # written at a time; what is less goes through the cache
+DIRECT_BYTES: Final = 1 << 20  # what is less goes through the cache
 
 
 class BlockWriter:
@@ -27,7 +27,7 @@ class BlockWriter:
         self._disk, self._handle, self._path = disk, handle, path
         self._direct: int | None = None  # opened when there is enough to write
         self._is_direct = True  # as far as is known
-        self._blocks: NDArray[np.uint8] | None = None
+        self._copy: NDArray[np.uint8] | None = None  # of what is not where a block may be
 
     def write(self, at: int, data: bytes | memoryview) -> None:
         """All of `data`, at byte `at`.  Raises OSError."""
@@ -37,23 +37,32 @@ class BlockWriter:
             if n_odd:
                 self._disk.write(self._handle, at, view[:n_odd])
                 at, view = at + n_odd, view[n_odd:]
-            while len(view) >= DIRECT_BYTES:
-                self._write_blocks(at, view[:DIRECT_BYTES])
-                at, view = at + DIRECT_BYTES, view[DIRECT_BYTES:]
+            n_whole = len(view) // BLOCK_BYTES * BLOCK_BYTES
+            self._write_blocks(at, np.frombuffer(view[:n_whole], np.uint8))
+            at, view = at + n_whole, view[n_whole:]
         if view:
             self._disk.write(self._handle, at, view)
 
-    def _write_blocks(self, at: int, data: memoryview) -> None:
+    def _write_blocks(self, at: int, data: NDArray[np.uint8]) -> None:
         if self._is_direct and self._direct is None:
             self._direct = self._disk.open_direct(self._path)
         self._is_direct = self._direct is not None
-        if self._direct is not None:
-            if self._blocks is None:
-                self._blocks = _on_a_block(DIRECT_BYTES)
-            self._blocks[:] = np.frombuffer(data, np.uint8)
-            self._is_direct = self._disk.write_direct(self._direct, at, self._blocks.data)
-        if not self._is_direct:
-            self._disk.write(self._handle, at, data)
+        size = len(data) if not _n_to_block(data) else DIRECT_BYTES
+        for start in range(0, len(data), size):
+            part = data[start : start + size]
+            if self._direct is not None and self._is_direct:
+                self._is_direct = self._disk.write_direct(self._direct, at + start, self._aligned(part).data)
+            if not self._is_direct:
+                self._disk.write(self._handle, at + start, part.data)
+
+    def _aligned(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The same bytes, in memory that begins at a block."""
+        if not _n_to_block(data):
+            return data
+        if self._copy is None:
+            self._copy = on_a_block(DIRECT_BYTES)
+        self._copy[: len(data)] = data
+        return self._copy[: len(data)]
 
     def close(self) -> None:
         """Let go of what it has opened."""
@@ -62,8 +71,12 @@ class BlockWriter:
             self._direct, self._is_direct = None, False
 
 
-def _on_a_block(n_bytes: int) -> NDArray[np.uint8]:
-    """Memory that begins at a multiple of a block."""
+def on_a_block(n_bytes: int) -> NDArray[np.uint8]:
+    """Memory that begins at a block, not filled with zeros first."""
     room = np.empty(n_bytes + BLOCK_BYTES, np.uint8)
-    n_odd = -room.ctypes.data % BLOCK_BYTES
+    n_odd = _n_to_block(room)
     return room[n_odd : n_odd + n_bytes]
+
+
+def _n_to_block(data: NDArray[np.uint8]) -> int:
+    return -int(data.__array_interface__["data"][0]) % BLOCK_BYTES

@@ -1,11 +1,10 @@
-"""Carrying out what the client machines ask for: blocking and asyncio, which differ in how they wait and in nothing else.
+"""Carrying out what the client machines ask for; aio.drive has the twins, which differ in how they wait and in nothing else.
 
 Owns partial files and waiting.  Knows nothing of when to ask again: the machines do.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import time
@@ -13,12 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from aeformat.net.line import BROKEN, AsyncLine, FileBody, Line, why
-from aeformat.transport.fetch_client import FetchClient
+from aeformat.net.line import BROKEN, FileBody, Line, why
 from aeformat.transport.messages import Cut, Done, Failed, Hash, Lost, Request, Response, Wait
-from aeformat.transport.upload_client import UploadClient
+
+if TYPE_CHECKING:  # each brings what only one of the two directions takes
+    from aeformat.transport.fetch_client import FetchClient
+    from aeformat.transport.upload_client import UploadClient
 
 _READ_BYTES: Final = 1 << 20
 _PIECES_BEHIND: Final = 4  # of a body, received and not yet verified: 4 MiB at most
@@ -27,67 +28,44 @@ Progress = Callable[[int], None]  # told how many bytes are there
 Note = Callable[[str], None]  # told where an upload is, so that a later run can resume it
 
 
-class _Unwanted(Exception):
+class Unwanted(Exception):
     """The server has the file already: the request that is sending it is broken off (T5-10)."""
 
 
 def upload(client: UploadClient, line: Line, body: FileBody, digest: Future[bytes], note: Note) -> Done:
     """Send a file.  digest: of the file, perhaps later.  Raises TransferFailed, OSError of the file."""
-    while not isinstance(action := _to_send(client, digest), Done):
+    while not isinstance(action := to_send(client, digest), Done):
         if isinstance(action, Wait):
             time.sleep(action.seconds)
             client.go_on()
         elif isinstance(action, Hash):
             client.hashed(digest.result())
         else:
-            with contextlib.suppress(_Unwanted):
-                _answered(client, line.ask(action, body, lambda: _aside(client, line, digest)), body, note)
+            with contextlib.suppress(Unwanted):
+                answered(client, line.ask(action, body, lambda: _aside(client, line, digest)), body, note)
     return action
 
 
 def _aside(client: UploadClient, line: Line, digest: Future[bytes]) -> None:
-    look = _look(client, digest)
-    if look is not None:
-        _looked(client, line.ask(look))
+    question = look(client, digest)
+    if question is not None:
+        looked(client, line.ask(question))
 
 
-async def upload_async(
-    client: UploadClient, line: AsyncLine, body: FileBody, digest: Future[bytes], note: Note
-) -> Done:
-    """See `upload`."""
-    while not isinstance(action := _to_send(client, digest), Done):
-        if isinstance(action, Wait):
-            await asyncio.sleep(action.seconds)
-            client.go_on()
-        elif isinstance(action, Hash):
-            client.hashed(await asyncio.wrap_future(digest))
-        else:
-            with contextlib.suppress(_Unwanted):
-                found = await line.ask(action, body, lambda: _aside_async(client, line, digest))
-                _answered(client, found, body, note)
-    return action
-
-
-async def _aside_async(client: UploadClient, line: AsyncLine, digest: Future[bytes]) -> None:
-    look = _look(client, digest)
-    if look is not None:
-        _looked(client, await line.ask(look))
-
-
-def _look(client: UploadClient, digest: Future[bytes]) -> Request | None:
+def look(client: UploadClient, digest: Future[bytes]) -> Request | None:
     """What is to be asked while a body is sent."""
     if digest.done():
         client.hashed(digest.result())
     return client.aside()
 
 
-def _looked(client: UploadClient, found: Response | Lost) -> None:
+def looked(client: UploadClient, found: Response | Lost) -> None:
     client.on(found)
     if not client.is_sending:
-        raise _Unwanted
+        raise Unwanted
 
 
-def _to_send(client: UploadClient, digest: Future[bytes]) -> Request | Wait | Hash | Done:
+def to_send(client: UploadClient, digest: Future[bytes]) -> Request | Wait | Hash | Done:
     """What is to be waited for next, or the end."""
     if digest.done():
         client.hashed(digest.result())
@@ -97,7 +75,7 @@ def _to_send(client: UploadClient, digest: Future[bytes]) -> Request | Wait | Ha
     return action
 
 
-def _answered(client: UploadClient, answer: Response | Lost, body: FileBody, note: Note) -> None:
+def answered(client: UploadClient, answer: Response | Lost, body: FileBody, note: Note) -> None:
     client.on(answer)
     body.progress(client.offset)
     note(client.upload or "")
@@ -106,7 +84,7 @@ def _answered(client: UploadClient, answer: Response | Lost, body: FileBody, not
 def fetch(client: FetchClient, line: Line, partial: int, progress: Progress) -> Done:
     """Fetch a blob into an open file.  Raises TransferFailed, OSError of the disk."""
     recover(client, partial)
-    while not isinstance(action := _to_fetch(client, partial), Done):
+    while not isinstance(action := to_fetch(client, partial), Done):
         if isinstance(action, Wait):
             time.sleep(action.seconds)
             client.go_on()
@@ -117,21 +95,7 @@ def fetch(client: FetchClient, line: Line, partial: int, progress: Progress) -> 
     return action
 
 
-async def fetch_async(client: FetchClient, line: AsyncLine, partial: int, progress: Progress) -> Done:
-    """See `fetch`."""
-    await asyncio.to_thread(recover, client, partial)
-    while not isinstance(action := _to_fetch(client, partial), Done):
-        if isinstance(action, Wait):
-            await asyncio.sleep(action.seconds)
-            client.go_on()
-        elif action.method == "HEAD":
-            client.on(await line.ask(action))
-        else:
-            await _fetch_body_async(client, line, action, partial, progress)
-    return action
-
-
-def _to_fetch(client: FetchClient, partial: int) -> Request | Wait | Done:
+def to_fetch(client: FetchClient, partial: int) -> Request | Wait | Done:
     """What is to be waited for next, or the end; the file is cut on the way."""
     while isinstance(action := client.next(), Cut):
         _cut(partial, action.at)
@@ -143,7 +107,7 @@ def _to_fetch(client: FetchClient, partial: int) -> Request | Wait | Done:
 
 def _fetch_body(client: FetchClient, line: Line, request: Request, partial: int, progress: Progress) -> None:
     is_body, error = False, None
-    with _Behind(client, partial) as behind:
+    with Behind(client, partial) as behind:
         try:
             with line.exchange(request) as answering:
                 if answering.response.status not in (200, 206):
@@ -157,30 +121,10 @@ def _fetch_body(client: FetchClient, line: Line, request: Request, partial: int,
                         progress(client.verified_at)
         except BROKEN as found:
             error = found
-    _over(client, error, progress, is_body=is_body)
+    over(client, error, progress, is_body=is_body)
 
 
-async def _fetch_body_async(
-    client: FetchClient, line: AsyncLine, request: Request, partial: int, progress: Progress
-) -> None:
-    is_body, error = False, None
-    with _Behind(client, partial) as behind:
-        try:
-            async with line.exchange(request) as answering:
-                if answering.response.status not in (200, 206):
-                    client.on(await answering.small())
-                elif is_body := client.on(answering.response):
-                    async for piece in answering.body():
-                        oldest = behind.write_and_check(piece)  # a disk may be slow, and others use this thread
-                        if oldest is not None and not await asyncio.wrap_future(oldest):
-                            break
-                        progress(client.verified_at)
-        except BROKEN as found:
-            error = found
-    _over(client, error, progress, is_body=is_body)
-
-
-def _over(client: FetchClient, error: Exception | None, progress: Progress, *, is_body: bool) -> None:
+def over(client: FetchClient, error: Exception | None, progress: Progress, *, is_body: bool) -> None:
     if not is_body:
         if error is not None:
             client.on(Lost(why(error)))
@@ -192,7 +136,7 @@ def _over(client: FetchClient, error: Exception | None, progress: Progress, *, i
     progress(client.verified_at)
 
 
-class _Behind:
+class Behind:
     """Verifies a body in a thread beside its receiving, piece by piece, in order, and never far behind.
 
     Whoever receives looks at the answer for the oldest piece where there are too many; at the end, all have been verified.
@@ -205,7 +149,7 @@ class _Behind:
         self._checked: deque[Future[bool]] = deque()
         self._disk_error: OSError | None = None
 
-    def __enter__(self) -> _Behind:
+    def __enter__(self) -> Behind:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
+from aeformat.net.blocks import BLOCK_BYTES, on_a_block
 
 _FIRST_BYTES: Final = 1 << 16
 _PIECE_BYTES: Final = 1 << 22
@@ -18,6 +18,7 @@ class Inbox:
     """The body of one request, between the socket and the application.  length: None for a chunked one, which h11 reads."""
 
     def __init__(self, length: int | None, ahead: bytes) -> None:
+        self._length = length or 0
         self.left = length  # bytes still to come from the socket
         self.is_over = length == 0
         self._chunked = bytearray()
@@ -30,10 +31,9 @@ class Inbox:
 
     def _next(self) -> None:
         assert self.left is not None
-        self._piece, self._n_filled = (
-            np.empty(min(self._size, self.left), np.uint8).data,
-            0,
-        )  # not filled with zeros first
+        n_before = (self._length - self.left) % BLOCK_BYTES
+        room = on_a_block(n_before + min(self._size, self.left))  # blocks of the body are blocks of memory
+        self._piece, self._n_filled = room.data[n_before:], 0
 
     @property
     def is_empty(self) -> bool:

@@ -1,34 +1,32 @@
-"""The two shells of one exchange: a socket, and asyncio's streams.
+"""One exchange over a socket; aio.line has its twin over asyncio's streams.
 
-Own timeouts and early answers: a server that answers before it has read the body is listened to at once (T6-4).
+Owns timeouts and early answers: a server that answers before it has read the body is listened to at once (T6-4).
 Whatever breaks becomes Lost; only what the protocol core must decide is left to it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 import h11
 
+from aeformat.net.slices import Slices
 from aeformat.net.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
 CONNECT_SECONDS: Final = 10.0
-BROKEN: Final = (OSError, h11.RemoteProtocolError, asyncio.TimeoutError)
+BROKEN: Final = (OSError, h11.RemoteProtocolError)
 
-_SLICE_BYTES: Final = 1 << 20  # of a file that the kernel sends
-_PATIENCE_BYTES: Final = 1 << 16  # of a body, to be taken by the peer in idle_seconds
+PATIENCE_BYTES: Final = 1 << 16  # of a body, to be taken by the peer in idle_seconds
 
 ReadAt = Callable[[int, int], bytes]
 Aside = Callable[[], None]  # called between two pieces of a body; what it raises ends the request
-AsyncAside = Callable[[], Awaitable[None]]
 
 
 class FileBody:
@@ -80,11 +78,11 @@ def why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _parts(pieces: list[bytes]) -> Iterator[memoryview]:
+def parts(pieces: list[bytes]) -> Iterator[memoryview]:
     """The same bytes in parts that a slow peer takes in time: what waits is timed whole."""
     for piece in pieces:
-        for at in range(0, len(piece), _PATIENCE_BYTES):
-            yield memoryview(piece)[at : at + _PATIENCE_BYTES]
+        for at in range(0, len(piece), PATIENCE_BYTES):
+            yield memoryview(piece)[at : at + PATIENCE_BYTES]
 
 
 class Line:
@@ -139,18 +137,20 @@ class Answering:
     def send_body(self, request: Request, read_at: ReadAt | None, aside: Aside | None = None) -> None:
         """The bytes of the file that the request names, until they are sent or an answer comes."""
         at, stop = request.body or (0, 0)
+        slices = Slices()
         while at < stop:
             assert read_at is not None
             if isinstance(read_at, FileBody) and not isinstance(self._sock, ssl.SSLSocket):
-                n_bytes = min(_SLICE_BYTES, stop - at)
+                n_bytes = slices.next(stop - at)
                 self._exchange.skip(n_bytes)
                 read_at.file.seek(at)
                 n_sent = self._sock.sendfile(read_at.file, at, n_bytes)
+                slices.ended()
                 read_at.progress(at + n_sent)
             else:
                 data = read_at(at, min(PIECE_BYTES, stop - at))
                 n_sent = n_bytes = len(data)
-                for part in _parts(self._exchange.piece(data)):
+                for part in parts(self._exchange.piece(data)):
                     self._sock.sendall(part)
             if n_sent < n_bytes or not n_sent:
                 raise OSError("the file became shorter while it was sent")
@@ -217,120 +217,6 @@ class Answering:
         """With its body, as far as a problem document goes."""
         data = b""
         for piece in self.body():
-            data += piece
-            if not is_small(len(data)):
-                break
-        return with_body(self.response, data)
-
-
-class AsyncLine:
-    """The same for asyncio."""
-
-    def __init__(self, base: Base, patience: Patience) -> None:
-        self.base, self._patience = base, patience
-        self._tls = base.tls()
-
-    @contextlib.asynccontextmanager
-    async def exchange(
-        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
-    ) -> AsyncIterator[AsyncAnswering]:
-        """Send a request.  Raises what is in BROKEN."""
-        exchange = Exchange(self.base, request)
-        head = exchange.head()
-        opening = asyncio.open_connection(self.base.host, self.base.port, ssl=self._tls, limit=PIECE_BYTES)
-        reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
-        writer.transport.set_write_buffer_limits(_PATIENCE_BYTES)  # that of TLS is larger
-        answering = AsyncAnswering(exchange, reader, self._patience)
-        try:
-            writer.write(head)
-            reading = asyncio.create_task(answering.read_head())
-            try:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    await self._send_body(exchange, writer, reading, request, read_at, aside)
-                await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
-            finally:
-                reading.cancel()
-            yield answering
-        finally:
-            writer.transport.abort()
-
-    async def _send_body(
-        self,
-        exchange: Exchange,
-        writer: asyncio.StreamWriter,
-        reading: asyncio.Task[None],
-        request: Request,
-        read_at: ReadAt | None,
-        aside: AsyncAside | None,
-    ) -> None:
-        at, stop = request.body or (0, 0)
-        while at < stop:
-            assert read_at is not None
-            data = await asyncio.to_thread(read_at, at, min(PIECE_BYTES, stop - at))
-            if not data:
-                raise OSError("the file became shorter while it was sent")
-            for part in _parts(exchange.piece(data)):
-                writer.write(part)
-                await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
-            at += len(data)
-            if reading.done():
-                return
-            if at < stop and aside is not None:
-                await aside()
-        writer.write(exchange.finish())
-
-    async def ask(
-        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
-    ) -> Response | Lost:
-        """A request whose answer is small."""
-        try:
-            async with self.exchange(request, read_at, aside) as answering:
-                return await answering.small()
-        except BROKEN as error:
-            return Lost(why(error))
-
-
-class AsyncAnswering:
-    """A response as it comes, over asyncio's streams."""
-
-    def __init__(self, exchange: Exchange, reader: asyncio.StreamReader, patience: Patience) -> None:
-        self._exchange, self._reader, self._patience = exchange, reader, patience
-        self._ahead: list[bytes] = []
-
-    @property
-    def response(self) -> Response:
-        """Its head."""
-        assert self._exchange.response is not None
-        return self._exchange.response
-
-    async def read_head(self) -> None:
-        """Wait for the head of the response, however long the body takes to send."""
-        pace: Pace | None = None
-        while self._exchange.response is None:
-            if self._exchange.is_over:
-                raise ConnectionError("the connection was closed without an answer")
-            data = await self._reader.read(self._exchange.room)
-            pace = pace or Pace(self._patience)
-            pace.passed(len(data))
-            self._ahead += self._exchange.received(data)
-
-    async def body(self) -> AsyncIterator[bytes]:
-        """See Answering.body."""
-        pace = Pace(self._patience)
-        while True:
-            for piece in self._ahead:
-                yield piece
-            self._ahead = []
-            if self._exchange.is_over:
-                return
-            data = await asyncio.wait_for(self._reader.read(self._exchange.room), self._patience.idle_seconds)
-            pace.passed(len(data))
-            self._ahead = self._exchange.received(data)
-
-    async def small(self) -> Response:
-        """See Answering.small."""
-        data = b""
-        async for piece in self.body():
             data += piece
             if not is_small(len(data)):
                 break

@@ -20,6 +20,7 @@ import h11
 from starlette.types import ASGIApp, Message
 
 from aeformat.net.inbox import Inbox
+from aeformat.net.slices import LEAST_BYTES, Slices
 from aeformat.net.wire import Span
 from aeformat.transport.limits import TransferLimits
 
@@ -27,9 +28,6 @@ log = logging.getLogger("aeformat.server")
 _T = TypeVar("_T")
 
 SEND_FILE: Final = "aeformat.send_file"  # in scope["extensions"] where the kernel can send files
-_SLICE_BYTES: Final = 1 << 18  # of an answer, to be taken in idle_seconds
-_LARGEST_SLICE: Final = 1 << 22
-_FAST_SECONDS: Final = 0.1  # a slice that takes less is followed by a larger one
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _SCRATCH = memoryview(bytearray(1 << 16))  # heads pass through it; emptied before it is lent again
 
@@ -328,26 +326,24 @@ class Exchange:
             )
             return
         body = memoryview(b"" if self._scope["method"] == "HEAD" else message.get("body", b""))
-        for at in range(0, len(body), _SLICE_BYTES):
-            self._write(h11.Data(data=body[at : at + _SLICE_BYTES]))  # type: ignore[arg-type]
+        for at in range(0, len(body), LEAST_BYTES):
+            self._write(h11.Data(data=body[at : at + LEAST_BYTES]))  # type: ignore[arg-type]
             await self._in_time(self._connection.is_writable.wait())
         if not message.get("more_body", False):
             self._complete()
 
     async def send_file(self, file: BinaryIO, at: int, stop: int, sent: Callable[[int], None]) -> None:
         """The rest of the answer is these bytes of a file.  sent: told of each slice.  Raises Disconnected."""
-        size, loop = _SLICE_BYTES, asyncio.get_running_loop()
+        slices, loop = Slices(), asyncio.get_running_loop()
         while at < stop:
-            n_bytes = min(size, stop - at)
+            n_bytes = slices.next(stop - at)
             self._h11.send_with_data_passthrough(h11.Data(data=Span(n_bytes)))  # type: ignore[arg-type]
-            began = loop.time()
             n_sent = await self._in_time(loop.sendfile(self._connection.transport, file, at, n_bytes))
             if n_sent < n_bytes:
                 raise OSError(f"{file.name} is shorter than it was")
+            slices.ended()
             at += n_bytes
             sent(n_bytes)
-            is_fast = loop.time() - began < _FAST_SECONDS
-            size = min(2 * size, _LARGEST_SLICE) if is_fast else max(size // 2, _SLICE_BYTES)
         self._complete()
 
     async def _in_time(self, waiting: Awaitable[_T]) -> _T:

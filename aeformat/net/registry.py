@@ -16,12 +16,13 @@ from aeformat.errors import DecoderMissing, FormatError, GoldenMismatch
 from aeformat.model import store
 from aeformat.model.file_io import read_package
 from aeformat.model.package import ModelPackage
-from aeformat.net.api import DEFAULTS, Options, Say, _quiet, fetch, unfinished
+from aeformat.net.fetching import fetch
 from aeformat.net.line import Line
+from aeformat.net.options import DEFAULTS, Options, Say, quiet
 from aeformat.net.wire import Base
 from aeformat.transport.messages import Lost, Request
 from aeformat.transport.policy import weigh
-from aeformat.transport.problems import TransferFailed
+from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.resolver import Event, ModelResolver, State
 
 MAX_WORK: Final = 1 << 36  # of one row, M7-1: what a stranger's decoder may cost
@@ -37,7 +38,7 @@ class Need:
 
 
 def registry_decoder(
-    url: str, model_id: bytes, options: Options = DEFAULTS, *, need: Need | None = None, say: Say = _quiet
+    url: str, model_id: bytes, options: Options = DEFAULTS, *, need: Need | None = None, say: Say = quiet
 ) -> ModelPackage:
     """The decoder with this model id: one of this machine's, or fetched, checked, proved and kept in the cache.
 
@@ -87,7 +88,7 @@ class _Search:
     def _ask(self) -> tuple[Event, str]:
         found = Line(self._base, self._options.patience).ask(Request("HEAD", self._path))
         if isinstance(found, Lost):
-            self._error = unfinished(found)
+            self._error = TransferUnfinished(f"no answer from the server: {found.why}")
             return Event.MISS, found.why
         if found.status == 404:
             return (

@@ -23,10 +23,14 @@ from aeformat.header import LatentsHeader
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
 from aeformat.model.identity import read_model_id
-from aeformat.net.api import Options, part_path
+from aeformat.net.digest import Digest
+from aeformat.net.fetching import part_path
+from aeformat.net.line import Line, Patience
+from aeformat.net.options import Options
 from aeformat.net.registry import Need
-from aeformat.net.survey import Digest
+from aeformat.net.wire import Base
 from aeformat.transport.fields import repr_digest
+from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
 from aeformat.writer import LatentsWriter
 from net.proxy import Fault, Proxy
@@ -132,7 +136,8 @@ def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path
         def _run(self) -> None:
             digests.append(self)
 
-    monkeypatch.setattr("aeformat.net.api.Digest", Late)
+    for home in ("sending", "aio"):
+        monkeypatch.setattr(f"aeformat.net.{home}.Digest", Late)
     methods: list[str] = []
     proxy = Proxy(server.port, lambda method, _range: methods.append(method))
 
@@ -304,7 +309,7 @@ def test_tls(tmp_path, source):
         sent = net.send(source, server.url, trusting)
         assert net.fetch(sent.url, tmp_path / "x", trusting).path.read_bytes() == FILE
         assert asyncio.run(net.asend(source, server.url, trusting)) == sent
-        found = net.api.Line(net.api.Base.parse(server.url), net.api.Patience()).ask(net.api.Request("GET", "v1/"))
+        found = Line(Base.parse(server.url), Patience()).ask(Request("GET", "v1/"))
         assert "certificate is not trusted" in found.why
 
 

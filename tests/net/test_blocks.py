@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter
+from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, on_a_block
 from aeformat.net.disk import Disk
 
 DATA = random.Random(1).randbytes(3_000_000)
@@ -75,18 +75,26 @@ def test_every_byte_is_in_its_place(tmp_path, start, piece, cannot_open):
         assert path.read_bytes() == DATA  # before it is closed: what was written can be synced
 
 
-def test_large_pieces_go_past_the_cache(tmp_path):
-    """All but what is before the first block, and less than is worth it."""
+@pytest.mark.parametrize("is_aligned", [False, True])
+def test_large_pieces_go_past_the_cache(tmp_path, is_aligned):
+    """All but what is before the first block, and behind the last.  Memory that is aligned is written as it is."""
     if not has_direct(tmp_path):
         pytest.skip("this file system does not write past the cache")
     disk = Watched()
+    data = on_a_block(len(DATA) + BLOCK_BYTES).data[100 if is_aligned else 101 :][: len(DATA)]
+    data[:] = DATA
     with writing(tmp_path / "data", disk) as writer:
-        writer.write(100, DATA)
+        writer.write(100, data)
         writer.write(100 + len(DATA), DATA[:1000])
-    n = DIRECT_BYTES
-    assert disk.direct == [(BLOCK_BYTES, n), (BLOCK_BYTES + n, n)]
-    rest = BLOCK_BYTES + 2 * n
+    n_whole = (len(DATA) - BLOCK_BYTES + 100) // BLOCK_BYTES * BLOCK_BYTES
+    rest = BLOCK_BYTES + n_whole
+    if is_aligned:
+        assert disk.direct == [(BLOCK_BYTES, n_whole)]
+    else:
+        assert [at for at, _ in disk.direct] == list(range(BLOCK_BYTES, rest, DIRECT_BYTES))
+        assert sum(n for _, n in disk.direct) == n_whole
     assert disk.through == [(100, BLOCK_BYTES - 100), (rest, 100 + len(DATA) - rest), (100 + len(DATA), 1000)]
+    assert (tmp_path / "data").read_bytes()[100:] == DATA + DATA[:1000]
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])

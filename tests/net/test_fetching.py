@@ -13,7 +13,7 @@ import h11
 import pytest
 
 from aeformat.net import drive, wire
-from aeformat.net.api import part_path
+from aeformat.net.fetching import part_path
 from aeformat.net.wire import Base, Exchange
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Request

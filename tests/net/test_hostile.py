@@ -19,7 +19,8 @@ import zstandard
 from transport.containers import DECODER, latents
 
 from aeformat.header import LatentsHeader
-from aeformat.net.line import AsyncLine, Line, Patience
+from aeformat.net.aio.line import AsyncLine
+from aeformat.net.line import Line, Patience
 from aeformat.net.storage import CONTAINERS, Storage
 from aeformat.net.wire import Base
 from aeformat.transport.messages import Lost, Request

@@ -10,7 +10,8 @@ from threading import Thread
 
 import pytest
 
-from aeformat.net.line import AsyncLine, Line, Patience
+from aeformat.net.aio.line import AsyncLine
+from aeformat.net.line import Line, Patience
 from aeformat.net.wire import Base
 from aeformat.transport.messages import Request, Response
 from net.running import self_signed

@@ -1,0 +1,51 @@
+"""The digest of a file that is to be sent, computed in a thread, beside the sending of a large file (T5-10)."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet  # the builtin one since Python 3.11
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+_READ_BYTES: Final = 1 << 20
+
+
+class Digest:
+    """The SHA-256 of a file, computed in a thread.  Leaving the block gives it up."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._is_wanted = path, True
+        self.future: Future[bytes] = Future()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Digest:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_wanted = False
+        self._thread.join()
+
+    def _run(self) -> None:
+        sha256, room = hashlib.sha256(), memoryview(bytearray(_READ_BYTES))
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                while self._is_wanted and (n_bytes := file.readinto(room)):
+                    sha256.update(room[:n_bytes])
+        except OSError as error:
+            self.future.set_exception(error)
+            return
+        if self._is_wanted:
+            self.future.set_result(sha256.digest())
+
+    def known(self, seconds: float = 0.0) -> bytes | None:
+        """The digest, if it comes in this time.  Raises OSError."""
+        try:
+            return self.future.result(seconds)
+        except NotYet:
+            return None

@@ -1,0 +1,27 @@
+"""How much of a file the kernel is given at a time: little for a slow peer, whose patience and progress it is counted in."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+LEAST_BYTES: Final = 1 << 18
+MOST_BYTES: Final = 1 << 22
+_FAST_SECONDS: Final = 0.1  # a slice that takes less is followed by a larger one
+
+
+class Slices:
+    """Sizes of slices, one after the other."""
+
+    def __init__(self) -> None:
+        self._size, self._began = LEAST_BYTES, 0.0
+
+    def next(self, left: int) -> int:
+        """Of the next one; it begins now.  left: bytes, in all."""
+        self._began = time.monotonic()
+        return min(self._size, left)
+
+    def ended(self) -> None:
+        """It was taken."""
+        is_fast = time.monotonic() - self._began < _FAST_SECONDS
+        self._size = min(2 * self._size, MOST_BYTES) if is_fast else max(self._size // 2, LEAST_BYTES)
