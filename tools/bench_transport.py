@@ -6,7 +6,8 @@ Sends and fetches one file of raw float64 latents (the worst case: compression s
 looked at for NaN).  Rivals take turns, so that a busy machine disturbs them alike, and each begins with nothing left to be
 written; the best and the median of each are shown, with the processor time of the server; then its memory under that
 upload and under 50 slow readers.  nginx stores with PUT (its dav module) and serves from disk; it verifies and syncs
-nothing.  "from disk": what is served was dropped from the system's cache before; else it was served just before.
+nothing.  `aeformat send` hashes the file beside sending it, to check what the server says it has; so does curl with openssl beside it.
+"from disk": what is served was dropped from the system's cache before; else it was served just before.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")
 CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"
+CURL_AND_HASH = "curl -T and openssl dgst -sha256 -> aeformat serve"
 US_TO_CURL, US_TO_FETCH = "aeformat serve -> curl", "aeformat serve -> aeformat fetch"
 CURL_TO_NGINX, NGINX_TO_CURL = "curl -T -> nginx", "nginx -> curl"
 US_FROM_DISK, NGINX_FROM_DISK = f"{US_TO_CURL}, from disk", f"{NGINX_TO_CURL}, from disk"
@@ -137,6 +139,11 @@ class Bench:
         self.seconds.setdefault(what, []).append(time.perf_counter() - began)
         self.used.setdefault(what, []).append(processor_seconds(pid) - used)
 
+    def hashing_beside(self, work: Callable[[], object]) -> None:
+        """Hash the file while something else is done with it."""
+        with subprocess.Popen(["openssl", "dgst", "-sha256", self.source], stdout=subprocess.DEVNULL):
+            work()
+
     def serve(self, file: Path, pid: int, url: str, names: tuple[str, str]) -> None:
         """A file from disk, and once more from the cache; before that untimed: a cache that grows costs a virtual machine."""
         curl("-o", "/dev/null", url)
@@ -147,10 +154,13 @@ class Bench:
     def round(self, url: str | None, worker: int) -> None:
         """Every way once.  url: nginx; worker: the process of it that works."""
         named = ["-H", "Upload-Complete: ?1", "-H", "Content-Type: application/vnd.aeformat", "-H", "Expect:"]
+        post = lambda: curl("-X", "POST", "-T", self.source, *named, f"{server.url}v1/uploads")  # noqa: E731
         with running(self.fresh()) as server:
-            post = lambda: curl("-X", "POST", "-T", self.source, *named, f"{server.url}v1/uploads")  # noqa: E731
             self.time(CURL_TO_US, server.process.pid, post)
             self.rss = max(self.rss, server.rss())
+        if shutil.which("openssl"):
+            with running(self.fresh()) as server:
+                self.time(CURL_AND_HASH, server.process.pid, lambda: self.hashing_beside(post))
         if url is not None:
             (self.folder / "nginx" / "files" / "f").unlink(missing_ok=True)
             self.time(CURL_TO_NGINX, worker, lambda: curl("-T", self.source, "-H", "Expect:", f"{url}f"))
@@ -186,7 +196,7 @@ def versions() -> str:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     first = [
         subprocess.run(command, capture_output=True, text=True, check=False)
-        for command in (["curl", "--version"], [program_path("nginx") or "true", "-v"])
+        for command in (["curl", "--version"], [program_path("nginx") or "true", "-v"], ["openssl", "version"])
     ]
     found = [(done.stdout or done.stderr).split("\n")[0].split(" (")[0] for done in first]
     load = os.getloadavg()[0]
@@ -217,6 +227,7 @@ def main() -> int:
         for ours, theirs in (
             (CURL_TO_US, CURL_TO_NGINX),
             (SEND_TO_US, CURL_TO_US),
+            (SEND_TO_US, CURL_AND_HASH),
             (SEND_TO_US, CURL_TO_NGINX),
             (US_TO_CURL, NGINX_TO_CURL),
             (US_FROM_DISK, NGINX_FROM_DISK),

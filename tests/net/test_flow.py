@@ -1,0 +1,61 @@
+"""The pieces of a body on their way to the disk: written, verified and synced beside each other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+
+from transport.containers import ends, latents
+
+from aeformat.net.disk import Disk
+from aeformat.net.uploads import Flow
+from aeformat.transport.limits import TransferLimits
+from aeformat.transport.upload_actions import Append
+from aeformat.transport.upload_server import UploadServer
+
+FILE = latents(2000, dims=64, chunk_rows=100)
+ENDS = ends(FILE)
+
+
+class Stuck(Disk):
+    """Takes the first write; the others wait for the gate."""
+
+    def __init__(self) -> None:
+        self.gate, self.n_writes, self.written = threading.Event(), 0, 0
+
+    def write(self, handle, at, data):
+        self.n_writes += 1
+        if self.n_writes > 1:
+            assert self.gate.wait(30)
+        super().write(handle, at, data)
+        self.written = at + len(data)
+
+
+def test_nothing_is_acknowledged_before_it_is_written(tmp_path):
+    """T4-1: verifying may be ahead of writing; what is synced then counts only as far as it is in the file."""
+    disk, path = Stuck(), tmp_path / "data"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    machine = UploadServer(TransferLimits(sync_bytes=1), now=0.0)
+    machine.append(Append(0, len(FILE), is_last=True), now=0.0, room=1 << 30)
+
+    async def run() -> None:
+        flow = Flow(machine, disk, handle, path)
+        pieces = [(start, stop) for start, stop in zip((0, *ENDS[2:5]), ENDS[2:6], strict=True)]
+        for start, stop in pieces[:2]:
+            await flow.put(start, FILE[start:stop])
+            await asyncio.sleep(0.2)
+        assert (machine.verifier.verified_at, disk.written) == (ENDS[3], ENDS[2])
+        third = asyncio.create_task(flow.put(pieces[2][0], FILE[slice(*pieces[2])]))
+        await asyncio.sleep(0.3)
+        assert machine.verifier.verified_at == ENDS[4] and not third.done()
+        assert machine.acknowledged == disk.written == ENDS[2]
+        disk.gate.set()
+        await third
+        await flow.put(pieces[3][0], FILE[slice(*pieces[3])])
+        await flow.finish()
+        assert machine.acknowledged >= ENDS[3]
+
+    asyncio.run(run())
+    os.close(handle)
+    assert path.read_bytes() == FILE[: ENDS[5]]
