@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,14 +38,14 @@ class Dying(Disk):
         self._n_left -= 1
         return self._n_left == 0
 
-    @staticmethod
-    def _die() -> None:
+    def _die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(60)
 
     def write(self, handle, at, data):
         if self._step():
-            super().write(handle, at, memoryview(data)[: len(data) // 2])
+            with contextlib.suppress(OSError):  # half of a block, past the cache
+                super().write(handle, at, memoryview(data)[: len(data) // 2])
             self._die()
         super().write(handle, at, data)
 
@@ -69,6 +70,46 @@ class Dying(Disk):
         if self._step():
             self._die()
         super().remove(path)
+
+
+class Unplugged(Dying):
+    """Loses its power at the n-th step: of what was written or cut since the last sync, nothing was done."""
+
+    def __init__(self, n_steps: int) -> None:
+        super().__init__(n_steps)
+        self._lock = threading.RLock()
+        self._undo: list[tuple[int, int, bytes, int]] = []  # handle, where, what was there, the file's length
+
+    def _note(self, handle: int, at: int, n_bytes: int) -> None:
+        mine = os.open(f"/proc/self/fd/{handle}", os.O_RDWR)  # the file, whatever it is called by then
+        self._undo.append((mine, at, os.pread(mine, n_bytes, at), os.fstat(mine).st_size))
+
+    def write(self, handle, at, data):
+        with self._lock:
+            self._note(handle, at, len(data))
+            super().write(handle, at, data)
+
+    def truncate(self, handle, at):
+        with self._lock:
+            self._note(handle, at, os.fstat(handle).st_size)
+            super().truncate(handle, at)
+
+    def sync(self, handle):
+        file = os.fstat(handle).st_ino
+        with self._lock:
+            before = [entry for entry in self._undo if os.fstat(entry[0]).st_ino == file]
+        super().sync(handle)
+        with self._lock:
+            for entry in before:
+                self._undo.remove(entry)
+                os.close(entry[0])
+
+    def _die(self) -> None:
+        with self._lock:
+            for handle, at, data, size in reversed(self._undo):
+                os.pwrite(handle, data, at)
+                os.ftruncate(handle, size)
+            super()._die()
 
 
 class Running:

@@ -1,4 +1,4 @@
-"""kill -9 of the server at each of its steps on the disk; then a new server, and the client goes on."""
+"""kill -9 of the server, or of the machine, at each of its steps on the disk; then a new server, and the client goes on."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from random import Random
 import pytest
 from transport.containers import ends, latents
 
+from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.net.line import Line, Patience
 from aeformat.net.wire import Base
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import Parcel, UploadClient
-from net.running import Dying, running
+from net.running import Dying, Unplugged, running
 
 FILE = latents(200, dims=32)
 SHA = hashlib.sha256(FILE).digest()
@@ -54,9 +55,9 @@ class Sender:
         return not isinstance(found, Lost)
 
 
-def run_until_kill(root, n_steps) -> tuple[Sender | None, bool]:
+def run_until_kill(root, n_steps, kind=Dying) -> tuple[Sender | None, bool]:
     """(the client, whether the server died)."""
-    with running(root, disk=Dying(n_steps), **LIMITS) as server:
+    with running(root, disk=kind(n_steps), **LIMITS) as server:
         if not server.is_up:
             return None, True
         sender = Sender(server.url)
@@ -68,12 +69,15 @@ def run_until_kill(root, n_steps) -> tuple[Sender | None, bool]:
         return sender, not server.process.is_alive()
 
 
-def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path):
+@pytest.mark.parametrize("kind", [Dying, Unplugged])
+@pytest.mark.parametrize("direct_bytes", [BLOCK_BYTES, DIRECT_BYTES], ids=["past the cache", "through it"])
+def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path, monkeypatch, kind, direct_bytes):
     """T4-1, T4-10, T4-15: no acknowledged byte is lost, the blob is whole or absent, and the same upload goes on."""
+    monkeypatch.setattr("aeformat.net.blocks.DIRECT_BYTES", direct_bytes)
     n_deaths = 0
     for n_steps in range(1, 1000):
         root = tmp_path / str(n_steps)
-        sender, died = run_until_kill(root, n_steps)
+        sender, died = run_until_kill(root, n_steps, kind)
         if not died:
             break
         n_deaths += 1
