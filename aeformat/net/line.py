@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -76,6 +77,20 @@ def why(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted: {error.verify_message}"
     return str(error) or type(error).__name__
+
+
+def n_queued(sock: socket.socket) -> int:
+    """Bytes that were sent and that the peer's machine has not taken yet, as far as this one says."""
+    try:
+        import fcntl
+        import termios
+    except ImportError:  # Windows does not say
+        return 0
+    try:
+        (found,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+    except OSError:
+        return 0
+    return int(found)
 
 
 def parts(pieces: list[bytes]) -> Iterator[memoryview]:
@@ -173,15 +188,26 @@ class Answering:
         return self._exchange.response is not None
 
     def read_head(self) -> None:
-        """Wait for the head of the response."""
+        """Wait for the head of the response, as long as the peer takes what is on its way to it."""
         pace: Pace | None = None
         while self._exchange.response is None:
             if self._exchange.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            data = self._sock.recv(self._exchange.room)
+            data = self._first()
             pace = pace or Pace(self._patience)  # a head that has begun must come to its end
             pace.passed(len(data))
             self._ahead += self._exchange.received(data)
+
+    def _first(self) -> bytes:
+        n_before = n_queued(self._sock)
+        while True:
+            try:
+                return self._sock.recv(self._exchange.room)
+            except TimeoutError:
+                n_left = n_queued(self._sock)
+                if n_left >= n_before:
+                    raise
+                n_before = n_left
 
     def body(self) -> Iterator[bytes]:
         """The pieces of its body.  Raises what is in BROKEN, also where the body is shorter than announced."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aeformat.net import line
-from aeformat.net.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, ReadAt, parts, why
+from aeformat.net.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, ReadAt, n_queued, parts, why
 from aeformat.net.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
@@ -41,12 +41,25 @@ class AsyncLine:
             try:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     await self._send_body(exchange, writer, reading, request, read_at, aside)
-                await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
+                await self._answered(writer, reading)
             finally:
                 reading.cancel()
             yield answering
         finally:
             writer.transport.abort()
+
+    async def _answered(self, writer: asyncio.StreamWriter, reading: asyncio.Task[None]) -> None:
+        """Wait as long as the peer takes what is on its way to it."""
+        sock = writer.get_extra_info("socket")
+        n_before = n_queued(sock)
+        while True:
+            try:
+                return await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
+            except asyncio.TimeoutError:
+                n_left = n_queued(sock)
+                if n_left >= n_before:
+                    raise
+                n_before = n_left
 
     async def _send_body(
         self,
