@@ -37,11 +37,13 @@ from net.running import free_port, program_path, running  # noqa: E402
 
 from aeformat import net  # noqa: E402
 from aeformat.header import LatentsHeader  # noqa: E402
+from aeformat.net.disk import Disk  # noqa: E402
 from aeformat.net.options import Options  # noqa: E402
 from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")
 CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"
+CURL_TO_CACHE = "curl -T -> aeformat serve, through the cache"
 CURL_AND_HASH = "curl -T and openssl dgst -sha256 -> aeformat serve"
 US_TO_CURL, US_TO_FETCH = "aeformat serve -> curl", "aeformat serve -> aeformat fetch"
 CURL_TO_NGINX, NGINX_TO_CURL = "curl -T -> nginx", "nginx -> curl"
@@ -113,6 +115,14 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+class Cached(Disk):
+    """As where the file system writes through the system's cache only."""
+
+    def open_direct(self, path: Path) -> int | None:
+        """There is none."""
+        return None
+
+
 class Bench:
     """One file, one server at a time, one nginx."""
 
@@ -158,6 +168,8 @@ class Bench:
         with running(self.fresh()) as server:
             self.time(CURL_TO_US, server.process.pid, post)
             self.rss = max(self.rss, server.rss())
+        with running(self.fresh(), disk=Cached()) as server:
+            self.time(CURL_TO_CACHE, server.process.pid, post)
         if shutil.which("openssl"):
             with running(self.fresh()) as server:
                 self.time(CURL_AND_HASH, server.process.pid, lambda: self.hashing_beside(post))
@@ -226,6 +238,7 @@ def main() -> int:
             print(f"| {what} | {min(took):.2f} | {statistics.median(took):.2f} | {speed:,.0f} | {used:.2f} |")
         for ours, theirs in (
             (CURL_TO_US, CURL_TO_NGINX),
+            (CURL_TO_US, CURL_TO_CACHE),
             (SEND_TO_US, CURL_TO_US),
             (SEND_TO_US, CURL_AND_HASH),
             (SEND_TO_US, CURL_TO_NGINX),

@@ -38,6 +38,10 @@ _HOMES: Final = {
 }
 
 
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]
+
+
 def __getattr__(name: str) -> Any:
     """What is public, on first use."""
     if name not in _HOMES:

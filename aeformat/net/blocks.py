@@ -1,8 +1,8 @@
 """Bytes to a file in whole blocks, past the system's cache.
 
-Owns what that takes: memory, offsets and lengths that are multiples of a block, and a way round for what is not, and for file
-systems that do not do it.  What a server stores it syncs at once and need not read again soon; the cache would cost it
-a copy, and the memory of everything that arrives.
+Owns what that takes: memory, offsets and lengths that are multiples of a block; all else goes through the cache, as it does on
+file systems that know no other way.  What a server stores it syncs at once and need not read again soon; the cache would
+cost it a copy, and the memory of everything that arrives.
 """
 
 from __future__ import annotations
@@ -27,48 +27,34 @@ class BlockWriter:
         self._disk, self._handle, self._path = disk, handle, path
         self._direct: int | None = None  # opened when there is enough to write
         self._is_direct = True  # as far as is known
-        self._copy: NDArray[np.uint8] | None = None  # of what is not where a block may be
 
     def write(self, at: int, data: bytes | memoryview) -> None:
-        """All of `data`, at byte `at`.  Raises OSError."""
+        """All of `data`, at byte `at`.  Past the cache goes what is large and lies in memory as it will in the file."""
         view = memoryview(data)
         n_odd = -at % BLOCK_BYTES
-        if self._is_direct and len(view) >= n_odd + DIRECT_BYTES:
-            if n_odd:
-                self._disk.write(self._handle, at, view[:n_odd])
-                at, view = at + n_odd, view[n_odd:]
-            n_whole = len(view) // BLOCK_BYTES * BLOCK_BYTES
-            self._write_blocks(at, np.frombuffer(view[:n_whole], np.uint8))
-            at, view = at + n_whole, view[n_whole:]
-        if view:
-            self._disk.write(self._handle, at, view)
+        if self._is_direct and len(view) >= n_odd + DIRECT_BYTES and _n_to_block(view) == n_odd:
+            n_whole = (len(view) - n_odd) // BLOCK_BYTES * BLOCK_BYTES
+            if self._write_blocks(at + n_odd, view[n_odd : n_odd + n_whole]):
+                self._write_through(at, view[:n_odd])
+                at, view = at + n_odd + n_whole, view[n_odd + n_whole :]
+        self._write_through(at, view)
 
-    def _write_blocks(self, at: int, data: NDArray[np.uint8]) -> None:
-        if self._is_direct and self._direct is None:
+    def _write_through(self, at: int, data: memoryview) -> None:
+        if data:
+            self._disk.write(self._handle, at, data)
+
+    def _write_blocks(self, at: int, blocks: memoryview) -> bool:
+        if self._direct is None:
             self._direct = self._disk.open_direct(self._path)
-        self._is_direct = self._direct is not None
-        size = len(data) if not _n_to_block(data) else DIRECT_BYTES
-        for start in range(0, len(data), size):
-            part = data[start : start + size]
-            if self._direct is not None and self._is_direct:
-                self._is_direct = self._disk.write_direct(self._direct, at + start, self._aligned(part).data)
-            if not self._is_direct:
-                self._disk.write(self._handle, at + start, part.data)
-
-    def _aligned(self, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The same bytes, in memory that begins at a block."""
-        if not _n_to_block(data):
-            return data
-        if self._copy is None:
-            self._copy = on_a_block(DIRECT_BYTES)
-        self._copy[: len(data)] = data
-        return self._copy[: len(data)]
+        self._is_direct = self._direct is not None and self._disk.write_direct(self._direct, at, blocks)
+        return self._is_direct
 
     def close(self) -> None:
         """Let go of what it has opened."""
+        self._is_direct = False
         if self._direct is not None:
             os.close(self._direct)
-            self._direct, self._is_direct = None, False
+            self._direct = None
 
 
 def on_a_block(n_bytes: int) -> NDArray[np.uint8]:
@@ -78,5 +64,6 @@ def on_a_block(n_bytes: int) -> NDArray[np.uint8]:
     return room[n_odd : n_odd + n_bytes]
 
 
-def _n_to_block(data: NDArray[np.uint8]) -> int:
-    return -int(data.__array_interface__["data"][0]) % BLOCK_BYTES
+def _n_to_block(data: memoryview | NDArray[np.uint8]) -> int:
+    """Bytes from its first one to where a block of memory begins."""
+    return -int(np.frombuffer(data, np.uint8).__array_interface__["data"][0]) % BLOCK_BYTES

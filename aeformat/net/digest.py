@@ -17,7 +17,8 @@ class Digest:
     """The SHA-256 of a file, computed in a thread.  Leaving the block gives it up."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._is_wanted = path, True
+        """Raises OSError where it cannot be opened."""
+        self._file, self._is_wanted = path.open("rb", buffering=0), True
         self.future: Future[bytes] = Future()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -30,13 +31,13 @@ class Digest:
     ) -> None:
         self._is_wanted = False
         self._thread.join()
+        self._file.close()
 
     def _run(self) -> None:
         sha256, room = hashlib.sha256(), memoryview(bytearray(_READ_BYTES))
         try:
-            with self._path.open("rb", buffering=0) as file:
-                while self._is_wanted and (n_bytes := file.readinto(room)):
-                    sha256.update(room[:n_bytes])
+            while self._is_wanted and (n_bytes := self._file.readinto(room)):
+                sha256.update(room[:n_bytes])
         except OSError as error:
             self.future.set_exception(error)
             return

@@ -29,15 +29,16 @@ class Disk:
             view = view[n_bytes:]
 
     def open_direct(self, path: Path) -> int | None:
-        """A handle that writes past the system's cache, for `write_direct`; None where there is no such thing."""
+        """A handle that writes past the system's cache, for `write_direct`; None where there is none to be had.
+
+        A disk that failed says so again where it is written to the other way.
+        """
         if _DIRECT is None:
             return None
         try:
             return os.open(path, os.O_WRONLY | _DIRECT)
-        except OSError as error:
-            if error.errno in _NOT_DIRECT:
-                return None
-            raise
+        except OSError:
+            return None
 
     def write_direct(self, handle: int, at: int, blocks: memoryview) -> bool:
         """All of `blocks`, at byte `at`; memory, length and `at` are multiples of a block.  False: written they were not."""

@@ -1,24 +1,33 @@
 """The body of one request on its way from a socket to the application.
 
 Owns the buffers: a body of a stated length is received into pieces that are handed on as they are, small at first and larger
-for a peer that fills them, so that an idle connection costs little and a fast one is not slowed down.
+for a peer that fills them, so that an idle connection costs little and a fast one is not slowed down.  The largest are
+counted, in all connections together.
 """
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from typing import Final
 
 from aeformat.net.blocks import BLOCK_BYTES, on_a_block
 
 _FIRST_BYTES: Final = 1 << 16
+_LARGE_BYTES: Final = 1 << 20
 _PIECE_BYTES: Final = 1 << 22
+_LEAVES: Final = deque(range(48))  # to be larger than _LARGE_BYTES: each of them 4 MiB at most, four to a fast upload
 
 
 class Inbox:
-    """The body of one request, between the socket and the application.  length: None for a chunked one, which h11 reads."""
+    """The body of one request, between the socket and the application.
 
-    def __init__(self, length: int | None, ahead: bytes) -> None:
-        self._length = length or 0
+    length: None for a chunked one, which h11 reads.  offset: where the body goes in a file: blocks of the file are then
+    blocks of memory.
+    """
+
+    def __init__(self, length: int | None, ahead: bytes, *, offset: int = 0) -> None:
+        self._end = offset + (length or 0)
         self.left = length  # bytes still to come from the socket
         self.is_over = length == 0
         self._chunked = bytearray()
@@ -31,8 +40,17 @@ class Inbox:
 
     def _next(self) -> None:
         assert self.left is not None
-        n_before = (self._length - self.left) % BLOCK_BYTES
-        room = on_a_block(n_before + min(self._size, self.left))  # blocks of the body are blocks of memory
+        n_before = (self._end - self.left) % BLOCK_BYTES
+        size = min(self._size, self.left)
+        leave = None
+        if size > _LARGE_BYTES:
+            try:
+                leave = _LEAVES.pop()
+            except IndexError:
+                size = _LARGE_BYTES
+        room = on_a_block(n_before + size)
+        if leave is not None:
+            weakref.finalize(room, _LEAVES.append, leave).atexit = False  # when nobody has a view of it any more
         self._piece, self._n_filled = room.data[n_before:], 0
 
     @property

@@ -78,6 +78,11 @@ class Lane(Generic[_T]):
             await self._news.wait()
 
     async def finish(self) -> None:
-        """Wait until no thread is at work.  Raises what `work` raised."""
-        if self._future is not None:
+        """Wait until no thread is at work, also where nobody wants its result any more.  Raises what `work` raised."""
+        if self._future is None:
+            return
+        try:
             await asyncio.shield(self._future)
+        except asyncio.CancelledError:
+            await asyncio.wait([self._future])
+            raise

@@ -22,12 +22,14 @@ from starlette.types import ASGIApp, Message
 from aeformat.net.inbox import Inbox
 from aeformat.net.slices import LEAST_BYTES, Slices
 from aeformat.net.wire import Span
+from aeformat.transport import draft
 from aeformat.transport.limits import TransferLimits
 
 log = logging.getLogger("aeformat.server")
 _T = TypeVar("_T")
 
 SEND_FILE: Final = "aeformat.send_file"  # in scope["extensions"] where the kernel can send files
+_MOST_BYTES: Final = 1 << 20  # of a file at a time: for how long a client that takes no more is waited for
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _SCRATCH = memoryview(bytearray(1 << 16))  # heads pass through it; emptied before it is lent again
 
@@ -192,7 +194,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             length = int(named.get(b"content-length", b"0"))
             ahead, _ = self._h11.trailing_data
-            inbox = Inbox(length, ahead[:length])
+            inbox = Inbox(length, ahead[:length], offset=_offset(named))
             self._n_ahead = min(length, len(ahead))
         exchange = self._exchange = Exchange(self, self._h11, scope, inbox, self._limits.idle_seconds)
         if not self._tls:
@@ -334,11 +336,12 @@ class Exchange:
 
     async def send_file(self, file: BinaryIO, at: int, stop: int, sent: Callable[[int], None]) -> None:
         """The rest of the answer is these bytes of a file.  sent: told of each slice.  Raises Disconnected."""
-        slices, loop = Slices(), asyncio.get_running_loop()
+        slices, loop = Slices(_MOST_BYTES), asyncio.get_running_loop()
         while at < stop:
             n_bytes = slices.next(stop - at)
             self._h11.send_with_data_passthrough(h11.Data(data=Span(n_bytes)))  # type: ignore[arg-type]
-            n_sent = await self._in_time(loop.sendfile(self._connection.transport, file, at, n_bytes))
+            sending = loop.sendfile(self._connection.transport, file, at, n_bytes)
+            n_sent = await self._in_time(sending, max(1.0, n_bytes / LEAST_BYTES))
             if n_sent < n_bytes:
                 raise OSError(f"{file.name} is shorter than it was")
             slices.ended()
@@ -346,9 +349,9 @@ class Exchange:
             sent(n_bytes)
         self._complete()
 
-    async def _in_time(self, waiting: Awaitable[_T]) -> _T:
+    async def _in_time(self, waiting: Awaitable[_T], n_slices: float = 1.0) -> _T:
         try:
-            found = await asyncio.wait_for(waiting, self._patience)
+            found = await asyncio.wait_for(waiting, self._patience * n_slices)
         except (
             asyncio.TimeoutError,
             OSError,
@@ -369,6 +372,14 @@ class Exchange:
         self._is_complete = True
         self.news.set()
         self._connection.finished(is_last=self._h11.our_state is not h11.DONE)
+
+
+def _offset(named: dict[bytes, bytes]) -> int:
+    """Where in a file the body goes; what is no number the application refuses."""
+    try:
+        return draft.integer(draft.OFFSET, named.get(draft.OFFSET.lower().encode("ascii"), b"0").decode("latin-1"))
+    except draft.BadField:
+        return 0
 
 
 def connections(limits: TransferLimits, head_bytes: int) -> Callable[..., asyncio.BufferedProtocol]:

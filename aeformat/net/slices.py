@@ -13,8 +13,8 @@ _FAST_SECONDS: Final = 0.1  # a slice that takes less is followed by a larger on
 class Slices:
     """Sizes of slices, one after the other."""
 
-    def __init__(self) -> None:
-        self._size, self._began = LEAST_BYTES, 0.0
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._size, self._began, self._most = LEAST_BYTES, 0.0, most
 
     def next(self, left: int) -> int:
         """Of the next one; it begins now.  left: bytes, in all."""
@@ -24,4 +24,4 @@ class Slices:
     def ended(self) -> None:
         """It was taken."""
         is_fast = time.monotonic() - self._began < _FAST_SECONDS
-        self._size = min(2 * self._size, MOST_BYTES) if is_fast else max(self._size // 2, LEAST_BYTES)
+        self._size = min(2 * self._size, self._most) if is_fast else max(self._size // 2, LEAST_BYTES)

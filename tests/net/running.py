@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from aeformat.net.blocks import BLOCK_BYTES
 from aeformat.net.disk import Disk
 from aeformat.net.line import Line, Patience
 from aeformat.net.server import Settings, serve
@@ -26,6 +27,12 @@ from aeformat.transport.limits import DEFAULT
 from aeformat.transport.messages import Request, Response
 
 _FORK = multiprocessing.get_context("fork")
+
+
+def half(data) -> int:
+    """Bytes of it, whole blocks where there are some: what goes past the cache goes in blocks."""
+    n_bytes = len(data) // 2
+    return n_bytes // BLOCK_BYTES * BLOCK_BYTES or (0 if len(data) == BLOCK_BYTES else n_bytes)
 
 
 class Dying(Disk):
@@ -44,8 +51,7 @@ class Dying(Disk):
 
     def write(self, handle, at, data):
         if self._step():
-            with contextlib.suppress(OSError):  # half of a block, past the cache
-                super().write(handle, at, memoryview(data)[: len(data) // 2])
+            super().write(handle, at, memoryview(data)[: half(data)])
             self._die()
         super().write(handle, at, data)
 
@@ -188,6 +194,14 @@ def running(
         yield server
     finally:
         server.stop()
+
+
+def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for it; fails where it does not come."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
 
 
 def free_port() -> int:

@@ -6,11 +6,14 @@ import contextlib
 import errno
 import os
 import random
+from pathlib import Path
 
 import pytest
+from transport.containers import latents
 
 from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, on_a_block
 from aeformat.net.disk import Disk
+from net.running import running, until, upload
 
 DATA = random.Random(1).randbytes(3_000_000)
 
@@ -51,6 +54,13 @@ def writing(path, disk):
         os.close(handle)
 
 
+def aligned(at: int) -> memoryview:
+    """DATA, as a piece that belongs at byte `at` lies in memory."""
+    data = on_a_block(len(DATA) + BLOCK_BYTES).data[at % BLOCK_BYTES :][: len(DATA)]
+    data[:] = DATA
+    return data
+
+
 def has_direct(folder):
     """Whether this file system writes past the cache."""
     (folder / "probe").touch()
@@ -68,33 +78,73 @@ def test_every_byte_is_in_its_place(tmp_path, start, piece, cannot_open):
     """However the pieces are cut, and wherever the request begins, at once; what stood before is not touched."""
     path = tmp_path / "data"
     path.write_bytes(DATA[:start])
+    data = aligned(start)[: len(DATA) - start]
+    data[:] = DATA[start:]
     with writing(path, Watched(cannot_open=cannot_open)) as writer:
         for at in range(start, len(DATA), piece):
-            writer.write(at, memoryview(DATA)[at : at + piece])
+            writer.write(at, data[at - start : at - start + piece])
             assert path.stat().st_size == min(len(DATA), at + piece)
         assert path.read_bytes() == DATA  # before it is closed: what was written can be synced
 
 
-@pytest.mark.parametrize("is_aligned", [False, True])
-def test_large_pieces_go_past_the_cache(tmp_path, is_aligned):
-    """All but what is before the first block, and behind the last.  Memory that is aligned is written as it is."""
+def test_large_pieces_go_past_the_cache(tmp_path):
+    """All but what is before the first block, and behind the last, where the memory is that of a block."""
     if not has_direct(tmp_path):
         pytest.skip("this file system does not write past the cache")
-    disk = Watched()
-    data = on_a_block(len(DATA) + BLOCK_BYTES).data[100 if is_aligned else 101 :][: len(DATA)]
-    data[:] = DATA
+    disk, n_odd = Watched(), BLOCK_BYTES - 100
+    data = aligned(100)
     with writing(tmp_path / "data", disk) as writer:
         writer.write(100, data)
         writer.write(100 + len(DATA), DATA[:1000])
-    n_whole = (len(DATA) - BLOCK_BYTES + 100) // BLOCK_BYTES * BLOCK_BYTES
+    n_whole = (len(DATA) - n_odd) // BLOCK_BYTES * BLOCK_BYTES
     rest = BLOCK_BYTES + n_whole
-    if is_aligned:
-        assert disk.direct == [(BLOCK_BYTES, n_whole)]
-    else:
-        assert [at for at, _ in disk.direct] == list(range(BLOCK_BYTES, rest, DIRECT_BYTES))
-        assert sum(n for _, n in disk.direct) == n_whole
-    assert disk.through == [(100, BLOCK_BYTES - 100), (rest, 100 + len(DATA) - rest), (100 + len(DATA), 1000)]
+    assert disk.direct == [(BLOCK_BYTES, n_whole)]
+    assert disk.through == [(100, n_odd), (rest, 100 + len(DATA) - rest), (100 + len(DATA), 1000)]
     assert (tmp_path / "data").read_bytes()[100:] == DATA + DATA[:1000]
+
+
+def test_other_memory_goes_through_it(tmp_path):
+    """What does not lie as it will in the file would have to be copied first."""
+    disk = Watched()
+    with writing(tmp_path / "data", disk) as writer:
+        writer.write(0, aligned(1))
+    assert disk.through == [(0, len(DATA))] and not disk.direct
+    assert (tmp_path / "data").read_bytes() == DATA
+
+
+def test_without_a_handle_to_spare_it_goes_through_the_cache(tmp_path, monkeypatch):
+    """A process has only so many; one is open already."""
+    real = os.open
+
+    def none_left(path, flags, *more):
+        if flags & getattr(os, "O_DIRECT", 0):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", none_left)
+    disk = Watched()
+    with writing(tmp_path / "data", disk) as writer:
+        writer.write(0, aligned(0))
+    assert disk.through == [(0, len(DATA))] and not disk.direct
+
+
+def test_what_was_opened_is_closed(tmp_path):
+    """Uploads leave no handle behind, whether they end well, in damage, or with the connection."""
+    file = latents(60_000, dims=64, chunk_rows=1000)
+    with running(tmp_path / "root") as server:
+        assert upload(server, latents(5, seed=2)).status == 201
+        handles = Path(f"/proc/{server.process.pid}/fd")
+        before = len(list(handles.iterdir()))
+        assert upload(server, file).status == 201
+        bad = bytearray(file)
+        bad[-3_000_000] ^= 1
+        assert upload(server, bytes(bad)).status == 409
+        assert server.raw(
+            b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: application/vnd.aeformat\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(file) + file[:9_000_000], 0.5
+        ) == b""  # fmt: skip
+        until(lambda: "aeformat_uploads_open 2" in server.ask("GET", "metrics").body.decode())
+        until(lambda: len(list(handles.iterdir())) <= before + 2)  # the staging files of two that may go on
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])
@@ -103,7 +153,7 @@ def test_a_file_system_that_refuses_is_written_the_other_way(tmp_path, error):
     path = tmp_path / "data"
     disk = Watched(refuses=error)
     with writing(path, disk) as writer:
-        writer.write(0, DATA)
+        writer.write(0, aligned(0))
     assert path.read_bytes() == DATA and not disk.direct
 
 
@@ -113,5 +163,5 @@ def test_other_errors_of_the_disk_are_raised(tmp_path):
         pytest.skip("this file system does not write past the cache")
     disk = Watched(refuses=errno.ENOSPC)
     with writing(tmp_path / "data", disk) as writer, pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-        writer.write(0, DATA)
+        writer.write(0, aligned(0))
     assert not disk.through

@@ -195,6 +195,7 @@ def test_fetching_latents_brings_neither_numpy_nor_the_server():
     code = (
         "import sys\nfrom aeformat.cli import fetch, serve\nserve.require_net()\nfrom aeformat import net\nnet.fetch\n"
         "bad = {'numpy', 'starlette', 'uvicorn'} & set(sys.modules)\n"
+        "assert set(net.__all__) <= set(dir(net))\n"
         "assert callable(net.registry_decoder) and 'numpy' in sys.modules\nsys.exit(str(bad) if bad else 0)"
     )
     root = Path(__file__).resolve().parents[2]

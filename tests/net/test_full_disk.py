@@ -11,7 +11,7 @@ import pytest
 from transport.containers import latents
 
 from aeformat.net.disk import Disk
-from net.running import running, upload
+from net.running import half, running, upload
 from net.test_tenants import SCOPES, write_tokens
 from net.test_uploads import create, patch, slug
 
@@ -31,7 +31,7 @@ class Full(Disk):
 
     def write(self, handle, at, data):
         if len(data) > 1000 and self._fails("write"):
-            super().write(handle, at, memoryview(data)[: len(data) // 2])
+            super().write(handle, at, memoryview(data)[: half(data)])
             raise OSError(errno.ENOSPC, "no space left")
         super().write(handle, at, data)
 

@@ -77,3 +77,29 @@ def test_who_waits_is_woken_when_the_lane_ends(how):
 
     lane = run(work, use, gate.set)
     assert (done, lane.is_over, lane.is_idle) == ([0, 1], True, True)
+
+
+def test_who_gives_up_waiting_for_the_end_has_waited_for_it():
+    """What a thread works on is not closed under it."""
+    gate, begun, done = threading.Event(), threading.Event(), []
+
+    def work(item):
+        begun.set()
+        gate.wait(5)
+        done.append(item)
+        return True
+
+    async def use(lane):
+        lane.put(1)
+        await asyncio.to_thread(begun.wait, 5)
+        waiting = asyncio.create_task(lane.finish())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert done == [1]
+
+    run(work, use, gate.set)
