@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.cli.send import SERVER, add_server, refuse_server
+from aeformat.cli.remote import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
@@ -76,7 +76,7 @@ def find_decoder(latents: LatentStream | Latents, options: argparse.Namespace, n
 
 def _ask(latents: LatentStream | Latents, options: argparse.Namespace, name: str) -> ModelPackage:
     """From the server that --registry names, after a look among this machine's models."""
-    from aeformat.cli.send import say, server_options
+    from aeformat.cli.remote import say, server_options
     from aeformat.cli.serve import require_net
 
     require_net()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.cli.send import Bytes, add_server, refuse_server, server_options
+from aeformat.cli.remote import Bytes, add_server, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
 if TYPE_CHECKING:

@@ -86,8 +86,11 @@ def n_queued(sock: socket.socket) -> int:
         import termios
     except ImportError:  # Windows does not say
         return 0
+    handle = sock.fileno()
+    if handle < 0:  # it is closed
+        return 0
     try:
-        (found,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
+        (found,) = struct.unpack("i", fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4)))
     except OSError:
         return 0
     return int(found)

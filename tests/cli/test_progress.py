@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pytest
 
-from aeformat.cli import send
+from aeformat.cli import remote
 
 
 class Terminal(io.StringIO):
@@ -34,7 +34,7 @@ class Bar:
 
 
 def show() -> None:
-    with send.Bytes() as shown:
+    with remote.Bytes() as shown:
         shown.at("decoder", 50, 50)
         for n_bytes in (10_000, 90_000, 40_000, 100_000):  # it goes back where a chunk was damaged
             shown.at("sending", n_bytes, 100_000)
@@ -57,7 +57,7 @@ def test_a_line_a_second_without_tqdm(monkeypatch):
     clock = iter(range(0, 100, 2))
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys, "stderr", Terminal())
-    monkeypatch.setattr(send, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(remote, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     show()
     lines = sys.stderr.getvalue().splitlines()
     assert len(lines) == 5

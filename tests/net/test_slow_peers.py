@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from aeformat.net.aio.line import AsyncLine
-from aeformat.net.line import Line, Patience
+from aeformat.net.line import Line, Patience, n_queued
 from aeformat.net.wire import Base
 from aeformat.transport.messages import Lost, Request, Response
 from net.running import self_signed
@@ -92,3 +92,17 @@ def test_a_peer_that_takes_no_more_is_given_up(tmp_path, monkeypatch, kind, is_t
     began = time.monotonic()
     assert isinstance(_ask(tmp_path, kind, is_tls=is_tls, n_taken=SLOW_BYTES // 4), Lost)
     assert time.monotonic() - began < 9
+
+
+def test_what_waits_in_the_kernel_is_counted():
+    """Nothing where the socket is closed: asyncio closes it under who waits."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        with socket.create_connection(listener.getsockname()) as sock:
+            assert n_queued(sock) == 0
+            sock.setblocking(False)
+            sock.send(bytes(1 << 20))
+            assert n_queued(sock) > 0
+        assert n_queued(sock) == 0
