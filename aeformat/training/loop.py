@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.errors import UsageError
 from aeformat.pipeline.evaluate import Fidelity, compare
+from aeformat.training.adam import Adam
 from aeformat.training.checkpoint import Checkpoint
 from aeformat.training.network import TrainedDense, forward, initial_parameters
 from aeformat.training.progress import Progress
 from aeformat.training.recipe import Phase, Recipe
 
 EPOCHS_BETWEEN_CHECKPOINTS = 5
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7  # Adam: Kingma & Ba 2015, algorithm 1
+_EPSILON = 1e-7  # of Adam
 _TEST_BATCH = 1000
 
 Images = NDArray[np.uint8]  # (n, h, w, c), 0..255
@@ -102,7 +103,7 @@ def train(
 
 
 class _Trainer:
-    """The weights and Adam's slots as TensorFlow variables, with one compiled step for each kind of phase."""
+    """The weights and Adam's moments as TensorFlow variables, with one compiled step for each kind of phase."""
 
     def __init__(self, tf: Any, recipe: Recipe, start: Checkpoint, pixels: Images) -> None:
         self._tf = tf
@@ -111,8 +112,7 @@ class _Trainer:
         self._batch = min(recipe.batch, len(pixels))
         self._n_steps = len(pixels) // self._batch  # an epoch leaves out the odd images at its end; they are shuffled
         self._weights = [tf.Variable(array) for array in start.weights]
-        self._first = [tf.Variable(array) for array in start.first_moments]
-        self._second = [tf.Variable(array) for array in start.second_moments]
+        self._adam = Adam(tf, self._weights, _EPSILON, start.first_moments, start.second_moments)
         self._step = tf.function(self._train_step)
         self._decode = tf.function(self._reconstruct)
 
@@ -123,10 +123,8 @@ class _Trainer:
             done = (epoch_in_phase * self._n_steps + i) / (phase.epochs * self._n_steps)
             rate = phase.learning_rate * (1 + math.cos(math.pi * done)) / 2
             n = epoch * self._n_steps + i + 1
-            # Adam's two bias corrections, folded into the rate (section 2 of the paper, last paragraph)
-            rate *= math.sqrt(1 - _BETA_2**n) / (1 - _BETA_1**n)
             rows = order[i * self._batch : (i + 1) * self._batch]
-            tf_rate = self._tf.constant(rate, self._tf.float32)
+            tf_rate = self._tf.constant(Adam.corrected(rate, n), self._tf.float32)
             self._step(self._tf.constant(rows), tf_rate, phase.loss, phase.quantised)
 
     def _train_step(self, rows: Any, rate: Any, loss: str, quantised: bool) -> None:
@@ -139,11 +137,7 @@ class _Trainer:
             else:
                 errors = tf.square(output - pixels)
             value = tf.reduce_sum(errors) / tf.cast(tf.shape(rows)[0], tf.float32)
-        gradients = tape.gradient(value, self._weights)
-        for weight, first, second, gradient in zip(self._weights, self._first, self._second, gradients, strict=True):
-            first.assign(_BETA_1 * first + (1 - _BETA_1) * gradient)
-            second.assign(_BETA_2 * second + (1 - _BETA_2) * tf.square(gradient))
-            weight.assign_sub(rate * first / (tf.sqrt(second) + _EPSILON))
+        self._adam.step(tape.gradient(value, self._weights), rate)
 
     def _reconstruct(self, pixels: Any, quantised: bool) -> Any:
         tf = self._tf
@@ -157,12 +151,13 @@ class _Trainer:
         return compare(blocks, decoded)
 
     def state(self, epoch: int, seconds: float, shuffler: np.random.Generator) -> Checkpoint:
+        first, second = self._adam.moments()
         return Checkpoint(
             epoch,
             seconds,
             weights=[variable.numpy() for variable in self._weights],
-            first_moments=[variable.numpy() for variable in self._first],
-            second_moments=[variable.numpy() for variable in self._second],
+            first_moments=first,
+            second_moments=second,
             shuffler=dict(shuffler.bit_generator.state),
         )
 

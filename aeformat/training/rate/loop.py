@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.errors import UsageError
 from aeformat.pipeline.evaluate import Fidelity, compare
+from aeformat.training.adam import Adam
 from aeformat.training.progress import Progress
 from aeformat.training.rate import augment, mixture
 from aeformat.training.rate.checkpoint import State, phase_file
@@ -35,7 +36,7 @@ from aeformat.training.rate.stack import (
 )
 
 EPOCHS_BETWEEN_MEASUREMENTS = 2
-_BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-8  # Adam: Kingma & Ba 2015, algorithm 1
+_EPSILON = 1e-8  # of Adam
 _WARM_UP_STEPS = 300
 _CLIP_NORM = 1000.0  # of the gradient of bits plus priced error, an image's mean
 _BLOCK = 500
@@ -185,7 +186,7 @@ def _run(tf: Any, stack: Stack, parameters: list[Parameters], values: NDArray[An
 
 
 class _Trainer:
-    """The weights, the mixture and Adam's slots as TensorFlow variables, with the compiled step of one phase."""
+    """The weights, the mixture and Adam's moments as TensorFlow variables, with the compiled step of one phase."""
 
     def __init__(self, tf: Any, recipe: RateRecipe, phase: Phase, state: State, pixels: Any) -> None:
         self._tf = tf
@@ -197,9 +198,7 @@ class _Trainer:
         self._weights = [tf.Variable(array) for array in state.weights]
         self._mixture = [tf.Variable(array) for array in state.mixture] if phase.n_classes else []
         self._learned = self._weights + self._mixture
-        zeros = [np.zeros(variable.shape, np.float32) for variable in self._learned]
-        self._first = [tf.Variable(array) for array in state.first_moments or zeros]
-        self._second = [tf.Variable(array) for array in state.second_moments or zeros]
+        self._adam = Adam(tf, self._learned, _EPSILON, state.first_moments, state.second_moments)
         self._steps, self._units = state.steps, state.units
         self._step = tf.function(self._train_step, autograph=False)
         self._code = tf.function(self._encode_and_decode, autograph=False)
@@ -212,8 +211,7 @@ class _Trainer:
             n_in_phase = phase.epochs * self._n_steps
             rate = phase.learning_rate * (1 + math.cos(math.pi * (n - 1) / n_in_phase)) / 2
             rate *= min(n / min(_WARM_UP_STEPS, n_in_phase / 4), 1)
-            # Adam's two bias corrections, folded into the rate (section 2 of the paper, last paragraph)
-            rate *= math.sqrt(1 - _BETA_2**n) / (1 - _BETA_1**n)
+            rate = Adam.corrected(rate, n)
             maps = augment.random_maps(rng, self._batch, self._recipe.shape[:2], phase.augmented)  # type: ignore[arg-type]
             noise = rng.random((self._batch, self._recipe.latent_dims), np.float32) - np.float32(0.5)
             rows = order[i * self._batch : (i + 1) * self._batch]
@@ -234,10 +232,7 @@ class _Trainer:
             if phase.n_classes:
                 value = self._recipe.price * value + tf.reduce_mean(mixture.bits(tf, self._mixture, noisy))
         gradients, _ = tf.clip_by_global_norm(tape.gradient(value, self._learned), _CLIP_NORM)
-        for weight, first, second, gradient in zip(self._learned, self._first, self._second, gradients, strict=True):
-            first.assign(_BETA_1 * first + (1 - _BETA_1) * gradient)
-            second.assign(_BETA_2 * second + (1 - _BETA_2) * tf.square(gradient))
-            weight.assign_sub(rate * first / (tf.sqrt(second) + _EPSILON))
+        self._adam.step(gradients, rate)
 
     def _parameters(self) -> tuple[list[Parameters], list[Parameters]]:
         n_layers = len(self._weights) // 2
@@ -271,6 +266,7 @@ class _Trainer:
 
     def state(self, epoch: int, seconds: float, rng: np.random.Generator) -> State:
         """Everything that the next epoch depends on."""
+        first, second = self._adam.moments()
         return State(
             epoch=epoch,
             seconds=seconds,
@@ -278,7 +274,7 @@ class _Trainer:
             mixture=[variable.numpy() for variable in self._mixture],
             steps=self._steps,
             units=self._units,
-            first_moments=[variable.numpy() for variable in self._first],
-            second_moments=[variable.numpy() for variable in self._second],
+            first_moments=first,
+            second_moments=second,
             generator=dict(rng.bit_generator.state),
         )
