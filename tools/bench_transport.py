@@ -37,8 +37,8 @@ from net.running import free_port, program_path, running  # noqa: E402
 
 from aeformat import net  # noqa: E402
 from aeformat.header import LatentsHeader  # noqa: E402
-from aeformat.net.disk import Disk  # noqa: E402
-from aeformat.net.options import Options  # noqa: E402
+from aeformat.net.client.options import Options  # noqa: E402
+from aeformat.net.server.disk import Disk  # noqa: E402
 from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")

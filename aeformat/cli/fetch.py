@@ -12,7 +12,7 @@ from aeformat.cli.remote import Bytes, add_server, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
 if TYPE_CHECKING:
-    from aeformat.net.options import Options
+    from aeformat.net.client.options import Options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +46,8 @@ def run(options: argparse.Namespace) -> int:
 def _fetch_decoder(url: str, path: Path, server: Options, shown: Bytes) -> None:
     """The decoder too.  The file is here in any case: without a decoder that is said, and is no failure."""
     from aeformat.errors import DecoderError
-    from aeformat.net.fetching import blob_url
-    from aeformat.net.registry import Need, registry_decoder
+    from aeformat.net.client.fetching import blob_url
+    from aeformat.net.client.registry import Need, registry_decoder
     from aeformat.reader import open_latents
 
     base, _kind, _name = blob_url(url, server)

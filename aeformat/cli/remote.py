@@ -15,7 +15,7 @@ from aeformat.errors import UsageError
 from aeformat.transport.policy import POLICIES
 
 if TYPE_CHECKING:
-    from aeformat.net.options import Options
+    from aeformat.net.client.options import Options
 
 TOKEN: Final = "AEFORMAT_TOKEN"
 SERVER: Final = ("token_file", "ca_file", "model_policy", "image_bytes")
@@ -42,7 +42,7 @@ def refuse_server(options: argparse.Namespace, names: Sequence[str], why: str) -
 
 def server_options(options: argparse.Namespace) -> Options:
     """What these options say.  Raises UsageError."""
-    from aeformat.net.options import Options
+    from aeformat.net.client.options import Options
 
     token = os.environ.get(TOKEN)
     if options.token_file is not None:

@@ -22,12 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Send a file, and its decoder where that pays."""
     require_net()
-    from aeformat.net.digest import Digest
+    from aeformat.net.client.digest import Digest
 
     path = Path(common.existing(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
     with common.naming(options.file), Digest(path) as digest, Bytes() as shown:  # hashes while the rest is imported
-        from aeformat.net.sending import send_beside
+        from aeformat.net.client.sending import send_beside
 
         sent = send_beside(
             digest, path, options.url, server_options(options), model=model, progress=shown.at, say=shown.say

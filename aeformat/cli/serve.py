@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     require_net()
-    from aeformat.net.server import Settings, serve
+    from aeformat.net.server.run import Settings, serve
     from aeformat.transport.limits import DEFAULT
 
     if (options.certfile is None) != (options.keyfile is None):

@@ -18,23 +18,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from aeformat.net.aio import afetch, asend
-    from aeformat.net.fetching import fetch
-    from aeformat.net.options import Fetched, Options, Sent
-    from aeformat.net.registry import registry_decoder
-    from aeformat.net.sending import send
+    from aeformat.net.client.aio import afetch, asend
+    from aeformat.net.client.fetching import fetch
+    from aeformat.net.client.options import Fetched, Options, Sent
+    from aeformat.net.client.registry import registry_decoder
+    from aeformat.net.client.sending import send
 
 __all__ = ["Fetched", "Options", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
 
 _HOMES: Final = {
-    "Fetched": "options",
-    "Options": "options",
-    "Sent": "options",
-    "afetch": "aio",
-    "asend": "aio",
-    "fetch": "fetching",
-    "registry_decoder": "registry",
-    "send": "sending",
+    "Fetched": "client.options",
+    "Options": "client.options",
+    "Sent": "client.options",
+    "afetch": "client.aio",
+    "asend": "client.aio",
+    "fetch": "client.fetching",
+    "registry_decoder": "client.registry",
+    "send": "client.sending",
 }
 
 

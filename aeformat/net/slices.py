@@ -1,4 +1,4 @@
-"""How much of a file the kernel is given at a time: little for a slow peer, whose patience and progress it is counted in."""
+"""Slices of a file that the kernel sends, at both ends: little at a time for a slow peer, whose patience it is counted in."""
 
 from __future__ import annotations
 
@@ -25,3 +25,13 @@ class Slices:
         """It was taken."""
         is_fast = time.monotonic() - self._began < _FAST_SECONDS
         self._size = min(2 * self._size, self._most) if is_fast else max(self._size // 2, LEAST_BYTES)
+
+
+class Span:
+    """Stands for bytes that the kernel sends from a file: h11 counts them, and does not touch them."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._n_bytes = n_bytes
+
+    def __len__(self) -> int:
+        return self._n_bytes

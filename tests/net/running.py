@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from aeformat.net.blocks import BLOCK_BYTES
-from aeformat.net.disk import Disk
-from aeformat.net.line import Line, Patience
-from aeformat.net.server import Settings, serve
-from aeformat.net.wire import Base
+from aeformat.net.client.line import Line, Patience
+from aeformat.net.client.wire import Base
+from aeformat.net.server.blocks import BLOCK_BYTES
+from aeformat.net.server.disk import Disk
+from aeformat.net.server.run import Settings, serve
 from aeformat.transport.limits import DEFAULT
 from aeformat.transport.messages import Request, Response
 

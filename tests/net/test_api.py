@@ -23,12 +23,12 @@ from aeformat.header import LatentsHeader
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
 from aeformat.model.identity import read_model_id
-from aeformat.net.digest import Digest
-from aeformat.net.fetching import part_path
-from aeformat.net.line import Line, Patience
-from aeformat.net.options import Options
-from aeformat.net.registry import Need
-from aeformat.net.wire import Base
+from aeformat.net.client.digest import Digest
+from aeformat.net.client.fetching import part_path
+from aeformat.net.client.line import Line, Patience
+from aeformat.net.client.options import Options
+from aeformat.net.client.registry import Need
+from aeformat.net.client.wire import Base
 from aeformat.transport.fields import repr_digest
 from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
@@ -137,7 +137,7 @@ def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path
             digests.append(self)
 
     for home in ("sending", "aio"):
-        monkeypatch.setattr(f"aeformat.net.{home}.Digest", Late)
+        monkeypatch.setattr(f"aeformat.net.client.{home}.Digest", Late)
     methods: list[str] = []
     proxy = Proxy(server.port, lambda method, _range: methods.append(method))
 
@@ -218,7 +218,7 @@ def test_a_file_that_is_damaged_here_is_said_to_be(server, tmp_path, twin, monke
 
 def test_a_redirect_and_another_origin_get_no_token(server, source):
     """T5-8: a Location elsewhere is refused."""
-    from aeformat.net.wire import Base
+    from aeformat.net.client.wire import Base
 
     base = Base.parse(server.url, token="secret")
     assert base.target("/v1/uploads/x") == "/v1/uploads/x"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from transport.containers import latents
 
-from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, on_a_block
-from aeformat.net.disk import Disk
+from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, on_a_block
+from aeformat.net.server.disk import Disk
 from net.running import running, until, upload
 
 DATA = random.Random(1).randbytes(3_000_000)

@@ -16,7 +16,7 @@ import pytest
 from transport.containers import latents
 
 from aeformat import net
-from aeformat.net.options import Options
+from aeformat.net.client.options import Options
 from net.running import free_port, needs, running
 
 DOCS = Path(__file__).resolve().parents[2] / "spec" / "transport"

@@ -9,9 +9,9 @@ from random import Random
 import pytest
 from transport.containers import ends, latents
 
-from aeformat.net.blocks import BLOCK_BYTES, DIRECT_BYTES
-from aeformat.net.line import Line, Patience
-from aeformat.net.wire import Base
+from aeformat.net.client.line import Line, Patience
+from aeformat.net.client.wire import Base
+from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait
 from aeformat.transport.retry import Retry
@@ -73,7 +73,7 @@ def run_until_kill(root, n_steps, kind=Dying) -> tuple[Sender | None, bool]:
 @pytest.mark.parametrize("direct_bytes", [BLOCK_BYTES, DIRECT_BYTES], ids=["past the cache", "through it"])
 def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path, monkeypatch, kind, direct_bytes):
     """T4-1, T4-10, T4-15: no acknowledged byte is lost, the blob is whole or absent, and the same upload goes on."""
-    monkeypatch.setattr("aeformat.net.blocks.DIRECT_BYTES", direct_bytes)
+    monkeypatch.setattr("aeformat.net.server.blocks.DIRECT_BYTES", direct_bytes)
     n_deaths = 0
     for n_steps in range(1, 1000):
         root = tmp_path / str(n_steps)

@@ -12,7 +12,7 @@ from transport.containers import latents
 
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
-from aeformat.net.storage import CONTAINERS, Storage
+from aeformat.net.server.storage import CONTAINERS, Storage
 from net.running import Dying, running, upload
 from net.test_tenants import SCOPES, write_tokens
 

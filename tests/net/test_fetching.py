@@ -12,9 +12,9 @@ from pathlib import Path
 import h11
 import pytest
 
-from aeformat.net import drive, wire
-from aeformat.net.fetching import part_path
-from aeformat.net.wire import Base, Exchange
+from aeformat.net.client import drive, wire
+from aeformat.net.client.fetching import part_path
+from aeformat.net.client.wire import Base, Exchange
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Request
 from net.proxy import Fault, Proxy

@@ -8,8 +8,8 @@ import threading
 
 from transport.containers import ends, latents
 
-from aeformat.net.disk import Disk
-from aeformat.net.uploads import Flow
+from aeformat.net.server.disk import Disk
+from aeformat.net.server.uploads import Flow
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.upload_actions import Append
 from aeformat.transport.upload_server import UploadServer

@@ -10,7 +10,7 @@ import socket
 import pytest
 from transport.containers import latents
 
-from aeformat.net.disk import Disk
+from aeformat.net.server.disk import Disk
 from net.running import half, running, upload
 from net.test_tenants import SCOPES, write_tokens
 from net.test_uploads import create, patch, slug

@@ -19,10 +19,10 @@ import zstandard
 from transport.containers import DECODER, latents
 
 from aeformat.header import LatentsHeader
-from aeformat.net.aio.line import AsyncLine
-from aeformat.net.line import Line, Patience
-from aeformat.net.storage import CONTAINERS, Storage
-from aeformat.net.wire import Base
+from aeformat.net.client.aio.line import AsyncLine
+from aeformat.net.client.line import Line, Patience
+from aeformat.net.client.wire import Base
+from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
 from net.running import running, upload
 from net.test_tenants import SCOPES, write_tokens

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aeformat import net
-from aeformat.net.options import Options
+from aeformat.net.client.options import Options
 from net.running import running
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))

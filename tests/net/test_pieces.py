@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from aeformat.net import slices
-from aeformat.net.blocks import BLOCK_BYTES
-from aeformat.net.inbox import Inbox
+from aeformat.net.server.blocks import BLOCK_BYTES
+from aeformat.net.server.inbox import Inbox
 from aeformat.net.slices import LEAST_BYTES, MOST_BYTES, Slices
 
 BODY = random.Random(3).randbytes(9_000_000)

@@ -11,8 +11,8 @@ import pytest
 from transport.containers import latents
 
 from aeformat.errors import UsageError
-from aeformat.net.server import Settings, serve
-from aeformat.net.tokens import SCOPES, Tokens
+from aeformat.net.server.run import Settings, serve
+from aeformat.net.server.tokens import SCOPES, Tokens
 from net.running import running, upload
 
 FILE = latents(400, dims=32)

@@ -12,7 +12,7 @@ import pytest
 from aeformat.cli.main import main
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
-from aeformat.net import registry
+from aeformat.net.client import registry
 from net.running import running, upload
 from net.test_api import digits
 

@@ -198,7 +198,7 @@ def test_a_stored_blob_survives_a_kill(tmp_path):
 
 def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path, monkeypatch):
     """T7-2: nobody new is let in, a request that does not end is cut off, and what it brought is kept."""
-    monkeypatch.setattr("aeformat.net.server._STOP_SECONDS", 1)
+    monkeypatch.setattr("aeformat.net.server.run._STOP_SECONDS", 1)
     with running(tmp_path / "root") as server:
         where = create(server)
         staged = tmp_path / "root" / "uploads" / where.rsplit("/", 1)[-1] / "data"

@@ -24,7 +24,7 @@ from typing import Any, Final
 
 from aeformat.atomic import TEMP_PREFIX
 from aeformat.errors import UsageError
-from aeformat.net.disk import Disk
+from aeformat.net.server.disk import Disk
 
 CONTAINERS: Final = "containers"
 MODELS: Final = "models"

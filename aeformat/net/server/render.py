@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aeformat.errors import DecoderError, FormatError
-from aeformat.net.storage import MODELS, Storage
+from aeformat.net.server.storage import MODELS, Storage
 from aeformat.reader import Latents, open_latents
 from aeformat.transport.fields import PNG
 from aeformat.transport.limits import TransferLimits

@@ -13,10 +13,10 @@ from typing import Final
 from aeformat.atomic import check_target, sync_folder
 from aeformat.errors import UsageError
 from aeformat.model.identity import read_model_id
-from aeformat.net import drive
-from aeformat.net.line import Line
-from aeformat.net.options import DEFAULTS, Fetched, Options, Progress, quiet
-from aeformat.net.wire import Base
+from aeformat.net.client import drive
+from aeformat.net.client.line import Line
+from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, quiet
+from aeformat.net.client.wire import Base
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Done
 from aeformat.transport.problems import TransferFailed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aeformat.net.line import PATIENT, Patience
+from aeformat.net.client.line import PATIENT, Patience
 from aeformat.transport.limits import DEFAULT, TransferLimits
 
 Progress = Callable[[str, int, int], None]  # what, bytes there, bytes in all

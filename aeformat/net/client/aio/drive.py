@@ -1,4 +1,4 @@
-"""Carrying out what the client machines ask for, with asyncio: the twins of aeformat.net.drive, see there."""
+"""Carrying out what the client machines ask for, with asyncio: the twins of aeformat.net.client.drive, see there."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import contextlib
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from aeformat.net.aio.line import BROKEN, AsyncLine
-from aeformat.net.drive import (
+from aeformat.net.client.aio.line import BROKEN, AsyncLine
+from aeformat.net.client.drive import (
     Behind,
     Note,
     Progress,
@@ -21,7 +21,7 @@ from aeformat.net.drive import (
     to_fetch,
     to_send,
 )
-from aeformat.net.line import FileBody
+from aeformat.net.client.line import FileBody
 from aeformat.transport.messages import Done, Hash, Request, Wait
 
 if TYPE_CHECKING:

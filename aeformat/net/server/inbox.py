@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 from typing import Final
 
-from aeformat.net.blocks import BLOCK_BYTES, on_a_block
+from aeformat.net.server.blocks import BLOCK_BYTES, on_a_block
 
 _FIRST_BYTES: Final = 1 << 16
 _LARGE_BYTES: Final = 1 << 20

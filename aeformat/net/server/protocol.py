@@ -19,9 +19,8 @@ from urllib.parse import unquote
 import h11
 from starlette.types import ASGIApp, Message
 
-from aeformat.net.inbox import Inbox
-from aeformat.net.slices import LEAST_BYTES, Slices
-from aeformat.net.wire import Span
+from aeformat.net.server.inbox import Inbox
+from aeformat.net.slices import LEAST_BYTES, Slices, Span
 from aeformat.transport import draft
 from aeformat.transport.limits import TransferLimits
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aeformat.errors import UsageError
-from aeformat.net.storage import TENANT
+from aeformat.net.server.storage import TENANT
 from aeformat.transport.problems import Problem
 
 SCOPES: Final = ("containers:read", "models:read", "uploads:write", "blobs:delete", "metrics:read")

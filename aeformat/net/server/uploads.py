@@ -20,11 +20,11 @@ from typing import Final, TypeVar
 from aeformat.atomic import NO_ROOM
 from aeformat.errors import FormatError
 from aeformat.header import ModelHeader
-from aeformat.net.blocks import BlockWriter
-from aeformat.net.disk import Disk
-from aeformat.net.lanes import Lane
-from aeformat.net.storage import CONTAINERS, MODELS, About, Result, Storage
-from aeformat.net.tokens import Caller
+from aeformat.net.server.blocks import BlockWriter
+from aeformat.net.server.disk import Disk
+from aeformat.net.server.lanes import Lane
+from aeformat.net.server.storage import CONTAINERS, MODELS, About, Result, Storage
+from aeformat.net.server.tokens import Caller
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import Problem
 from aeformat.transport.upload_actions import (

@@ -1,4 +1,4 @@
-"""One exchange over asyncio's streams: the twin of aeformat.net.line, see there."""
+"""One exchange over asyncio's streams: the twin of aeformat.net.client.line, see there."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from aeformat.net import line
-from aeformat.net.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, ReadAt, n_queued, parts, why
-from aeformat.net.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
+from aeformat.net.client import line
+from aeformat.net.client.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, ReadAt, n_queued, parts, why
+from aeformat.net.client.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
 BROKEN: Final = (*line.BROKEN, asyncio.TimeoutError)  # which is no OSError before Python 3.11

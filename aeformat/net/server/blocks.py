@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.net.disk import Disk
+from aeformat.net.server.disk import Disk
 
 BLOCK_BYTES: Final = 4096  # what devices want is at most this, or they get nothing past the cache
 DIRECT_BYTES: Final = 1 << 20  # what is less goes through the cache

@@ -14,6 +14,7 @@ import h11
 
 from aeformat import __version__
 from aeformat.errors import UsageError
+from aeformat.net.slices import Span
 from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import TransferFailed
 
@@ -76,16 +77,6 @@ class Base:
             return ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
             raise UsageError(f"{self.ca_file}: {error.strerror}") from error
-
-
-class Span:
-    """Stands for bytes that the kernel sends from a file: h11 counts them, and does not touch them."""
-
-    def __init__(self, n_bytes: int) -> None:
-        self._n_bytes = n_bytes
-
-    def __len__(self) -> int:
-        return self._n_bytes
 
 
 class Exchange:

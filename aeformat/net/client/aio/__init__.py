@@ -6,12 +6,12 @@ import asyncio
 import os
 from pathlib import Path
 
-from aeformat.net.aio import drive
-from aeformat.net.aio.line import AsyncLine
-from aeformat.net.digest import Digest
-from aeformat.net.fetching import blob_url, down, fetch_client, partial_file, put
-from aeformat.net.options import DEFAULTS, Fetched, Options, Progress, Say, Sent, quiet
-from aeformat.net.sending import (
+from aeformat.net.client.aio import drive
+from aeformat.net.client.aio.line import AsyncLine
+from aeformat.net.client.digest import Digest
+from aeformat.net.client.fetching import blob_url, down, fetch_client, partial_file, put
+from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, Say, Sent, quiet
+from aeformat.net.client.sending import (
     Memo,
     asks,
     body_of,
@@ -22,8 +22,8 @@ from aeformat.net.sending import (
     upload_client,
     wanted_decoder,
 )
-from aeformat.net.survey import survey
-from aeformat.net.wire import Base
+from aeformat.net.client.survey import survey
+from aeformat.net.client.wire import Base
 
 __all__ = ["afetch", "asend"]
 

@@ -22,13 +22,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aeformat.net.blobs import blob_response
-from aeformat.net.bodies import Body, BodyLost
-from aeformat.net.metrics import Metrics
-from aeformat.net.render import Artist
-from aeformat.net.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
-from aeformat.net.tokens import Caller, Tokens
-from aeformat.net.uploads import Live, Uploads, disk_problem, location
+from aeformat.net.server.blobs import blob_response
+from aeformat.net.server.bodies import Body, BodyLost
+from aeformat.net.server.metrics import Metrics
+from aeformat.net.server.render import Artist
+from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
+from aeformat.net.server.tokens import Caller, Tokens
+from aeformat.net.server.uploads import Live, Uploads, disk_problem, location
 from aeformat.transport import draft, fields
 from aeformat.transport.draft import BadField
 from aeformat.transport.limits import TransferLimits
@@ -118,7 +118,7 @@ class Server:
 
     async def openapi(self, request: Request) -> Response:
         """GET v1/openapi.json."""
-        text = files("aeformat.net").joinpath("openapi.json").read_text(encoding="utf-8")
+        text = files("aeformat.net.server").joinpath("openapi.json").read_text(encoding="utf-8")
         return Response(text, media_type="application/json")
 
     async def counters(self, request: Request) -> Response:

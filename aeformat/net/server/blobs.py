@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aeformat.net.protocol import SEND_FILE
-from aeformat.net.storage import Record
+from aeformat.net.server.protocol import SEND_FILE
+from aeformat.net.server.storage import Record
 from aeformat.transport import fields
 from aeformat.transport.fields import ContentRange, Unsatisfiable
 from aeformat.transport.problems import Problem

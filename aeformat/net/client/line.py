@@ -17,8 +17,8 @@ from typing import BinaryIO, Final
 
 import h11
 
+from aeformat.net.client.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.net.slices import Slices
-from aeformat.net.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
 CONNECT_SECONDS: Final = 10.0

@@ -19,12 +19,12 @@ from aeformat.errors import DecoderMismatch, FormatError, UsageError
 from aeformat.header import LatentsHeader
 from aeformat.model import places
 from aeformat.model.identity import open_package, read_model_id
-from aeformat.net import drive
-from aeformat.net.digest import Digest
-from aeformat.net.line import FileBody, Line
-from aeformat.net.options import DEFAULTS, Options, Progress, Say, Sent, quiet
-from aeformat.net.survey import Survey, survey, verify
-from aeformat.net.wire import Base
+from aeformat.net.client import drive
+from aeformat.net.client.digest import Digest
+from aeformat.net.client.line import FileBody, Line
+from aeformat.net.client.options import DEFAULTS, Options, Progress, Say, Sent, quiet
+from aeformat.net.client.survey import Survey, survey, verify
+from aeformat.net.client.wire import Base
 from aeformat.transport.messages import Lost, Request, Response
 from aeformat.transport.policy import weigh
 from aeformat.transport.problems import TransferFailed, TransferUnfinished

@@ -15,11 +15,11 @@ from typing import Final, cast
 import uvicorn
 
 from aeformat.errors import UsageError
-from aeformat.net.app import HEADER_BYTES, Server
-from aeformat.net.disk import Disk
-from aeformat.net.protocol import connections
-from aeformat.net.storage import Storage
-from aeformat.net.tokens import Tokens
+from aeformat.net.server.app import HEADER_BYTES, Server
+from aeformat.net.server.disk import Disk
+from aeformat.net.server.protocol import connections
+from aeformat.net.server.storage import Storage
+from aeformat.net.server.tokens import Tokens
 from aeformat.transport.limits import DEFAULT, TransferLimits
 
 _STOP_SECONDS: Final = 10

@@ -1,0 +1,1 @@
+"""The server: resources, uploads, storage, and HTTP/1.1 on its connections."""
