@@ -16,7 +16,7 @@ from aeformat.net.server.blocks import BLOCK_BYTES, on_a_block
 _FIRST_BYTES: Final = 1 << 16
 _LARGE_BYTES: Final = 1 << 20
 _PIECE_BYTES: Final = 1 << 22
-_LEAVES: Final = deque(range(48))  # to be larger than _LARGE_BYTES: each of them 4 MiB at most, four to a fast upload
+_PERMITS: Final = deque(range(48))  # to be larger than _LARGE_BYTES: each of them 4 MiB at most, four to a fast upload
 
 
 class Inbox:
@@ -42,15 +42,15 @@ class Inbox:
         assert self.left is not None
         n_before = (self._end - self.left) % BLOCK_BYTES
         size = min(self._size, self.left)
-        leave = None
+        permit = None
         if size > _LARGE_BYTES:
             try:
-                leave = _LEAVES.pop()
+                permit = _PERMITS.pop()
             except IndexError:
                 size = _LARGE_BYTES
         room = on_a_block(n_before + size)
-        if leave is not None:
-            weakref.finalize(room, _LEAVES.append, leave).atexit = False  # when nobody has a view of it any more
+        if permit is not None:
+            weakref.finalize(room, _PERMITS.append, permit).atexit = False  # when nobody has a view of it any more
         self._piece, self._n_filled = room.data[n_before:], 0
 
     @property
