@@ -28,6 +28,7 @@ from aeformat.net.client.fetching import part_path
 from aeformat.net.client.line import Line, Patience
 from aeformat.net.client.options import Options
 from aeformat.net.client.registry import Need
+from aeformat.net.client.sending import send_beside
 from aeformat.net.client.wire import Base
 from aeformat.transport.fields import repr_digest
 from aeformat.transport.messages import Request
@@ -151,6 +152,17 @@ def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path
     assert proxy.n_up < big.stat().st_size
     assert "aeformat_uploads_open 0" in server.ask("GET", "metrics").body.decode()
     proxy.close()
+
+
+def test_a_file_that_is_replaced_meanwhile_is_not_sent(server, source):
+    """The digest of the old one would not be the new one's; nothing reaches the server."""
+    with Digest(source) as digest:
+        new = source.with_name("new.aef")
+        new.write_bytes(latents(10))
+        new.replace(source)
+        with pytest.raises(UsageError, match="was replaced while it was being read; send it again"):
+            send_beside(digest, source, server.url, NEVER)
+    assert "aeformat_uploads_open 0" in server.ask("GET", "metrics").body.decode()
 
 
 @BOTH

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet  # the builtin one since Python 3.11
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import BinaryIO, Final
+
+from aeformat.errors import UsageError
 
 _READ_BYTES: Final = 1 << 20
 
@@ -43,6 +46,11 @@ class Digest:
             return
         if self._is_wanted:
             self.future.set_result(sha256.digest())
+
+    def require_same(self, file: BinaryIO) -> None:
+        """Raises UsageError where this is another file by now, under the same name."""
+        if not os.path.sameopenfile(self._file.fileno(), file.fileno()):
+            raise UsageError(f"{self._file.name}: was replaced while it was being read; send it again")
 
     def known(self, seconds: float = 0.0) -> bytes | None:
         """The digest, if it comes in this time.  Raises OSError."""

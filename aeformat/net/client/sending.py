@@ -57,6 +57,7 @@ def send_beside(
     base = Base.parse(url, token=options.token, ca_file=options.ca_file)
     line = Line(base, options.patience)
     with Path(path).open("rb") as file:
+        digest.require_same(file)
         seen = survey(file)
         found = line.ask(question(seen)) if asks(seen, options) else None
         decoder = wanted_decoder(seen, found, options, model, say)

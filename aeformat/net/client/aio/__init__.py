@@ -36,6 +36,7 @@ async def asend(
     base = Base.parse(url, token=options.token, ca_file=options.ca_file)
     line = AsyncLine(base, options.patience)
     with Path(path).open("rb") as file, Digest(Path(path)) as digest:
+        digest.require_same(file)
         seen = await asyncio.to_thread(survey, file)
         found = await line.ask(question(seen)) if asks(seen, options) else None
         decoder = await asyncio.to_thread(wanted_decoder, seen, found, options, model, say)
