@@ -43,6 +43,7 @@ from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")
 CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"
+US_TO_CURL_FILE = "aeformat serve -> curl, to a file"
 CURL_TO_CACHE = "curl -T -> aeformat serve, through the cache"
 CURL_AND_HASH = "curl -T and openssl dgst -sha256 -> aeformat serve"
 US_TO_CURL, US_TO_FETCH = "aeformat serve -> curl", "aeformat serve -> aeformat fetch"
@@ -100,6 +101,12 @@ def send(source: Path, url: str) -> None:
     """`aeformat send`, a process like curl's, its start included."""
     command = [sys.executable, "-m", "aeformat", "send", str(source), url, "--model-policy", "never"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+
+
+def fetch(url: str, target: Path) -> None:
+    """`aeformat fetch`, its start included."""
+    command = [sys.executable, "-m", "aeformat", "fetch", url, "-o", str(target), "--model-policy", "never"]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, cwd=ROOT)
 
 
 def drop_from_cache(path: Path) -> None:
@@ -185,7 +192,14 @@ class Bench:
                 file = self.folder / "nginx" / "files" / "f"
                 self.serve(file, worker, f"{url}f", (NGINX_FROM_DISK, NGINX_TO_CURL))
             copy = self.folder / "copy"
-            self.time(US_TO_FETCH, server.process.pid, lambda: net.fetch(blob, copy, NEVER, force=True))
+            for what, get in (
+                (US_TO_CURL_FILE, lambda: curl("-o", copy, blob)),
+                (US_TO_FETCH, lambda: fetch(blob, copy)),
+            ):
+                get()  # untimed, see serve
+                copy.unlink()
+                self.time(what, server.process.pid, get)
+                copy.unlink()
 
     def slow_readers(self, n_readers: int) -> tuple[int, int]:
         """Resident bytes before and while so many clients ask for the file and hardly read."""
@@ -244,6 +258,7 @@ def main() -> int:
             (SEND_TO_US, CURL_TO_NGINX),
             (US_TO_CURL, NGINX_TO_CURL),
             (US_FROM_DISK, NGINX_FROM_DISK),
+            (US_TO_FETCH, US_TO_CURL_FILE),
         ):
             if theirs in bench.seconds:
                 best, median = (f(bench.seconds[theirs]) / f(bench.seconds[ours]) for f in (min, statistics.median))
