@@ -97,16 +97,22 @@ def curl(*arguments: object) -> None:
     subprocess.run(["curl", "-sS", "-f", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
+def aeformat(*arguments: object) -> None:
+    """A command of ours, which must succeed."""
+    command = [sys.executable, "-m", "aeformat", *map(str, arguments), "--model-policy", "never"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        sys.exit(done.stderr)
+
+
 def send(source: Path, url: str) -> None:
     """`aeformat send`, a process like curl's, its start included."""
-    command = [sys.executable, "-m", "aeformat", "send", str(source), url, "--model-policy", "never"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+    aeformat("send", source, url)
 
 
 def fetch(url: str, target: Path) -> None:
     """`aeformat fetch`, its start included."""
-    command = [sys.executable, "-m", "aeformat", "fetch", url, "-o", str(target), "--model-policy", "never"]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, cwd=ROOT)
+    aeformat("fetch", url, "-o", target)
 
 
 def drop_from_cache(path: Path) -> None:

@@ -13,6 +13,7 @@ from aeformat.net.server.uploads import Flow
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.upload_actions import Append
 from aeformat.transport.upload_server import UploadServer
+from net.running import until
 
 FILE = latents(2000, dims=64, chunk_rows=100)
 ENDS = ends(FILE)
@@ -32,15 +33,6 @@ class Stuck(Disk):
         self.written = at + len(data)
 
 
-async def until(is_so) -> None:
-    """Wait for it."""
-    for _ in range(3000):
-        if is_so():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it does not come")
-
-
 def test_nothing_is_acknowledged_before_it_is_written(tmp_path):
     """T4-1: verifying may be ahead of writing; what is synced then counts only as far as it is in the file."""
     disk, path = Stuck(), tmp_path / "data"
@@ -53,11 +45,11 @@ def test_nothing_is_acknowledged_before_it_is_written(tmp_path):
         pieces = [(start, stop) for start, stop in zip((0, *ENDS[2:5]), ENDS[2:6], strict=True)]
         for start, stop in pieces[:2]:
             await flow.put(start, FILE[start:stop])
-            await until(lambda end=stop: machine.verifier.verified_at == end)
-        await until(lambda: disk.written == ENDS[2])
+            await asyncio.to_thread(until, lambda end=stop: machine.verifier.verified_at == end)
+        await asyncio.to_thread(until, lambda: disk.written == ENDS[2])
         third = asyncio.create_task(flow.put(pieces[2][0], FILE[slice(*pieces[2])]))
-        await until(lambda: machine.verifier.verified_at == ENDS[4])
-        await until(lambda: machine.acknowledged >= ENDS[2])
+        await asyncio.to_thread(until, lambda: machine.verifier.verified_at == ENDS[4])
+        await asyncio.to_thread(until, lambda: machine.acknowledged >= ENDS[2])
         assert not third.done() and machine.acknowledged == disk.written == ENDS[2]
         disk.gate.set()
         await third

@@ -60,6 +60,7 @@ def look(client: UploadClient, digest: Future[bytes]) -> Request | None:
 
 
 def looked(client: UploadClient, found: Response | Lost) -> None:
+    """What was found.  Raises Unwanted."""
     client.on(found)
     if not client.is_sending:
         raise Unwanted
@@ -76,6 +77,7 @@ def to_send(client: UploadClient, digest: Future[bytes]) -> Request | Wait | Has
 
 
 def answered(client: UploadClient, answer: Response | Lost, body: FileBody, note: Note) -> None:
+    """A request is over; what is told of how far it came."""
     client.on(answer)
     body.progress(client.offset)
     note(client.upload or "")
@@ -125,6 +127,7 @@ def _fetch_body(client: FetchClient, line: Line, request: Request, partial: int,
 
 
 def over(client: FetchClient, error: Exception | None, progress: Progress, *, is_body: bool) -> None:
+    """A response is over.  error: what broke it.  is_body: whether any of it was for the file."""
     if not is_body:
         if error is not None:
             client.on(Lost(why(error)))

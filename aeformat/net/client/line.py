@@ -96,6 +96,18 @@ def n_queued(sock: socket.socket) -> int:
     return int(found)
 
 
+class Queue:
+    """What a peer has still to take: a peer that takes some of it is alive."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._n_bytes = sock, n_queued(sock)
+
+    def has_shrunk(self) -> bool:
+        """Since it was made, or asked last."""
+        n_before, self._n_bytes = self._n_bytes, n_queued(self._sock)
+        return self._n_bytes < n_before
+
+
 def parts(pieces: list[bytes]) -> Iterator[memoryview]:
     """The same bytes in parts that a slow peer takes in time: what waits is timed whole."""
     for piece in pieces:
@@ -202,15 +214,13 @@ class Answering:
             self._ahead += self._exchange.received(data)
 
     def _first(self) -> bytes:
-        n_before = n_queued(self._sock)
+        queue = Queue(self._sock)
         while True:
             try:
                 return self._sock.recv(self._exchange.room)
             except TimeoutError:
-                n_left = n_queued(self._sock)
-                if n_left >= n_before:
+                if not queue.has_shrunk():
                     raise
-                n_before = n_left
 
     def body(self) -> Iterator[bytes]:
         """The pieces of its body.  Raises what is in BROKEN, also where the body is shorter than announced."""

@@ -15,6 +15,15 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
+async def settled(working: asyncio.Future[_T]) -> _T:
+    """What a thread's work comes to.  This is not left before the thread is, also where nobody wants its result any more."""
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
+
+
 class Lane(Generic[_T]):
     """Calls `work` with each item, in a thread.  When it raises, or returns False, the lane is over."""
 
@@ -79,10 +88,5 @@ class Lane(Generic[_T]):
 
     async def finish(self) -> None:
         """Wait until no thread is at work, also where nobody wants its result any more.  Raises what `work` raised."""
-        if self._future is None:
-            return
-        try:
-            await asyncio.shield(self._future)
-        except asyncio.CancelledError:
-            await asyncio.wait([self._future])
-            raise
+        if self._future is not None:
+            await settled(self._future)

@@ -22,7 +22,7 @@ from aeformat.errors import FormatError
 from aeformat.header import ModelHeader
 from aeformat.net.server.blocks import BlockWriter
 from aeformat.net.server.disk import Disk
-from aeformat.net.server.lanes import Lane
+from aeformat.net.server.lanes import Lane, settled
 from aeformat.net.server.storage import CONTAINERS, MODELS, About, Result, Storage
 from aeformat.net.server.tokens import Caller
 from aeformat.transport.limits import TransferLimits
@@ -346,13 +346,8 @@ class Uploads:
 
 
 async def _in_thread(work: Callable[[], _T]) -> _T:
-    """Carry it out in a thread.  A step is not left before its thread is, also where nobody wants its result any more."""
-    working = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
+    """Carry it out in a thread, to its end."""
+    return await settled(asyncio.get_running_loop().run_in_executor(None, work))
 
 
 def location(kind: str, name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aeformat.net.client import line
-from aeformat.net.client.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, ReadAt, n_queued, parts, why
+from aeformat.net.client.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, Queue, ReadAt, parts, why
 from aeformat.net.client.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
@@ -50,16 +50,13 @@ class AsyncLine:
 
     async def _answered(self, writer: asyncio.StreamWriter, reading: asyncio.Task[None]) -> None:
         """Wait as long as the peer takes what is on its way to it."""
-        sock = writer.get_extra_info("socket")
-        n_before = n_queued(sock)
+        queue = Queue(writer.get_extra_info("socket"))
         while True:
             try:
                 return await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
             except asyncio.TimeoutError:
-                n_left = n_queued(sock)
-                if n_left >= n_before:
+                if not queue.has_shrunk():
                     raise
-                n_before = n_left
 
     async def _send_body(
         self,
