@@ -14,17 +14,17 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from aeformat import payloads, registry
+from aeformat.container import assigned, payloads
+from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.limits import DEFAULT, HEADER_BYTES, Limits
+from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
+from aeformat.container.receipts import DIGEST_BYTES, Receipts
+from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, StructureInvalid
-from aeformat.header import Header, LatentsHeader
-from aeformat.limits import DEFAULT, HEADER_BYTES, Limits
-from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
-from aeformat.receipts import DIGEST_BYTES, Receipts
-from aeformat.wire import PREAMBLE_BYTES
 
 if TYPE_CHECKING:
+    from aeformat.container.decoder_prior import DecoderPrior
     from aeformat.model.package import ModelPackage
-    from aeformat.packaged import DecoderPrior
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
@@ -205,14 +205,14 @@ class _Run:
 
     def _chunk(self, chunk: ChunkRead) -> None:
         self.report.n_chunks += 1
-        if chunk.header.tag == registry.ROWS:
+        if chunk.header.tag == assigned.ROWS:
             self.report.n_rows += chunk.header.n_rows
         if not chunk.is_good:
             self._is_whole = False
             return
         try:
             if self._rows is not None:
-                if chunk.header.tag == registry.ROWS and self._rows.needs_prior:
+                if chunk.header.tag == assigned.ROWS and self._rows.needs_prior:
                     self._look_for_prior(self._rows)
                 block = self._rows.check(chunk)
                 if block is not None and block.receipts is not None:
@@ -221,7 +221,7 @@ class _Run:
                 self._model.chunk(chunk)
         except FormatError as error:
             self.problem(error)
-        if chunk.header.tag == registry.DECODER:
+        if chunk.header.tag == assigned.DECODER:
             self._embedded(chunk)
 
     def _look_for_prior(self, rows: payloads.RowReader) -> None:

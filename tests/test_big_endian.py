@@ -22,13 +22,13 @@ import hashlib, io, sys
 import numpy as np
 from aeformat.backends.golden import check
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.header import LatentsHeader
+from aeformat.container.header import LatentsHeader
 from aeformat.images import demo_digits
 from aeformat.model import store
-from aeformat.packaged import DecoderPrior
-from aeformat.prior import Prior
-from aeformat.reader import stream_latents
-from aeformat.writer import LatentsWriter
+from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.prior import Prior
+from aeformat.container.reader import stream_latents
+from aeformat.container.writer import LatentsWriter
 for name in store.shipped_names():
     for package in store.find_pair(name):
         check(package)

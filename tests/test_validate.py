@@ -14,11 +14,11 @@ import pytest
 from aeformat.backends.golden import check
 from aeformat.cli.main import main
 from aeformat.cli.validate import proof
-from aeformat.header import LatentsHeader
+from aeformat.container.header import LatentsHeader
+from aeformat.container.wire import CHUNK_HEADER_BYTES
+from aeformat.container.writer import LatentsWriter
 from aeformat.model import places, store
 from aeformat.validate import validate
-from aeformat.wire import CHUNK_HEADER_BYTES
-from aeformat.writer import LatentsWriter
 
 VECTORS = Path(__file__).resolve().parent.parent / "spec" / "vectors"
 

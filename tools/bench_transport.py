@@ -36,10 +36,10 @@ sys.path.insert(0, str(ROOT / "tests"))
 from net.running import free_port, program_path, running  # noqa: E402
 
 from aeformat import net  # noqa: E402
-from aeformat.header import LatentsHeader  # noqa: E402
+from aeformat.container.header import LatentsHeader  # noqa: E402
+from aeformat.container.writer import LatentsWriter  # noqa: E402
 from aeformat.net.client.options import Options  # noqa: E402
 from aeformat.net.server.disk import Disk  # noqa: E402
-from aeformat.writer import LatentsWriter  # noqa: E402
 
 NEVER = Options(policy="never")
 CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "aeformat"
-ENTRY = "reader"
+ENTRY = "container.reader"
 
 
 def modules_in_order(entry: str) -> list[str]:
@@ -37,18 +37,27 @@ def modules_in_order(entry: str) -> list[str]:
 
 
 def source_of(name: str) -> str:
-    """The text of one module."""
-    return (ROOT / PACKAGE / f"{name}.py").read_text(encoding="utf-8")
+    """The text of one module, `container.reader` say."""
+    return (ROOT / PACKAGE / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+
+
+def last_part(name: str) -> str:
+    """What other modules call a module once they have imported it."""
+    return name.rpartition(".")[2]
 
 
 def imports_of(name: str) -> list[str]:
     """The package's modules that a module imports at its top level."""
     found = []
     for node in ast.parse(source_of(name)).body:
-        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{PACKAGE}."):
-            found.append(node.module.removeprefix(f"{PACKAGE}."))
+        if not isinstance(node, ast.ImportFrom) or (node.module or "").partition(".")[0] != PACKAGE:
+            continue
+        assert node.module is not None
+        inside = node.module.removeprefix(PACKAGE).removeprefix(".")
+        if (ROOT / PACKAGE / inside).is_dir():  # `from aeformat.container import wire`
+            found += [f"{inside}.{alias.name}".removeprefix(".") for alias in node.names]
+        else:
+            found.append(inside)
     return found
 
 
@@ -62,6 +71,17 @@ def top_level_names(tree: ast.Module) -> list[str]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names += [target.id for target in targets if isinstance(target, ast.Name)]
     return names
+
+
+def imported_names(tree: ast.Module) -> list[str]:
+    """What a module's imports from outside the package bind, `typing.TYPE_CHECKING` blocks left out."""
+    return [
+        (alias.asname or alias.name).partition(".")[0]
+        for node in tree.body
+        if isinstance(node, ast.Import)
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] != PACKAGE)
+        for alias in node.names
+    ]
 
 
 def without_imports(source: str, tree: ast.Module) -> str:
@@ -105,20 +125,22 @@ def section(name: str) -> str:
     source = source_of(name)
     tree = ast.parse(source)
     names = top_level_names(tree)
-    private = {own: f"_{name}{own}" for own in names if own.startswith("_")}
+    private = {own: f"_{last_part(name)}{own}" for own in names if own.startswith("_")}
     body = renamed(without_imports(source, tree), private).strip("\n")
     docstring = ast.get_docstring(tree) or ""
     comment = "\n".join(f"# {line}".rstrip() for line in docstring.splitlines())
     public = [own for own in names if not own.startswith("_")]
     fields = ", ".join(f"{own}={own}" for own in public)
-    return f"\n\n# ---- {PACKAGE}.{name}\n{comment}\n\n{body}\n\n\n{name} = _Namespace({fields})\n"
+    return f"\n\n# ---- {PACKAGE}.{name}\n{comment}\n\n{body}\n\n\n{last_part(name)} = _Namespace({fields})\n"
 
 
 def bundle(entry: str = ENTRY) -> str:
     """The whole file."""
     order = modules_in_order(entry)
     public = [own for name in order for own in top_level_names(ast.parse(source_of(name))) if not own.startswith("_")]
-    twice = sorted({own for own in [*public, *order] if [*public, *order].count(own) > 1})
+    spoken = [*public, *map(last_part, order)]
+    outside = {own for name in order for own in imported_names(ast.parse(source_of(name)))}
+    twice = sorted({own for own in spoken if spoken.count(own) > 1 or own in outside})
     if twice:
         raise ValueError(f"two modules of the bundle define {', '.join(twice)}")
     version = re.search(r'__version__ = "(.+?)"', (ROOT / PACKAGE / "__init__.py").read_text(encoding="utf-8"))

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from aeformat import __version__
-from aeformat.encodings import array_type, content_bytes
-from aeformat.header import LatentsHeader
+from aeformat.container.encodings import array_type, content_bytes
+from aeformat.container.header import LatentsHeader
+from aeformat.container.names import RowNames
+from aeformat.container.writer import LatentsWriter
 from aeformat.model.file_io import package_bytes, read_package
-from aeformat.names import RowNames
-from aeformat.writer import LatentsWriter
 
 VECTORS = Path(__file__).resolve().parents[1] / "spec" / "vectors"
 _EXACT = VECTORS / "model" / "valid" / "010-convolutions.aef"

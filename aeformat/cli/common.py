@@ -37,8 +37,8 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 def add_codec(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
     """--encoding, --codec and --level.  is_new: for a file that is made, not converted."""
-    from aeformat.compression import MAX_LEVEL
-    from aeformat.registry import CODECS, ENCODINGS
+    from aeformat.container.assigned import CODECS, ENCODINGS
+    from aeformat.container.compression import MAX_LEVEL
 
     note = "f16le and bf16le round float32 latents" if is_new else "only what holds them without loss"
     kept = "the latents' own" if is_new else "the file's own"
@@ -63,7 +63,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
 
 def level_of(options: argparse.Namespace, codec: str) -> int:
     """zstd's level.  Raises UsageError where one is given and the codec is another."""
-    from aeformat.compression import DEFAULT_LEVEL
+    from aeformat.container.compression import DEFAULT_LEVEL
 
     if options.level is None:
         return DEFAULT_LEVEL

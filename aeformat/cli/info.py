@@ -8,11 +8,11 @@ import os
 from typing import Any
 
 from aeformat.cli import common
+from aeformat.container.assigned import TRAILER
+from aeformat.container.header import LatentsHeader, ModelHeader
+from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.wire import TRAILER_BYTES
 from aeformat.errors import LimitExceeded, Truncated
-from aeformat.header import LatentsHeader, ModelHeader
-from aeformat.parser import ChunkRead, HeaderRead, Parser
-from aeformat.registry import TRAILER
-from aeformat.wire import TRAILER_BYTES
 
 _READ_BYTES = 1 << 16
 
@@ -49,7 +49,7 @@ def _header(name: str) -> LatentsHeader | ModelHeader:
 
 
 def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
-    from aeformat.reader import open_latents
+    from aeformat.container.reader import open_latents
 
     facts: dict[str, Any] = {
         "decoder": header.decoder.hex(),
@@ -80,10 +80,10 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
 
 def _model(name: str, header: ModelHeader) -> dict[str, Any]:
     """From the header and the manifest; the tensors are not read."""
-    from aeformat.limits import MANIFEST_BYTES
+    from aeformat.container.limits import MANIFEST_BYTES
+    from aeformat.container.payloads import raw_payload
+    from aeformat.container.reader import events
     from aeformat.model.manifest import Manifest, tensors_of
-    from aeformat.payloads import raw_payload
-    from aeformat.reader import events
 
     facts: dict[str, Any] = {"model": header.model.hex(), "name": header.ext.get("name"), "codec": header.codec}
     with common.input_file(name) as file:

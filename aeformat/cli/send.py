@@ -39,9 +39,9 @@ def run(options: argparse.Namespace) -> int:
 def _given(decoder: str, path: Path) -> bytes:
     """The package at `decoder`, if the file at `path` names it.  Raises UsageError, DecoderMismatch, FormatError."""
     from aeformat.cli.decoder import given_decoder
-    from aeformat.header import LatentsHeader
-    from aeformat.parser import HeaderRead
-    from aeformat.reader import events
+    from aeformat.container.header import LatentsHeader
+    from aeformat.container.parser import HeaderRead
+    from aeformat.container.reader import events
 
     with common.input_file(str(path)) as file:
         first = next(events(file))

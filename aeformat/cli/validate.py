@@ -12,9 +12,9 @@ from aeformat.cli.decoder import given_decoder
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
-    from aeformat.header import LatentsHeader
+    from aeformat.container.decoder_prior import DecoderPrior
+    from aeformat.container.header import LatentsHeader
     from aeformat.model.package import ModelPackage
-    from aeformat.packaged import DecoderPrior
     from aeformat.validate import Prove
 
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import zstandard
 
-from aeformat import limits
+from aeformat.container import limits
 
 _FRAME_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _FRAME_HEADER_MAX: Final = 18  # magic included

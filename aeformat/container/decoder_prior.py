@@ -11,7 +11,12 @@ import hashlib
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aeformat import canonical, compression, limits, registry
+from aeformat.container import assigned, canonical, compression, limits
+from aeformat.container.header import LatentsHeader, ModelHeader
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, Prior, check_shapes
+from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.errors import (
     CompressionInvalid,
     ContentMismatch,
@@ -21,11 +26,6 @@ from aeformat.errors import (
     ManifestInvalid,
     StructureInvalid,
 )
-from aeformat.header import LatentsHeader, ModelHeader
-from aeformat.limits import DEFAULT, Limits
-from aeformat.parser import ChunkRead, HeaderRead, Parser
-from aeformat.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, Prior, check_shapes
-from aeformat.wire import PREAMBLE_BYTES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -122,9 +122,9 @@ class _Scan:
 
     def chunk(self, chunk: ChunkRead) -> None:
         """Take the next chunk, whose framing is good."""
-        if chunk.header.tag == registry.MANIFEST:
+        if chunk.header.tag == assigned.MANIFEST:
             self._manifest(chunk)
-        elif chunk.header.tag == registry.TENSOR:
+        elif chunk.header.tag == assigned.TENSOR:
             number, self._n_tensors = self._n_tensors, self._n_tensors + 1
             if number >= len(self._specs):
                 raise StructureInvalid("M1-3", chunk.at, f"the manifest lists only {number} tensors")

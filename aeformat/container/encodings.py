@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aeformat import text19
-from aeformat.header import LatentsHeader
-from aeformat.registry import VALUE_TYPES
+from aeformat.container import text19
+from aeformat.container.assigned import VALUE_TYPES
+from aeformat.container.header import LatentsHeader
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from aeformat import canonical, limits
-from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
-from aeformat.registry import (
+from aeformat.container import canonical, limits
+from aeformat.container.assigned import (
     CODECS,
     ENCODINGS,
     FILTERED,
@@ -24,6 +23,7 @@ from aeformat.registry import (
     Encoding,
     ValueType,
 )
+from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
 
 _LATENTS_KEYS: Final = {"byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"}
 _LATENTS_OPTIONAL: Final = {"encoder", "ext", "filter", "values"}

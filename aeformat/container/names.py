@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from aeformat import canonical, limits
+from aeformat.container import canonical, limits
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]|^[A-Za-z]:")
 _DEPTH: Final = 4

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from aeformat import registry, wire
+from aeformat.container import assigned, wire
+from aeformat.container.header import Header, parse_header
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes
+from aeformat.container.wire import ChunkHeader, Preamble, Trailer
 from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated
-from aeformat.header import Header, parse_header
-from aeformat.limits import DEFAULT, Limits
-from aeformat.sequence import Sequence, most_bytes, padding_bytes
-from aeformat.wire import ChunkHeader, Preamble, Trailer
 
 _SMALL_BYTES: Final = 1 << 14
 
@@ -131,7 +131,7 @@ class Parser:
         self._step: Callable[[], Event | None] = self._read_preamble
         self._preamble: Preamble | None = None
         self._header: Header | None = None
-        self._sequence: Sequence | None = None
+        self._sequence: ChunkSequence | None = None
         self._chunk: ChunkHeader | None = None  # the chunk whose payload is awaited
         self._chunk_at = 0
         self._front = b""  # of the structure that is not whole yet: what is used up of it
@@ -198,7 +198,7 @@ class Parser:
         elif self._chunk is not None:
             raise Truncated("C4-10", end, f"the file ends inside chunk {self._sequence.n_chunks - 1}")
         elif not self.is_complete:
-            if registry.TRAILER.startswith(self._buffer.peek(4)):
+            if assigned.TRAILER.startswith(self._buffer.peek(4)):
                 raise wire.incomplete(end)
             raise Truncated("C4-1", end, f"the file ends inside the header of chunk {self._sequence.n_chunks}")
 
@@ -233,13 +233,13 @@ class Parser:
         if crc32(data) != self._preamble.header_crc:
             raise ChecksumMismatch("C2-6", wire.PREAMBLE_BYTES, "the header's checksum does not match")
         self._header = parse_header(data, wire.PREAMBLE_BYTES)
-        self._sequence = Sequence(self._header)
+        self._sequence = ChunkSequence(self._header)
         self._step = self._read_chunk_header
         self.verified_at = self._at
         return HeaderRead(self._header, self._preamble.header_crc, self._at, self._front + data)
 
     def _read_chunk_header(self) -> Event | None:
-        if self._buffer.peek(4) == registry.TRAILER:
+        if self._buffer.peek(4) == assigned.TRAILER:
             return self._read_trailer()
         data = self._take(wire.CHUNK_HEADER_BYTES)
         if data is None:
@@ -272,7 +272,7 @@ class Parser:
         if wire.bound_crc(self._preamble.header_crc, number, stored, crc32=self._crc32) != chunk.payload_crc:
             what = f"the checksum of chunk {number}'s payload does not match"
             self._problems([ChecksumMismatch("C4-11", payload_at, what)])
-        elif chunk.tag == registry.INDEX:
+        elif chunk.tag == assigned.INDEX:
             self._problems(self._sequence.check_index(stored, payload_at))
         self._chunk = None
         self._step = self._read_chunk_header

@@ -9,8 +9,15 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeformat import compression, rans, registry
-from aeformat.encodings import BadValue, content_bytes, decode
+from aeformat.container import assigned, compression, rans
+from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
+from aeformat.container.encodings import BadValue, content_bytes, decode
+from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.names import BadNames, RowNames, parse_names
+from aeformat.container.parser import ChunkRead, TrailerRead
+from aeformat.container.prior import Prior
+from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.errors import (
     CompressionInvalid,
     ContentMismatch,
@@ -21,13 +28,6 @@ from aeformat.errors import (
     StructureInvalid,
     ValueInvalid,
 )
-from aeformat.header import Header, LatentsHeader
-from aeformat.limits import DEFAULT, Limits
-from aeformat.names import BadNames, RowNames, parse_names
-from aeformat.packaged import DecoderPrior, read_decoder_prior
-from aeformat.parser import ChunkRead, TrailerRead
-from aeformat.prior import Prior
-from aeformat.receipts import DIGEST_BYTES, Receipts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -187,7 +187,7 @@ class RowReader:
 
     def check(self, chunk: ChunkRead) -> Block | None:
         """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""
-        if chunk.header.tag == registry.ROWS and self.needs_prior and is_coded(chunk, self._header):
+        if chunk.header.tag == assigned.ROWS and self.needs_prior and is_coded(chunk, self._header):
             check_coded(chunk, self._header, self._budget)
             self.n_unread_receipts += 0 if self._receipts is None else len(self._receipts.digests) // DIGEST_BYTES
             self._names = self._receipts = None
@@ -198,15 +198,15 @@ class RowReader:
     def chunk(self, chunk: ChunkRead) -> Block | None:
         """Take the next chunk; a block if it holds rows.  Raises FormatError; DecoderMissing for rows without their prior."""
         tag = chunk.header.tag
-        if tag == registry.NAME:
+        if tag == assigned.NAME:
             self._names = row_names(chunk, self._header)
-        elif tag == registry.RECEIPT:
+        elif tag == assigned.RECEIPT:
             self._receipts = row_receipts(chunk)
-        elif tag == registry.DECODER:
+        elif tag == assigned.DECODER:
             self.decoder = chunk.stored
             if self._header.codec == "rans" and self._reads_decoder:
                 self.give_prior(embedded_prior(chunk, self._header, self._limits))
-        elif tag == registry.ROWS:
+        elif tag == assigned.ROWS:
             values = rows(chunk, self._header, self._prior, self._budget)
             if self._proves_content:
                 self._content.update(content_bytes(values, self._header))

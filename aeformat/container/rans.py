@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat.limits import RANS_STEPS, RANS_STEPS_A_BYTE
-from aeformat.prior import Prior
+from aeformat.container.limits import RANS_STEPS, RANS_STEPS_A_BYTE
+from aeformat.container.prior import Prior
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,7 +3,7 @@
 This is the module that other programs embed.  Importing it loads neither NumPy nor TensorFlow, only the standard
 library, msgpack and zstandard; NumPy comes with the first array.
 
-    from aeformat.reader import open_latents, stream_latents
+    from aeformat.container.reader import open_latents, stream_latents
 
     with open_latents("digits.aef") as latents:     # random access: header, trailer, then only what is asked for
         latents.header.dims, latents.n_rows, latents[7], latents.rows(100, 200)
@@ -26,18 +26,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
 from zlib import crc32
 
-from aeformat import encodings, payloads, rans, registry, wire
-from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
-from aeformat.header import Header, LatentsHeader, ModelHeader, parse_header
-from aeformat.limits import DEFAULT, RECEIPT_ROWS, Limits
-from aeformat.names import RowNames
-from aeformat.packaged import DecoderPrior
-from aeformat.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
-from aeformat.payloads import Block, RowReader
-from aeformat.prior import Prior
-from aeformat.receipts import Receipts
-from aeformat.sequence import (
-    Sequence,
+from aeformat.container import assigned, encodings, payloads, rans, wire
+from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.header import Header, LatentsHeader, ModelHeader, parse_header
+from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
+from aeformat.container.names import RowNames
+from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
+from aeformat.container.payloads import Block, RowReader
+from aeformat.container.prior import Prior
+from aeformat.container.receipts import Receipts
+from aeformat.container.sequence import (
+    ChunkSequence,
     check_cover,
     check_plain,
     check_receipt,
@@ -45,7 +44,8 @@ from aeformat.sequence import (
     padding_bytes,
     raise_first,
 )
-from aeformat.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
+from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
+from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class LatentStream:
         return self.header.codec == "rans" and self.embedded_decoder is None and self._rows.needs_prior
 
     def give_prior(self, prior: DecoderPrior) -> None:
-        """The prior of the file's decoder (packaged.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
+        """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
         self._rows.give_prior(prior)
 
     @property
@@ -101,13 +101,13 @@ class LatentStream:
                 self.damage = error
                 if not self._recover:
                     raise
-            if isinstance(self._ahead, ChunkRead) and self._ahead.header.tag == registry.DECODER:
+            if isinstance(self._ahead, ChunkRead) and self._ahead.header.tag == assigned.DECODER:
                 self._rows.chunk(self._ahead)
         return self._rows.decoder
 
     @staticmethod
     def _is_known(event: Event) -> bool:
-        return not isinstance(event, ChunkRead) or event.header.tag in registry.KIND_OF_TAG
+        return not isinstance(event, ChunkRead) or event.header.tag in assigned.KIND_OF_TAG
 
     def __iter__(self) -> Iterator[Block]:
         try:
@@ -189,7 +189,7 @@ class Latents:
         self._header_crc = preamble.header_crc
         self._first_chunk_at = end
         self._trailer_at = self._size - TRAILER_BYTES
-        if self._trailer_at < end or self._map[self._trailer_at : self._trailer_at + 4] != registry.TRAILER:
+        if self._trailer_at < end or self._map[self._trailer_at : self._trailer_at + 4] != assigned.TRAILER:
             self._refuse_without_trailer()
         try:
             self.trailer = Trailer.parse(self._map[self._trailer_at :], self._trailer_at, self._header_crc)
@@ -216,7 +216,7 @@ class Latents:
             raise StructureInvalid("C9-4", wrong, f"an index at byte {at}, outside the chunks")
         chunk = self._chunk(at, self.trailer.n_chunks - 1)
         end = chunk.payload_at + chunk.header.stored_bytes
-        if chunk.header.tag != registry.INDEX or end != self._trailer_at:  # C4-6: nothing stands between the two
+        if chunk.header.tag != assigned.INDEX or end != self._trailer_at:  # C4-6: nothing stands between the two
             raise StructureInvalid("C9-4", wrong, "there is no index where the trailer says")
         if chunk.header.n_rows or chunk.header.first_row:
             raise StructureInvalid("C4-7", at + 4, "the index counts rows")
@@ -233,7 +233,7 @@ class Latents:
 
     def _walk(self) -> list[IndexEntry]:
         """The index of a file without one, from its chunk headers: all of them, so all that they show is checked."""
-        sequence = Sequence(self.header)
+        sequence = ChunkSequence(self.header)
         at = self._first_chunk_at
         while at < self._trailer_at:
             header, _, end = self._locate(at, sequence.n_chunks)
@@ -251,7 +251,7 @@ class Latents:
         front = self._map[at : min(at + CHUNK_HEADER_BYTES, self._trailer_at)]
         header = ChunkHeader.parse(front, at, self._header_crc, number)
         header.check_sizes(at, most_bytes(header.tag, self._limits))
-        if header.is_critical and header.tag not in registry.KIND_OF_TAG:
+        if header.is_critical and header.tag not in assigned.KIND_OF_TAG:
             raise Unsupported("C4-5", at, f"critical chunk {header.tag.decode('ascii')} that this reader does not know")
         raise_first(check_plain(self.header, header, at))
         payload_at = at + CHUNK_HEADER_BYTES
@@ -273,7 +273,7 @@ class Latents:
     def _rows_chunk(self, entry: IndexEntry) -> ChunkRead:
         chunk = self._chunk(entry.at, entry.number)
         header = chunk.header
-        if (header.tag, header.first_row, header.n_rows) != (registry.ROWS, entry.first_row, entry.n_rows):
+        if (header.tag, header.first_row, header.n_rows) != (assigned.ROWS, entry.first_row, entry.n_rows):
             raise StructureInvalid("C8-1", entry.at, f"the index is not that of chunk {entry.number}")
         if header.raw_bytes != header.n_rows * self.header.row_bytes:
             raise StructureInvalid("C4-8", entry.at + 20, "the chunk's length is not that of its rows")
@@ -308,9 +308,9 @@ class Latents:
         found: list[tuple[bytes, int, int]] = []  # tag, place and number of a rCPT, a nAMe, or both in that order
         while number < entry.number:
             header, _, end = self._locate(at, number)
-            if found and (found[-1][0], header.tag) != (registry.RECEIPT, registry.NAME):
+            if found and (found[-1][0], header.tag) != (assigned.RECEIPT, assigned.NAME):
                 raise StructureInvalid("C4-6", at, "row names or receipts without the rows that they are for")
-            if header.tag in (registry.RECEIPT, registry.NAME):
+            if header.tag in (assigned.RECEIPT, assigned.NAME):
                 raise_first(check_receipt(header, at))
                 raise_first(check_cover(header, at, entry))
                 found.append((header.tag, at, number))
@@ -318,11 +318,11 @@ class Latents:
         if at != entry.at:
             raise StructureInvalid("C8-1", entry.at, f"the index has another place for chunk {entry.number}")
         chunks = {tag: self._chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
-        has_receipts = registry.RECEIPT in chunks
+        has_receipts = assigned.RECEIPT in chunks
         if self._has_receipts not in (None, has_receipts):
             raise StructureInvalid("C4-6", entry.at, "receipts of some rows only")
         self._has_receipts = has_receipts
-        names, receipts = chunks.get(registry.NAME), chunks.get(registry.RECEIPT)
+        names, receipts = chunks.get(assigned.NAME), chunks.get(assigned.RECEIPT)
         return (
             None if names is None else payloads.row_names(names, self.header),
             None if receipts is None else payloads.row_receipts(receipts),
@@ -421,7 +421,7 @@ class Latents:
         at = self._first_chunk_at
         for number in range(self._entries[0].number):
             header, _, end = self._locate(at, number)
-            if header.tag == registry.DECODER:
+            if header.tag == assigned.DECODER:
                 return self._chunk(at, number)
             at = end
         return None
@@ -432,7 +432,7 @@ class Latents:
         return self.header.codec == "rans" and self._prior is None and self.embedded_decoder is None
 
     def give_prior(self, prior: DecoderPrior) -> None:
-        """The prior of the file's decoder (packaged.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
+        """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
         self._prior = prior.of(self.header)
 
     def _look_for_prior(self) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.errors import ReceiptMismatch
-from aeformat.limits import RECEIPT_ROWS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

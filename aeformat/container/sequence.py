@@ -10,12 +10,22 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from zlib import crc32
 
-from aeformat import receipts, wire
+from aeformat.container import receipts, wire
+from aeformat.container.assigned import (
+    DECODER,
+    INDEX,
+    KIND_OF_TAG,
+    MANIFEST,
+    NAME,
+    NEVER_COMPRESSED,
+    RECEIPT,
+    ROWS,
+    TENSOR,
+)
+from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.limits import ALIGNMENT, Limits
+from aeformat.container.wire import ChunkHeader, IndexEntry, Trailer
 from aeformat.errors import ContentMismatch, FormatError, StructureInvalid, Unsupported
-from aeformat.header import Header, LatentsHeader
-from aeformat.limits import ALIGNMENT, Limits
-from aeformat.registry import DECODER, INDEX, KIND_OF_TAG, MANIFEST, NAME, NEVER_COMPRESSED, RECEIPT, ROWS, TENSOR
-from aeformat.wire import ChunkHeader, IndexEntry, Trailer
 
 _OTHER: Final = b""  # any ancillary tag that this version does not know
 
@@ -88,7 +98,7 @@ def check_cover(chunk: ChunkHeader, at: int, rows: ChunkHeader | IndexEntry) -> 
         yield StructureInvalid("C4-7", at + 8, what)
 
 
-class Sequence:
+class ChunkSequence:
     """The chunks of one file as they come."""
 
     def __init__(self, header: Header) -> None:

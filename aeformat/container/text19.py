@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aeformat.registry import TEXT19_CELL_BYTES
+from aeformat.container.assigned import TEXT19_CELL_BYTES
 
 if TYPE_CHECKING:
     import numpy as np

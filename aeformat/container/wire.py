@@ -11,7 +11,8 @@ import zlib
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from aeformat import limits
+from aeformat.container import limits
+from aeformat.container.assigned import MAGIC, MAJOR, MINOR, TRAILER
 from aeformat.errors import (
     ChecksumMismatch,
     FormatError,
@@ -21,7 +22,6 @@ from aeformat.errors import (
     Truncated,
     Unsupported,
 )
-from aeformat.registry import MAGIC, MAJOR, MINOR, TRAILER
 
 PREAMBLE_BYTES: Final = 24
 CHUNK_HEADER_BYTES: Final = 32

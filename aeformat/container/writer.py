@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-from aeformat import compression, limits, rans, registry
-from aeformat import receipts as rcpt
-from aeformat.encodings import BadValue, check_type, content_bytes, encode
+from aeformat.container import assigned, compression, limits, rans
+from aeformat.container import receipts as rcpt
+from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.encodings import BadValue, check_type, content_bytes, encode
+from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.names import BadNames, RowNames
+from aeformat.container.prior import Prior
+from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes, raise_first
+from aeformat.container.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
 from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
-from aeformat.header import Header, LatentsHeader
-from aeformat.names import BadNames, RowNames
-from aeformat.packaged import DecoderPrior
-from aeformat.prior import Prior
-from aeformat.sequence import Sequence, most_bytes, padding_bytes, raise_first
-from aeformat.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class ContainerWriter:
         data = header.to_bytes()
         self._sink, self._header, self._level = sink, header, level
         self._header_crc = crc32(data)
-        self._sequence = Sequence(header)
+        self._sequence = ChunkSequence(header)
         self.n_bytes = 0
         preamble = Preamble(len(data), self._header_crc).pack()
         Preamble.parse(preamble)  # C2-5: `ext` may be too large
@@ -71,9 +71,9 @@ class ContainerWriter:
         Raises FormatError where the chunk would break the spec.
         """
         stored = raw
-        if self._header.codec == "rans" and tag == registry.ROWS:
+        if self._header.codec == "rans" and tag == assigned.ROWS:
             stored = raw if coded is None else coded
-        elif self._header.codec != "none" and tag not in registry.NEVER_COMPRESSED:
+        elif self._header.codec != "none" and tag not in assigned.NEVER_COMPRESSED:
             width = value_bytes if self._header.filter == "shuffle" else 1
             stored = compression.compress(raw, level=self._level, value_bytes=width)
         number = self._sequence.n_chunks
@@ -88,7 +88,7 @@ class ContainerWriter:
 
     def index(self) -> None:
         """Write the index of the rows so far."""
-        self.chunk(registry.INDEX, self._sequence.index_payload)
+        self.chunk(assigned.INDEX, self._sequence.index_payload)
 
     def trailer(self, content_id: bytes) -> None:
         """Write the trailer: the file is complete.  Raises FormatError if it must not end here."""
@@ -144,7 +144,7 @@ class LatentsWriter:
         self.n_rows = 0
         self.content_id: bytes | None = None
         if decoder is not None:
-            self._out.chunk(registry.DECODER, decoder)
+            self._out.chunk(assigned.DECODER, decoder)
 
     @property
     def n_bytes(self) -> int:
@@ -229,11 +229,11 @@ class LatentsWriter:
         except BadNames as error:
             raise NamesInvalid(error.rule, self.n_bytes, error.what) from None
         if receipts:
-            self._out.chunk(registry.RECEIPT, receipts, n_rows=len(values), first_row=self.n_rows)
+            self._out.chunk(assigned.RECEIPT, receipts, n_rows=len(values), first_row=self.n_rows)
         if packed is not None:
-            self._out.chunk(registry.NAME, packed, n_rows=len(values), first_row=self.n_rows)
+            self._out.chunk(assigned.NAME, packed, n_rows=len(values), first_row=self.n_rows)
         width = 1 if header.encoding_spec.is_text else header.encoding_spec.n_bytes
-        self._out.chunk(registry.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width, coded=coded)
+        self._out.chunk(assigned.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width, coded=coded)
         self._content.update(content_bytes(values, header))
         self.n_rows += len(values)
         self._n_chunks += 1

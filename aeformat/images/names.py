@@ -11,7 +11,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import Final
 
-from aeformat import limits
+from aeformat.container import limits
 from aeformat.errors import ImageError
 
 IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from aeformat.container.prior import PRIOR_TENSORS, Prior
 from aeformat.model.layers import Layer
 from aeformat.model.manifest import Endpoint, Golden, Manifest, PriorSpec, manifest_bytes
 from aeformat.model.package import Array, ModelPackage, read_tensor
 from aeformat.model.values import DTYPES, Number, TensorSpec
-from aeformat.prior import PRIOR_TENSORS, Prior
 
 _TYPE_OF_DTYPE: Final = {np.dtype(dtype).newbyteorder("<"): name for name, dtype in DTYPES.items()}
 

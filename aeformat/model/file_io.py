@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aeformat import registry
 from aeformat.atomic import AtomicFile
+from aeformat.container import assigned
+from aeformat.container.header import ModelHeader
+from aeformat.container.limits import DEFAULT, MANIFEST_BYTES, Limits
+from aeformat.container.parser import ChunkRead, Event, TrailerRead
+from aeformat.container.payloads import raw_payload
+from aeformat.container.reader import events
+from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, LimitExceeded, ManifestInvalid, StructureInvalid, UsageError
-from aeformat.header import ModelHeader
-from aeformat.limits import DEFAULT, MANIFEST_BYTES, Limits
 from aeformat.model.identity import open_package, package_header
 from aeformat.model.manifest import Manifest, model_id
 from aeformat.model.package import Array, ModelPackage, check_length, read_tensor
 from aeformat.model.values import ITEM_BYTES
-from aeformat.parser import ChunkRead, Event, TrailerRead
-from aeformat.payloads import raw_payload
-from aeformat.reader import events
-from aeformat.writer import ContainerWriter
 
 DEFAULT_LEVEL: Final = 19  # a package is written once and sent often
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
@@ -78,10 +78,10 @@ def package_bytes(package: ModelPackage, *, codec: str = "zstd", level: int = DE
         ext={} if package.name is None else {"name": checked_name(package.name)},
     )
     out = ContainerWriter(sink, header, level=level)
-    out.chunk(registry.MANIFEST, package.manifest_bytes)
+    out.chunk(assigned.MANIFEST, package.manifest_bytes)
     for spec, tensor in zip(package.manifest.tensors, package.tensors, strict=True):
         raw = tensor.astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes()
-        out.chunk(registry.TENSOR, raw, value_bytes=ITEM_BYTES[spec.type])
+        out.chunk(assigned.TENSOR, raw, value_bytes=ITEM_BYTES[spec.type])
     out.trailer(package.model_id)
     return sink.getvalue()
 
@@ -114,9 +114,9 @@ class PackageReader:
 
     def chunk(self, chunk: ChunkRead) -> None:
         """Take the next chunk, whose framing is good.  Raises FormatError."""
-        if chunk.header.tag == registry.MANIFEST:
+        if chunk.header.tag == assigned.MANIFEST:
             self._read_manifest(chunk)
-        elif chunk.header.tag == registry.TENSOR and self.manifest is not None:
+        elif chunk.header.tag == assigned.TENSOR and self.manifest is not None:
             self._n_tensors += 1
             self._tensors.append(self._tensor(self.manifest, self._n_tensors - 1, chunk))
 

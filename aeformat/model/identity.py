@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from aeformat.container.header import ModelHeader
+from aeformat.container.limits import DEFAULT
+from aeformat.container.parser import Event, HeaderRead
+from aeformat.container.reader import events
 from aeformat.errors import UsageError
-from aeformat.header import ModelHeader
-from aeformat.limits import DEFAULT
-from aeformat.parser import Event, HeaderRead
-from aeformat.reader import events
 
 
 def read_model_id(source: str | Path | bytes) -> bytes:

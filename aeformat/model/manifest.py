@@ -10,7 +10,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aeformat import canonical, limits
+from aeformat.container import canonical, limits
+from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, check_shapes
 from aeformat.model.fields import Place, a_digest, a_list, a_map, an_integer, integers, one_of
 from aeformat.model.layers import BOTH, KINDS, TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.values import (
@@ -25,7 +26,6 @@ from aeformat.model.values import (
     TensorSpec,
     Value,
 )
-from aeformat.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, check_shapes
 
 ENCODER: Final = "encoder"
 DECODER: Final = "decoder"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from aeformat.container.decoder_prior import DecoderPrior, check_fit
+from aeformat.container.header import LatentsHeader
+from aeformat.container.receipts import Receipts
 from aeformat.errors import DecoderMismatch, StructureInvalid
-from aeformat.header import LatentsHeader
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
-from aeformat.packaged import DecoderPrior, check_fit
-from aeformat.receipts import Receipts
 
 
 def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:

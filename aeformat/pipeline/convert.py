@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aeformat import compression
+from aeformat.container import compression
+from aeformat.container.assigned import ENCODINGS
+from aeformat.container.writer import Sink
 from aeformat.errors import UsageError
 from aeformat.pipeline.pack import Packed, check_codec, fitting_filter, writer_for
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.registry import ENCODINGS
-from aeformat.writer import Sink
 
 if TYPE_CHECKING:
-    from aeformat.packaged import DecoderPrior
-    from aeformat.reader import LatentStream
+    from aeformat.container.decoder_prior import DecoderPrior
+    from aeformat.container.reader import LatentStream
 
 
 def convert(

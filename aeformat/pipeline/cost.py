@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from aeformat.container.assigned import TEXT19_CELL_BYTES
 from aeformat.pipeline.evaluate import Fidelity, compare
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.registry import TEXT19_CELL_BYTES
 
 if TYPE_CHECKING:
     import numpy as np

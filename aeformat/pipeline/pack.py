@@ -9,25 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat import compression, receipts
-from aeformat.encodings import round_to
+from aeformat.container import compression, receipts
+from aeformat.container.assigned import ENCODINGS, RANS_ENCODINGS
+from aeformat.container.encodings import round_to
+from aeformat.container.header import LatentsHeader
+from aeformat.container.limits import RECEIPT_ROWS
+from aeformat.container.names import RowNames
+from aeformat.container.writer import LatentsWriter, Sink
 from aeformat.errors import ImageError, UsageError
-from aeformat.header import LatentsHeader
-from aeformat.limits import RECEIPT_ROWS
 from aeformat.model.values import EXACT
-from aeformat.names import RowNames
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.registry import ENCODINGS, RANS_ENCODINGS
-from aeformat.writer import LatentsWriter, Sink
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
+    from aeformat.container.decoder_prior import DecoderPrior
     from aeformat.images import ImageSource
     from aeformat.model.manifest import Endpoint
     from aeformat.model.package import ModelPackage
-    from aeformat.packaged import DecoderPrior
     from aeformat.pipeline.refine import Refinement
 
 BATCH_ROWS: Final = 4096

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.base import array_type
+from aeformat.container.prior import COST_BITS
 from aeformat.errors import UsageError
 from aeformat.model.values import EXACT
-from aeformat.prior import COST_BITS
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
-    from aeformat.prior import Prior
+    from aeformat.container.prior import Prior
 
 _LEVELS: Final = 255**2  # squared grey levels in a unit of squared error
 _CHEAPEST: Final = 2.0**-COST_BITS  # the price that is 1 in integers

@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aeformat.encodings import array_type
+from aeformat.container.encodings import array_type
+from aeformat.container.names import RowNames
 from aeformat.model.match import check_decoder, check_receipted, prior_of
-from aeformat.names import RowNames
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
-    from aeformat.payloads import Block
-    from aeformat.reader import Latents, LatentStream
+    from aeformat.container.payloads import Block
+    from aeformat.container.reader import Latents, LatentStream
 
 
 @dataclass(frozen=True, slots=True)

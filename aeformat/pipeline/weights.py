@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat import compression
+from aeformat.container import compression
 from aeformat.model.layers import KINDS
 from aeformat.model.manifest import tensors_of
 from aeformat.model.values import EXACT, ITEM_BYTES

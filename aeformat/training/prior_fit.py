@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.prior import MAX_BITS, Prior, symbol_costs
+from aeformat.container.prior import MAX_BITS, Prior, symbol_costs
 
 Floats = NDArray[np.float32]
 

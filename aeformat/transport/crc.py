@@ -10,7 +10,7 @@ import hashlib
 import zlib
 from typing import Final
 
-from aeformat.wire import Crc32
+from aeformat.container.wire import Crc32
 
 try:
     from isal import isal_zlib

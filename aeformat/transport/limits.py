@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from aeformat import limits as container
+from aeformat.container import limits as container
 from aeformat.transport import draft
 
 _MIB: Final = 1 << 20

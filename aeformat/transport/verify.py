@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from aeformat import limits as container
+from aeformat.container import limits as container
+from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser
+from aeformat.container.payloads import RowReader
 from aeformat.errors import ChecksumMismatch, FormatError, LimitExceeded, NotAef
-from aeformat.header import Header, LatentsHeader
-from aeformat.parser import ChunkRead, Event, HeaderRead, Parser
-from aeformat.payloads import RowReader
 from aeformat.transport.crc import crc32
 from aeformat.transport.limits import TransferLimits
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aeformat.container.header import LatentsHeader
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import DecoderMissing
-from aeformat.header import LatentsHeader
 from aeformat.images import demo_digits
 from aeformat.model import places, store
-from aeformat.writer import LatentsWriter
 
 
 @pytest.fixture

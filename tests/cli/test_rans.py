@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aeformat.header import LatentsHeader
+from aeformat.container.header import LatentsHeader
+from aeformat.container.reader import stream_latents
+from aeformat.container.writer import ContainerWriter, LatentsWriter
 from aeformat.model import store
-from aeformat.reader import stream_latents
-from aeformat.writer import ContainerWriter, LatentsWriter
 
 Run = Callable[..., Any]
 

@@ -16,12 +16,12 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.encodings import array_type
-from aeformat.header import LatentsHeader
-from aeformat.names import RowNames
-from aeformat.reader import stream_latents
-from aeformat.registry import ENCODINGS, VALUE_TYPES
-from aeformat.writer import LatentsWriter
+from aeformat.container.assigned import ENCODINGS, VALUE_TYPES
+from aeformat.container.encodings import array_type
+from aeformat.container.header import LatentsHeader
+from aeformat.container.names import RowNames
+from aeformat.container.reader import stream_latents
+from aeformat.container.writer import LatentsWriter
 
 Array = NDArray[Any]
 

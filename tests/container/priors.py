@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.container.prior import Prior
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
-from aeformat.prior import Prior
 from aeformat.training.prior_fit import frequencies
 
 

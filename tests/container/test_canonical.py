@@ -1,4 +1,4 @@
-"""aeformat.canonical: one map, one byte form (C3-1 to C3-5)."""
+"""aeformat.container.canonical: one map, one byte form (C3-1 to C3-5)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeformat import canonical
-from aeformat.canonical import NotCanonical, pack, unpack
+from aeformat.container import canonical
+from aeformat.container.canonical import NotCanonical, pack, unpack
 
 KNOWN = {
     "empty": ({}, "80"),

@@ -1,4 +1,4 @@
-"""aeformat.compression: zstd frames and the byte shuffle (C6-1 to C6-6).
+"""aeformat.container.compression: zstd frames and the byte shuffle (C6-1 to C6-6).
 
 The frames are made by hand (RFC 8878): the library that reads them would not write most of them.
 """
@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeformat.compression import BadFrame, compress, decompress, shuffle, unshuffle
+from aeformat.container.compression import BadFrame, compress, decompress, shuffle, unshuffle
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 RAW = bytes(range(64)) * 4

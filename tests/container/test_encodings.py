@@ -1,4 +1,4 @@
-"""aeformat.encodings: values <-> raw payloads, to the bit (section 5)."""
+"""aeformat.container.encodings: values <-> raw payloads, to the bit (section 5)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeformat import encodings
-from aeformat.encodings import BadValue, array_type, content_bytes, decode, encode, round_to
-from aeformat.registry import ENCODINGS, VALUE_TYPES
+from aeformat.container import encodings
+from aeformat.container.assigned import ENCODINGS, VALUE_TYPES
+from aeformat.container.encodings import BadValue, array_type, content_bytes, decode, encode, round_to
 
 from .files import EDGES, PAIRS, edges, from_bits, header, same_bits
 

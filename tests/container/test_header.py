@@ -1,13 +1,13 @@
-"""aeformat.header: what a container says of itself (C3-6 to C3-13)."""
+"""aeformat.container.header: what a container says of itself (C3-6 to C3-13)."""
 
 from __future__ import annotations
 
 import pytest
 
-from aeformat import canonical
+from aeformat.container import canonical
+from aeformat.container.assigned import ENCODINGS
+from aeformat.container.header import LatentsHeader, ModelHeader, parse_header
 from aeformat.errors import FormatError
-from aeformat.header import LatentsHeader, ModelHeader, parse_header
-from aeformat.registry import ENCODINGS
 
 from .files import DECODER, ENCODER, PAIRS
 

@@ -69,6 +69,7 @@ def test_the_reader_loads_neither_numpy_nor_tensorflow(code, path):
     assert _strangers(modules) <= _NEEDED
     packages = {name.split(".")[1] for name in modules if name.startswith("aeformat.")}
     assert not packages & {"images", "model", "backends", "pipeline", "training", "cli", "net", "writer"}
+    assert "aeformat.container.writer" not in modules
 
 
 def test_the_first_array_brings_numpy_and_nothing_else(path):
@@ -84,7 +85,7 @@ def test_the_package_itself_loads_nothing():
     assert not _strangers(_loaded("import aeformat"))
 
 
-@pytest.mark.parametrize("module", ["reader", "writer", "parser", "payloads", "validate"])
+@pytest.mark.parametrize("module", ["reader", "container.writer", "container.parser", "container.payloads", "validate"])
 def test_the_container_never_loads_tensorflow_or_pillow(module):
     """Nor anything else that is optional."""
     assert _strangers(_loaded(f"import aeformat.{module}")) <= _NEEDED

@@ -11,11 +11,11 @@ from zlib import crc32
 import numpy as np
 import pytest
 
+from aeformat.container.limits import Limits
+from aeformat.container.parser import Parser
+from aeformat.container.reader import open_latents, stream_latents
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError
-from aeformat.limits import Limits
-from aeformat.parser import Parser
-from aeformat.reader import open_latents, stream_latents
-from aeformat.writer import LatentsWriter
 
 from .files import FEEDS, Chunk, Stream, edges, header, split, write
 

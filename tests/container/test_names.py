@@ -1,11 +1,11 @@
-"""aeformat.names: what rows are called (C7-1 to C7-3)."""
+"""aeformat.container.names: what rows are called (C7-1 to C7-3)."""
 
 from __future__ import annotations
 
 import pytest
 
-from aeformat import canonical
-from aeformat.names import BadNames, RowNames, check_name, parse_names
+from aeformat.container import canonical
+from aeformat.container.names import BadNames, RowNames, check_name, parse_names
 
 from .files import row_names
 

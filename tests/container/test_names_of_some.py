@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aeformat.container.header import LatentsHeader
+from aeformat.container.names import RowNames
+from aeformat.container.reader import stream_latents
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import NamesInvalid
-from aeformat.header import LatentsHeader
-from aeformat.names import RowNames
 from aeformat.pipeline.convert import convert
-from aeformat.reader import stream_latents
-from aeformat.writer import LatentsWriter
 
 HEADER = LatentsHeader(
     decoder=bytes(32), dims=(2,), image=(4, 4, 1), encoding="u8", codec="none", filter="none", values="u8", encoder=None

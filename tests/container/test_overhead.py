@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aeformat.names import RowNames
-from aeformat.reader import open_latents, stream_latents
-from aeformat.registry import ENCODINGS
+from aeformat.container.assigned import ENCODINGS
+from aeformat.container.names import RowNames
+from aeformat.container.reader import open_latents, stream_latents
 
 from .files import ENCODER, PAIRS, Stream, edges, header, split, write
 

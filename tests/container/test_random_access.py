@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aeformat.container.limits import Limits
 from aeformat.errors import FormatError, Truncated, UsageError
-from aeformat.limits import Limits
 from aeformat.reader import open_latents
 
 from .files import Chunk, edges, header, row_names, same_bits, split, write

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeformat import rans
+from aeformat.container import rans
+from aeformat.container.header import LatentsHeader
+from aeformat.container.limits import RANS_STEPS, Limits
+from aeformat.container.parser import ChunkRead
+from aeformat.container.prior import Prior, symbol_costs
+from aeformat.container.reader import events, open_latents, stream_latents
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import (
     DecoderMismatch,
     DecoderMissing,
@@ -18,17 +24,11 @@ from aeformat.errors import (
     LimitExceeded,
     ValueInvalid,
 )
-from aeformat.header import LatentsHeader
-from aeformat.limits import RANS_STEPS, Limits
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
-from aeformat.parser import ChunkRead
-from aeformat.prior import Prior, symbol_costs
-from aeformat.reader import events, open_latents, stream_latents
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.verify import Verifier
 from aeformat.validate import validate
-from aeformat.writer import LatentsWriter
 
 from .files import row_names, split
 from .priors import decoder_of, draw, random_prior
@@ -104,8 +104,8 @@ def test_choosing_is_the_same_where_costs_are_not_kept(monkeypatch):
     rows = draw(random_prior(1), 300)
     kept = random_prior(1).choose(rows)
 
-    monkeypatch.setattr("aeformat.prior._KEPT_BYTES", 0)
-    monkeypatch.setattr("aeformat.prior._BLOCK_BYTES", 1)
+    monkeypatch.setattr("aeformat.container.prior._KEPT_BYTES", 0)
+    monkeypatch.setattr("aeformat.container.prior._BLOCK_BYTES", 1)
 
     for a, b in zip(kept, random_prior(1).choose(rows), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -121,7 +121,7 @@ def test_choosing_in_one_class_takes_no_step_for_each_position(monkeypatch):
     )  # fmt: skip
     _, costs = twice.choose(rows)
     monkeypatch.setattr(Prior, "value_costs", None)
-    monkeypatch.setattr("aeformat.prior._BLOCK_BYTES", 8 * 150 * 7)
+    monkeypatch.setattr("aeformat.container.prior._BLOCK_BYTES", 8 * 150 * 7)
 
     classes, in_one = prior.choose(rows)
 
@@ -312,13 +312,13 @@ def test_who_seeks_counts_a_chunk_once_and_all_bytes(tmp_path):
 def test_the_writer_keeps_to_the_steps_that_its_bytes_allow(monkeypatch):
     """More lanes where that is enough, else rows as they are, whose bytes pay for the code of others."""
     budget = rans.StepBudget
-    monkeypatch.setattr("aeformat.rans.StepBudget", lambda steps=0, **more: budget(0, **more))
+    monkeypatch.setattr("aeformat.container.rans.StepBudget", lambda steps=0, **more: budget(0, **more))
     data = cheap(embed=False)
 
     np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
     stored = [chunk.stored for chunk in split(data).chunks if chunk.tag == b"ROWS"]
     assert len(stored[0]) < 6_000 and stored[0][0] > 0, "in several lanes"
-    monkeypatch.setattr("aeformat.rans.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
+    monkeypatch.setattr("aeformat.container.rans.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
     data = cheap(embed=False)
     np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
     stored = [len(chunk.stored) for chunk in split(data).chunks if chunk.tag == b"ROWS"]

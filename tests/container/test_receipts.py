@@ -8,11 +8,11 @@ import io
 import numpy as np
 import pytest
 
-from aeformat import receipts
+from aeformat.container import receipts
+from aeformat.container.names import RowNames
+from aeformat.container.reader import open_latents, stream_latents
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, ReceiptMismatch
-from aeformat.names import RowNames
-from aeformat.reader import open_latents, stream_latents
-from aeformat.writer import LatentsWriter
 
 from .files import FEEDS, Stream, header, row_names, split
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from aeformat.container.parser import ChunkRead, Parser
 from aeformat.errors import FormatError
-from aeformat.parser import ChunkRead, Parser
 
 VALID = Path(__file__).resolve().parents[2] / "spec" / "vectors" / "container" / "valid"
 FILES = {path.stem: path.read_bytes() for path in sorted(VALID.glob("*.aef"))}

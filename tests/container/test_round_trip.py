@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeformat.names import RowNames
-from aeformat.reader import Latents, open_latents, stream_latents
-from aeformat.registry import VALUE_TYPES
-from aeformat.writer import LatentsWriter
+from aeformat.container.assigned import VALUE_TYPES
+from aeformat.container.names import RowNames
+from aeformat.container.reader import Latents, open_latents, stream_latents
+from aeformat.container.writer import LatentsWriter
 
 from .files import FEEDS, PAIRS, Stream, edges, from_bits, header, read, row_names, same_bits, split, write
 

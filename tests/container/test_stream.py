@@ -1,4 +1,4 @@
-"""aeformat.parser and the forward reader: what is seen, when, and what is left of a cut file (sections 4 and 10)."""
+"""aeformat.container.parser and the forward reader: what is seen, when, and what is left of a cut file (sections 4 and 10)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import zstandard
 
+from aeformat.container.header import ModelHeader
+from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
+from aeformat.container.reader import events, stream_latents
+from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, StructureInvalid, Truncated, UsageError
-from aeformat.header import ModelHeader
-from aeformat.parser import ChunkRead, HeaderRead, Parser, TrailerRead
-from aeformat.reader import events, stream_latents
-from aeformat.writer import ContainerWriter
 
 from .files import DECODER, FEEDS, Chunk, Stream, edges, header, row_names, same_bits, split, write
 

@@ -1,4 +1,4 @@
-"""aeformat.text19: 19 digits, correctly rounded, and nothing but them (C5-1 to C5-3)."""
+"""aeformat.container.text19: 19 digits, correctly rounded, and nothing but them (C5-1 to C5-3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeformat.text19 import BadText, format_rows, parse_rows
+from aeformat.container.text19 import BadText, format_rows, parse_rows
 
 from .files import EDGES, from_bits
 

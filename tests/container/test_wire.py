@@ -1,4 +1,4 @@
-"""aeformat.wire: the fixed bytes and their checksums (spec/container.md, sections 2, 4, 8, 9)."""
+"""aeformat.container.wire: the fixed bytes and their checksums (spec/container.md, sections 2, 4, 8, 9)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from zlib import crc32
 import pytest
 
 from aeformat import errors
+from aeformat.container.wire import ChunkHeader, IndexEntry, Preamble, Trailer
 from aeformat.errors import FormatError
-from aeformat.wire import ChunkHeader, IndexEntry, Preamble, Trailer
 
 MAGIC = b"\x89AEF\r\n\x1a\n"
 HEADER_CRC = 0x12345678

@@ -1,4 +1,4 @@
-"""aeformat.writer: what it refuses to write, and what it leaves behind when something goes wrong."""
+"""aeformat.container.writer: what it refuses to write, and what it leaves behind when something goes wrong."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import io
 import numpy as np
 import pytest
 
+from aeformat.container.names import RowNames
+from aeformat.container.reader import stream_latents
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, Truncated
-from aeformat.names import RowNames
-from aeformat.reader import stream_latents
-from aeformat.writer import LatentsWriter
 
 from .files import edges, header, read, row_names, same_bits, write
 

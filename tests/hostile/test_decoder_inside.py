@@ -8,14 +8,14 @@ import io
 import numpy as np
 import pytest
 
-from aeformat import canonical
+from aeformat.container import canonical
+from aeformat.container.decoder_prior import read_decoder_prior
+from aeformat.container.header import LatentsHeader, ModelHeader
+from aeformat.container.reader import stream_latents
+from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, LimitExceeded, ManifestInvalid
-from aeformat.header import LatentsHeader, ModelHeader
-from aeformat.packaged import read_decoder_prior
-from aeformat.reader import stream_latents
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.verify import Verifier
-from aeformat.writer import ContainerWriter
 
 WILD = {
     "negative": [-1, -4],

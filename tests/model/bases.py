@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from aeformat import canonical
+from aeformat.container import canonical
 from aeformat.model.manifest import Manifest
 from aeformat.model.package import ModelPackage, read_tensor
 

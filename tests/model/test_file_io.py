@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aeformat.container.header import LatentsHeader
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, Truncated, UsageError
-from aeformat.header import LatentsHeader
 from aeformat.model.file_io import package_bytes, read_heading, read_package, write_package
 from aeformat.model.identity import read_model_id
 from aeformat.model.package import ModelPackage
-from aeformat.writer import LatentsWriter
 from model import bases
 from model.networks import note_halves, random_float
 

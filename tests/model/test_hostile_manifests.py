@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from aeformat import canonical
+from aeformat.container import canonical
 from aeformat.errors import FormatError, LimitExceeded, ManifestInvalid
 from aeformat.model.manifest import Manifest
 from model import bases

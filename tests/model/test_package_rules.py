@@ -8,12 +8,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from aeformat import registry
+from aeformat.container import assigned
+from aeformat.container.header import ModelHeader
+from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, FormatError, LimitExceeded, ManifestInvalid, StructureInvalid
-from aeformat.header import ModelHeader
 from aeformat.model.file_io import read_package
 from aeformat.model.manifest import model_id
-from aeformat.writer import ContainerWriter
 from model import bases
 from model.bases import Base, little
 from model.test_hostile_manifests import Change, array, both, put
@@ -98,9 +98,9 @@ def container(
     sink = io.BytesIO()
     data = base.to_bytes()
     out = ContainerWriter(sink, ModelHeader(model=model or model_id(data)))
-    out.chunk(registry.MANIFEST, data)
+    out.chunk(assigned.MANIFEST, data)
     for payload in tensors if tensors is not None else [little(a) for a in base.arrays]:
-        out.chunk(registry.TENSOR, payload)
+        out.chunk(assigned.TENSOR, payload)
     out.trailer(trailer or model or model_id(data))
     return sink.getvalue()
 

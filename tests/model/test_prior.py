@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from container.priors import decoder_of, random_prior
 
+from aeformat.container.decoder_prior import read_decoder_prior
+from aeformat.container.limits import Limits
+from aeformat.container.prior import BadPrior, Prior
 from aeformat.errors import LimitExceeded, ManifestInvalid
-from aeformat.limits import Limits
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.model.match import prior_of
-from aeformat.packaged import read_decoder_prior
-from aeformat.prior import BadPrior, Prior
 
 ARRAYS = ("classes", "tables", "means", "picks")
 

@@ -18,8 +18,9 @@ import pytest
 from transport.containers import ends, latents
 
 from aeformat import net
+from aeformat.container.header import LatentsHeader
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import DecoderMissing, FormatError, UsageError
-from aeformat.header import LatentsHeader
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
 from aeformat.model.identity import read_model_id
@@ -33,7 +34,6 @@ from aeformat.net.client.wire import Base
 from aeformat.transport.fields import repr_digest
 from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
-from aeformat.writer import LatentsWriter
 from net.proxy import Fault, Proxy
 from net.running import running, self_signed, upload
 from net.test_tenants import write_tokens

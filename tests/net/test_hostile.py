@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from transport.containers import DECODER, latents
 
-from aeformat.header import LatentsHeader
+from aeformat.container.header import LatentsHeader
 from aeformat.net.client.aio.line import AsyncLine
 from aeformat.net.client.line import Line, Patience
 from aeformat.net.client.wire import Base

@@ -12,11 +12,11 @@ import pytest
 from transport.containers import ends, latents
 
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.header import LatentsHeader
+from aeformat.container.header import LatentsHeader
+from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
 from aeformat.transport import fields
-from aeformat.writer import LatentsWriter
 from net.running import running, upload
 
 FILE = latents(400, dims=32)

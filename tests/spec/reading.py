@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from aeformat.encodings import content_bytes
-from aeformat.header import Header, LatentsHeader
+from aeformat.container.encodings import content_bytes
+from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.names import RowNames
+from aeformat.container.parser import Event, HeaderRead, Parser, TrailerRead
+from aeformat.container.payloads import RowReader
+from aeformat.container.receipts import Receipts
+from aeformat.container.wire import Trailer
 from aeformat.model.file_io import PackageReader
 from aeformat.model.package import ModelPackage
-from aeformat.names import RowNames
-from aeformat.parser import Event, HeaderRead, Parser, TrailerRead
-from aeformat.payloads import RowReader
-from aeformat.receipts import Receipts
-from aeformat.wire import Trailer
 
 
 @dataclass

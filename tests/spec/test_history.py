@@ -9,9 +9,9 @@ import pytest
 
 import aeformat
 from aeformat.backends.golden import check
-from aeformat.encodings import content_bytes
-from aeformat.header import LatentsHeader
-from aeformat.reader import open_latents
+from aeformat.container.encodings import content_bytes
+from aeformat.container.header import LatentsHeader
+from aeformat.container.reader import open_latents
 from aeformat.validate import validate
 
 from .reading import read_forward

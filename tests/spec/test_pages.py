@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from aeformat.limits import CHUNK_BYTES, RANS_STEPS, Limits
+from aeformat.container.limits import CHUNK_BYTES, RANS_STEPS, Limits
 
 from .vectors import SPEC, VECTORS
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from aeformat import errors, header, limits, names, registry
+from aeformat import errors
+from aeformat.container import assigned as codes
+from aeformat.container import header, limits, names
 from aeformat.model import layers, manifest, values
 from aeformat.transport import problems
 
@@ -23,31 +25,31 @@ def assigned(name: str, key: str) -> list[str]:
 def test_magic_and_versions():
     newest = ASSIGNED["versions"][-1]
 
-    assert bytes.fromhex(ASSIGNED["magic"]) == registry.MAGIC
-    assert (newest["major"], newest["minor"]) == (registry.MAJOR, registry.MINOR)
-    assert newest["format"] == f"{registry.MAJOR}.{registry.MINOR}"
+    assert bytes.fromhex(ASSIGNED["magic"]) == codes.MAGIC
+    assert (newest["major"], newest["minor"]) == (codes.MAJOR, codes.MINOR)
+    assert newest["format"] == f"{codes.MAJOR}.{codes.MINOR}"
 
 
 def test_tags():
-    assert {(e["tag"].encode(), e["kind"]) for e in ASSIGNED["tags"]} == set(registry.KIND_OF_TAG.items())
-    assert {e["tag"].encode() for e in ASSIGNED["tags"] if not e["compressed"]} == registry.NEVER_COMPRESSED
-    assert ASSIGNED["trailer"].encode() == registry.TRAILER
+    assert {(e["tag"].encode(), e["kind"]) for e in ASSIGNED["tags"]} == set(codes.KIND_OF_TAG.items())
+    assert {e["tag"].encode() for e in ASSIGNED["tags"] if not e["compressed"]} == codes.NEVER_COMPRESSED
+    assert ASSIGNED["trailer"].encode() == codes.TRAILER
 
 
 def test_encodings_and_value_types():
     assert {(e["encoding"], e["bytes"], e["byte_order"], *e["holds"]) for e in ASSIGNED["encodings"]} == {
-        (e.name, e.n_bytes, e.byte_order, *e.holds) for e in registry.ENCODINGS.values()
+        (e.name, e.n_bytes, e.byte_order, *e.holds) for e in codes.ENCODINGS.values()
     }
     assert {(e["type"], e["bytes"]) for e in ASSIGNED["value_types"]} == {
-        (t.name, t.n_bytes) for t in registry.VALUE_TYPES.values()
+        (t.name, t.n_bytes) for t in codes.VALUE_TYPES.values()
     }
 
 
 def test_names_in_headers():
-    assert assigned("kinds", "kind") == list(registry.KINDS)
-    assert assigned("codecs", "codec") == list(registry.CODECS)
-    assert assigned("filters", "filter") == list(registry.FILTERS)
-    assert assigned("image_types", "type") == list(registry.IMAGE_TYPES)
+    assert assigned("kinds", "kind") == list(codes.KINDS)
+    assert assigned("codecs", "codec") == list(codes.CODECS)
+    assert assigned("filters", "filter") == list(codes.FILTERS)
+    assert assigned("image_types", "type") == list(codes.IMAGE_TYPES)
     for kind, required, optional in (
         ("latents", header._LATENTS_KEYS, header._LATENTS_OPTIONAL),
         ("model", header._MODEL_KEYS, header._MODEL_OPTIONAL),

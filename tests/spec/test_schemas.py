@@ -7,9 +7,9 @@ import struct
 import msgpack
 import pytest
 
-from aeformat.header import LatentsHeader
-from aeformat.parser import ChunkRead, Event, Parser
-from aeformat.payloads import raw_payload, raw_rows
+from aeformat.container.header import LatentsHeader
+from aeformat.container.parser import ChunkRead, Event, Parser
+from aeformat.container.payloads import raw_payload, raw_rows
 from tools.build_vectors.latents import Latents
 
 from . import abnf, cddl

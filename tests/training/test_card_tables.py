@@ -9,8 +9,8 @@ import json
 
 import pytest
 
+from aeformat.container.prior import COST_BITS
 from aeformat.pipeline.cost import break_even
-from aeformat.prior import COST_BITS
 from tools import card, cost_table
 from tools.rate_distortion import __main__ as rate_distortion
 from tools.rate_distortion import ours, tables

@@ -7,9 +7,9 @@ import io
 
 import numpy as np
 
-from aeformat.header import LatentsHeader
-from aeformat.parser import ChunkRead, HeaderRead, Parser, TrailerRead
-from aeformat.writer import LatentsWriter
+from aeformat.container.header import LatentsHeader
+from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
+from aeformat.container.writer import LatentsWriter
 
 DECODER = hashlib.sha256(b"a decoder").digest()
 

@@ -15,17 +15,17 @@ import pytest
 from container.test_rans import CHEAP_DECODER, header, prior_of, split
 from container.test_rans import file as coded
 
+from aeformat.container.limits import RANS_STEPS
+from aeformat.container.parser import ChunkRead
+from aeformat.container.reader import events, stream_latents
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ContentMismatch, FormatError
-from aeformat.limits import RANS_STEPS
 from aeformat.model.file_io import package_bytes
-from aeformat.parser import ChunkRead
-from aeformat.reader import events, stream_latents
 from aeformat.transport.crc import crc32
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 from aeformat.transport.upload_server import State, UploadServer
 from aeformat.transport.verify import Verifier
-from aeformat.writer import LatentsWriter
 from spec.vectors import cases
 from transport.containers import latents
 

@@ -18,21 +18,21 @@ from typing import Any, Final
 
 import numpy as np
 
-from aeformat import canonical
 from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.container import canonical
+from aeformat.container.header import LatentsHeader, parse_header
+from aeformat.container.limits import Limits
+from aeformat.container.names import BadNames, RowNames, parse_names
+from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.reader import Latents, LatentStream, stream_latents
+from aeformat.container.receipts import Receipts
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
-from aeformat.header import LatentsHeader, parse_header
-from aeformat.limits import Limits
 from aeformat.model.file_io import package_bytes, read_heading, read_package
 from aeformat.model.golden import check_golden
 from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage
-from aeformat.names import BadNames, RowNames, parse_names
-from aeformat.parser import ChunkRead, HeaderRead, Parser
-from aeformat.reader import Latents, LatentStream, stream_latents
-from aeformat.receipts import Receipts
 from aeformat.validate import Report, validate
 from tools.fuzz.mutator import Mutator
 

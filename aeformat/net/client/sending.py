@@ -15,8 +15,8 @@ from random import SystemRandom
 from typing import Any, BinaryIO, Final
 
 from aeformat.atomic import AtomicFile
+from aeformat.container.header import LatentsHeader
 from aeformat.errors import DecoderMismatch, FormatError, UsageError
-from aeformat.header import LatentsHeader
 from aeformat.model import places
 from aeformat.model.identity import open_package, read_model_id
 from aeformat.net.client import drive

@@ -13,14 +13,22 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 from zlib import crc32
 
-from aeformat import registry
+from aeformat.container import assigned
+from aeformat.container.header import Header, LatentsHeader, parse_header
+from aeformat.container.limits import DEFAULT
+from aeformat.container.parser import Parser
+from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes, raise_first
+from aeformat.container.wire import (
+    CHUNK_HEADER_BYTES,
+    PREAMBLE_BYTES,
+    TRAILER_BYTES,
+    ChunkHeader,
+    Preamble,
+    Trailer,
+    incomplete,
+)
 from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated
-from aeformat.header import Header, LatentsHeader, parse_header
-from aeformat.limits import DEFAULT
-from aeformat.parser import Parser
-from aeformat.sequence import Sequence, most_bytes, padding_bytes, raise_first
 from aeformat.transport.upload_client import Parcel
-from aeformat.wire import CHUNK_HEADER_BYTES, PREAMBLE_BYTES, TRAILER_BYTES, ChunkHeader, Preamble, Trailer, incomplete
 
 _READ_BYTES: Final = 1 << 20
 
@@ -53,17 +61,17 @@ def survey(file: BinaryIO) -> Survey:
     if crc32(data) != preamble.header_crc:
         raise ChecksumMismatch("C2-6", PREAMBLE_BYTES, "the header's checksum does not match")
     header = parse_header(data, PREAMBLE_BYTES)
-    sequence, at = Sequence(header), PREAMBLE_BYTES + len(data)
+    sequence, at = ChunkSequence(header), PREAMBLE_BYTES + len(data)
     ends, has_decoder = array("Q", [at]), False
     while True:
         file.seek(at)
         found = file.read(TRAILER_BYTES)
-        if registry.TRAILER.startswith(found[:4]):
+        if assigned.TRAILER.startswith(found[:4]):
             break
         chunk = ChunkHeader.parse(found[:CHUNK_HEADER_BYTES], at, preamble.header_crc, sequence.n_chunks)
         chunk.check_sizes(at, most_bytes(chunk.tag, DEFAULT))
         raise_first(sequence.check(chunk, at))
-        has_decoder = has_decoder or chunk.tag == registry.DECODER
+        has_decoder = has_decoder or chunk.tag == assigned.DECODER
         at += CHUNK_HEADER_BYTES
         at += padding_bytes(header, chunk.tag, at) + chunk.stored_bytes
         if at > size:

@@ -13,9 +13,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from aeformat.container.reader import Latents, open_latents
 from aeformat.errors import DecoderError, FormatError
 from aeformat.net.server.storage import MODELS, Storage
-from aeformat.reader import Latents, open_latents
 from aeformat.transport.fields import PNG
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import Problem
@@ -55,8 +55,8 @@ class Artist:
             self._networks.pop((tenant, bytes.fromhex(model)), None)
 
     def _decode(self, latents: Latents, tenant: str, start: int, stop: int) -> NDArray[np.uint8]:
+        from aeformat.container.payloads import Block
         from aeformat.model.match import check_decoder
-        from aeformat.payloads import Block
         from aeformat.pipeline.unpack import decode_block
 
         with self._lock:

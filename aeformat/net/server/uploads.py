@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from aeformat.atomic import NO_ROOM
+from aeformat.container.header import ModelHeader
 from aeformat.errors import FormatError
-from aeformat.header import ModelHeader
 from aeformat.net.server.blocks import BlockWriter
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.lanes import Lane, settled

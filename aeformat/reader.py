@@ -1,0 +1,22 @@
+"""The reader that other programs embed: the public names of aeformat.container.reader.
+
+Importing it loads neither NumPy nor TensorFlow, only the standard library, msgpack and zstandard; NumPy comes with the
+first array.
+
+    from aeformat.reader import open_latents, stream_latents
+
+    with open_latents("digits.aef") as latents:     # random access: header, trailer, then only what is asked for
+        latents.header.dims, latents.n_rows, latents[7], latents.rows(100, 200)
+
+    with open("digits.aef", "rb") as file:           # forward: pipes, sockets; every byte is checked
+        for block in stream_latents(file):
+            block.first_row, block.values, block.names, block.receipts
+
+Source: spec/container.md.  Errors are those of aeformat.errors: FormatError with rule, at and code.
+"""
+
+from __future__ import annotations
+
+from aeformat.container.reader import Latents, LatentStream, events, latents_header, open_latents, stream_latents
+
+__all__ = ["LatentStream", "Latents", "events", "latents_header", "open_latents", "stream_latents"]
