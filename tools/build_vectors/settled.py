@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from tools.build_vectors import frames, rans, receipts
+from tools.build_vectors import rans, receipts
 from tools.build_vectors.bad_network import wrong
 from tools.build_vectors.bad_package import refused
 from tools.build_vectors.case import Case, bad
@@ -51,7 +51,7 @@ def _blocks() -> Iterator[Case]:
         (840, "rle-over-128-kib", wide, frame(wide, blocks=block(1, most + 1, b"\0", is_last=True)),
          "A repeated block of 128 KiB and one byte; the window is larger."),
         (841, "rle-over-window", narrow, frame(narrow, window=0, blocks=block(0, _KIB, narrow[:_KIB]) + block(
-            0, 1, narrow[_KIB:]) + block(1, 2 * _KIB, b"\0", is_last=True)), "A repeated block of 2 KiB in a window of 1 KiB."),
+            0, 1, narrow[_KIB : _KIB + 1]) + block(1, 2 * _KIB, b"\0", is_last=True)), "A repeated block of 2 KiB in a window of 1 KiB."),
         (842, "raw-over-window", narrow, frame(narrow, window=0, blocks=block(0, _KIB + 1, noise) + small + block(
             0, 0, b"", is_last=True)), "A raw block of 1,025 bytes in a window of 1,024."),
         (843, "compressed-over-window", narrow, frame(narrow, window=0, blocks=block(2, _KIB + 1, noise, is_last=True)),
@@ -62,7 +62,10 @@ def _blocks() -> Iterator[Case]:
     narrow = narrow[:_KIB] + bytes(2 * _KIB)
     stored = frame(narrow, window=0, blocks=block(0, _KIB, narrow[:_KIB]) + small + block(0, 0, b"", is_last=True))
     yield Latents(blocks=[[list(narrow)]], dims=[len(narrow)], codec="zstd", frames={0: stored}).good(
-        140, "zstd-blocks-as-large-as-the-window", "A raw and two repeated blocks of 1,024 bytes in a window of 1,024.", "C6-6"
+        140,
+        "zstd-blocks-as-large-as-the-window",
+        "A raw and two repeated blocks of 1,024 bytes in a window of 1,024.",
+        "C6-6",
     )
     wide = bytes(2 * most)
     stored = frame(wide, blocks=block(1, most, b"\0") + block(1, most, b"\0", is_last=True))
@@ -206,7 +209,10 @@ def _runs() -> Iterator[Case]:
                "In one run the range comes first: without pixels there is no digest.")  # fmt: skip
     bare = Latents(blocks=[high], dims=[2], image=[1, 2, 1, "u8"], decoder=_BELOW_255.model_id)
     yield bare.with_(before={0: [Chunk(b"dECo", _BELOW_255.file().build().data)]}).good(
-        142, "out-of-range-without-receipts", "Row 65 holds 255, which the decoder does not take: nobody decodes it here.", "M4-7"
+        142,
+        "out-of-range-without-receipts",
+        "Row 65 holds 255, which the decoder does not take: nobody decodes it here.",
+        "M4-7",
     )
 
 
@@ -235,7 +241,9 @@ def _packages() -> Iterator[Case]:
     yield bad(256, "golden-for-who-computes", off.file().build(), "M6-2", 0,
               "Other readers accept it: they do not run the golden set.", folder="model", only="computing reader")  # fmt: skip
     outside = rans.MIXTURE.with_(golden=[[0, 0, 0, 4]], golden_output=[[0, 0]]).tensor(4, numbers=[128, 100, 29])
-    yield wrong(396, "golden-range-before-prior", outside, "M6-1", "A golden input out of range, and classes that sum to 257.")
+    yield wrong(
+        396, "golden-range-before-prior", outside, "M6-1", "A golden input out of range, and classes that sum to 257."
+    )
 
 
 def _manifests() -> Iterator[Case]:
@@ -304,7 +312,13 @@ def _layers() -> Iterator[Case]:
     yield wrong(422, "order-elements-before-types", stretched, "M3-5",
                 "More than 2^28 elements, and weights of u8: M3-5 comes before M3-6.", "limit")  # fmt: skip
     both = stretched.tensor(1, shape=[2], numbers=[0, 0])
-    yield wrong(423, "order-shapes-before-elements", both, "M3-5", "The bias does not fit either: `manifest` comes before `limit`.")
+    yield wrong(
+        423,
+        "order-shapes-before-elements",
+        both,
+        "M3-5",
+        "The bias does not fit either: `manifest` comes before `limit`.",
+    )
 
 
 def work_of(draft: Draft, encoding: str = "", n_values: int = 0, network: Network | None = None) -> int:
@@ -353,7 +367,9 @@ def _work() -> Iterator[Case]:
         case = file.good(number, f"work-{name}", about, "C13-1")
         case.expected["file_work"] = work_of(file.draft, encoding, n_values)
         if name == "receipts":
-            case.expected["receipts"] = [[hashlib.sha256(bytes(int(x) for row in file.blocks[0] for x in TWO_PIXELS.run(row))).hexdigest()]]
+            case.expected["receipts"] = [
+                [hashlib.sha256(bytes(int(x) for row in file.blocks[0] for x in TWO_PIXELS.run(row))).hexdigest()]
+            ]
         yield case
     draft = WIDE.file(codec="zstd")
     case = good(70, "work-wide", WIDE, "A golden set of three rows, and tensors that count as they are before compression.",
