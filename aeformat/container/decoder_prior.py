@@ -169,9 +169,7 @@ class _Scan:
             raise self._bad("M10-1", f"prior: the input is {self._type}; only integers can have one")
         self._range = lowest, highest = _RANGES[self._type]
         if "range" in takes:
-            interval = self._integers(takes["range"])
-            if len(interval) != 2:
-                raise self._bad("M2-2", "a range is a list of two integers")
+            interval = self._range_of(takes["range"])
             if not lowest <= interval[0] < interval[1] <= highest or interval == self._range:
                 raise self._bad("M2-5", f"the range {list(interval)} is not a part of {self._type}")
             self._range = interval[0], interval[1]
@@ -233,6 +231,12 @@ class _Scan:
         if type(value) is not int:
             raise self._bad("M2-2", f"{value!r} is no integer"[:100])
         return value
+
+    def _range_of(self, value: object) -> tuple[int, int]:
+        """The form of M2-5."""
+        if not isinstance(value, list) or len(value) != 2 or any(type(item) is not int for item in value):
+            raise self._bad("M2-5", "a range is a list of two integers")
+        return value[0], value[1]
 
     def _shape(self, value: object, most_axes: int) -> tuple[int, ...]:
         """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""

@@ -11,6 +11,7 @@ MANIFEST_BYTES: Final = 1_048_576  # M1-1
 HEADER_DEPTH: Final = 4  # C3-5
 MANIFEST_DEPTH: Final = 6  # spec/model.md, section 2
 WINDOW_BYTES: Final = 8_388_608  # C6-5
+BLOCK_BYTES: Final = 131_072  # C6-6: the largest block of a zstd frame, whatever its window
 RANS_STEPS: Final = 1_048_576  # C6-8: of one chunk, and of a file beside those that its bytes allow
 RANS_STEPS_A_BYTE: Final = 16  # C6-8
 NAME_BYTES: Final = 1_024  # C7-2

@@ -423,16 +423,16 @@ Decode = Callable[[list[values.Number]], list[values.Number]]
 
 
 def check_receipts(
-    rows: list[list[values.Number]], receipts: Chunk, decode: Decode, where: Callable[[int], int]
+    rows: list[list[values.Number]], receipts: Chunk, decode: Decode, stored: Chunk, size: int
 ) -> None:
-    """M4-7 and C7-6 of the rows of one chunk, run by run.  where: from the number of a value to its byte in the file."""
+    """M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
     for i in range(0, len(rows), RUN_ROWS):
         run = hashlib.sha256()
         for j, row in enumerate(rows[i : i + RUN_ROWS], i):
             try:
                 run.update(bytes(int(pixel) for pixel in decode(row)))
             except SpecError as error:  # M4-7; one byte a value
-                raise SpecError("M4-7", where(j * len(row) + error.at), error.what) from None
+                raise SpecError("M4-7", stored.where((j * len(row) + error.at) * size), error.what) from None
         at = i // RUN_ROWS * 32
         if run.digest() != receipts.stored[at : at + 32]:
             raise SpecError("C7-6", receipts.payload_at + at, f"not the pixels of rows {i} to {i + 63} of the chunk")
@@ -516,8 +516,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             receipts = front[0] if front and front[0].tag == b"rCPT" else None
             receipts_of_rows.append(receipts)
             if receipts and decoder and decoder.decode:
-                size = values.ENCODINGS[encoding][0]
-                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode, lambda i: chunk.where(i * size))
+                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode, chunk, values.ENCODINGS[encoding][0])
         elif chunk.tag == b"iNDX":
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])
