@@ -37,7 +37,7 @@ from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
-from aeformat.validate import validate
+from aeformat.validator import validate
 
 _ROWS: Final = 5
 _QUICK_STEP: Final = 17  # --quick: one byte in so many

@@ -96,7 +96,7 @@ def _round_trip(
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.pack import PackOptions, pack
     from aeformat.pipeline.unpack import unpack
-    from aeformat.validate import validate
+    from aeformat.validator import validate
 
     encoder, decoder = store.find_pair(model)
     with AtomicFile(path) as file:

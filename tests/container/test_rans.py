@@ -28,7 +28,7 @@ from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.verify import Verifier
-from aeformat.validate import validate
+from aeformat.validator import validate
 
 from .files import row_names, split
 from .priors import decoder_of, draw, random_prior

@@ -33,7 +33,7 @@ from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage
-from aeformat.validate import Report, validate
+from aeformat.validator import Report, validate
 from tools.fuzz.mutator import Mutator
 
 LIMITS: Final = Limits(chunk_bytes=1 << 16)  # so that a run stays quick; tests/hostile is about memory
