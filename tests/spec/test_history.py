@@ -11,7 +11,7 @@ import aeformat
 from aeformat.backends.golden import check
 from aeformat.container.encodings import content_bytes
 from aeformat.container.header import LatentsHeader
-from aeformat.container.reader import open_latents
+from aeformat.reader import open_latents
 from aeformat.validator import validate
 
 from .reading import read_forward
