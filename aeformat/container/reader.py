@@ -10,7 +10,7 @@ import mmap
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from zlib import crc32
@@ -24,6 +24,7 @@ from aeformat.container.parser import ChunkRead, Parser
 from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
 from aeformat.container.receipts import Receipts
+from aeformat.container.selection import selected_rows
 from aeformat.container.sequence import (
     ChunkSequence,
     check_cover,
@@ -39,6 +40,8 @@ from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from aeformat.container.selection import Rows
 
 _READ_BYTES: Final = 1 << 18  # a quarter of a usual chunk
 
@@ -230,16 +233,34 @@ class Latents:
     def __len__(self) -> int:
         return self.trailer.n_rows
 
-    def __getitem__(self, row: int) -> NDArray[Any]:
-        """One latent, shape dims, in the header's value type; negative numbers count from the end.  Read-only.
+    def __getitem__(self, rows: Rows) -> NDArray[Any]:
+        """Latents in the header's value type, picked as from an array; negative numbers count from the end.
 
-        Raises IndexError, FormatError.
+        rows: a number -> one latent, shape dims; a slice, a list or array of numbers, or a mask of n_rows booleans ->
+        (n, *dims).  Perhaps read-only.  Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
         """
-        row = row + self.n_rows if row < 0 else row
-        if not 0 <= row < self.n_rows:
-            raise IndexError(f"row {row} of {self.n_rows}")
-        block = self._block(row)
-        values: NDArray[Any] = block.values[row - block.first_row]
+        chosen = selected_rows(rows, self.n_rows)
+        if isinstance(chosen, int):
+            block = self._block(chosen)
+            values: NDArray[Any] = block.values[chosen - block.first_row]
+            return values
+        if isinstance(chosen, range) and chosen and chosen.step == 1:
+            return self.rows(chosen.start, chosen.stop)
+        return self._pick(chosen)
+
+    def _pick(self, chosen: Sequence[int]) -> NDArray[Any]:
+        """Rows in any order, (n, *dims); each chunk is read once."""
+        import numpy as np
+
+        rows = np.asarray(chosen, np.int64)
+        values = np.empty((len(rows), *self.header.dims), encodings.array_type(self.header.values))
+        order, n_done = np.argsort(rows, kind="stable"), 0
+        while n_done < len(rows):
+            block = self._block(int(rows[order[n_done]]))
+            end = int(np.searchsorted(rows, block.first_row + len(block.values), sorter=order))
+            here = order[n_done:end]
+            values[here] = block.values[rows[here] - block.first_row]
+            n_done = end
         return values
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:

@@ -5,7 +5,9 @@ Owns what LatentStream hands out and when; framing is parser.py's, what rows mea
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from types import TracebackType
 from typing import BinaryIO, Final
 
 from aeformat.container import assigned
@@ -33,12 +35,16 @@ class LatentStream:
 
     recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
     been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
+    closes: whether `close`, or the end of a `with`, closes the file too.
     Raises FormatError on iteration, and on construction if there is no good header; DecoderMissing for rows without prior.
     """
 
-    def __init__(self, file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> None:
+    def __init__(
+        self, file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT, closes: bool = False
+    ) -> None:
         self._events = events(file, limits)
         self._recover = recover
+        self._closed_with = file if closes else None
         self.damage: FormatError | None = None
         self.trailer: Trailer | None = None
         first = next(self._events)
@@ -103,10 +109,35 @@ class LatentStream:
             if block is not None:
                 yield block
 
+    def close(self) -> None:
+        """Close the file, if it was opened here."""
+        if self._closed_with is not None:
+            self._closed_with.close()
 
-def stream_latents(file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> LatentStream:
-    """The blocks of a latents file, read forward from a binary stream.  See LatentStream."""
-    return LatentStream(file, recover=recover, limits=limits)
+    def __enter__(self) -> LatentStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def stream_latents(
+    source: BinaryIO | str | os.PathLike[str], *, recover: bool = False, limits: Limits = DEFAULT
+) -> LatentStream:
+    """The blocks of a latents file, read forward: from a binary stream, or from a path.  See LatentStream.
+
+    A file that is opened by its path is closed at the end of a `with`.  Raises OSError, FormatError, UsageError.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return LatentStream(source, recover=recover, limits=limits)
+    file = open(source, "rb")  # noqa: PTH123, SIM115 - pathlib costs start-up time that embedders would pay
+    try:
+        return LatentStream(file, recover=recover, limits=limits, closes=True)
+    except BaseException:
+        file.close()
+        raise
 
 
 def latents_header(header: Header) -> LatentsHeader:
