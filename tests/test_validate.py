@@ -18,7 +18,7 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.wire import CHUNK_HEADER_BYTES
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import places, store
-from aeformat.validate import validate
+from aeformat.validator import validate
 
 VECTORS = Path(__file__).resolve().parent.parent / "spec" / "vectors"
 

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write a twin: the same values and content id, stored differently."""
-    from aeformat.container.reader import stream_latents
     from aeformat.model.match import prior_of
     from aeformat.pipeline.convert import convert
+    from aeformat.reader import stream_latents
 
     check_options(options)
     with (

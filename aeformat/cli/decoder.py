@@ -13,9 +13,9 @@ from aeformat.cli import common
 from aeformat.cli.remote import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
-    from aeformat.container.reader import Latents, LatentStream
     from aeformat.model.package import ModelPackage
     from aeformat.net.client.registry import Need
+    from aeformat.reader import Latents, LatentStream
 
 
 def add_decoder(parser: argparse.ArgumentParser, use: str = "") -> None:
@@ -100,8 +100,8 @@ def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None)
 
 def n_rows_of(name: str) -> int | None:
     """Rows in a complete file, from its trailer; None for a pipe and where the trailer cannot tell."""
-    from aeformat.container.reader import open_latents
     from aeformat.errors import FormatError
+    from aeformat.reader import open_latents
 
     if name == "-":
         return None

@@ -90,13 +90,13 @@ def _round_trip(
 
     from aeformat.atomic import AtomicFile
     from aeformat.backends.golden import check
-    from aeformat.container.reader import stream_latents
     from aeformat.images.memory import ArraySource
     from aeformat.model import store
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.pack import PackOptions, pack
     from aeformat.pipeline.unpack import unpack
-    from aeformat.validate import validate
+    from aeformat.reader import stream_latents
+    from aeformat.validator import validate
 
     encoder, decoder = store.find_pair(model)
     with AtomicFile(path) as file:

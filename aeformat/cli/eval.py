@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print MSE, RMSE, PSNR and bytes an image."""
     from aeformat.backends.runtime import fetch_mnist
-    from aeformat.container.reader import stream_latents
     from aeformat.images import ImageFit, open_source
     from aeformat.model.match import check_decoder
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.unpack import unpack
+    from aeformat.reader import stream_latents
 
     check_options(options)
     n_rows = n_rows_of(common.existing(options.file))

@@ -11,8 +11,8 @@ from aeformat.cli import common
 from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of, refuse_decoder
 
 if TYPE_CHECKING:
-    from aeformat.container.reader import Latents, LatentStream
     from aeformat.pipeline.unpack import Decoded
+    from aeformat.reader import Latents, LatentStream
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +52,7 @@ def row_range(text: str) -> tuple[int, int]:
 
 def run(options: argparse.Namespace) -> int:
     """Unpack a file to images.  Returns 3 when --recover had to leave something out."""
-    from aeformat.container.reader import stream_latents
+    from aeformat.reader import stream_latents
 
     check_options(options)
     if options.rows is not None:
@@ -78,10 +78,10 @@ def _say(options: argparse.Namespace, done: Unpacked) -> None:
 
 def _rows(options: argparse.Namespace) -> int:
     """Unpack some rows, by random access."""
-    from aeformat.container.reader import open_latents
     from aeformat.errors import UsageError
     from aeformat.model.match import check_decoder
     from aeformat.pipeline.unpack import unpack_rows
+    from aeformat.reader import open_latents
 
     if options.latents or options.recover or options.file == "-":
         raise UsageError("--rows decodes some rows of a whole file: it does not go with --latents, --recover or a pipe")
@@ -112,8 +112,8 @@ def _write(
     latents: LatentStream | Latents, blocks: Iterator[Decoded], n_rows: int | None, options: argparse.Namespace
 ) -> Unpacked:
     """Images into the output, which appears when all are there.  n_rows: how many are expected, if that is known."""
-    from aeformat.container.reader import LatentStream
     from aeformat.images import open_sink
+    from aeformat.reader import LatentStream
 
     done = Unpacked(0)
     with (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aeformat.container.decoder_prior import DecoderPrior
     from aeformat.container.header import LatentsHeader
     from aeformat.model.package import ModelPackage
-    from aeformat.validate import Prove
+    from aeformat.validator import Prove
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print all problems.  Returns the gravest exit code: 4 a decoder that fails its golden set, 1 bad, 3 cut, 0 good."""
     from aeformat.backends.golden import check
-    from aeformat.validate import Report, validate
+    from aeformat.validator import Report, validate
 
     reports: list[Report] = []
     here = Decoders(options.decoder)
@@ -106,7 +106,7 @@ def proof(header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
 
 
 def _print(report: object) -> None:
-    from aeformat.validate import Report
+    from aeformat.validator import Report
 
     assert isinstance(report, Report)
     name = common.input_name(report.name)

@@ -16,7 +16,7 @@ from aeformat.pipeline.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from aeformat.container.decoder_prior import DecoderPrior
-    from aeformat.container.reader import LatentStream
+    from aeformat.reader import LatentStream
 
 
 def convert(

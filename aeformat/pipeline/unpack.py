@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from aeformat.backends.base import Network
     from aeformat.container.payloads import Block
-    from aeformat.container.reader import Latents, LatentStream
+    from aeformat.reader import Latents, LatentStream
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import pytest
 from aeformat.cli.validate import proof
 from aeformat.container.encodings import content_bytes
 from aeformat.container.header import LatentsHeader
-from aeformat.container.reader import open_latents, stream_latents
 from aeformat.container.receipts import Receipts
 from aeformat.errors import FormatError, UsageError
-from aeformat.validate import validate
+from aeformat.reader import open_latents, stream_latents
+from aeformat.validator import validate
 
 from .reading import plain_names, read_forward
 from .vectors import Vector, cases, every_feed

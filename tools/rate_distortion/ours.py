@@ -15,7 +15,6 @@ import numpy as np
 
 from aeformat.backends.base import Network
 from aeformat.backends.select import select_backend
-from aeformat.container.reader import stream_latents
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import read_package
 from aeformat.model.match import prior_of
@@ -25,6 +24,7 @@ from aeformat.pipeline.pack import PackOptions, pack
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refine import Refinement
 from aeformat.pipeline.unpack import unpack
+from aeformat.reader import stream_latents
 from tools.rate_distortion.point import SOLID, Images, Point, measured
 from tools.rate_distortion.refined import MOST_NUDGES, NUDGE, SAMPLE, find_price, target
 
