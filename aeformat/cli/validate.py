@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from aeformat.cli import common
 from aeformat.cli.decoder import given_decoder
-from aeformat.errors import UsageError
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.errors import AeformatError, UsageError
 
 if TYPE_CHECKING:
     from aeformat.container.decoder_prior import DecoderPrior
     from aeformat.container.header import LatentsHeader
     from aeformat.model.package import ModelPackage
-    from aeformat.validator import Prove
+    from aeformat.validator import Proof, Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,18 +27,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoder", metavar="PATH",
         help="the decoder's package, for rows of codec rans and for receipts, if it is not one of this machine's",
     )  # fmt: skip
+    parser.add_argument(
+        "--max-work", metavar="N", type=common.bounded_int(0, 1 << 60), default=DEFAULT.work,
+        help="units of work that a file may take beside 16,384 for each of its bytes; a unit is about a nanosecond "
+        f"(default: {DEFAULT.work})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-memory", metavar="BYTES", type=common.bounded_int(0, 1 << 60), default=DEFAULT.memory_bytes,
+        help=f"memory that a golden set may take beside 8 for each byte of its file (default: {DEFAULT.memory_bytes})",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print all problems.  Returns the gravest exit code: 4 a decoder that fails its golden set, 1 bad, 3 cut, 0 good."""
-    from aeformat.backends.golden import check
-    from aeformat.validator import Report, validate
-
+    """Print all problems.  Returns the gravest exit code: 4 a decoder that fails, 1 bad, 3 cut, 2 no such file, 0 good."""
     reports: list[Report] = []
     here = Decoders(options.decoder)
+    limits = DEFAULT._replace(work=options.max_work, memory_bytes=options.max_memory)
     for name in options.files:
-        with common.input_file(name) as file:
-            report = validate(file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=name)
+        report = _verdict(name, here, limits)
         reports.append(report)
         if not options.json:
             _print(report)
@@ -49,7 +56,26 @@ def run(options: argparse.Namespace) -> int:
             "leave it out"
         )
     codes = {report.exit_code for report in reports}
-    return next(code for code in (4, 1, 3, 0) if code in codes)
+    return next(code for code in (4, 1, 3, 2, 0) if code in codes)
+
+
+def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
+    """What there is to say of one file, whatever happens: the files after it have their turn."""
+    from aeformat.backends.golden import check
+    from aeformat.validator import Problem, Report, validate
+
+    try:
+        with common.input_file(name) as file:
+            return validate(
+                file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=name, limits=limits
+            )
+    except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report
+        return Report(name, [Problem(error.code, "", 0, str(error))], exit_code=error.exit_code)
+    except OSError as error:
+        return Report(name, [Problem("usage", "", 0, f"cannot be read: {error.strerror}")], exit_code=2)
+    except MemoryError:
+        what = "to check it takes more memory than there is; set --max-memory lower"
+        return Report(name, [Problem("limit", "C13-1", 0, what)], exit_code=1)
 
 
 class Decoders:
@@ -84,11 +110,13 @@ class Decoders:
         decoder = self._find(header)
         return None if decoder is None else prior_of(decoder)
 
-    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
+    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Proof | None:
         """What proves a file's receipts: its own decoder, or another that is here; None where there is none."""
         from aeformat.backends.numpy_backend import NumpyBackend
         from aeformat.model.match import check_decoder
-        from aeformat.pipeline.unpack import decode_block
+        from aeformat.model.work import row_work
+        from aeformat.pipeline.unpack import run_digest
+        from aeformat.validator import Proof
 
         decoder = embedded
         if decoder is None:
@@ -97,10 +125,10 @@ class Decoders:
                 return None
             check_decoder(header, decoder)
         network = NumpyBackend().load(decoder)
-        return lambda block: decode_block(block, network)
+        return Proof(lambda block: run_digest(block, network), row_work(decoder.manifest))
 
 
-def proof(header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
+def proof(header: LatentsHeader, embedded: ModelPackage | None) -> Proof | None:
     """What proves a file's receipts: its own decoder, or one of this machine's; None where it is not here."""
     return Decoders().proof(header, embedded)
 
@@ -111,7 +139,10 @@ def _print(report: object) -> None:
     assert isinstance(report, Report)
     name = common.input_name(report.name)
     for problem in report.problems:
-        inside = f"{problem.inside}: " if problem.inside else ""
+        inside = f"embedded decoder at byte {problem.inside_at}: " if problem.inside else ""
+        if not problem.rule:
+            print(f"{name}: {problem.what.removeprefix(f'{name}: ')}")
+            continue
         print(f"{name}: {inside}byte {problem.at}: rule {problem.rule}: {problem.what}")
         print(f"    expected: {problem.expected}")
     if report.problems:

@@ -422,9 +422,7 @@ def read_trailer(
 Decode = Callable[[list[values.Number]], list[values.Number]]
 
 
-def check_receipts(
-    rows: list[list[values.Number]], receipts: Chunk, decode: Decode, stored: Chunk, size: int
-) -> None:
+def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Decode, stored: Chunk, size: int) -> None:
     """M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
     for i in range(0, len(rows), RUN_ROWS):
         run = hashlib.sha256()
