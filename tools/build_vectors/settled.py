@@ -39,6 +39,7 @@ def cases() -> Iterator[Case]:
     yield from _ranges()
     yield from _layers()
     yield from _work()
+    yield from _by_hand()
 
 
 def _blocks() -> Iterator[Case]:
@@ -318,6 +319,14 @@ def _layers() -> Iterator[Case]:
         both,
         "M3-5",
         "The bias does not fit either: `manifest` comes before `limit`.",
+    )
+
+
+def _by_hand() -> Iterator[Case]:
+    """The code that section 18 of container.md works through."""
+    rows = [[0, 1, 1, 0], [-4, 3, -2, 2]]
+    yield rans.file(rans.MIXTURE, [(rows, rans.code(rans.MIXTURE, rows, [0, 1], 0))]).good(
+        149, "rans-by-hand", "Two rows in one lane: ten symbols and one word.", "C6-11 C6-12"
     )
 
 
