@@ -141,8 +141,8 @@ def _print(report: object) -> None:
     for problem in report.problems:
         inside = f"embedded decoder at byte {problem.inside_at}: " if problem.inside else ""
         if not problem.rule:
-            print(f"{name}: {problem.what.removeprefix(f'{name}: ')}")
-            continue
+            print(f"{name}: {problem.what.removeprefix(f'{name}: ')}", file=sys.stderr)
+            return
         print(f"{name}: {inside}byte {problem.at}: rule {problem.rule}: {problem.what}")
         print(f"    expected: {problem.expected}")
     if report.problems:

@@ -23,7 +23,7 @@ RANS_SYMBOL: Final = 16
 
 
 def work_of(chunk: ChunkRead, header: Header) -> int:
-    """The units of one chunk whose framing is good."""
+    """The units of one chunk whose framing is good; 0 for a code that is refused at its first bytes (C6-7 to C6-10)."""
     tag, raw_bytes = chunk.header.tag, chunk.header.raw_bytes
     if tag not in assigned.KIND_OF_TAG or tag == assigned.DECODER:  # skipped; a file of its own
         return 0
@@ -31,18 +31,21 @@ def work_of(chunk: ChunkRead, header: Header) -> int:
     if tag == assigned.NAME:
         units += NAME_BYTE * raw_bytes
     elif tag == assigned.ROWS and isinstance(header, LatentsHeader):
-        units += _of_rows(chunk, header)
+        try:
+            units += _of_rows(chunk, header)
+        except rans.BadCode:
+            return 0
     return units
 
 
 def _of_rows(chunk: ChunkRead, header: LatentsHeader) -> int:
-    """What rows cost beside their raw bytes."""
+    """What rows cost beside their raw bytes.  Raises BadCode."""
     n_rows, n_values = chunk.header.n_rows, header.n_values
     if header.encoding_spec.is_text:
         return TEXT_CELL * n_rows * n_values
     if header.codec != "rans" or chunk.header.stored_bytes == chunk.header.raw_bytes:
         return 0
-    n_lanes = 1 << min(chunk.stored[0], rans.MAX_LANES_LOG2)
+    n_lanes = rans.check_code(chunk.stored, n_rows=n_rows, n_values=n_values)
     return RANS_STEP * rans.n_steps(n_rows, n_lanes, n_values) + RANS_SYMBOL * n_rows * (n_values + 1)
 
 

@@ -111,7 +111,7 @@ def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bo
         if decoder_first:
             decoder = stream.embedded_decoder
         for block in stream:
-            blocks.append(_block(*block))
+            blocks.append(_block(*block[:4]))
         decoder = stream.embedded_decoder
     except FormatError as error:
         return Outcome(_place(error), stream and stream.header, tuple(blocks), decoder)
