@@ -94,7 +94,7 @@ def _round_trip(
     from aeformat.model import store
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.pack import PackOptions, pack
-    from aeformat.pipeline.unpack import unpack
+    from aeformat.pipeline.unpack import unpack_with
     from aeformat.reader import stream_latents
     from aeformat.validator import validate
 
@@ -106,7 +106,7 @@ def _round_trip(
     if report.problems:
         raise AeformatError(f"{path.name} breaks rule {report.problems[0].rule}: {report.problems[0].what}")
     with path.open("rb") as file:
-        blocks = unpack(stream_latents(file), common.network(decoder, backend, len(images)))
+        blocks = unpack_with(stream_latents(file), common.network(decoder, backend, len(images)))
         decoded = np.concatenate([block.images for block in blocks])
     return decoded, compare([images], [decoded])
 
