@@ -98,7 +98,8 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
     from aeformat.pipeline.unpack import unpack, write_images
 
     n_rows = _expected(options)
-    blocks = unpack(latents, find, loader(options.backend, n_rows), options.rows)
+    rows = None if options.rows is None else [options.rows]
+    blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
     with (
         open_sink(options.output, latents.header.image, n_rows, force=options.force) as sink,
         common.ProgressBar("unpacking", n_rows) as progress,

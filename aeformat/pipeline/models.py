@@ -91,11 +91,7 @@ class Model:
         package = self.the_encoder
         height, width, channels = package.input.shape
         fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale)
-        fit.check()
-        images = np.asarray(images)
-        check_dtype(images.dtype, "the images")
-        layout = layout_of(images.shape, fit, "the images")
-        images = images.reshape(layout.n_rows, *layout.image)
+        images = batch_of(images, fit)
         network = self.network(package, backend, len(images))
         starts = range(0, len(images), BATCH_ROWS)
         return np.concatenate([network.run(fit.convert(images[at : at + BATCH_ROWS])) for at in starts])
@@ -116,6 +112,17 @@ class Model:
         network = self.network(package, backend, len(latents))
         images: NDArray[np.uint8] = network.run(latents)
         return images
+
+
+def batch_of(images: NDArray[np.uint8], fit: ImageFit) -> NDArray[np.uint8]:
+    """An array as images, (n, h, w, c), of any size that `fit` can convert.  Raises ImageError, UsageError."""
+    import numpy as np
+
+    fit.check()
+    images = np.asarray(images)
+    check_dtype(images.dtype, "the images")
+    layout = layout_of(images.shape, fit, "the images")
+    return images.reshape(layout.n_rows, *layout.image)
 
 
 def load_model(name_or_path: str | os.PathLike[str]) -> Model:

@@ -5,7 +5,7 @@ Owns the one way through: the decoder is found, held against the file, loaded, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
     from aeformat.reader import Latents
+
+Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that follow one another
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +48,31 @@ class Unpacked:
 
 
 def unpack(
-    latents: LatentStream | Latents, find: FindDecoder, load: LoadNetwork, rows: tuple[int, int] | None = None
+    latents: LatentStream | Latents, find: FindDecoder, load: LoadNetwork, rows: Runs | None = None
 ) -> Iterator[Decoded]:
     """The images of a file, block by block; its decoder is found and checked at once, and loaded for the first image.
 
-    rows: (start, stop) of a file open for random access; of the others only those are decoded that one digest of a receipt is
-    also for.  Raises at once what `find` raises, DecoderMismatch and HeaderInvalid (C3-14, C3-16) for a decoder that does not
-    fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
+    rows: runs of rows of a file that is open for random access; of the others only those are decoded that one digest of a
+    receipt is also for.  Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
+    that does not fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
     """
     decoder = find(latents)
     _fit(latents, decoder)
     return _decoded(latents, lambda: load(decoder), rows)
 
 
-def unpack_with(
-    latents: LatentStream | Latents, network: Network, rows: tuple[int, int] | None = None
-) -> Iterator[Decoded]:
+def runs_of(rows: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers of rows as runs."""
+    runs: list[tuple[int, int]] = []
+    for row in rows:
+        if runs and runs[-1][1] == row:
+            runs[-1] = (runs[-1][0], row + 1)
+        else:
+            runs.append((row, row + 1))
+    return runs
+
+
+def unpack_with(latents: LatentStream | Latents, network: Network, rows: Runs | None = None) -> Iterator[Decoded]:
     """The same with a decoder that is ready to run.  Raises as `unpack` does."""
     _fit(latents, network.package)
     return _decoded(latents, lambda: network, rows)
@@ -74,18 +85,16 @@ def _fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
         latents.give_prior(prior_of(decoder))
 
 
-def _decoded(
-    latents: LatentStream | Latents, ready: Callable[[], Network], rows: tuple[int, int] | None
-) -> Iterator[Decoded]:
+def _decoded(latents: LatentStream | Latents, ready: Callable[[], Network], rows: Runs | None) -> Iterator[Decoded]:
     network = ready()
     if isinstance(latents, LatentStream):
         assert rows is None  # a stream has no random access
         for block in latents:
             yield decode_block(block, network)
     else:
-        start, stop = rows or (0, latents.n_rows)
-        for block in latents.blocks(start, stop):
-            yield _cut(decode_block(block, network), start, stop)
+        for start, stop in [(0, latents.n_rows)] if rows is None else rows:
+            for block in latents.blocks(start, stop):
+                yield _cut(decode_block(block, network), start, stop)
 
 
 def _cut(whole: Decoded, start: int, stop: int) -> Decoded:
