@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aeformat.container import assigned, encodings, payloads, rans
+from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.container.mapped import MappedFile
@@ -48,8 +48,7 @@ class Latents:
         self._prior: Prior | None = None
         self._has_receipts: bool | None = None  # not yet seen
         self._file = MappedFile(path)
-        self._budget = rans.StepBudget(limits.rans_steps, file_bytes=self._file.size)
-        self._charged: set[int] = set()  # coded chunks, by position
+        self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
             framing = Framing(self._file.read, self._file.size, limits)
             self.header = latents_header(framing.header)
@@ -78,12 +77,10 @@ class Latents:
             entry = self._entries[position]
             chunk = self._rows_chunk(entry)
             if payloads.is_coded(chunk, self.header):
-                if position not in self._charged:
-                    payloads.check_coded(chunk, self.header, self._budget)
-                    self._charged.add(position)
+                payloads.check_coded(chunk, self.header, self._budget)
                 if self._prior is None:
                     self._look_for_prior()
-            values = payloads.rows(chunk, self.header, self._prior)
+            values = payloads.rows(chunk, self.header, self._prior, self._budget)
             values.setflags(write=False)  # it is handed out more than once
             last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
         return last[1]

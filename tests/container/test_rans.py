@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeformat.container import rans
+from aeformat.container import costs, rans
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RANS_STEPS, Limits
 from aeformat.container.parser import ChunkRead
@@ -311,14 +311,14 @@ def test_who_seeks_counts_a_chunk_once_and_all_bytes(tmp_path):
 
 def test_the_writer_keeps_to_the_steps_that_its_bytes_allow(monkeypatch):
     """More lanes where that is enough, else rows as they are, whose bytes pay for the code of others."""
-    budget = rans.StepBudget
-    monkeypatch.setattr("aeformat.container.rans.StepBudget", lambda steps=0, **more: budget(0, **more))
+    budget = costs.StepBudget
+    monkeypatch.setattr("aeformat.container.costs.StepBudget", lambda steps=0, **more: budget(0, **more))
     data = cheap(embed=False)
 
     np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
     stored = [chunk.stored for chunk in split(data).chunks if chunk.tag == b"ROWS"]
     assert len(stored[0]) < 6_000 and stored[0][0] > 0, "in several lanes"
-    monkeypatch.setattr("aeformat.container.rans.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
+    monkeypatch.setattr("aeformat.container.costs.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
     data = cheap(embed=False)
     np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
     stored = [len(chunk.stored) for chunk in split(data).chunks if chunk.tag == b"ROWS"]
