@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
+from aeformat.container.fields import Place, a_list, a_map, an_integer, integers
 from aeformat.model import infer as made
-from aeformat.model.fields import Place, a_list, a_map, an_integer, integers
 from aeformat.model.values import EXACT, FLOAT32, MAX_ELEMENTS, Number, Shape, TensorSpec, Value
 
 BOTH: Final = (EXACT, FLOAT32)
