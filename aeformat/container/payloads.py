@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeformat.container import assigned, compression, costs, rans
+from aeformat.container import assigned, costs, rans
 from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
 from aeformat.container.encodings import BadValue, content_bytes, decode
 from aeformat.container.header import Header, LatentsHeader
@@ -17,6 +17,7 @@ from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, TrailerRead
 from aeformat.container.prior import Prior
+from aeformat.container.raw import raw_payload
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.errors import (
     CompressionInvalid,
@@ -49,15 +50,6 @@ class Block(NamedTuple):
             None if self.names is None else self.names.slice(start, stop),
             None if self.receipts is None else self.receipts.slice(start, stop),
         )
-
-
-def raw_payload(chunk: ChunkRead, header: Header, value_bytes: int = 1) -> bytes | memoryview:
-    """A chunk's payload before compression and filter.  Raises CompressionInvalid."""
-    width = value_bytes if header.filter == "shuffle" else 1
-    try:
-        return compression.decompress(chunk.stored, raw_bytes=chunk.header.raw_bytes, value_bytes=width)
-    except compression.BadFrame as error:
-        raise CompressionInvalid(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}") from None
 
 
 def raw_rows(

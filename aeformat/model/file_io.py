@@ -17,7 +17,7 @@ from aeformat.container import assigned
 from aeformat.container.header import ModelHeader
 from aeformat.container.limits import DEFAULT, MANIFEST_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, TrailerRead
-from aeformat.container.payloads import raw_payload
+from aeformat.container.raw import raw_payload
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, LimitExceeded, ManifestInvalid, StructureInvalid, UsageError
 from aeformat.model.identity import open_package, package_header
