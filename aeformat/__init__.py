@@ -18,8 +18,8 @@
     aeformat.unpack("photos.aef", "restored/")
     aeformat.validate("photos.aef").problems
 
-What is in __all__ is public, and so are aeformat.reader (for programs that embed the reader) and aeformat.net; everything else
-may change.  Each name brings what it takes on first use: `import aeformat` loads nothing.
+What is in __all__ is public, and so are aeformat.reader (for programs that embed the reader), aeformat.errors and aeformat.net;
+everything else may change.  Each name brings what it takes on first use: `import aeformat` loads nothing.
 """
 
 from __future__ import annotations
