@@ -68,6 +68,8 @@ class Framing:
         """
         sequence, at = ChunkSequence(self.header), self.first_chunk_at
         while not assigned.TRAILER.startswith((found := self.read(at, TRAILER_BYTES))[:4]):
+            if len(found) < CHUNK_HEADER_BYTES:
+                raise Truncated("C4-1", self.size, f"the file ends inside the header of chunk {sequence.n_chunks}")
             chunk = self.place(found, at, sequence.n_chunks)
             raise_first(sequence.check(chunk.header, at))
             if chunk.end > self.size:
