@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeformat.errors import LimitExceeded, ManifestInvalid
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where in which manifest something stands.  at: first byte of the manifest's payload in the file."""
 
     at: int
