@@ -10,7 +10,7 @@ import pytest
 _MNIST_FILE = "t10k-images-idx3-ubyte.gz"
 
 
-def _skip_or_fail(reason: str) -> None:
+def skip_or_fail(reason: str) -> None:
     """Skip, unless this run promised to have everything (AEFORMAT_REQUIRE_ALL=1)."""
     if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
         pytest.fail(reason)
@@ -25,7 +25,7 @@ def mnist_dir() -> Path:
     for place in [*places, beside]:
         if (place / _MNIST_FILE).is_file():
             return place
-    _skip_or_fail(f"MNIST is not here: set AEFORMAT_DATA to a folder with mnist/{_MNIST_FILE}")
+    skip_or_fail(f"MNIST is not here: set AEFORMAT_DATA to a folder with mnist/{_MNIST_FILE}")
     raise AssertionError("unreachable")
 
 
@@ -35,5 +35,5 @@ def tensorflow() -> object:
     from aeformat.backends.runtime import load_tensorflow, tensorflow_installed
 
     if not tensorflow_installed():
-        _skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
+        skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
     return load_tensorflow()
