@@ -21,7 +21,6 @@ from random import Random
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from net.proxy import DOWN, KINDS, UP, Fault, Proxy  # noqa: E402
 from net.running import Running, running  # noqa: E402
 from transport.containers import latents  # noqa: E402
 
@@ -30,6 +29,7 @@ from aeformat.net.client.line import Patience  # noqa: E402
 from aeformat.net.client.options import Options  # noqa: E402
 from aeformat.transport import retry  # noqa: E402
 from aeformat.transport.problems import TransferFailed, TransferUnfinished  # noqa: E402
+from tools.loopback.proxy import DOWN, KINDS, UP, Fault, Proxy  # noqa: E402
 
 OPTIONS = Options(policy="never", patience=Patience(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
 SERVER = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from net.proxy import KINDS
+from tools.loopback.proxy import KINDS
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "transport_faults.py"
 

@@ -155,7 +155,7 @@ def _at_random(options: argparse.Namespace) -> int:
 def _with_atheris(options: argparse.Namespace) -> int:
     import atheris
 
-    with atheris.instrument_imports(include=["aeformat", "second"]):
+    with atheris.instrument_imports(include=["aeformat", "tools.second"]):
         target = _target(options.target)
     from tools.fuzz.mutator import Mutator, plain_change
     from tools.fuzz.seeds import files, start

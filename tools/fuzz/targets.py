@@ -333,10 +333,10 @@ def _run(read: ModelPackage) -> None:
 
 def second(data: bytes) -> str:
     """The package and the second decoder (tests/second) break off at the same rule and byte."""
-    from second.container import read_latents, read_preamble
-    from second.decoder import _check_decoder
-    from second.errors import SpecError
-    from second.model import read_package as read_second
+    from tools.second.container import read_latents, read_preamble
+    from tools.second.decoder import _check_decoder
+    from tools.second.errors import SpecError
+    from tools.second.model import read_package as read_second
 
     try:
         file = read_preamble(data)
