@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -164,3 +165,13 @@ def test_the_index_of_the_second_is_what_its_packages_say():
         model_index.index().keys()
         == {p.name.removesuffix(".encoder.aef") for p in (ROOT / "models").glob("*.encoder.aef")} - OWN
     )
+
+
+def test_the_pythons_that_are_promised_are_those_that_ci_runs():
+    about = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    promised = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', about)
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+
+    assert promised[0] == re.search(r'requires-python = ">=(.+)"', about)[1]
+    for matrix in re.findall(r"python: \[(.+)\]", workflow):
+        assert re.findall(r'"(.+?)"', matrix) == promised

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
@@ -31,3 +32,10 @@ def test_no_tool_imports_a_test():
 def test_such_an_import_is_seen():
     assert imported("def f():\n    from net.running import running\n    import tests.conftest as c") == {"net", "tests"}
     assert {"net", "conftest", "test_tools_alone", "tests"} <= NAMES
+
+
+def test_the_readme_of_the_tools_names_each():
+    text = (TOOLS / "README.md").read_text(encoding="utf-8")
+    tools = {path.name for path in TOOLS.iterdir() if path.name not in ("README.md", "__pycache__")}
+
+    assert {name for name in tools if not re.search(rf"\b{re.escape(name.removesuffix('.py'))}\b", text)} == set()

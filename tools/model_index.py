@@ -1,7 +1,7 @@
 """Keep aeformat/data/models.json, the names and model ids of the distribution aeformat-models, in step with models/.
 
-python tools/model_index.py            writes it
-python tools/model_index.py --check    exits with 1 if it is not what the packages say
+python -m tools.model_index            writes it
+python -m tools.model_index --check    exits with 1 if it is not what the packages say
 
 Left out are the pairs that the wheel of aeformat has itself (pyproject.toml).
 """
@@ -47,7 +47,7 @@ def main() -> int:
         return 0
     if OUT.is_file() and OUT.read_text(encoding="utf-8") == text():
         return 0
-    print(f"{OUT.relative_to(ROOT)} is not what models/ says: run python tools/model_index.py", file=sys.stderr)
+    print(f"{OUT.relative_to(ROOT)} is not what models/ says: run python -m tools.model_index", file=sys.stderr)
     return 1
 
 
