@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 _MNIST_FILE = "t10k-images-idx3-ubyte.gz"
 
 
-def skip_or_fail(reason: str) -> None:
+def _skip_or_fail(reason: str) -> None:
     """Skip, unless this run promised to have everything (AEFORMAT_REQUIRE_ALL=1)."""
     if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
         pytest.fail(reason)
@@ -25,7 +26,7 @@ def mnist_dir() -> Path:
     for place in [*places, beside]:
         if (place / _MNIST_FILE).is_file():
             return place
-    skip_or_fail(f"MNIST is not here: set AEFORMAT_DATA to a folder with mnist/{_MNIST_FILE}")
+    _skip_or_fail(f"MNIST is not here: set AEFORMAT_DATA to a folder with mnist/{_MNIST_FILE}")
     raise AssertionError("unreachable")
 
 
@@ -35,5 +36,12 @@ def tensorflow() -> object:
     from aeformat.backends.runtime import load_tensorflow, tensorflow_installed
 
     if not tensorflow_installed():
-        skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
+        _skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
     return load_tensorflow()
+
+
+@pytest.fixture(scope="session")
+def hatchling() -> None:
+    """What builds wheels; skips where it is not installed."""
+    if importlib.util.find_spec("hatchling") is None:
+        _skip_or_fail("hatchling is not installed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import skip_or_fail
 
 import aeformat
 from aeformat.container.header import LatentsHeader
@@ -30,8 +28,6 @@ MOST_BYTES = 2_000_000
 
 def build(builder: str, source: Path, folder: Path) -> Path:
     """What hatchling makes of a source tree; offline."""
-    if importlib.util.find_spec("hatchling") is None:
-        skip_or_fail("hatchling is not installed")
     from hatchling.builders.sdist import SdistBuilder
     from hatchling.builders.wheel import WheelBuilder
 
@@ -41,7 +37,7 @@ def build(builder: str, source: Path, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory) -> dict[str, Path]:
+def wheels(hatchling, tmp_path_factory) -> dict[str, Path]:
     """Name -> wheel."""
     folder = tmp_path_factory.mktemp("wheels")
     return {name: build("wheel", source, folder) for name, source in SOURCES.items()}
