@@ -1,4 +1,4 @@
-"""Images in: what a person names on the command line becomes blocks of uint8.
+"""Images in: what a person names becomes blocks of uint8.
 
 Owns the choice of a reader for each INPUT, their concatenation into blocks of one size, and the names of the rows.
 Knows no format itself.
@@ -43,7 +43,7 @@ class ImageSource(Protocol):
 
 
 class _Input(Protocol):
-    """One INPUT of the command line."""
+    """One of the inputs."""
 
     n_rows: int
     label: str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aeformat.images.fit import Layout
 
 _PIECE_BYTES: Final = 1 << 20  # read(n) may allocate n before it has n: never ask for more than this at once
-_BLOCK_BYTES: Final = 64 << 20  # of images that are larger than the model's, so that --resize stays small in memory
+_BLOCK_BYTES: Final = 64 << 20  # of images that are larger than the model's, so that resizing stays small in memory
 _DAMAGE: Final = (
     EOFError,
     OSError,  # gzip.BadGzipFile is one

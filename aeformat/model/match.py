@@ -5,7 +5,7 @@ from __future__ import annotations
 from aeformat.container.decoder_prior import DecoderPrior, check_fit
 from aeformat.container.header import LatentsHeader
 from aeformat.container.receipts import Receipts
-from aeformat.errors import DecoderMismatch, StructureInvalid
+from aeformat.errors import DecoderMismatch, Hint, StructureInvalid
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
 
@@ -19,8 +19,8 @@ def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
         raise DecoderMismatch(f"{decoder.model_id.hex()[:12]} is an encoder; a decoder is needed")
     if decoder.model_id != header.decoder:
         raise DecoderMismatch(
-            f"the file names decoder {header.decoder.hex()[:12]}, this one is {decoder.model_id.hex()[:12]}; "
-            "give the right one with --decoder"
+            f"the file names decoder {header.decoder.hex()[:12]}, this one is {decoder.model_id.hex()[:12]}",
+            hint=Hint.GIVE_OTHER_DECODER,
         )
     check_fit(
         header,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from aeformat.atomic import AtomicFile
-from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, UsageError
+from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, Hint, UsageError
 from aeformat.model import places
 from aeformat.model.file_io import read_heading, read_package
 from aeformat.model.identity import read_model_id
@@ -90,17 +90,13 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
         found = read_model_id(given)
         if found != model_id:
             raise DecoderMismatch(
-                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}; give that one, or leave it out to "
-                "take this machine's"
+                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}", hint=Hint.GIVE_OTHER_DECODER
             )
         return _as_decoder(read_package(given))
     here = _find_here(model_id)
     if here is not None:
         return _as_decoder(here)
-    raise DecoderMissing(
-        f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from a "
-        "server (--registry URL), or ask for a file that carries it (pack --embed-decoder)"
-    )
+    raise DecoderMissing(f"decoder {wanted} is not here", hint=Hint.GET_DECODER)
 
 
 def find_packages(name_or_path: str) -> list[ModelPackage]:

@@ -16,7 +16,7 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter, Sink
-from aeformat.errors import ImageError, UsageError
+from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.model.values import EXACT
 from aeformat.pipeline.progress import SILENT, Progress
 
@@ -103,9 +103,9 @@ def check_codec(encoding: str, codec: str, prior: DecoderPrior | None) -> None:
     if codec != "rans":
         return
     if encoding not in RANS_ENCODINGS:
-        raise UsageError(f"codec rans goes with encoding u8 or i8 only, not with {encoding}; give --codec zstd")
+        raise UsageError(f"codec rans goes with encoding u8 or i8 only, not with {encoding}", hint=Hint.USE_ZSTD)
     if prior is None or prior.prior is None:
-        raise UsageError("codec rans takes a decoder with a prior, and this one has none; give --codec zstd")
+        raise UsageError("codec rans takes a decoder with a prior, and this one has none", hint=Hint.USE_ZSTD)
 
 
 def _encoding(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
@@ -138,8 +138,8 @@ def pack(
         _check_provable(options.prove)
     if options.refine is not None and options.codec != "rans":
         raise UsageError(
-            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others; give "
-            "--codec rans, or no --refine"
+            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others",
+            hint=Hint.USE_RANS,
         )
     latents_type = encoder.package.manifest.output.type
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:

@@ -1,4 +1,4 @@
-"""How a long step tells how far it is.  The command line draws it; a library caller may ignore it."""
+"""How a long step tells how far it is.  The caller may draw it, or ignore it."""
 
 from __future__ import annotations
 
