@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.cli.main import main
 from aeformat.cli.validate import exit_code_of, proof
 from aeformat.container.header import LatentsHeader

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print all problems.  Returns the gravest exit code: 4 a decoder that fails its golden set, 1 bad, 3 cut, 0 good."""
-    from aeformat.backends.golden import check
+    from aeformat.backends.golden_check import check
     from aeformat.validate import validate
 
     reports: list[Report] = []

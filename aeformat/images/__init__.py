@@ -3,7 +3,7 @@
 Pillow is imported only where an image file is read or written, or an image converted.
 """
 
-from aeformat.images.demo import demo_digits
+from aeformat.images.digits import demo_digits
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.mnist import locate_mnist
 from aeformat.images.picture import save_comparison

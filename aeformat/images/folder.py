@@ -19,9 +19,9 @@ import numpy as np
 
 from aeformat.atomic import sync_folder, temporary_in
 from aeformat.errors import Hint, ImageError, UsageError
+from aeformat.images.file_names import name_key, png_name
 from aeformat.images.files import save_png
 from aeformat.images.fit import require_pillow
-from aeformat.images.names import name_key, png_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ import struct
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.errors import ImageError, UsageError
+from aeformat.images.exact_read import Readable, damage_named, read_images, read_up_to
 from aeformat.images.fit import ImageFit, Layout, Shape, layout_of
-from aeformat.images.stream import Readable, damage_named, read_images, read_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from aeformat.errors import ImageError
+from aeformat.images.exact_read import Readable, damage_named, read_images, read_up_to
 from aeformat.images.fit import ImageFit, Layout, Shape, check_dtype, layout_of
-from aeformat.images.stream import Readable, damage_named, read_images, read_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,10 +15,10 @@ import numpy as np
 
 from aeformat.errors import ImageError, UsageError
 from aeformat.images import idx
+from aeformat.images.file_names import check_name, name_key, png_name
 from aeformat.images.files import FilesInput, find_images, is_image_name
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.mnist import PREFIX, locate_mnist
-from aeformat.images.names import check_name, name_key, png_name
 from aeformat.images.npy import NpyInput, NpyStream, NpzInput
 
 if TYPE_CHECKING:

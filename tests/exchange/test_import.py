@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.tensorflow_backend import TensorflowBackend
 from aeformat.cli.advice import describe

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, Hint, Truncated, UsageError
 from aeformat.model import places, store
 from aeformat.model.builder import PackageBuilder
