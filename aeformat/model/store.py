@@ -1,8 +1,8 @@
-"""Where model packages are found and kept.
+"""Find, list and install model packages.
 
-Three places: the models that came with this software, files and folders that a person names, and a cache of packages
-under their model ids.  Owns the order in which they are searched, and the proof that what is found is what was asked
-for.  Knows nothing of how a network is run: `install` is handed what checks the golden set.
+There are three places: the shipped models, files and folders that the user names, and a cache of packages under their model
+ids.  Owns the order of the search, and the check that a package found is the one asked for.  Does not know how a network is
+run: the caller of `install` passes the check of the golden set.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MIN_PREFIX: Final = 8  # hexadecimal digits
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One package that is here.  place: "shipped" or "cache".  name: of a shipped file, or what its header says."""
+    """One package on this machine.  place: "shipped" or "cache".  name: from a shipped file's name, else the header."""
 
     path: Path
     place: str
@@ -100,7 +100,7 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
 
 
 def find_packages(name_or_path: str) -> list[ModelPackage]:
-    """What a person means by a name, a path or a model id: one package of a file, else both halves.
+    """The packages that a name, a path or a model id stands for: a file's one package, else both halves of a pair.
 
     Raises UsageError, DecoderMismatch, FormatError.
     """
@@ -109,7 +109,7 @@ def find_packages(name_or_path: str) -> list[ModelPackage]:
 
 
 def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -> bytes:
-    """Put a package into the cache, after all checks; its model id.  One that is there stays.
+    """Check a package, put it into the cache, and return its model id.  A package that is already there is kept.
 
     check: runs the golden set and raises GoldenMismatch.  Raises FormatError, UsageError.
     """
@@ -126,7 +126,7 @@ def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -
 
 
 def list_models() -> list[Listed]:
-    """All packages that are here.  One that cannot be read is left out, and logged."""
+    """All packages on this machine.  One that cannot be read is left out, and logged."""
     return [*_shipped(), *_listed(_cached_files(), "cache")]
 
 
@@ -188,7 +188,7 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
 
 
 def _read_cached(model_id: bytes) -> ModelPackage | None:
-    """The package, if the cache has it whole.  What is there under the wrong name, or broken, is removed and logged."""
+    """The package from the cache, or None.  A file that is damaged or is another package is removed, and logged."""
     path = places.cached_path(model_id)
     if not path.is_file():
         return None
