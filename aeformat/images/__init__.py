@@ -1,6 +1,6 @@
-"""Images in and out: uint8 arrays from and to IDX, .npy, .npz, image files, folders and pipes.
+"""Read and write images: uint8 arrays from and to IDX, .npy, .npz, image files, folders and pipes.
 
-Pillow is imported only where an image file is read or written, or an image converted.
+Pillow is imported only to read or write an image file, or to convert an image.
 """
 
 from aeformat.images.digits import demo_digits

@@ -1,7 +1,7 @@
-"""What an image is here, what a model takes, and whether the two fit.
+"""The shape of images: of the input, of the model, and the conversions between them.
 
-Owns ImageBlock, ImageFit, the reading of an array's shape as a batch of images, and the two conversions a person can
-ask for (resize, grayscale).  Knows nothing of files.  Nothing is converted unless it was asked for.
+Owns ImageBlock, ImageFit, the reading of an array's shape as a batch of images, and the two conversions (resize, grayscale).
+An image is converted only if the caller allows it.  Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS: Final = 89_478_485  # of one image; Pillow's own default bound against decompression bombs
 Shape = tuple[int, int, int]  # height, width, channels
-_CONVERSIONS: Final = {  # (size, colour) is to be converted and may not be
+_CONVERSIONS: Final = {  # (size, colour): a conversion is needed and is not allowed
     (False, False): None,
     (True, False): Hint.RESIZE,
     (False, True): Hint.GRAYSCALE,
@@ -38,7 +38,7 @@ class ImageBlock:
 
 @dataclass(frozen=True, slots=True)
 class ImageFit:
-    """The image shape a model takes, and what may be done to an image to get there.
+    """The image shape that a model takes, and the conversions that are allowed.
 
     resize: Pillow's LANCZOS to exactly h x w; the aspect ratio is not kept.
     grayscale: three channels become one by Pillow's "L" (ITU-R 601-2 luma).  It comes before the resizing.
@@ -91,7 +91,7 @@ class ImageFit:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How an array is read: so many images of this shape, one after the other in C order."""
+    """An array read as images: n_rows of them, each of this shape, one after the other in C order."""
 
     n_rows: int
     image: Shape
@@ -128,7 +128,7 @@ def layout_of(shape: tuple[int, ...], fit: ImageFit, label: str) -> Layout:
 
 
 def check_dtype(dtype: np.dtype[Any], label: str) -> None:
-    """Raises ImageError, saying how to convert, unless the array holds uint8."""
+    """Raises ImageError unless the array holds uint8; the message says how to convert it."""
     if dtype == np.uint8:
         return
     how = {
@@ -146,6 +146,6 @@ def describe(shape: Shape) -> str:
 
 
 def require_pillow(what: str) -> None:
-    """Raises UsageError, saying how to get it, where Pillow is not installed."""
+    """Raises UsageError where Pillow is not installed; the message says how to install it."""
     if importlib.util.find_spec("PIL") is None:
         raise UsageError(f'{what} need Pillow: pip install "aeformat[images]"')
