@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aeformat.container import assigned, canonical, limits
-from aeformat.container.fields import Place, a_map, an_integer, integers, some_map
+from aeformat.container.fields import Place, as_any_map, as_integer, as_integers, as_map
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
@@ -23,6 +23,7 @@ from aeformat.errors import (
     ContentMismatch,
     DecoderMismatch,
     HeaderInvalid,
+    Hint,
     ManifestInvalid,
     StructureInvalid,
 )
@@ -53,7 +54,8 @@ class DecoderPrior(NamedTuple):
         """
         if self.model != header.decoder:
             raise DecoderMismatch(
-                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}; give the right one"
+                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}",
+                hint=Hint.GIVE_OTHER_DECODER,
             )
         check_fit(header, type=self.type, dims=self.dims, image=self.image, has_prior=self.prior is not None)
         assert self.prior is not None  # C3-16
@@ -143,7 +145,7 @@ class _Scan:
         except canonical.NotCanonical as error:
             raise place.invalid("M2-1", str(error)) from None
         self.role = str(fields.get("role"))
-        takes, makes = (some_map(place.inside(key), "M2-2", fields.get(key)) for key in ("input", "output"))
+        takes, makes = (as_any_map(place.inside(key), "M2-2", fields.get(key)) for key in ("input", "output"))
         self._type = str(takes.get("type"))
         self._dims = _shape(place.inside("input"), takes.get("shape"), _ENDPOINT_AXES)
         self._image = _shape(place.inside("output"), makes.get("shape"), _ENDPOINT_AXES)
@@ -154,16 +156,16 @@ class _Scan:
 
     def _check_prior(self, place: Place, takes: dict[str, Any], value: object) -> None:
         """What section 2 says of the prior, M10-1 and M10-2."""
-        prior = a_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
-        an_integer(place.inside('key "bits"'), "M2-2", prior["bits"], MIN_BITS, MAX_BITS)
+        prior = as_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
+        as_integer(place.inside('key "bits"'), "M2-2", prior["bits"], MIN_BITS, MAX_BITS)
         if self._type not in _RANGES:
             raise place.invalid("M10-1", f"the input is {self._type}; only integers can have one")
         self._range = self._read_range(takes)
         shapes = {}
         for key, type_of_key in PRIOR_TENSORS.items():
             where = place.inside(f'key "{key}"')
-            spec = self._specs[an_integer(where, "M2-2", prior[key], 0, len(self._specs) - 1)]
-            if some_map(where, "M2-2", spec).get("type") != type_of_key:
+            spec = self._specs[as_integer(where, "M2-2", prior[key], 0, len(self._specs) - 1)]
+            if as_any_map(where, "M2-2", spec).get("type") != type_of_key:
                 raise where.invalid("M10-2", f"the tensor is not of type {type_of_key}")
             shapes[key] = _shape(where, spec.get("shape"), _TENSOR_AXES)
         try:
@@ -180,7 +182,7 @@ class _Scan:
         place, whole = self._place.inside('input: key "range"'), _RANGES[self._type]
         if "range" not in takes:
             return whole
-        lo, hi = integers(place, "M2-2", takes["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
+        lo, hi = as_integers(place, "M2-2", takes["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
         if not whole[0] <= lo < hi <= whole[1] or (lo, hi) == whole:
             raise place.invalid("M2-5", f"{[lo, hi]} is not a part of {self._type}")
         return lo, hi
@@ -217,4 +219,4 @@ class _Scan:
 
 def _shape(place: Place, value: object, most_axes: int) -> tuple[int, ...]:
     """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""
-    return integers(place.inside('key "shape"'), "M2-2", value, range(1, most_axes + 1), 1, canonical.MAX_INT)
+    return as_integers(place.inside('key "shape"'), "M2-2", value, range(1, most_axes + 1), 1, canonical.MAX_INT)

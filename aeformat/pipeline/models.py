@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.select import select_backend
 from aeformat.container.encodings import array_type
 from aeformat.errors import DecoderMissing, UsageError
