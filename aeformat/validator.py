@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
-_GRAVITY: Final = (0, 3, 1, 4)  # exit codes, the gravest last
 _RECEIPTS_A_BYTE: Final = 262_144  # work for each byte of a file that proving its receipts may take, beside Limits.work
 _INSIDE: Final = "dECo"
 
@@ -91,7 +90,6 @@ class Report:
     content_id: bytes = b""
     n_receipts: int = 0  # digests
     n_proved: int = 0  # of them: the pixels were decoded, and are theirs
-    exit_code: int = 0
     not_checked: str = ""  # what was not, and why
     is_content_open: bool = False  # the content id is among that
     unproved: str = ""  # why receipts were not
@@ -113,11 +111,10 @@ class Report:
         return f"of which {self.n_proved:,} proved" if self.n_proved else f"not proved: {self.unproved}"
 
     def as_dict(self) -> dict[str, object]:
-        """As `aeformat validate --json` prints it."""
+        """The report as JSON holds it (spec/README.md, the report)."""
         return {
             "file": self.name,
             "valid": not self.problems,
-            "exit_code": self.exit_code,
             "kind": self.kind,
             "rows": self.n_rows,
             "chunks": self.n_chunks,
@@ -218,13 +215,12 @@ class _Run:
 
     def note(self, error: FormatError | GoldenMismatch) -> None:
         """Note a problem that leaves the content what it is."""
-        self._add(_problem(error), error.exit_code)
+        self._add(_problem(error))
 
-    def _add(self, problem: Problem, exit_code: int) -> None:
+    def _add(self, problem: Problem) -> None:
         if len(self.report.problems) == _MOST_PROBLEMS:
             raise _TooMany
         self.report.problems.append(problem)
-        self.report.exit_code = max(self.report.exit_code, exit_code, key=_GRAVITY.index)
 
     def event(self, event: Event) -> None:
         """Check what the framing alone does not show."""
@@ -341,7 +337,7 @@ class _Run:
         inner = _Run("", self._check_golden, None, None, self._limits)
         report = _validate(io.BytesIO(chunk.stored), inner, self._limits)
         for problem in report.problems:
-            self._add(replace(problem, inside=_INSIDE, inside_at=chunk.payload_at), 1)
+            self._add(replace(problem, inside=_INSIDE, inside_at=chunk.payload_at))
         if not report.problems:
             self._take_decoder(inner.package, chunk)
 

@@ -81,7 +81,7 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
 def _model(name: str, header: ModelHeader) -> dict[str, Any]:
     """From the header and the manifest; the tensors are not read."""
     from aeformat.container.limits import MANIFEST_BYTES
-    from aeformat.container.payloads import raw_payload
+    from aeformat.container.raw import raw_payload
     from aeformat.model.manifest import Manifest, tensors_of
     from aeformat.reader import events
 

@@ -8,15 +8,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.advice import BAD, exit_code, gravest
 from aeformat.cli.decoder import given_decoder
 from aeformat.container.limits import DEFAULT, Limits
-from aeformat.errors import AeformatError, UsageError
+from aeformat.errors import AeformatError, LimitExceeded, UsageError
 
 if TYPE_CHECKING:
-    from aeformat.container.decoder_prior import DecoderPrior
-    from aeformat.container.header import LatentsHeader
-    from aeformat.model.package import ModelPackage
-    from aeformat.validator import Proof, Report
+    from aeformat.pipeline.checking import Decoders
+    from aeformat.validator import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print all problems.  Returns the gravest exit code: 4 a decoder that fails, 1 bad, 3 cut, 2 no such file, 0 good."""
     reports: list[Report] = []
-    here = Decoders(options.decoder)
+    here = _decoders(options.decoder)
     limits = DEFAULT._replace(work=options.max_work, memory_bytes=options.max_memory)
     for name in options.files:
         report = _verdict(name, here, limits)
@@ -49,19 +48,18 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             _print(report)
     if options.json:
-        print(json.dumps({"format": "aeformat-report-1", "files": [report.as_dict() for report in reports]}, indent=2))
+        print(json.dumps({"format": "aeformat-report-1", "files": [_as_dict(report) for report in reports]}, indent=2))
     if options.decoder is not None and not here.n_asked:
         raise UsageError(
             "--decoder does nothing for files that carry their decoder, or have neither rows of codec rans nor receipts; "
             "leave it out"
         )
-    codes = {report.exit_code for report in reports}
-    return next(code for code in (4, 1, 3, 2, 0) if code in codes)
+    return gravest(map(exit_code_of, reports))
 
 
 def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
     """What there is to say of one file, whatever happens: the files after it have their turn."""
-    from aeformat.backends.golden import check
+    from aeformat.backends.golden_check import check
     from aeformat.validator import Problem, Report, validate
 
     try:
@@ -70,73 +68,37 @@ def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
                 file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=name, limits=limits
             )
     except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report
-        return Report(name, [Problem(error.code, "", 0, str(error))], exit_code=error.exit_code)
+        return Report(name, [Problem(error.code, "", 0, str(error))])
     except OSError as error:
-        return Report(name, [Problem("usage", "", 0, f"cannot be read: {error.strerror}")], exit_code=2)
+        return Report(name, [Problem(UsageError.code, "", 0, f"cannot be read: {error.strerror}")])
     except MemoryError:
         what = "to check it takes more memory than there is; set --max-memory lower"
-        return Report(name, [Problem("limit", "C13-1", 0, what)], exit_code=1)
+        return Report(name, [Problem(LimitExceeded.code, "C13-1", 0, what)])
 
 
-class Decoders:
-    """What the validator asks for: decoders at `path`, or of this machine.  n_asked: how often."""
-
-    def __init__(self, path: str | None = None) -> None:
-        self._path = path
-        self.n_asked = 0
-        if path is not None:  # a broken package is its own fault, not that of a file
-            from aeformat.model.file_io import read_package
-
-            with common.about(path):
-                read_package(common.existing(path))
-
-    def _find(self, header: LatentsHeader) -> ModelPackage | None:
-        """None where it is not here.  Raises DecoderMismatch where the one at `path` is another."""
-        from aeformat.errors import DecoderMissing
-        from aeformat.model import store
-
-        self.n_asked += 1
-        if self._path is not None:
-            return given_decoder(self._path, header.decoder)
-        try:
-            return store.find_decoder(header.decoder)
-        except DecoderMissing:
-            return None
-
-    def prior(self, header: LatentsHeader) -> DecoderPrior | None:
-        """What decodes the rows of a file with codec rans; None where it is not here."""
-        from aeformat.model.match import prior_of
-
-        decoder = self._find(header)
-        return None if decoder is None else prior_of(decoder)
-
-    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Proof | None:
-        """What proves a file's receipts: its own decoder, or another that is here; None where there is none."""
-        from aeformat.backends.numpy_backend import NumpyBackend
-        from aeformat.model.match import check_decoder
-        from aeformat.model.work import row_work
-        from aeformat.pipeline.unpack import run_digest
-        from aeformat.validator import Proof
-
-        decoder = embedded
-        if decoder is None:
-            decoder = self._find(header)
-            if decoder is None:
-                return None
-            check_decoder(header, decoder)
-        network = NumpyBackend().load(decoder)
-        return Proof(lambda block: run_digest(block, network), row_work(decoder.manifest))
+def exit_code_of(report: Report) -> int:
+    """What the command returns for one file.  A problem inside an embedded decoder is one of the file: its data is bad."""
+    return gravest(BAD if problem.inside else exit_code(problem.code) for problem in report.problems)
 
 
-def proof(header: LatentsHeader, embedded: ModelPackage | None) -> Proof | None:
-    """What proves a file's receipts: its own decoder, or one of this machine's; None where it is not here."""
-    return Decoders().proof(header, embedded)
+def _as_dict(report: Report) -> dict[str, object]:
+    facts = report.as_dict()
+    return {"file": facts["file"], "valid": facts["valid"], "exit_code": exit_code_of(report)} | facts
 
 
-def _print(report: object) -> None:
-    from aeformat.validator import Report
+def _decoders(path: str | None) -> Decoders:
+    """What the validator asks for: the decoder at `path`, or this machine's.  Raises UsageError, FormatError."""
+    from aeformat.model.file_io import read_package
+    from aeformat.pipeline.checking import Decoders
 
-    assert isinstance(report, Report)
+    if path is None:
+        return Decoders()
+    with common.about(path):  # a broken package is its own fault, not that of a file
+        read_package(common.existing(path))
+    return Decoders(lambda model_id: given_decoder(path, model_id))
+
+
+def _print(report: Report) -> None:
     name = common.input_name(report.name)
     for problem in report.problems:
         inside = f"embedded decoder at byte {problem.inside_at}: " if problem.inside else ""

@@ -33,7 +33,7 @@ def decode_few(
 
     states: one a lane.
     """
-    lanes, batch = _Lanes(states, memoryview(words), prior), max(1, _BATCH_SYMBOLS // prior.n_values // len(states))
+    lanes, batch = _Lanes(states, words.data, prior), max(1, _BATCH_SYMBOLS // prior.n_values // len(states))
     for first in range(0, len(out), batch * len(states)):
         rows = out[first : first + batch * len(states)]
         entries, classes = lanes.take(len(rows))
@@ -48,9 +48,9 @@ class _Lanes:
         self.states, self.n_used = states, 0
         self._words, self._prior = words, prior
         lookup = prior.lookup
-        self._entry_of_slot = memoryview(lookup.entry_of_slot)
+        self._entry_of_slot = lookup.entry_of_slot.data
         self._frequencies, self._starts = lookup.frequencies.tolist(), lookup.starts.tolist()
-        self._class_of_slot = memoryview(lookup.class_of_slot)
+        self._class_of_slot = lookup.class_of_slot.data
         self._class_frequencies, self._class_starts = lookup.class_frequencies.tolist(), lookup.class_starts.tolist()
         self._slots_of = lru_cache(max(1, _KEPT_SYMBOLS // prior.n_values))(self._first_slots)
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from aeformat.backends.golden_check.check import check
 
 from aeformat import validator
-from aeformat.backends.golden import check
 from aeformat.cli.main import main
-from aeformat.cli.validate import proof
 from aeformat.container import rans, rans_few, work
 from aeformat.container.limits import Limits
+from aeformat.pipeline.checking import Decoders
 from aeformat.validator import Proof, validate
 from tests.spec.vectors import VECTORS, cases
 from tools.build_vectors.frames import block, frame
@@ -200,7 +200,7 @@ def test_receipts_that_cost_too_much_are_left_out_and_the_file_is_good(monkeypat
     data = receipted(640, vary=True)
 
     def dear(header, decoder):
-        return proof(header, decoder)._replace(row_work=1 << 20)
+        return Decoders().proof(header, decoder)._replace(row_work=1 << 20)
 
     report = validate(io.BytesIO(data), find_proof=dear, limits=Limits(work=3 * 64 << 20))
 
@@ -214,7 +214,7 @@ def test_equal_runs_are_decoded_once():
     runs = []
 
     def counted(header, decoder):
-        made = proof(header, decoder)
+        made = Decoders().proof(header, decoder)
         return Proof(lambda run: runs.append(run.first_row) or made.digest(run), made.row_work)
 
     report = validate(io.BytesIO(receipted(640, vary=False)), find_proof=counted)
@@ -239,7 +239,7 @@ def test_each_file_gets_its_verdict(tmp_path, capsys, monkeypatch):
     def out_of_memory(_package):
         raise MemoryError
 
-    monkeypatch.setattr("aeformat.backends.golden.check", out_of_memory)
+    monkeypatch.setattr("aeformat.backends.golden_check.check", out_of_memory)
     assert main(["validate", paths[2], paths[2]]) == 1
     assert capsys.readouterr().out.count("takes more memory than there is") == 2
 

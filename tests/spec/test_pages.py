@@ -60,7 +60,9 @@ def test_the_code_that_is_worked_by_hand_is_that_of_its_vector():
     code = bytes.fromhex("".join(re.findall(r"^    ((?:[0-9a-f]{2} ?)+)  ", section, re.MULTILINE)))
     assert code in case.data
     prior = read_package((VECTORS / "model/valid/060-prior.aef").read_bytes()).prior
-    frequencies = {"classes": prior.classes.tolist()} | {f"table {j}": row.tolist() for j, row in enumerate(prior.tables)}
+    frequencies = {"classes": prior.classes.tolist()} | {
+        f"table {j}": row.tolist() for j, row in enumerate(prior.tables)
+    }
     for numbers in (*frequencies.values(), *prior.means[:2].tolist(), *prior.picks[:2].tolist()):
         assert ", ".join(map(str, numbers)) in section.replace("\n", " ")
 

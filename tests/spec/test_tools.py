@@ -106,7 +106,11 @@ def tree(tmp_path: Path) -> Path:
             '{"rule": "Z1-9", "code": "bad"}',
             "names Z1-9, which is defined nowhere",
         ),
-        ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "evil", "at": 28}', "gives Z1-1 no code 'evil'"),
+        (
+            "spec/vectors/a/invalid/001-x.json",
+            '{"rule": "Z1-1", "code": "evil", "at": 28}',
+            "gives Z1-1 no code 'evil'",
+        ),
         ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "bad", "at": 24}', "gives Z1-1 no byte 24"),
         ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "bad", "at": 60}', "gives Z1-1 no byte 60"),
         ("spec/vectors/a/invalid/001-x.json", '{"rules": ["Z1-1", "Z1-2"]}', "says that it has no vector, but it has"),

@@ -18,7 +18,7 @@ def file_work(got: dict[str, Any]) -> int:
 
 
 def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
-    units = 4 * chunk.raw_len
+    units: int = 4 * chunk.raw_len
     if chunk.tag == b"nAMe":
         units += 64 * chunk.raw_len
     if chunk.tag == b"ROWS" and header["encoding"] == "text19":
@@ -31,6 +31,6 @@ def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
 
 
 def _of_golden_set(model: Model) -> int:
-    rows = model.tensors[model.manifest["golden"]["input"]].shape[0]
+    rows: int = model.tensors[model.manifest["golden"]["input"]].shape[0]
     made = sum(map(count, model.shapes[1:]))
     return rows * (work_of_a_row(model) - made + 8 * made)
