@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from aeformat.backends.golden_check.check import check
+from aeformat.backends.golden_check import check
 
 from aeformat import validator
 from aeformat.cli.main import main
@@ -77,7 +77,6 @@ def test_a_golden_set_that_costs_too_much_is_refused_before_it_is_run(made):
     report = validate(io.BytesIO(file_.data), check_golden=never)
 
     assert [(p.code, p.rule, p.at) for p in report.problems] == [("limit", "C13-1", file_.payload_at[0])]
-    assert report.exit_code == 1
     with pytest.raises(AssertionError):
         validate(io.BytesIO(file_.data), check_golden=never, limits=Limits(work=1 << 50, memory_bytes=1 << 40))
 
