@@ -12,8 +12,11 @@ from aeformat.container.limits import Limits
 from aeformat.errors import LimitExceeded
 from aeformat.model.layers import Layer
 from aeformat.model.manifest import Manifest, tensors_of
+from aeformat.model.values import ACC
 
 MADE: Final = 8  # units of a number that a layer makes; a multiply-add is 1
+CHANNEL: Final = 2_048  # units of a channel whose bound is proved
+_CHANNEL_BYTES: Final = 256  # of its numbers as Python's own
 _NUMBER_BYTES: Final = 24  # of a value on its way: what it is, as a float64, and once more behind padding
 _WEIGHT_BYTES: Final = 8  # of a weight, ready for a product
 _WORKING_NUMBERS: Final = 1 << 20  # what a backend holds however small the network is
@@ -27,8 +30,14 @@ def row_work(manifest: Manifest) -> int:
 
 
 def golden_work(manifest: Manifest) -> int:
-    """The units of the golden set; the proofs of section 4 take less."""
-    return manifest.tensors[manifest.golden.input].shape[0] * row_work(manifest)
+    """The units of the golden set, and of the proofs of section 4."""
+    return manifest.tensors[manifest.golden.input].shape[0] * row_work(manifest) + CHANNEL * _n_channels(manifest)
+
+
+def _n_channels(manifest: Manifest) -> int:
+    """Of all layers that make sums or look them up: each channel has its bound, its bias and its multiplier."""
+    made = zip(manifest.layers, manifest.values[1:], strict=True)
+    return sum(value.shape[-1] for layer, value in made if value.type == ACC or layer.kind == "lookup")
 
 
 def running_bytes(manifest: Manifest) -> int:
@@ -36,7 +45,8 @@ def running_bytes(manifest: Manifest) -> int:
     numbers = manifest.values[0].n_elements + manifest.n_made
     weights = sum(_ready_weights(manifest, number) for number in range(len(manifest.layers)))
     unfolded = max((_unfolded(manifest, number) for number in range(len(manifest.layers))), default=0)
-    return _NUMBER_BYTES * max(numbers, _WORKING_NUMBERS) + _WEIGHT_BYTES * (weights + unfolded)
+    of_channels = _CHANNEL_BYTES * _n_channels(manifest)
+    return _NUMBER_BYTES * max(numbers, _WORKING_NUMBERS) + _WEIGHT_BYTES * (weights + unfolded) + of_channels
 
 
 def _ready_weights(manifest: Manifest, number: int) -> int:

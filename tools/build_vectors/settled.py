@@ -350,7 +350,17 @@ def work_of(draft: Draft, encoding: str = "", n_values: int = 0, network: Networ
     if network is not None:
         made = sum(_sizes(network))
         total += len(network.golden) * (network.work - made + 8 * made)
+        total += 2_048 * _channels(network)
     return total
+
+
+def _channels(network: Network) -> int:
+    """Of the layers that make sums in the exact profile, and of lookups."""
+    values = network._values(network.golden[0])[1:]
+    kinds = ("dense", "conv2d", "conv2d_transpose", "affine", "add", "lookup")
+    return sum(
+        int(shape[-1]) for layer, (shape, _) in zip(network.layers, values, strict=True) if layer["kind"] in kinds
+    )
 
 
 def _sizes(network: Network) -> list[int]:

@@ -33,4 +33,10 @@ def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
 def _of_golden_set(model: Model) -> int:
     rows: int = model.tensors[model.manifest["golden"]["input"]].shape[0]
     made = sum(map(count, model.shapes[1:]))
-    return rows * (work_of_a_row(model) - made + 8 * made)
+    proved = [
+        k
+        for k, layer in enumerate(model.manifest["layers"])
+        if model.types[k + 1] == "acc" or layer["kind"] == "lookup"
+    ]
+    channels = sum(model.shapes[k + 1][-1] for k in proved)
+    return rows * (work_of_a_row(model) - made + 8 * made) + 2_048 * channels
