@@ -27,8 +27,8 @@ class Limits(NamedTuple):
 
     chunk_bytes: of any chunk, raw; the format's own limit.  names_bytes: of a nAMe chunk, raw; a name of 3 bytes becomes a
     Python object of 60.  package_bytes: all tensors of one model package together; a few hundred bytes of zstd can stand
-    for each.  rans_steps: of all rows of codec rans in a file, beside 16 for each byte of it; the format's own limit, which
-    takes NumPy up to a minute.  work: what a validator does for one file, in the units of C13-1, beside 16,384 for each of its
+    for each.  rans_steps: of all rows of codec rans in a file, beside 16 for each byte of it; the format's own limit.
+    work: what a validator does for one file, in the units of C13-1, beside 16,384 for each of its
     bytes.  memory_bytes: what proving a package may take, beside 8 for each byte of its file.
     """
 

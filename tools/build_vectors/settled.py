@@ -339,7 +339,7 @@ def work_of(draft: Draft, encoding: str = "", n_values: int = 0, network: Networ
             continue
         total += 4 * raw_len
         if chunk.tag == b"nAMe":
-            total += 64 * raw_len
+            total += 512 * raw_len
         if chunk.tag == b"ROWS" and encoding == "text19":
             total += 1_024 * (raw_len // 27)
         if chunk.tag == b"ROWS" and encoding == "rans" and len(chunk.payload) < raw_len:

@@ -20,7 +20,7 @@ def file_work(got: dict[str, Any]) -> int:
 def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
     units: int = 4 * chunk.raw_len
     if chunk.tag == b"nAMe":
-        units += 64 * chunk.raw_len
+        units += 512 * chunk.raw_len
     if chunk.tag == b"ROWS" and header["encoding"] == "text19":
         units += 1_024 * (chunk.raw_len // 27)
     if chunk.tag == b"ROWS" and header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
