@@ -26,7 +26,7 @@ from net.running import Running, running  # noqa: E402
 from transport.containers import latents  # noqa: E402
 
 from aeformat import net  # noqa: E402
-from aeformat.net.client.line import Patience  # noqa: E402
+from aeformat.net.client.http_client import Patience  # noqa: E402
 from aeformat.net.client.options import Options  # noqa: E402
 from aeformat.transport import retry  # noqa: E402
 from aeformat.transport.problems import TransferFailed, TransferUnfinished  # noqa: E402

@@ -15,7 +15,7 @@ from aeformat.cli.remote import SERVER, add_server, refuse_server
 if TYPE_CHECKING:
     from aeformat.container.reader import Latents, LatentStream
     from aeformat.model.package import ModelPackage
-    from aeformat.net.client.registry import Need
+    from aeformat.net.client.decoders import Need
 
 
 def add_decoder(parser: argparse.ArgumentParser, use: str = "") -> None:
@@ -80,7 +80,7 @@ def _ask(latents: LatentStream | Latents, options: argparse.Namespace, name: str
     from aeformat.cli.serve import require_net
 
     require_net()
-    from aeformat.net.client.registry import registry_decoder
+    from aeformat.net.client.decoders import registry_decoder
 
     server = server_options(options)
     need = _need(latents, name, server.image_bytes)
@@ -89,7 +89,7 @@ def _ask(latents: LatentStream | Latents, options: argparse.Namespace, name: str
 
 def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> Need | None:
     """What the decoder is weighed against; None where nobody knows how many rows there are."""
-    from aeformat.net.client.registry import Need
+    from aeformat.net.client.decoders import Need
 
     n_rows = n_rows_of(name)
     if not n_rows:

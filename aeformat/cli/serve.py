@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
     require_net()
     from aeformat.net.server.run import Settings, serve
-    from aeformat.transport.limits import DEFAULT
+    from aeformat.transport.transfer_limits import DEFAULT
 
     if (options.certfile is None) != (options.keyfile is None):
         raise UsageError("--certfile and --keyfile go together")

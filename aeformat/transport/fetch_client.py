@@ -10,12 +10,12 @@ from enum import Enum
 from typing import Final
 
 from aeformat.errors import FormatError
-from aeformat.transport import fields
-from aeformat.transport.fields import ContentRange
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport import http_fields
+from aeformat.transport.http_fields import ContentRange
 from aeformat.transport.messages import Action, Cut, Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import AFTER, RESUME, TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.verify import Verifier
 
 
@@ -110,7 +110,7 @@ class FetchClient:
             return Cut(self._written)
         if self._pending is not None:
             return self._pending
-        identity = {"Accept-Encoding": "identity", "Accept": fields.MEDIA_TYPE}
+        identity = {"Accept-Encoding": "identity", "Accept": http_fields.MEDIA_TYPE}
         if self.state is State.PROBE:
             return Request("HEAD", self._path, identity)
         if self.verified_at:
@@ -157,7 +157,7 @@ class FetchClient:
         raise found.refusal("fetching")
 
     def _probed(self, found: Response) -> Event:
-        named = fields.parse_repr_digest(found.get("Repr-Digest") or "")
+        named = http_fields.parse_repr_digest(found.get("Repr-Digest") or "")
         length = found.get("Content-Length") or ""
         if named is None or not length.isdigit():
             raise TransferFailed("the server does not say the digest and the length of what it has")
@@ -165,7 +165,7 @@ class FetchClient:
             raise TransferFailed(f"the server has other bytes there: their digest is {named.hex()}")
         if int(length) > self._limits.max_size:
             raise TransferFailed(f"{length} bytes are more than the {self._limits.max_size} that are allowed here")
-        self._expected, self.size, self._tag = named, int(length), fields.entity_tag(named)
+        self._expected, self.size, self._tag = named, int(length), http_fields.entity_tag(named)
         if self.verified_at == self.size and self._has_digest():
             return self._whole()
         if self.verified_at >= self.size:

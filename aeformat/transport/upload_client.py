@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from aeformat.transport import draft, fields, problems
+from aeformat.transport import draft, http_fields, problems
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
@@ -139,7 +139,7 @@ class UploadClient:
                     draft.COMPLETE: "?0",
                     draft.LENGTH: str(self._parcel.size),
                     draft.INTEROP: draft.INTEROP_VERSION,
-                    "Content-Type": fields.MEDIA_TYPE,
+                    "Content-Type": http_fields.MEDIA_TYPE,
                 },
                 (0, 0),
             )
@@ -341,7 +341,7 @@ class UploadClient:
             self._max_append = limits["max-append-size"]
 
     def _digest(self, found: Response) -> bytes:
-        named = fields.parse_repr_digest(found.get("Repr-Digest") or "")
+        named = http_fields.parse_repr_digest(found.get("Repr-Digest") or "")
         if named is None:
             raise TransferFailed("the server does not say which digest it has stored")
         return named

@@ -12,9 +12,9 @@ from enum import Enum
 from typing import Final
 
 from aeformat.errors import FormatError, LimitExceeded
-from aeformat.transport import draft, fields
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport import draft, http_fields
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import (
     Action,
     Answer,
@@ -394,7 +394,7 @@ class UploadServer:
             draft.OFFSET: str(self._stored[0]),
             draft.COMPLETE: "?1",
             "Content-Location": self.content_location,
-            "Repr-Digest": fields.repr_digest(self._stored[1]),
+            "Repr-Digest": http_fields.repr_digest(self._stored[1]),
         }
 
 

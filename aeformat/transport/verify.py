@@ -17,7 +17,7 @@ from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser
 from aeformat.container.payloads import RowReader
 from aeformat.errors import ChecksumMismatch, FormatError, LimitExceeded, NotAef
 from aeformat.transport.crc import crc32
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
     from aeformat.model.file_io import PackageReader

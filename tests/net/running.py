@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from aeformat.net.client.line import Line, Patience
-from aeformat.net.client.wire import Base
+from aeformat.net.client.http_client import Line, Patience
+from aeformat.net.client.http_messages import Base
 from aeformat.net.server.blocks import BLOCK_BYTES
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.run import Settings, serve
-from aeformat.transport.limits import DEFAULT
 from aeformat.transport.messages import Request, Response
+from aeformat.transport.transfer_limits import DEFAULT
 
 _FORK = multiprocessing.get_context("fork")
 

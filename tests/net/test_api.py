@@ -24,14 +24,14 @@ from aeformat.errors import DecoderMissing, FormatError, UsageError
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
 from aeformat.model.identity import read_model_id
+from aeformat.net.client.decoders import Need
 from aeformat.net.client.digest import Digest
 from aeformat.net.client.fetching import part_path
-from aeformat.net.client.line import Line, Patience
+from aeformat.net.client.http_client import Line, Patience
+from aeformat.net.client.http_messages import Base
 from aeformat.net.client.options import Options
-from aeformat.net.client.registry import Need
 from aeformat.net.client.sending import send_beside
-from aeformat.net.client.wire import Base
-from aeformat.transport.fields import repr_digest
+from aeformat.transport.http_fields import repr_digest
 from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
 from net.proxy import Fault, Proxy
@@ -230,7 +230,7 @@ def test_a_file_that_is_damaged_here_is_said_to_be(server, tmp_path, twin, monke
 
 def test_a_redirect_and_another_origin_get_no_token(server, source):
     """T5-8: a Location elsewhere is refused."""
-    from aeformat.net.client.wire import Base
+    from aeformat.net.client.http_messages import Base
 
     base = Base.parse(server.url, token="secret")
     assert base.target("/v1/uploads/x") == "/v1/uploads/x"

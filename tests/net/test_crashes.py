@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from transport.containers import ends, latents
 
-from aeformat.net.client.line import Line, Patience
-from aeformat.net.client.wire import Base
+from aeformat.net.client.http_client import Line, Patience
+from aeformat.net.client.http_messages import Base
 from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait

@@ -12,9 +12,9 @@ from pathlib import Path
 import h11
 import pytest
 
-from aeformat.net.client import drive, wire
+from aeformat.net.client import http_messages, transfer
 from aeformat.net.client.fetching import part_path
-from aeformat.net.client.wire import Base, Exchange
+from aeformat.net.client.http_messages import Base, Exchange
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Request
 from net.proxy import Fault, Proxy
@@ -47,7 +47,7 @@ def server(tmp_path):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Many pieces in a small file; and little waiting."""
-    monkeypatch.setattr(wire, "PIECE_BYTES", PIECES)
+    monkeypatch.setattr(http_messages, "PIECE_BYTES", PIECES)
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
 
 
@@ -111,7 +111,7 @@ def test_the_receiver_waits_for_the_verifier(server, tmp_path, twin, small_piece
     url = f"{server.url}v1/containers/{SHA}"
     call(twin, "fetch", url, tmp_path / "x", NEVER, progress=lambda *seen: told.append(seen))
     assert len(FILE) // PIECES <= n_verified == n_received
-    assert 1 < most <= drive._PIECES_BEHIND + 2
+    assert 1 < most <= transfer._PIECES_BEHIND + 2
     assert told[-1] == ("fetching", len(FILE), len(FILE))
 
 
@@ -151,7 +151,7 @@ def test_damage_that_is_seen_late_costs_a_chunk(server, tmp_path, twin, small_pi
 @BOTH
 def test_a_full_disk_is_not_the_line(server, tmp_path, twin, small_pieces, monkeypatch):
     """It is said at once, not after eight tries; what was verified is kept."""
-    append, n_left = drive._append, [20]
+    append, n_left = transfer._append, [20]
 
     def full(partial, piece):
         if not n_left[0]:
@@ -159,7 +159,7 @@ def test_a_full_disk_is_not_the_line(server, tmp_path, twin, small_pieces, monke
         n_left[0] -= 1
         append(partial, piece)
 
-    monkeypatch.setattr(drive, "_append", full)
+    monkeypatch.setattr(transfer, "_append", full)
     with pytest.raises(OSError, match="No space left") as caught:
         call(twin, "fetch", f"{server.url}v1/containers/{SHA}", tmp_path / "x", NEVER)
     assert caught.value.errno == errno.ENOSPC

@@ -10,7 +10,7 @@ from transport.containers import ends, latents
 
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.uploads import Flow
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Append
 from aeformat.transport.upload_server import UploadServer
 from net.running import until

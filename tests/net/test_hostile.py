@@ -19,9 +19,9 @@ import zstandard
 from transport.containers import DECODER, latents
 
 from aeformat.container.header import LatentsHeader
-from aeformat.net.client.aio.line import AsyncLine
-from aeformat.net.client.line import Line, Patience
-from aeformat.net.client.wire import Base
+from aeformat.net.client.aio.async_http_client import AsyncLine
+from aeformat.net.client.http_client import Line, Patience
+from aeformat.net.client.http_messages import Base
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
 from net.running import running, upload

@@ -9,7 +9,7 @@ import pytest
 
 from aeformat.net import slices
 from aeformat.net.server.blocks import BLOCK_BYTES
-from aeformat.net.server.inbox import Inbox
+from aeformat.net.server.request_buffer import Inbox
 from aeformat.net.slices import LEAST_BYTES, MOST_BYTES, Slices
 
 BODY = random.Random(3).randbytes(9_000_000)

@@ -16,13 +16,13 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
-from aeformat.transport import fields
+from aeformat.transport import http_fields
 from net.running import running, upload
 
 FILE = latents(400, dims=32)
 SHA = hashlib.sha256(FILE).digest()
 PATH = f"v1/containers/{SHA.hex()}"
-TAG = fields.entity_tag(SHA)
+TAG = http_fields.entity_tag(SHA)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_blob_says_what_it_is(server):
     assert (head.status, head.body, get.status) == (200, b"", 200)
     for found in (head, get):
         assert found.get("ETag") == TAG
-        assert found.get("Repr-Digest") == fields.repr_digest(SHA)
+        assert found.get("Repr-Digest") == http_fields.repr_digest(SHA)
         assert found.get("Content-Length") == str(len(FILE))
         assert {"immutable", "no-transform"} <= set(found.get("Cache-Control").replace(",", " ").split())
         assert found.get("Content-Encoding") is None
@@ -114,7 +114,9 @@ def test_missing_models_are_told_and_sent_once(server, digits):
     assert ask() == {"missing": ["0" * 64]}
     other = package_bytes(store.find_pair("mnist-exact")[1], level=1)
     assert upload(server, other).status == 201
-    assert server.ask("GET", f"v1/models/{model}").get("ETag") == fields.entity_tag(hashlib.sha256(package).digest())
+    assert server.ask("GET", f"v1/models/{model}").get("ETag") == http_fields.entity_tag(
+        hashlib.sha256(package).digest()
+    )
 
 
 def test_rows_can_be_had_as_pictures(tmp_path, digits):
@@ -127,7 +129,7 @@ def test_rows_can_be_had_as_pictures(tmp_path, digits):
         assert (refused.status, refused.problem["type"]) == (409, "urn:aeformat:problem:model-missing")
         assert upload(server, package).status == 201
 
-        found = server.ask("GET", path + "3-9", {"Accept": fields.NPY})
+        found = server.ask("GET", path + "3-9", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body)) == images[3:10, :, :, 0]).all()
         assert found.get("Vary") == "Accept"
         picture = server.ask("GET", path + "3-4", {"Accept": "image/*, text/html;q=0.9"}).body
@@ -148,9 +150,9 @@ def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
         bad = bytearray(container)
         bad[ends(container)[3] - 1] ^= 1  # the last row of the third chunk, rows 14 to 20
         blob.write_bytes(bad)
-        found = server.ask("GET", f"v1/containers/{sha256}?rows=15", {"Accept": fields.NPY})
+        found = server.ask("GET", f"v1/containers/{sha256}?rows=15", {"Accept": http_fields.NPY})
         assert (found.status, found.problem["rule"]) == (422, "C4-11")
-        found = server.ask("GET", f"v1/containers/{sha256}?rows=21", {"Accept": fields.NPY})
+        found = server.ask("GET", f"v1/containers/{sha256}?rows=21", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body))[0] == images[21, :, :, 0]).all()
 
 

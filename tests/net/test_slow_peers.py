@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from aeformat.net.client.aio.line import AsyncLine
-from aeformat.net.client.line import Line, Patience, n_queued
-from aeformat.net.client.wire import Base
+from aeformat.net.client.aio.async_http_client import AsyncLine
+from aeformat.net.client.http_client import Line, Patience, n_queued
+from aeformat.net.client.http_messages import Base
 from aeformat.transport.messages import Lost, Request, Response
 from net.running import self_signed
 

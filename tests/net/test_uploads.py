@@ -14,7 +14,7 @@ from transport.containers import ends, latents
 
 from aeformat.container.reader import stream_latents
 from aeformat.errors import ContentMismatch
-from aeformat.transport import fields
+from aeformat.transport import http_fields
 from net.running import running, upload
 
 FILE = latents(400, dims=32)
@@ -54,7 +54,7 @@ def test_a_container_in_pieces(server):
     last = patch(server, where, middle, FILE[middle:], last=True)
     assert (last.status, last.get("Upload-Complete")) == (201, "?1")
     assert last.get("Content-Location") == f"/v1/containers/{SHA.hex()}"
-    assert last.get("Repr-Digest") == fields.repr_digest(SHA)
+    assert last.get("Repr-Digest") == http_fields.repr_digest(SHA)
     assert server.ask("GET", last.get("Content-Location")).status == 200
 
 
@@ -62,7 +62,7 @@ def test_a_content_id_that_is_wrong_is_stored_as_it_was_sent_and_refused_by_its_
     """T4-2: the digest of the answer proves the bytes, nothing else; who reads all rows finds C9-6."""
     data = replace(split(latents(40)), content_id=bytes(32)).join()
     found = upload(server, data)
-    assert (found.status, found.get("Repr-Digest")) == (201, fields.repr_digest(hashlib.sha256(data).digest()))
+    assert (found.status, found.get("Repr-Digest")) == (201, http_fields.repr_digest(hashlib.sha256(data).digest()))
     back = server.ask("GET", found.get("Content-Location")).body
     assert back == data
     with pytest.raises(ContentMismatch, match="C9-6"):
@@ -74,7 +74,7 @@ def test_a_lost_answer_is_learnt_by_head(server):
     where = create(server)
     patch(server, where, 0, FILE, last=True)
     found = server.ask("HEAD", where)
-    assert (found.get("Upload-Complete"), found.get("Repr-Digest")) == ("?1", fields.repr_digest(SHA))
+    assert (found.get("Upload-Complete"), found.get("Repr-Digest")) == ("?1", http_fields.repr_digest(SHA))
     again = patch(server, where, 0, FILE, last=True)
     assert (again.status, slug(again)) == (400, "completed-upload")
 

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from aeformat.transport.fields import PROBLEM_TYPE, repr_digest
+from aeformat.transport.http_fields import PROBLEM_TYPE, repr_digest
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Response
 from aeformat.transport.policy import weigh
 from aeformat.transport.problems import PROBLEMS, Problem

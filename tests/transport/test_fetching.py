@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeformat.transport import fields
+from aeformat.transport import http_fields
 from aeformat.transport.fetch_client import FetchClient
-from aeformat.transport.fields import ContentRange
+from aeformat.transport.http_fields import ContentRange
 from aeformat.transport.messages import Cut, Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
@@ -48,8 +48,8 @@ class Source:
 
     def answer(self, request: Request, fault: str, where: float) -> None:
         head = {
-            "ETag": fields.entity_tag(SHA),
-            "Repr-Digest": fields.repr_digest(SHA),
+            "ETag": http_fields.entity_tag(SHA),
+            "Repr-Digest": http_fields.repr_digest(SHA),
             "Content-Length": str(len(FILE)),
         }
         if fault == "lost":
@@ -65,7 +65,7 @@ class Source:
             return
         start, status = 0, 200
         if "Range" in request.fields:
-            assert request.fields["If-Range"] == fields.entity_tag(SHA)
+            assert request.fields["If-Range"] == http_fields.entity_tag(SHA)
             start, status = int(request.fields["Range"][6:-1]), 206
             claimed = max(0, start - 1) if fault == "wrong range" else start
             head["Content-Range"] = str(ContentRange(claimed, len(FILE), len(FILE)))
@@ -135,7 +135,7 @@ def test_another_digest_is_refused():
     """T5-7: the server may not say that the object is something else."""
     client = FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=hashlib.sha256(b"other").digest())
     client.next()
-    client.on(Response(200, small({"Repr-Digest": fields.repr_digest(SHA), "Content-Length": "10"})))
+    client.on(Response(200, small({"Repr-Digest": http_fields.repr_digest(SHA), "Content-Length": "10"})))
     assert "other bytes" in str(client.next().error)
 
 

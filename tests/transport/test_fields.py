@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from aeformat.transport import draft, fields
-from aeformat.transport.fields import NPY, PNG, ContentRange, Unsatisfiable
+from aeformat.transport import draft, http_fields
+from aeformat.transport.http_fields import NPY, PNG, ContentRange, Unsatisfiable
 
 SHA = hashlib.sha256(b"x").digest()
 
@@ -35,10 +35,10 @@ def test_limits_survive_the_trip_and_unknown_members_are_left_out():
 
 def test_digests_survive_the_trip():
     """Repr-Digest, among others and alone; a cut one is none."""
-    text = fields.repr_digest(SHA)
-    assert fields.parse_repr_digest(text) == SHA
-    assert fields.parse_repr_digest(f"sha-512=:AAAA:, {text}") == SHA
-    assert fields.parse_repr_digest(text[:-3]) is None
+    text = http_fields.repr_digest(SHA)
+    assert http_fields.parse_repr_digest(text) == SHA
+    assert http_fields.parse_repr_digest(f"sha-512=:AAAA:, {text}") == SHA
+    assert http_fields.parse_repr_digest(text[:-3]) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_digests_survive_the_trip():
 )
 def test_a_range_is_one_span_or_ignored(text, expected):
     """T2-2."""
-    found = fields.parse_range(text, 100)
+    found = http_fields.parse_range(text, 100)
     assert (found and (found.start, found.stop)) == expected
 
 
@@ -66,7 +66,7 @@ def test_a_range_is_one_span_or_ignored(text, expected):
 def test_a_range_outside_is_416(text):
     """T2-2."""
     with pytest.raises(Unsatisfiable):
-        fields.parse_range(text, 100)
+        http_fields.parse_range(text, 100)
 
 
 @pytest.mark.parametrize("text", ["", "bytes 5-4/10", "bytes 0-9/*", "bytes 5-10/10", "bytes */10", "bytes a-b/c"])
@@ -89,7 +89,7 @@ def test_a_content_range_that_makes_no_sense_is_none(text):
 )
 def test_the_best_liked_type_is_chosen(accept, expected):
     """RFC 9110, 12.5.1."""
-    assert fields.preferred(accept, (PNG, NPY)) == expected
+    assert http_fields.preferred(accept, (PNG, NPY)) == expected
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_the_best_liked_type_is_chosen(accept, expected):
 )
 def test_rows_are_counted_from_0_with_both_ends(text, expected):
     """T2-7."""
-    assert fields.parse_rows(text) == expected
+    assert http_fields.parse_rows(text) == expected

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aeformat.transport import fetch_client, resolver, upload_client, upload_server
-from aeformat.transport.limits import DEFAULT
+from aeformat.transport.transfer_limits import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "spec" / "transport.md").read_text(encoding="utf-8")

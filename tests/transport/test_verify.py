@@ -22,7 +22,7 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ContentMismatch, FormatError
 from aeformat.model.file_io import package_bytes
 from aeformat.transport.crc import crc32
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 from aeformat.transport.upload_server import State, UploadServer
 from aeformat.transport.verify import Verifier

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aeformat.transport import draft, fields
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport import draft, http_fields
 from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append, Discard, Replay, Store, Sync, Truncate
 from aeformat.transport.upload_server import State, UploadServer
 
@@ -123,7 +123,7 @@ class World:
                 data = self.objects.get(bytes.fromhex(request.path.rsplit("/", 1)[1]))
                 if data is None:
                     raise Problem("not-found", "no such container")
-                return Response(200, small({"Repr-Digest": fields.repr_digest(bytes.fromhex(request.path[-64:]))}))
+                return Response(200, small({"Repr-Digest": http_fields.repr_digest(bytes.fromhex(request.path[-64:]))}))
             upload = self._known(request.path)
             if request.method == "DELETE":
                 answer = self.carry(upload, upload.cancel())
@@ -156,7 +156,7 @@ class World:
     def refused(self, problem: Problem, more: dict[str, str] | None = None) -> Response:
         import json
 
-        named = {**problem.fields, **(more or {}), "Content-Type": fields.PROBLEM_TYPE}
+        named = {**problem.fields, **(more or {}), "Content-Type": http_fields.PROBLEM_TYPE}
         if problem.type.retry == AFTER:
             named["Retry-After"] = "1"
         self._note(named)

@@ -13,10 +13,10 @@ from typing import Final
 from aeformat.atomic import check_target, sync_folder
 from aeformat.errors import UsageError
 from aeformat.model.identity import read_model_id
-from aeformat.net.client import drive
-from aeformat.net.client.line import Line
+from aeformat.net.client import transfer
+from aeformat.net.client.http_client import Line
+from aeformat.net.client.http_messages import Base
 from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, quiet
-from aeformat.net.client.wire import Base
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Done
 from aeformat.transport.problems import TransferFailed
@@ -37,7 +37,7 @@ def fetch(
     base, kind, name = blob_url(url, options)
     client = fetch_client(kind, name, options)
     with partial_file(Path(path), kind, name, force=force) as partial:
-        done = drive.fetch(client, Line(base, options.patience), partial, down(progress, client))
+        done = transfer.fetch(client, Line(base, options.patience), partial, down(progress, client))
         return put(Path(path), kind, name, done, client.size, partial)
 
 
@@ -49,7 +49,7 @@ def blob_url(url: str, options: Options) -> tuple[Base, str, str]:
     return Base.parse(match[1], token=options.token, ca_file=options.ca_file), match[2], match[3]
 
 
-def down(progress: Progress, client: FetchClient) -> drive.Progress:
+def down(progress: Progress, client: FetchClient) -> transfer.Progress:
     """Progress of one blob."""
     return lambda n_bytes: progress("fetching", n_bytes, client.size)
 

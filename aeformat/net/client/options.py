@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aeformat.net.client.line import PATIENT, Patience
-from aeformat.transport.limits import DEFAULT, TransferLimits
+from aeformat.net.client.http_client import PATIENT, Patience
+from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
 
 Progress = Callable[[str, int, int], None]  # what, bytes there, bytes in all
 Say = Callable[[str], None]  # for people: why a decoder moves or does not

@@ -19,12 +19,12 @@ from aeformat.container.header import LatentsHeader
 from aeformat.errors import DecoderMismatch, FormatError, UsageError
 from aeformat.model import places
 from aeformat.model.identity import open_package, read_model_id
-from aeformat.net.client import drive
+from aeformat.net.client import transfer
 from aeformat.net.client.digest import Digest
-from aeformat.net.client.line import FileBody, Line
+from aeformat.net.client.http_client import FileBody, Line
+from aeformat.net.client.http_messages import Base
 from aeformat.net.client.options import DEFAULTS, Options, Progress, Say, Sent, quiet
-from aeformat.net.client.survey import Survey, survey, verify
-from aeformat.net.client.wire import Base
+from aeformat.net.client.scan import Survey, survey, verify
 from aeformat.transport.messages import Lost, Request, Response
 from aeformat.transport.policy import weigh
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
@@ -63,11 +63,13 @@ def send_beside(
         decoder = wanted_decoder(seen, found, options, model, say)
         if decoder is not None:
             client, body, known = small(decoder, progress)
-            drive.upload(client, line, body, known, quiet)
+            transfer.upload(client, line, body, known, quiet)
         memo = Memo(base, seen)
         client = upload_client(seen, digest.known(patience(seen)), memo)
         with explaining(file, memo):
-            done = drive.upload(client, line, body_of(file, progress, "sending", seen.size), digest.future, memo.note)
+            done = transfer.upload(
+                client, line, body_of(file, progress, "sending", seen.size), digest.future, memo.note
+            )
         memo.forget()
     return Sent(base.url + done.path, done.sha256, seen.size)
 
@@ -88,7 +90,7 @@ def body_of(file: BinaryIO, progress: Progress, what: str, size: int) -> FileBod
 
 
 def small(package: bytes, progress: Progress) -> tuple[UploadClient, FileBody, Future[bytes]]:
-    """What `drive.upload` needs for a decoder."""
+    """What `transfer.upload` needs for a decoder."""
     known: Future[bytes] = Future()
     known.set_result(hashlib.sha256(package).digest())
     file = io.BytesIO(package)

@@ -23,16 +23,16 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aeformat.net.server.blobs import blob_response
-from aeformat.net.server.bodies import Body, BodyLost
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import Artist
+from aeformat.net.server.request_body import Body, BodyLost
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import Caller, Tokens
 from aeformat.net.server.uploads import Live, Uploads, disk_problem, location
-from aeformat.transport import draft, fields
+from aeformat.transport import draft, http_fields
 from aeformat.transport.draft import BadField
-from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 
 log = logging.getLogger("aeformat.server")
@@ -146,14 +146,14 @@ class Server:
     def _record(self, request: Request, caller: Caller, kind: str) -> Record:
         """What this tenant has stored; for the rest, 404 in the same words, whether it is there or not (T10-2)."""
         name = request.path_params["name"]
-        record = self.storage.find(caller.tenant, kind, name) if fields.DIGEST.fullmatch(name) else None
+        record = self.storage.find(caller.tenant, kind, name) if http_fields.DIGEST.fullmatch(name) else None
         if record is None:
             raise Problem("not-found", f"there is no such {kind[:-1]}")
         return record
 
     def _blob(self, request: Request, record: Record) -> Response:
-        if fields.preferred(request.headers.get("accept"), (fields.MEDIA_TYPE,)) is None:
-            raise Problem("not-acceptable", f"a blob is {fields.MEDIA_TYPE}; ask for rows to get pictures")
+        if http_fields.preferred(request.headers.get("accept"), (http_fields.MEDIA_TYPE,)) is None:
+            raise Problem("not-acceptable", f"a blob is {http_fields.MEDIA_TYPE}; ask for rows to get pictures")
         return blob_response(
             request,
             self.storage.blob(record.sha256),
@@ -174,12 +174,12 @@ class Server:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
     async def _pictures(self, request: Request, caller: Caller, record: Record) -> Response:
-        rows = fields.parse_rows(request.query_params["rows"])
+        rows = http_fields.parse_rows(request.query_params["rows"])
         if rows is None:
             raise Problem("bad-request", "rows is neither a number nor FIRST-LAST")
-        media = fields.preferred(request.headers.get("accept"), (fields.PNG, fields.NPY))
+        media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
-            raise Problem("not-acceptable", f"rows can be had as {fields.PNG} or {fields.NPY}")
+            raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
         path = self.storage.blob(record.sha256)
         async with self._drawing:
             data = await asyncio.to_thread(self._artist.draw, path, caller.tenant, rows, media)
@@ -201,7 +201,7 @@ class Server:
         _check_interop(request)
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
-            _require_type(request, fields.MEDIA_TYPE)
+            _require_type(request, http_fields.MEDIA_TYPE)
         live = await self.uploads.create(caller, length)
         where = {
             "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{live.name}",
@@ -314,7 +314,7 @@ def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> R
     named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
     if problem.type.retry == AFTER:
         named["Retry-After"] = _RETRY_AFTER
-    return JSONResponse(problem.document(), problem.type.status, named, fields.PROBLEM_TYPE)
+    return JSONResponse(problem.document(), problem.type.status, named, http_fields.PROBLEM_TYPE)
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
@@ -370,7 +370,7 @@ def _model_ids(data: bytes, most: int) -> list[str]:
     except (ValueError, RecursionError):
         raise Problem("bad-request", "the body is not JSON") from None
     names = found.get("models") if isinstance(found, dict) else None
-    if not isinstance(names, list) or not all(isinstance(n, str) and fields.DIGEST.fullmatch(n) for n in names):
+    if not isinstance(names, list) or not all(isinstance(n, str) and http_fields.DIGEST.fullmatch(n) for n in names):
         raise Problem("bad-request", 'the body is not {"models": [model ids]}')
     if len(names) > most:
         raise Problem("bad-request", f"{len(names)} models; at most {most} at a time")

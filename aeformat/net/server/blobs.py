@@ -17,8 +17,8 @@ from starlette.types import Receive, Scope, Send
 
 from aeformat.net.server.protocol import SEND_FILE
 from aeformat.net.server.storage import Record
-from aeformat.transport import fields
-from aeformat.transport.fields import ContentRange, Unsatisfiable
+from aeformat.transport import http_fields
+from aeformat.transport.http_fields import ContentRange, Unsatisfiable
 from aeformat.transport.problems import Problem
 
 _PIECE_BYTES: Final = 1 << 18
@@ -63,10 +63,10 @@ def blob_response(
 ) -> Response:
     """The answer to GET or HEAD of a blob.  Raises Problem (404, 416)."""
     sha256 = bytes.fromhex(record.sha256)
-    tag = fields.entity_tag(sha256)
+    tag = http_fields.entity_tag(sha256)
     named = {
         "ETag": tag,
-        "Repr-Digest": fields.repr_digest(sha256),
+        "Repr-Digest": http_fields.repr_digest(sha256),
         "Accept-Ranges": "bytes",
         "Cache-Control": f"{'public' if is_public else 'private'}, max-age={_MAX_AGE}, immutable, no-transform",
         "Vary": "Accept",
@@ -74,7 +74,7 @@ def blob_response(
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=named)
     span = _span(request, record.size, tag)
-    named["Content-Type"] = fields.MEDIA_TYPE
+    named["Content-Type"] = http_fields.MEDIA_TYPE
     start, stop = (0, record.size) if span is None else (span.start, span.stop)
     named["Content-Length"] = str(stop - start)
     if span is not None:
@@ -94,7 +94,7 @@ def _span(request: Request, size: int, tag: str) -> ContentRange | None:
     if request.headers.get("if-range", tag).strip() != tag:
         return None
     try:
-        return fields.parse_range(asked, size)
+        return http_fields.parse_range(asked, size)
     except Unsatisfiable:
         where = {"Content-Range": f"bytes */{size}"}
         raise Problem("range-not-satisfiable", f"the blob has {size} bytes", fields=where) from None

@@ -19,10 +19,10 @@ from urllib.parse import unquote
 import h11
 from starlette.types import ASGIApp, Message
 
-from aeformat.net.server.inbox import Inbox
+from aeformat.net.server.request_buffer import Inbox
 from aeformat.net.slices import LEAST_BYTES, Slices, Span
 from aeformat.transport import draft
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 
 log = logging.getLogger("aeformat.server")
 _T = TypeVar("_T")

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 from aeformat.container.reader import Latents, open_latents
 from aeformat.errors import DecoderError, FormatError
 from aeformat.net.server.storage import MODELS, Storage
-from aeformat.transport.fields import PNG
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.http_fields import PNG
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
     import numpy as np

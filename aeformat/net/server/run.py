@@ -20,7 +20,7 @@ from aeformat.net.server.disk import Disk
 from aeformat.net.server.protocol import connections
 from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import Tokens
-from aeformat.transport.limits import DEFAULT, TransferLimits
+from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
 
 _STOP_SECONDS: Final = 10
 

@@ -22,11 +22,11 @@ from aeformat.container.header import ModelHeader
 from aeformat.errors import FormatError
 from aeformat.net.server.blocks import BlockWriter
 from aeformat.net.server.disk import Disk
-from aeformat.net.server.lanes import Lane, settled
 from aeformat.net.server.storage import CONTAINERS, MODELS, About, Result, Storage
 from aeformat.net.server.tokens import Caller
-from aeformat.transport.limits import TransferLimits
+from aeformat.net.server.workers import Lane, settled
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import (
     Action,
     Answer,

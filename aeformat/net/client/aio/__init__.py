@@ -6,11 +6,13 @@ import asyncio
 import os
 from pathlib import Path
 
-from aeformat.net.client.aio import drive
-from aeformat.net.client.aio.line import AsyncLine
+from aeformat.net.client.aio import async_transfer
+from aeformat.net.client.aio.async_http_client import AsyncLine
 from aeformat.net.client.digest import Digest
 from aeformat.net.client.fetching import blob_url, down, fetch_client, partial_file, put
+from aeformat.net.client.http_messages import Base
 from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, Say, Sent, quiet
+from aeformat.net.client.scan import survey
 from aeformat.net.client.sending import (
     Memo,
     asks,
@@ -22,8 +24,6 @@ from aeformat.net.client.sending import (
     upload_client,
     wanted_decoder,
 )
-from aeformat.net.client.survey import survey
-from aeformat.net.client.wire import Base
 
 __all__ = ["afetch", "asend"]
 
@@ -42,12 +42,12 @@ async def asend(
         decoder = await asyncio.to_thread(wanted_decoder, seen, found, options, model, say)
         if decoder is not None:
             client, body, known = small(decoder, progress)
-            await drive.upload(client, line, body, known, quiet)
+            await async_transfer.upload(client, line, body, known, quiet)
         memo = Memo(base, seen)
         client = upload_client(seen, await asyncio.to_thread(digest.known, patience(seen)), memo)
         with explaining(file, memo):
             body = body_of(file, progress, "sending", seen.size)
-            done = await drive.upload(client, line, body, digest.future, memo.note)
+            done = await async_transfer.upload(client, line, body, digest.future, memo.note)
         memo.forget()
     return Sent(base.url + done.path, done.sha256, seen.size)
 
@@ -60,5 +60,5 @@ async def afetch(
     base, kind, name = blob_url(url, options)
     client = fetch_client(kind, name, options)
     with partial_file(Path(path), kind, name, force=force) as partial:
-        done = await drive.fetch(client, AsyncLine(base, options.patience), partial, down(progress, client))
+        done = await async_transfer.fetch(client, AsyncLine(base, options.patience), partial, down(progress, client))
         return await asyncio.to_thread(put, Path(path), kind, name, done, client.size, partial)

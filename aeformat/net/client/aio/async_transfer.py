@@ -1,4 +1,4 @@
-"""Carrying out what the client machines ask for, with asyncio: the twins of aeformat.net.client.drive, see there."""
+"""Carrying out what the client machines ask for, with asyncio: the twins of aeformat.net.client.transfer, see there."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import contextlib
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from aeformat.net.client.aio.line import BROKEN, AsyncLine
-from aeformat.net.client.drive import (
+from aeformat.net.client.aio.async_http_client import BROKEN, AsyncLine
+from aeformat.net.client.http_client import FileBody
+from aeformat.net.client.transfer import (
     Behind,
     Note,
     Progress,
@@ -21,7 +22,6 @@ from aeformat.net.client.drive import (
     to_fetch,
     to_send,
 )
-from aeformat.net.client.line import FileBody
 from aeformat.transport.messages import Done, Hash, Request, Wait
 
 if TYPE_CHECKING:

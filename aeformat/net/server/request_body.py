@@ -10,8 +10,8 @@ import time
 
 from starlette.types import Message, Receive
 
-from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 
 
 class BodyLost(Exception):

@@ -17,9 +17,9 @@ from aeformat.model import store
 from aeformat.model.file_io import read_package
 from aeformat.model.package import ModelPackage
 from aeformat.net.client.fetching import fetch
-from aeformat.net.client.line import Line
+from aeformat.net.client.http_client import Line
+from aeformat.net.client.http_messages import Base
 from aeformat.net.client.options import DEFAULTS, Options, Say, quiet
-from aeformat.net.client.wire import Base
 from aeformat.transport.messages import Lost, Request
 from aeformat.transport.policy import weigh
 from aeformat.transport.problems import TransferFailed, TransferUnfinished

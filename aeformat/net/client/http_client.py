@@ -17,7 +17,7 @@ from typing import BinaryIO, Final
 
 import h11
 
-from aeformat.net.client.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
+from aeformat.net.client.http_messages import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.net.slices import Slices
 from aeformat.transport.messages import Lost, Request, Response
 

@@ -1,4 +1,4 @@
-"""One exchange over asyncio's streams: the twin of aeformat.net.client.line, see there."""
+"""One exchange over asyncio's streams: the twin of aeformat.net.client.http_client, see there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from aeformat.net.client import line
-from aeformat.net.client.line import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, Queue, ReadAt, parts, why
-from aeformat.net.client.wire import PIECE_BYTES, Base, Exchange, is_small, with_body
+from aeformat.net.client import http_client
+from aeformat.net.client.http_client import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, Queue, ReadAt, parts, why
+from aeformat.net.client.http_messages import PIECE_BYTES, Base, Exchange, is_small, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
-BROKEN: Final = (*line.BROKEN, asyncio.TimeoutError)  # which is no OSError before Python 3.11
+BROKEN: Final = (*http_client.BROKEN, asyncio.TimeoutError)  # which is no OSError before Python 3.11
 
 AsyncAside = Callable[[], Awaitable[None]]
 

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from aeformat.net.client.line import BROKEN, FileBody, Line, why
+from aeformat.net.client.http_client import BROKEN, FileBody, Line, why
 from aeformat.transport.messages import Cut, Done, Failed, Hash, Lost, Request, Response, Wait
 
 if TYPE_CHECKING:  # each brings what only one of the two directions takes

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from aeformat.net.server.lanes import Lane
+from aeformat.net.server.workers import Lane
 
 
 def run(work, use, open_gate):
