@@ -15,14 +15,14 @@ from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadSource, UploadClient
 from net.running import Dying, Unplugged, running
 
 FILE = latents(200, dims=32)
 SHA = hashlib.sha256(FILE).digest()
 LIMITS = {"sync_bytes": 5000, "max_append_size": 12_000, "chunk_bytes": 2000}
 PATH = f"v1/containers/{SHA.hex()}"
-PARCEL = Parcel(len(FILE), SHA, ends(FILE))
+PARCEL = UploadSource(len(FILE), SHA, ends(FILE))
 
 
 class Sender:

@@ -38,7 +38,7 @@ def test_nothing_is_acknowledged_before_it_is_written(tmp_path):
     disk, path = Stuck(), tmp_path / "data"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     machine = UploadServer(TransferLimits(sync_bytes=1), now=0.0)
-    machine.append(Append(0, is_last=True, body_bytes=len(FILE)), now=0.0, room=1 << 30)
+    machine.append(Append(0, is_last=True, body_bytes=len(FILE)), now=0.0, quota_left=1 << 30)
 
     async def run() -> None:
         flow = Flow(machine, disk, handle, path)

@@ -10,11 +10,11 @@ import pytest
 
 from aeformat.transport.http_fields import PROBLEM_TYPE, repr_digest
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Response
-from aeformat.transport.policy import weigh
+from aeformat.transport.policy import decide_transfer
 from aeformat.transport.problems import PROBLEMS, Problem
 from aeformat.transport.resolver import Event, ModelResolver, State
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadSource, UploadClient
 
 SHA = hashlib.sha256(b"the file").digest()
 STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}
@@ -40,14 +40,14 @@ def test_retry_after_is_waited_for_and_bounded():
 
 
 @pytest.mark.parametrize(
-    ("policy", "n_rows", "moves"),
+    ("policy", "n_rows", "should_transfer"),
     [("auto", 1385, False), ("auto", 1400, True), ("always", 1, True), ("never", 10**6, False)],
 )
-def test_a_decoder_moves_when_it_pays(policy, n_rows, moves):
+def test_a_decoder_moves_when_it_pays(policy, n_rows, should_transfer):
     """T9-2, with the numbers of a 204 kB decoder and MNIST as PNG: it pays from 1,387 images on."""
-    found = weigh(policy, n_rows=n_rows, image_bytes=275.1, container_bytes=128 * n_rows, model_bytes=204_000)
-    assert found.moves is moves
-    assert f"{n_rows:,} x (275.1 - 128.0) B" in found.why
+    found = decide_transfer(policy, n_rows=n_rows, image_bytes=275.1, container_bytes=128 * n_rows, model_bytes=204_000)
+    assert found.should_transfer is should_transfer
+    assert f"{n_rows:,} x (275.1 - 128.0) B" in found.reason
 
 
 def test_a_decoder_is_proved_before_it_is_installed():
@@ -68,7 +68,7 @@ def test_a_refusal_keeps_its_reason():
     search.on(Event.MISS)
     search.on(Event.HIT)
     assert search.on(Event.COSTS, "it does not pay") is State.REFUSED
-    assert (search.is_over, search.why) == (True, "it does not pay")
+    assert (search.is_over, search.reason) == (True, "it does not pay")
     with pytest.raises(KeyError):
         search.on(Event.DONE)
 
@@ -96,7 +96,7 @@ def test_without_a_hint_the_status_decides(status, retry):
 
 def sending(named: dict[str, str]) -> UploadClient:
     """A client that is about to send 1,000 bytes with chunks that end at 300, 500 and 900."""
-    client = UploadClient(Parcel(1000, bytes(32), (300, 500, 900, 1000)), Retry(Random(1)))
+    client = UploadClient(UploadSource(1000, bytes(32), (300, 500, 900, 1000)), Retry(Random(1)))
     client.on(Response(404, {}))
     client.on(Response(201, {"location": "/v1/uploads/u", **named}))
     return client
@@ -135,7 +135,7 @@ def test_success_is_believed_with_the_own_digest_only(named, ends):
 
 def unhashed(size: int = 100 << 20) -> UploadClient:
     """A client that is about to send a large file whose digest it does not know yet."""
-    client = UploadClient(Parcel(size, None, range(0, size + 1, 1 << 20)), Retry(Random(1)))
+    client = UploadClient(UploadSource(size, None, range(0, size + 1, 1 << 20)), Retry(Random(1)))
     assert client.next().method == "POST"  # there is nothing to ask for
     client.on(Response(201, {"location": "/v1/uploads/u"}))
     return client
@@ -156,12 +156,12 @@ def test_a_look_is_taken_once_beside_the_sending(found, goes_on):
     """T5-10: all is sent in one request; once the digest is known, a copy on the server ends that, and nothing else does."""
     client = unhashed()
     assert (client.next().method, client.next().body) == ("PATCH", (0, 100 << 20))
-    assert client.aside() is None
+    assert client.probe_while_sending() is None
     client.hashed(SHA)
-    look = client.aside()
+    look = client.probe_while_sending()
     assert (look.method, look.path) == ("HEAD", f"v1/containers/{SHA.hex()}")
     client.on(found)
-    assert (client.is_sending, client.aside()) == (goes_on, None)
+    assert (client.is_sending, client.probe_while_sending()) == (goes_on, None)
     if goes_on:
         client.on(Response(201, STORED))
     else:
@@ -175,7 +175,7 @@ def test_a_look_beside_the_sending_believes_no_other_digest():
     client = unhashed()
     client.next()
     client.hashed(SHA)
-    client.aside()
+    client.probe_while_sending()
     client.on(Response(200, {"repr-digest": repr_digest(bytes(32))}))
     assert not client.is_sending
     assert isinstance(client.next(), Failed)
@@ -216,7 +216,7 @@ def test_success_waits_for_the_own_digest(own, ends):
 
 def test_who_may_only_write_sends_all_the_same():
     """403 to the first question: nothing is known, so it is sent (T4-13)."""
-    client = UploadClient(Parcel(1000, SHA), Retry(Random(1)))
+    client = UploadClient(UploadSource(1000, SHA), Retry(Random(1)))
     assert client.next().method == "HEAD"
     client.on(Response(403, {}))
     assert client.next().method == "POST"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aeformat.transport import fetch_client, resolver, upload_client, upload_server
+from aeformat.transport import fetch_client, resolver, upload_client, upload_states
 from aeformat.transport.transfer_limits import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def test_the_diagrams_are_drawn_from_the_tables():
     assert tool.updated(PAGE) == PAGE
 
 
-@pytest.mark.parametrize("module", [upload_server, upload_client, fetch_client, resolver], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [upload_states, upload_client, fetch_client, resolver], ids=lambda m: m.__name__)
 def test_every_state_can_be_reached_and_has_a_row(module):
     """A state without a row would be a KeyError, one that nothing leads to a dead option."""
     table = module.NEXT

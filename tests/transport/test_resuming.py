@@ -10,7 +10,7 @@ import pytest
 from aeformat.transport.messages import Done, Lost, Request, Wait
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_actions import Append, Replay, Store, Truncate
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadSource, UploadClient
 from aeformat.transport.upload_server import UploadServer
 from transport.containers import ends, latents
 from transport.world import LIMITS, PLENTY, World
@@ -37,9 +37,9 @@ class Staged:
         """From the offset on; the connection is cut at `stop`."""
         upload, at = self.upload, self.upload.verifier.verified_at
         self.carry(upload.settle(now=0))
-        generation, actions = upload.append(Append(at, is_last), now=0, room=PLENTY)
+        generation, actions = upload.append(Append(at, is_last), now=0, quota_left=PLENTY)
         self.carry(actions)
-        assert upload.data(generation, stop - at, now=0, room=PLENTY) == at == len(self.data)
+        assert upload.data(generation, stop - at, now=0, quota_left=PLENTY) == at == len(self.data)
         self.data += FILE[at:stop]
         assert upload.check(FILE[at:stop]) is None
         return self.carry(upload.end(generation, now=0) if is_last else upload.lost(generation))
@@ -63,8 +63,8 @@ def test_nothing_is_read_back_however_often_the_line_breaks():
 def test_what_the_disk_did_not_take_is_not_acknowledged(written):
     """A write that failed half-way: what is staged is read back, and the offset follows from that (T4-1)."""
     upload = UploadServer(LIMITS, now=0)
-    generation, _ = upload.append(Append(0, True), now=0, room=PLENTY)
-    upload.data(generation, len(FILE), now=0, room=PLENTY)
+    generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
+    upload.data(generation, len(FILE), now=0, quota_left=PLENTY)
     upload.check(FILE)
     upload.not_written()
     assert upload.lost(generation) == []
@@ -79,7 +79,7 @@ def test_what_the_disk_did_not_take_is_not_acknowledged(written):
 def test_an_upload_ends_if_one_chunk_in_eight_tries_gets_through(n_lost):
     """T8-2: each request is cut behind its first chunk, and between two that get that far so many bring nothing at all."""
     world, sha256 = World(), hashlib.sha256(FILE).digest()
-    client = UploadClient(Parcel(len(FILE), sha256, ENDS), Retry(Random(1)))
+    client = UploadClient(UploadSource(len(FILE), sha256, ENDS), Retry(Random(1)))
     n_patches = 0
     while not isinstance(action := client.next(), Done):
         if isinstance(action, Wait):

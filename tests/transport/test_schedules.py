@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Wait
 from aeformat.transport.problems import Problem
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadSource, UploadClient
 from aeformat.transport.upload_server import State
 from transport.containers import ends, latents
 from transport.world import LIMITS, World
@@ -42,7 +42,7 @@ class Schedule(RuleBasedStateMachine):
     def begin(self, name: str, start: int, append: int | None, hashes_late: bool, is_there: bool) -> None:
         self.file = FILES[name]
         self.sha256 = hashlib.sha256(self.file).digest()
-        self.parcel = Parcel(len(self.file), None if hashes_late else self.sha256, ends(self.file))
+        self.source = UploadSource(len(self.file), None if hashes_late else self.sha256, ends(self.file))
         self.world = World(LIMITS if append is None else dataclasses.replace(LIMITS, max_append_size=append))
         if is_there:
             self.world.objects[self.sha256] = self.file
@@ -52,7 +52,7 @@ class Schedule(RuleBasedStateMachine):
 
     def restart(self, upload: str | None) -> None:
         """The program is started anew."""
-        self.client = UploadClient(self.parcel, Retry(self.rng), upload=upload)
+        self.client = UploadClient(self.source, Retry(self.rng), upload=upload)
 
     def request(self) -> Request | None:
         """The client's next request, if it has one."""
@@ -96,7 +96,7 @@ class Schedule(RuleBasedStateMachine):
             upload, generation = self.world.begin(request)
             answer = self.world.piece(upload, generation, data[:half]) if half else None
             self.client.hashed(self.sha256)
-            if (look := self.client.aside()) is not None:
+            if (look := self.client.probe_while_sending()) is not None:
                 self.client.on(Lost("cut") if is_lost else self.world.plain(look))
                 if not self.client.is_sending:
                     self.old.append((upload, generation))
@@ -151,7 +151,7 @@ class Schedule(RuleBasedStateMachine):
             self.world.carry(upload, upload.lost(generation))
             return
         for late_call in (
-            lambda: upload.data(generation, 100 + late, now=self.world.now, room=1 << 40),
+            lambda: upload.data(generation, 100 + late, now=self.world.now, quota_left=1 << 40),
             lambda: upload.end(generation, now=self.world.now),
         ):
             with pytest.raises(Problem, match="superseded"):

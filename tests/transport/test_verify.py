@@ -24,7 +24,8 @@ from aeformat.model.file_io import package_bytes
 from aeformat.transport.crc import crc32
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
-from aeformat.transport.upload_server import State, UploadServer
+from aeformat.transport.upload_server import UploadServer
+from aeformat.transport.upload_states import State
 from aeformat.transport.verify import Verifier
 from spec.vectors import cases
 from transport.containers import latents
@@ -89,7 +90,7 @@ def cheap(n_rows: int, chunk_rows: int | None = None) -> bytes:
 def answered(data: bytes) -> tuple[int, str, tuple[str, int], UploadServer]:
     """Status and type of the answer to bytes that are refused, and the rule and byte that it names."""
     upload = UploadServer(TransferLimits(), now=0)
-    upload.append(Append(0, True), now=0, room=1 << 20)
+    upload.append(Append(0, True), now=0, quota_left=1 << 20)
     error = upload.check(data)
     assert error is not None
     answer = upload.broken(error)[-1]

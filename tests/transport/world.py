@@ -9,7 +9,8 @@ from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import AFTER, Problem
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append, Discard, Replay, Store, Sync, Truncate
-from aeformat.transport.upload_server import State, UploadServer
+from aeformat.transport.upload_server import UploadServer
+from aeformat.transport.upload_states import State
 
 LIMITS = TransferLimits(chunk_bytes=1 << 16, sync_bytes=1500, max_append_size=1 << 20, max_size=1 << 22, max_age=3600)
 PLENTY = 1 << 40
@@ -82,14 +83,14 @@ class World:
             is_last=request.fields[draft.COMPLETE] == "?1",
             body_bytes=None if request.body is None else request.body[1] - request.body[0],
         )
-        generation, actions = upload.append(asked, now=self.now, room=PLENTY)
+        generation, actions = upload.append(asked, now=self.now, quota_left=PLENTY)
         self.carry(upload, actions)
         return upload, generation
 
     def piece(self, upload: UploadServer, generation: int, data: bytes) -> Answer | None:
-        at = upload.data(generation, len(data), now=self.now, room=PLENTY)
+        at = upload.data(generation, len(data), now=self.now, quota_left=PLENTY)
         if at is None:
-            return self.carry(upload, upload.excess(len(data), room=PLENTY))
+            return self.carry(upload, upload.excess(len(data), quota_left=PLENTY))
         self.disk.data[at : at + len(data)] = data
         error = upload.check(data)
         if error is not None:

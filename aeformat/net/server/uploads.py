@@ -37,7 +37,8 @@ from aeformat.transport.upload_actions import (
     Sync,
     Truncate,
 )
-from aeformat.transport.upload_server import State, UploadServer
+from aeformat.transport.upload_server import UploadServer
+from aeformat.transport.upload_states import State
 
 _READ_BYTES: Final = 1 << 20
 _IN_FLIGHT: Final = 1  # pieces in each thread, at most, when the next one is taken
