@@ -211,9 +211,9 @@ class Bench:
         """Resident bytes before and while so many clients ask for the file and hardly read."""
         with running(self.fresh()) as server:
             net.send(self.source, server.url, NEVER)
-            server.ask("GET", "v1/")
+            server.request("GET", "v1/")
             with running(self.folder / f"store{self.number}") as again, contextlib.ExitStack() as stack:
-                again.ask("GET", "v1/")
+                again.request("GET", "v1/")
                 before = again.rss()
                 for _ in range(n_readers):
                     sock = stack.enter_context(socket.create_connection(("127.0.0.1", again.port)))

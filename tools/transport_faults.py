@@ -26,12 +26,12 @@ from net.running import Running, running  # noqa: E402
 from transport.containers import latents  # noqa: E402
 
 from aeformat import net  # noqa: E402
-from aeformat.net.client.http_client import Patience  # noqa: E402
+from aeformat.net.client.http_client import Timeouts  # noqa: E402
 from aeformat.net.client.options import Options  # noqa: E402
 from aeformat.transport import retry  # noqa: E402
 from aeformat.transport.problems import TransferFailed, TransferUnfinished  # noqa: E402
 
-OPTIONS = Options(policy="never", patience=Patience(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
+OPTIONS = Options(policy="never", timeouts=Timeouts(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
 SERVER = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}
 
 

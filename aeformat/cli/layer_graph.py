@@ -1,6 +1,7 @@
-"""A network's branches beside its list of layers, in characters, as version control draws its history.
+"""The graph of a network's layers, drawn in characters beside the list of layers, as `git log --graph` draws commits.
 
-Owns who stands in which lane.  A value's lane goes on until its last taker; a layer stands in the first lane that it takes.
+Owns the column of each value and layer.  A value's column goes on until the last layer that takes the value.  A layer stands
+in the first of the columns that it takes its inputs from.
 """
 
 from __future__ import annotations
@@ -13,46 +14,46 @@ _PLAIN: Final = str.maketrans("○●│├─╮┤╯┼", "o*||-\\|/+")
 
 
 def draw(inputs: Sequence[Sequence[int]]) -> list[tuple[str, int | None]]:
-    """Lines, and the number of the layer on each: None for a line between layers, -1 for the network's input.
+    """Draw the graph: its lines, each with the number of the layer on it; None between layers, -1 for the network's input.
 
-    inputs: of each layer, numbers of values; layer k makes value k + 1.
+    inputs: for each layer the numbers of the values that it takes.  Layer k makes value k + 1; value 0 is the input.
     """
     uses = Counter(value for taken in inputs for value in set(taken))
-    lanes: list[int | None] = [0]
+    columns: list[int | None] = [0]
     lines: list[tuple[str, int | None]] = [("○", -1)]
     for number, taken in enumerate(inputs):
-        first, *others = sorted(lanes.index(value) for value in set(taken))
+        first, *others = sorted(columns.index(value) for value in set(taken))
         uses.subtract(set(taken))
-        kept = lanes[first]
-        assert kept is not None  # lanes.index found it
+        kept = columns[first]
+        assert kept is not None  # columns.index found it
         if uses[kept]:
-            aside = next((i for i in range(first + 1, len(lanes)) if lanes[i] is None), len(lanes))
-            lines.append((_line(lanes, first, "├", {aside: "╮"}), None))
-            lanes[aside : aside + 1] = [kept]
+            free = next((i for i in range(first + 1, len(columns)) if columns[i] is None), len(columns))
+            lines.append((_line(columns, first, "├", {free: "╮"}), None))
+            columns[free : free + 1] = [kept]
         joined = {}
-        for lane in others:
-            value = lanes[lane]
+        for column in others:
+            value = columns[column]
             assert value is not None
-            joined[lane] = "┤" if uses[value] else "╯"
-        lines.append((_line(lanes, first, "●", joined), number))
-        lanes = [None if joined.get(i) == "╯" else value for i, value in enumerate(lanes)]
-        lanes[first] = number + 1
-        while lanes[-1] is None:
-            lanes.pop()
+            joined[column] = "┤" if uses[value] else "╯"
+        lines.append((_line(columns, first, "●", joined), number))
+        columns = [None if joined.get(i) == "╯" else value for i, value in enumerate(columns)]
+        columns[first] = number + 1
+        while columns[-1] is None:
+            columns.pop()
     return lines
 
 
 def plain(line: str) -> str:
-    """The same in ASCII, for terminals that have nothing else."""
+    """The same line in ASCII, for a terminal that cannot show the other characters."""
     return line.translate(_PLAIN)
 
 
-def _line(lanes: Sequence[int | None], first: int, mark: str, ends: dict[int, str]) -> str:
-    """One line: a mark in its lane, and a stroke from it to the lanes of `ends`."""
+def _line(columns: Sequence[int | None], first: int, mark: str, ends: dict[int, str]) -> str:
+    """One line: `mark` in column `first`, and a stroke from it to the columns in `ends`, which end with these signs."""
     far = max(ends, default=first)
     cells = []
-    for i in range(max(len(lanes), far + 1)):
-        is_alive = i < len(lanes) and lanes[i] is not None
+    for i in range(max(len(columns), far + 1)):
+        is_alive = i < len(columns) and columns[i] is not None
         is_crossed = first < i < far
         if i == first:
             sign = mark

@@ -26,12 +26,12 @@ DRAWN = {
         ["○", "●", "├─╮", "● │", "├─┼─╮", "● │ │", "●─┼─╯", "●─╯"],
     ),
     "a value that goes on": ([[0], [1], [2, 1], [3, 1]], ["○", "●", "├─╮", "● │", "●─┤", "●─╯"]),
-    "a lane that is used again": ([[0], [1, 0], [2], [3, 2]], ["○", "├─╮", "● │", "●─╯", "├─╮", "● │", "●─╯"]),
+    "a column that is used again": ([[0], [1, 0], [2], [3, 2]], ["○", "├─╮", "● │", "●─╯", "├─╮", "● │", "●─╯"]),
 }
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_branches_are_drawn_as_lanes(name: str) -> None:
+def test_branches_are_drawn_as_columns(name: str) -> None:
     inputs, wanted = DRAWN[name]
 
     drawn = layer_graph.draw(inputs)
@@ -40,8 +40,8 @@ def test_branches_are_drawn_as_lanes(name: str) -> None:
     assert [number for _, number in drawn if number is not None] == [-1, *range(len(inputs))]
 
 
-def test_lanes_of_random_networks_end_where_they_should() -> None:
-    """Each layer is on one line, the last stands alone in the first lane, and ASCII says the same."""
+def test_columns_of_random_networks_end_where_they_should() -> None:
+    """Each layer is on one line, the last stands alone in the first column, and ASCII says the same."""
     for seed in range(60):
         package = random_branches(seed, "exact")
         drawn = layer_graph.draw([step.inputs for step in package.plan])

@@ -24,13 +24,13 @@ from aeformat.errors import DecoderMissing, FormatError, UsageError
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
 from aeformat.model.identity import read_model_id
-from aeformat.net.client.decoders import Need
-from aeformat.net.client.digest import Digest
-from aeformat.net.client.fetching import part_path
-from aeformat.net.client.http_client import Line, Patience
-from aeformat.net.client.http_messages import Base
+from aeformat.net.client.decoders import DecoderNeed
+from aeformat.net.client.digest import FileDigest
+from aeformat.net.client.fetching import partial_path
+from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.client.options import Options
-from aeformat.net.client.sending import send_beside
+from aeformat.net.client.sending import send_with_digest
 from aeformat.transport.http_fields import repr_digest
 from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
@@ -102,7 +102,7 @@ def test_a_bad_line_up(server, source, twin, kind, monkeypatch):
     proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "PATCH" and faults else None)
     sent = call(twin, "send", source, proxy.url, NEVER)
     assert sent.sha256.hex() == SHA and not faults
-    assert server.ask("GET", f"v1/containers/{SHA}").status == 200
+    assert server.request("GET", f"v1/containers/{SHA}").status == 200
     proxy.close()
 
 
@@ -131,14 +131,14 @@ def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path
     big.write_bytes(latents(40_000, dims=64, chunk_rows=1000))
     sha256 = hashlib.sha256(big.read_bytes()).digest()
     assert upload(server, big.read_bytes()).status == 201
-    digests: list[Digest] = []
+    digests: list[FileDigest] = []
 
-    class Late(Digest):
+    class Late(FileDigest):
         def _run(self) -> None:
             digests.append(self)
 
     for home in ("sending", "aio"):
-        monkeypatch.setattr(f"aeformat.net.client.{home}.Digest", Late)
+        monkeypatch.setattr(f"aeformat.net.client.{home}.FileDigest", Late)
     methods: list[str] = []
     proxy = Proxy(server.port, lambda method, _range: methods.append(method))
 
@@ -150,19 +150,19 @@ def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path
     assert sent.sha256 == sha256
     assert sorted(methods) == ["DELETE", "HEAD", "PATCH", "POST"]  # the threads of the proxy may overtake each other
     assert proxy.n_up < big.stat().st_size
-    assert "aeformat_uploads_open 0" in server.ask("GET", "metrics").body.decode()
+    assert "aeformat_uploads_open 0" in server.request("GET", "metrics").body.decode()
     proxy.close()
 
 
 def test_a_file_that_is_replaced_meanwhile_is_not_sent(server, source):
     """The digest of the old one would not be the new one's; nothing reaches the server."""
-    with Digest(source) as digest:
+    with FileDigest(source) as digest:
         new = source.with_name("new.aef")
         new.write_bytes(latents(10))
         new.replace(source)
         with pytest.raises(UsageError, match="was replaced while it was being read; send it again"):
-            send_beside(digest, source, server.url, NEVER)
-    assert "aeformat_uploads_open 0" in server.ask("GET", "metrics").body.decode()
+            send_with_digest(digest, source, server.url, NEVER)
+    assert "aeformat_uploads_open 0" in server.request("GET", "metrics").body.decode()
 
 
 @BOTH
@@ -183,11 +183,11 @@ def test_what_an_earlier_run_fetched_is_used(server, tmp_path, twin):
     """The partial file is verified, cut to its last whole chunk, and gone on from."""
     upload(server, FILE)
     proxy = Proxy(server.port, lambda method, is_range: None)
-    part_path(tmp_path / "x", "containers", SHA).write_bytes(FILE[: len(FILE) // 2] + b"what a crash left")
+    partial_path(tmp_path / "x", "containers", SHA).write_bytes(FILE[: len(FILE) // 2] + b"what a crash left")
     call(twin, "fetch", f"{proxy.url}v1/containers/{SHA}", tmp_path / "x", NEVER)
     assert (tmp_path / "x").read_bytes() == FILE
     assert proxy.n_down < 0.6 * len(FILE)
-    assert not part_path(tmp_path / "x", "containers", SHA).exists()
+    assert not partial_path(tmp_path / "x", "containers", SHA).exists()
     proxy.close()
 
 
@@ -213,7 +213,7 @@ def test_a_broken_file_is_not_sent(server, tmp_path):
     (tmp_path / "bad.aef").write_bytes(FILE[:-1])
     with pytest.raises(FormatError, match="C9-1"):
         net.send(tmp_path / "bad.aef", server.url, NEVER)
-    assert "uploads" not in server.ask("GET", "metrics").body.decode().split("aeformat_uploads_open")[0]
+    assert "uploads" not in server.request("GET", "metrics").body.decode().split("aeformat_uploads_open")[0]
 
 
 @BOTH
@@ -230,9 +230,9 @@ def test_a_file_that_is_damaged_here_is_said_to_be(server, tmp_path, twin, monke
 
 def test_a_redirect_and_another_origin_get_no_token(server, source):
     """T5-8: a Location elsewhere is refused."""
-    from aeformat.net.client.http_messages import Base
+    from aeformat.net.client.http_messages import ServerAddress
 
-    base = Base.parse(server.url, token="secret")
+    base = ServerAddress.parse(server.url, token="secret")
     assert base.target("/v1/uploads/x") == "/v1/uploads/x"
     for there in ("http://127.0.0.1:1/v1", "https://example.org/", "//example.org/", "ftp://x/", "/a b", "/\u00e9"):
         with pytest.raises(TransferFailed):
@@ -247,13 +247,13 @@ def test_a_decoder_is_sent_once_and_only_if_it_pays(server, tmp_path):
     said: list[str] = []
     model = f"v1/models/{store.find_pair('mnist-exact')[1].model_id.hex()}"
 
-    net.send(few, server.url, say=said.append)
-    assert "does not pay" in said.pop() and server.ask("HEAD", model).status == 404
-    net.send(few, server.url, Options(policy="never"), say=said.append)
+    net.send(few, server.url, notify=said.append)
+    assert "does not pay" in said.pop() and server.request("HEAD", model).status == 404
+    net.send(few, server.url, Options(policy="never"), notify=said.append)
     assert not said
-    net.send(many, server.url, say=said.append)
-    assert "it pays" in said.pop() and server.ask("HEAD", model).status == 200
-    net.send(many, server.url, say=said.append)
+    net.send(many, server.url, notify=said.append)
+    assert "it pays" in said.pop() and server.request("HEAD", model).status == 200
+    net.send(many, server.url, notify=said.append)
     assert not said
 
 
@@ -274,7 +274,7 @@ def test_sending_a_decoder_takes_no_numpy_and_passes_over_a_damaged_one(server, 
     )
     assert done.stdout.splitlines()[1] == "0 []"
     assert "it pays" in done.stderr and "is damaged" in done.stderr
-    found = server.ask("GET", f"v1/models/{read_model_id(decoder).hex()}")
+    found = server.request("GET", f"v1/models/{read_model_id(decoder).hex()}")
     assert found.get("Repr-Digest") == repr_digest(hashlib.sha256(decoder.read_bytes()).digest())
 
 
@@ -290,7 +290,7 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
         net.registry_decoder(server.url, decoder.model_id)
     assert upload(server, package_bytes(decoder, level=1)).status == 201
 
-    few, many = Need(10, 784, 640), Need(100_000, 784, 6_400_000)
+    few, many = DecoderNeed(10, 784, 640), DecoderNeed(100_000, 784, 6_400_000)
     with pytest.raises(DecoderMissing, match="does not pay"):
         net.registry_decoder(server.url, decoder.model_id, need=few)
     assert net.registry_decoder(server.url, decoder.model_id, need=many).model_id == decoder.model_id
@@ -321,8 +321,8 @@ def test_tls(tmp_path, source):
         sent = net.send(source, server.url, trusting)
         assert net.fetch(sent.url, tmp_path / "x", trusting).path.read_bytes() == FILE
         assert asyncio.run(net.asend(source, server.url, trusting)) == sent
-        found = Line(Base.parse(server.url), Patience()).ask(Request("GET", "v1/"))
-        assert "certificate is not trusted" in found.why
+        found = HttpClient(ServerAddress.parse(server.url), Timeouts()).request(Request("GET", "v1/"))
+        assert "certificate is not trusted" in found.reason
 
 
 def command(name: str, *arguments: object, **environment: str) -> subprocess.Popen:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from transport.containers import latents
 
-from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, on_a_block
+from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, aligned_array
 from aeformat.net.server.disk import Disk
 from net.running import running, until, upload
 
@@ -56,7 +56,7 @@ def writing(path, disk):
 
 def aligned(at: int) -> memoryview:
     """DATA, as a piece that belongs at byte `at` lies in memory."""
-    data = on_a_block(len(DATA) + BLOCK_BYTES).data[at % BLOCK_BYTES :][: len(DATA)]
+    data = aligned_array(len(DATA) + BLOCK_BYTES).data[at % BLOCK_BYTES :][: len(DATA)]
     data[:] = DATA
     return data
 
@@ -143,7 +143,7 @@ def test_what_was_opened_is_closed(tmp_path):
             b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: application/vnd.aeformat\r\n"
             b"Content-Length: %d\r\n\r\n" % len(file) + file[:9_000_000], 0.5
         ) == b""  # fmt: skip
-        until(lambda: "aeformat_uploads_open 2" in server.ask("GET", "metrics").body.decode())
+        until(lambda: "aeformat_uploads_open 2" in server.request("GET", "metrics").body.decode())
         until(lambda: len(list(handles.iterdir())) <= before + 2)  # the staging files of two that may go on
 
 

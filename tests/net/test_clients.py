@@ -69,7 +69,7 @@ def test_the_lines_of_the_documentation_work_as_pasted(shell, server, tmp_path):
     assert '{"missing":["000' in shell("fetch", "ask")
     (tmp_path / "copy.aef").unlink()
     assert "204 No Content" in shell("fetch", "delete")
-    assert server.ask("GET", PATH).status == 404
+    assert server.request("GET", PATH).status == 404
     assert set(LINES) == {"about", "send", "resume", "fetch", "ask", "delete"}
 
 
@@ -124,13 +124,13 @@ def test_nginx_in_front(server, tmp_path):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
             time.sleep(0.05)
-        where = front.ask("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"").get("Location")
+        where = front.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"").get("Location")
         head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
         head += f"Content-Type: application/partial-upload\r\nContent-Length: {len(FILE)}\r\n\r\n"
         front.raw(head.encode() + FILE[: len(FILE) // 2], seconds=2)  # then the connection is closed
         offset = 0
         for _ in range(100):
-            offset = int(front.ask("HEAD", where).get("Upload-Offset"))
+            offset = int(front.request("HEAD", where).get("Upload-Offset"))
             if offset:
                 break
             time.sleep(0.05)
@@ -138,7 +138,7 @@ def test_nginx_in_front(server, tmp_path):
         (tmp_path / "x.aef").write_bytes(FILE)
         sent = net.send(tmp_path / "x.aef", url, Options(policy="never"))
         assert net.fetch(sent.url, tmp_path / "back.aef", Options(policy="never")).path.read_bytes() == FILE
-        assert front.ask("GET", PATH, {"Accept-Encoding": "gzip"}).get("Content-Encoding") is None
+        assert front.request("GET", PATH, {"Accept-Encoding": "gzip"}).get("Content-Encoding") is None
     finally:
         process.terminate()
         process.wait(10)

@@ -9,13 +9,13 @@ from random import Random
 import pytest
 from transport.containers import ends, latents
 
-from aeformat.net.client.http_client import Line, Patience
-from aeformat.net.client.http_messages import Base
+from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import UploadSource, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 from net.running import Dying, Unplugged, running
 
 FILE = latents(200, dims=32)
@@ -35,7 +35,7 @@ class Sender:
 
     def turn_to(self, url: str) -> None:
         """The server was started anew, on another port."""
-        self.line = Line(Base.parse(url), Patience(idle_seconds=30))
+        self.http = HttpClient(ServerAddress.parse(url), Timeouts(idle_seconds=30))
 
     def step(self) -> bool:
         """False when it is done, or nobody answers."""
@@ -46,7 +46,7 @@ class Sender:
             self.client.go_on()
             return True
         assert isinstance(action, Request), action
-        found = self.line.ask(action, lambda at, n_bytes: FILE[at : at + n_bytes])
+        found = self.http.request(action, lambda at, n_bytes: FILE[at : at + n_bytes])
         if isinstance(found, Response) and found.get(draft.OFFSET) and self.client.upload:
             at, best = int(found.get(draft.OFFSET)), self.offsets.get(self.client.upload, 0)
             assert at >= best, f"acknowledged {best}, after the crash {at}"
@@ -92,7 +92,7 @@ def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path, monkeypatch, 
                 assert time.monotonic() < deadline
                 sender.step()
             assert sender.client.upload in (began, None) or began is None
-            found = server.ask("HEAD", PATH)
+            found = server.request("HEAD", PATH)
             assert (found.status, found.get("Content-Length")) == (200, str(len(FILE)))
         assert [path.read_bytes() == FILE for path in root.glob("objects/*/*")] == [True]
         assert not list(root.glob("**/.aeformat-tmp-*"))
@@ -109,4 +109,4 @@ def test_a_server_that_dies_twice_at_its_start_is_no_worse(tmp_path, n_steps):
         sender = Sender(server.url)
         while not isinstance(sender.client.next(), Done):
             sender.step()
-        assert server.ask("HEAD", PATH).status == 200
+        assert server.request("HEAD", PATH).status == 200

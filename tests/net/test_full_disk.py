@@ -65,7 +65,7 @@ def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path, step, n
             seen.add(found.status)
             if found.status == 201:
                 break
-            at = int(server.ask("HEAD", where).get("Upload-Offset"))
+            at = int(server.request("HEAD", where).get("Upload-Offset"))
         assert seen <= {201, 500, 507} and 201 in seen
     blob = tmp_path / "root" / "objects" / SHA[:2] / SHA
     assert blob.read_bytes() == FILE
@@ -106,7 +106,7 @@ def test_endings_are_told_of_for_the_newest_only(tmp_path):
             where = create(server)
             assert patch(server, where, 0, latents(5, seed=number), last=True).status == 201
             gone.append(where)
-        assert [server.ask("HEAD", where).status for where in gone] == [404] * 4 + [200] * 5
+        assert [server.request("HEAD", where).status for where in gone] == [404] * 4 + [200] * 5
         assert slug(patch(server, gone[0], 0, b"x")) == "upload-unknown"
         assert upload(server, latents(5, seed=1)).status == 201
         assert len(list((tmp_path / "root" / "uploads").iterdir())) == 5

@@ -19,9 +19,9 @@ import zstandard
 from transport.containers import DECODER, latents
 
 from aeformat.container.header import LatentsHeader
-from aeformat.net.client.aio.async_http_client import AsyncLine
-from aeformat.net.client.http_client import Line, Patience
-from aeformat.net.client.http_messages import Base
+from aeformat.net.client.aio.async_http_client import AsyncHttpClient
+from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
 from net.running import running, upload
@@ -35,7 +35,7 @@ LIMITS = {"header_seconds": 0.6, "idle_seconds": 0.8, "rate_seconds": 1.0, "rate
 def server(tmp_path_factory):
     with running(tmp_path_factory.mktemp("hostile") / "root", **LIMITS) as server:
         yield server
-        assert server.ask("GET", "v1/").status == 200
+        assert server.request("GET", "v1/").status == 200
 
 
 def crc(header_crc: int, number: int, data: bytes) -> int:
@@ -173,8 +173,10 @@ def test_the_same_file_many_times_at_once(tmp_path):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda url, patience: Line(Base.parse(url), patience).ask(Request("GET", "v1/")),
-        lambda url, patience: asyncio.run(AsyncLine(Base.parse(url), patience).ask(Request("GET", "v1/"))),
+        lambda url, patience: HttpClient(ServerAddress.parse(url), patience).request(Request("GET", "v1/")),
+        lambda url, patience: asyncio.run(
+            AsyncHttpClient(ServerAddress.parse(url), patience).request(Request("GET", "v1/"))
+        ),
     ],
     ids=["blocking", "asyncio"],
 )
@@ -190,11 +192,11 @@ def test_a_server_that_drips_its_head_is_given_up(call):
                     time.sleep(0.05)
 
         Thread(target=drip, daemon=True).start()
-        patience = Patience(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
+        patience = Timeouts(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         began = time.monotonic()
         found = call(url, patience)
-        assert isinstance(found, Lost) and "slower" in found.why and time.monotonic() - began < 10
+        assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])
@@ -283,14 +285,14 @@ def test_a_client_that_does_not_read_is_cut_off(server):
 )
 def test_a_bad_question_is_refused(server, body):
     """T2-5."""
-    assert server.ask("POST", "v1/models:missing", {}, body).status == 400
+    assert server.request("POST", "v1/models:missing", {}, body).status == 400
 
 
 def test_a_question_too_many_is_refused(server):
     """T2-5: 1,000 models, and 128 KiB."""
     names = ",".join(f'"{i:064x}"' for i in range(1001))
-    assert server.ask("POST", "v1/models:missing", {}, f'{{"models": [{names}]}}'.encode()).status == 400
-    assert server.ask("POST", "v1/models:missing", {}, b" " * 200_000).status == 413
+    assert server.request("POST", "v1/models:missing", {}, f'{{"models": [{names}]}}'.encode()).status == 400
+    assert server.request("POST", "v1/models:missing", {}, b" " * 200_000).status == 413
 
 
 def test_noise_on_every_route_never_breaks_the_server(server):
@@ -333,14 +335,14 @@ def test_noise_on_every_route_never_breaks_the_server(server):
         named = {rng.choice(names): rng.choice(texts) for _ in range(rng.randrange(5))}
         method = rng.choice(["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE"])
         body = rng.choice([None, b"", rng.randbytes(50)])
-        found = server.ask(method, rng.choice(paths), named, body)
+        found = server.request(method, rng.choice(paths), named, body)
         assert found.status < 500 or found.status == 503, (number, method, named)
 
 
 def test_a_flooded_path_is_one_label(server):
     """Labels of metrics come from routes, not from clients."""
     for i in range(50):
-        server.ask("GET", f"v1/invented/{i}", {"User-Agent": f"x{i}"})
-    text = server.ask("GET", "metrics").body.decode()
+        server.request("GET", f"v1/invented/{i}", {"User-Agent": f"x{i}"})
+    text = server.request("GET", "metrics").body.decode()
     assert "invented" not in text
     assert hashlib.sha256(FILE).hexdigest() not in text

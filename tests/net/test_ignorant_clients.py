@@ -21,9 +21,9 @@ def test_requests_of_the_advertised_size_always_make_progress(tmp_path, chunk_ro
     """T4-8: chunks as large as allowed, requests of min-append-size cut anywhere: each moves the offset, at any phase."""
     file = latents(1000, dims=64, chunk_rows=chunk_rows)
     with running(tmp_path / "root", chunk_bytes=CHUNK) as server:
-        found = server.ask("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"")
+        found = server.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"")
         where, size = found.get("Location"), parse_limit(found.get("Upload-Limit"))["min-append-size"]
-        assert parse_limit(server.ask("GET", "v1/").get("Upload-Limit"))["min-append-size"] == size > CHUNK
+        assert parse_limit(server.request("GET", "v1/").get("Upload-Limit"))["min-append-size"] == size > CHUNK
         at = 0
         while True:
             data = file[at : at + size]
@@ -34,7 +34,7 @@ def test_requests_of_the_advertised_size_always_make_progress(tmp_path, chunk_ro
             assert found.status == 204 and int(found.get("Upload-Offset")) > at
             at = int(found.get("Upload-Offset"))
         assert found.status == 201
-        assert server.ask("HEAD", f"v1/containers/{hashlib.sha256(file).hexdigest()}").status == 200
+        assert server.request("HEAD", f"v1/containers/{hashlib.sha256(file).hexdigest()}").status == 200
 
 
 FILE = latents(2000, dims=64, chunk_rows=40)

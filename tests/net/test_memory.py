@@ -26,7 +26,7 @@ def test_a_long_upload_and_fifty_slow_readers(tmp_path):
     source = tmp_path / "long.aef"
     make(source, 1000)
     with running(tmp_path / "root") as server:
-        server.ask("GET", "v1/")
+        server.request("GET", "v1/")
         at_rest = server.rss()
         sha256 = net.send(source, server.url, NEVER).sha256.hex()
         assert server.rss() - at_rest < 64 * MB  # four pieces of 4 MiB, a chunk, and what malloc keeps
@@ -39,6 +39,6 @@ def test_a_long_upload_and_fifty_slow_readers(tmp_path):
             sock.recv(1000)
         time.sleep(2)
         assert server.rss() - at_rest < 15 * MB
-        assert server.ask("GET", "v1/").status == 200
+        assert server.request("GET", "v1/").status == 200
         for sock in socks:
             sock.close()

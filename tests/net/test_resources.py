@@ -49,7 +49,7 @@ def digits():
 
 def test_a_blob_says_what_it_is(server):
     """T2-1, for HEAD and GET."""
-    head, get = server.ask("HEAD", PATH), server.ask("GET", PATH)
+    head, get = server.request("HEAD", PATH), server.request("GET", PATH)
     assert (head.status, head.body, get.status) == (200, b"", 200)
     for found in (head, get):
         assert found.get("ETag") == TAG
@@ -95,7 +95,7 @@ def test_ranges(server, asked, status, span):
 
 def test_what_it_can_do_is_said(server):
     """GET v1/: all limits, and Upload-Limit."""
-    found = server.ask("GET", "v1/")
+    found = server.request("GET", "v1/")
     document = json.loads(found.body)
     assert document["versions"] == ["v1"]
     assert f"min-append-size={document['limits']['min_append_size']}" in found.get("Upload-Limit")
@@ -106,7 +106,7 @@ def test_missing_models_are_told_and_sent_once(server, digits):
     _, package, _ = digits
     model = store.find_pair("mnist-exact")[1].model_id.hex()
     ask = lambda: json.loads(  # noqa: E731
-        server.ask("POST", "v1/models:missing", {}, json.dumps({"models": ["0" * 64, model]}).encode()).body
+        server.request("POST", "v1/models:missing", {}, json.dumps({"models": ["0" * 64, model]}).encode()).body
     )
     assert ask() == {"missing": ["0" * 64, model]}
     first = upload(server, package)
@@ -114,7 +114,7 @@ def test_missing_models_are_told_and_sent_once(server, digits):
     assert ask() == {"missing": ["0" * 64]}
     other = package_bytes(store.find_pair("mnist-exact")[1], level=1)
     assert upload(server, other).status == 201
-    assert server.ask("GET", f"v1/models/{model}").get("ETag") == http_fields.entity_tag(
+    assert server.request("GET", f"v1/models/{model}").get("ETag") == http_fields.entity_tag(
         hashlib.sha256(package).digest()
     )
 
@@ -125,19 +125,19 @@ def test_rows_can_be_had_as_pictures(tmp_path, digits):
     path = f"v1/containers/{hashlib.sha256(container).hexdigest()}?rows="
     with running(tmp_path / "root") as server:
         assert upload(server, container).status == 201
-        refused = server.ask("GET", path + "0", {"Accept": "image/png"})
+        refused = server.request("GET", path + "0", {"Accept": "image/png"})
         assert (refused.status, refused.problem["type"]) == (409, "urn:aeformat:problem:model-missing")
         assert upload(server, package).status == 201
 
-        found = server.ask("GET", path + "3-9", {"Accept": http_fields.NPY})
+        found = server.request("GET", path + "3-9", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body)) == images[3:10, :, :, 0]).all()
         assert found.get("Vary") == "Accept"
-        picture = server.ask("GET", path + "3-4", {"Accept": "image/*, text/html;q=0.9"}).body
+        picture = server.request("GET", path + "3-4", {"Accept": "image/*, text/html;q=0.9"}).body
         assert _pixels(picture).tobytes() == images[3:5].tobytes()
-        assert server.ask("GET", path + "30", {}).status == 416
-        assert server.ask("GET", path + "0-900", {}).status == 416
-        assert server.ask("GET", path + "x", {}).status == 400
-        assert server.ask("GET", path + "0", {"Accept": "text/html"}).status == 406
+        assert server.request("GET", path + "30", {}).status == 416
+        assert server.request("GET", path + "0-900", {}).status == 416
+        assert server.request("GET", path + "x", {}).status == 400
+        assert server.request("GET", path + "0", {"Accept": "text/html"}).status == 406
 
 
 def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
@@ -150,9 +150,9 @@ def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
         bad = bytearray(container)
         bad[ends(container)[3] - 1] ^= 1  # the last row of the third chunk, rows 14 to 20
         blob.write_bytes(bad)
-        found = server.ask("GET", f"v1/containers/{sha256}?rows=15", {"Accept": http_fields.NPY})
+        found = server.request("GET", f"v1/containers/{sha256}?rows=15", {"Accept": http_fields.NPY})
         assert (found.status, found.problem["rule"]) == (422, "C4-11")
-        found = server.ask("GET", f"v1/containers/{sha256}?rows=21", {"Accept": http_fields.NPY})
+        found = server.request("GET", f"v1/containers/{sha256}?rows=21", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body))[0] == images[21, :, :, 0]).all()
 
 
@@ -166,7 +166,7 @@ def _pixels(png: bytes) -> np.ndarray:
 
 def test_counters(server):
     """Prometheus' text format: names, types, and what happened."""
-    lines = server.ask("GET", "metrics").body.decode().splitlines()
+    lines = server.request("GET", "metrics").body.decode().splitlines()
     assert "# TYPE aeformat_requests_total counter" in lines
     assert any(line.startswith('aeformat_requests_total{method="GET",route="/v1/"') for line in lines)
     assert all(line.startswith("#") or len(line.rsplit(" ", 1)) == 2 for line in lines)
@@ -192,7 +192,7 @@ def test_counters(server):
 )
 def test_what_is_not_there(server, method, path, status):
     """T2-9; tricks with paths find nothing."""
-    found = server.ask(method, path)
+    found = server.request(method, path)
     assert found.status == status
     if method != "HEAD":
         assert found.problem["status"] == status

@@ -54,7 +54,7 @@ def test_an_upload_in_flight_is_finished(tmp_path):
         server.process.join(30)
         assert server.process.exitcode in (0, -signal.SIGTERM)
     with running(tmp_path / "root") as again:
-        assert again.ask("HEAD", f"v1/containers/{SHA}").get("Content-Length") == str(len(FILE))
+        assert again.request("HEAD", f"v1/containers/{SHA}").get("Content-Length") == str(len(FILE))
 
 
 def test_a_download_in_flight_is_finished(tmp_path):
@@ -80,7 +80,7 @@ def test_connections_without_a_request_do_not_hold_it_up(tmp_path, begun):
             sock.sendall(begun)
         if begun.endswith(b"\r\n\r\n"):
             assert all(sock.recv(65536).startswith(b"HTTP/1.1 200 ") for sock in socks)
-        server.ask("GET", "v1/")
+        server.request("GET", "v1/")
         began = time.monotonic()
         server.process.terminate()
         server.process.join(30)

@@ -68,7 +68,7 @@ def server(place):
 )
 def test_who_may_do_what(server, token, method, path, status):
     """T10-1, T10-2."""
-    found = server.ask(method, path, token=token)
+    found = server.request(method, path, token=token)
     assert found.status == status
     if status == 401:
         assert found.get("WWW-Authenticate").startswith("Bearer")
@@ -76,12 +76,15 @@ def test_who_may_do_what(server, token, method, path, status):
 
 def test_what_another_tenant_has_looks_like_what_nobody_has(server):
     """T10-2: the two answers are the same to the letter, for blobs and for uploads."""
-    assert server.ask("GET", PATH, token="b").body == server.ask("GET", f"v1/containers/{'0' * 64}", token="b").body
-    where = server.ask("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"", "a").get("Location")
+    assert (
+        server.request("GET", PATH, token="b").body
+        == server.request("GET", f"v1/containers/{'0' * 64}", token="b").body
+    )
+    where = server.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"", "a").get("Location")
     for method in ("HEAD", "PATCH", "DELETE"):
         more = {"Upload-Offset": "0", "Upload-Complete": "?0", "Content-Type": "application/partial-upload"}
-        theirs = server.ask(method, where, more, token="b")
-        nobodys = server.ask(method, f"v1/uploads/{'0' * 32}", more, token="b")
+        theirs = server.request(method, where, more, token="b")
+        nobodys = server.request(method, f"v1/uploads/{'0' * 32}", more, token="b")
         assert (theirs.status, theirs.body) == (nobodys.status, nobodys.body) and theirs.status == 404
 
 
@@ -89,7 +92,7 @@ def test_the_same_bytes_are_stored_once_and_counted_twice(server, place):
     """T10-3."""
     assert upload(server, FILE, "b").status == 201
     assert len(list((place / "root").glob("objects/*/*"))) == 1
-    assert server.ask("GET", PATH, token="b").status == 200
+    assert server.request("GET", PATH, token="b").status == 200
 
 
 def test_a_quota_is_not_exceeded(server):
@@ -97,23 +100,23 @@ def test_a_quota_is_not_exceeded(server):
     assert upload(server, FILE, "small").status == 201
     assert upload(server, latents(20, seed=9), "small").status == 507
     said = {"Upload-Complete": "?0", "Upload-Length": "5000"}
-    assert server.ask("POST", "v1/uploads", said, b"", "small").status == 507
+    assert server.request("POST", "v1/uploads", said, b"", "small").status == 507
 
 
 def test_a_token_that_is_taken_away_counts_no_more(server, place):
     """The file is read again when it changes; while it is broken, what was read before holds."""
     path = place / "tokens.json"
     path.write_text("{")
-    assert server.ask("GET", PATH, token="a").status == 200
+    assert server.request("GET", PATH, token="a").status == 200
     write_tokens(path, {name: TOKENS[name] for name in TOKENS if name != "reader"})
-    assert server.ask("GET", PATH, token="reader").status == 401
+    assert server.request("GET", PATH, token="reader").status == 401
     write_tokens(path)
-    assert server.ask("GET", PATH, token="reader").status == 200
+    assert server.request("GET", PATH, token="reader").status == 200
 
 
 def test_the_log_is_lines_of_json_without_tokens(server, place):
     """T10-5."""
-    server.ask("GET", PATH, token="late")
+    server.request("GET", PATH, token="late")
     lines = (place / "log").read_text().splitlines()
     assert {"time", "method", "route", "status", "tenant", "ms"} == set(json.loads(lines[-1]))
     secrets = [*TOKENS, *(hashlib.sha256(token.encode()).hexdigest() for token in TOKENS)]
@@ -162,4 +165,4 @@ def test_a_token_is_asked_for_again_at_the_end(tmp_path):
             assert sock.recv(65536).split(b" ")[1] == b"401"
         assert not list((tmp_path / "root").glob("objects/*/*"))
         write_tokens(path)
-        assert server.ask("HEAD", PATH, token="a").status == 404
+        assert server.request("HEAD", PATH, token="a").status == 404

@@ -47,7 +47,9 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
         assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy"), *ask, "--model-policy", "never"]) == 4
         assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy"), *ask]) == 0
         assert "it pays" in capsys.readouterr().err
-        assert f"aeformat_sent_bytes_total {len(package)}" in server.ask("GET", "metrics").body.decode().splitlines()
+        assert (
+            f"aeformat_sent_bytes_total {len(package)}" in server.request("GET", "metrics").body.decode().splitlines()
+        )
     assert len(proofs) == 1 and len(list(places.cache_folder().glob("*.aef"))) == 1
 
     assert main(["unpack", str(file), "-o", str(tmp_path / "b.npy"), *ask]) == 0

@@ -14,7 +14,7 @@ from aeformat.transport.policy import decide_transfer
 from aeformat.transport.problems import PROBLEMS, Problem
 from aeformat.transport.resolver import Event, ModelResolver, State
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import UploadSource, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 
 SHA = hashlib.sha256(b"the file").digest()
 STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}

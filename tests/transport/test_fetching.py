@@ -16,7 +16,7 @@ from aeformat.transport.messages import Cut, Done, Failed, Lost, Request, Respon
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 from transport.containers import ends, latents
-from transport.world import LIMITS, small
+from transport.world import LIMITS, lower_case
 
 FILE = latents(60)
 SHA = hashlib.sha256(FILE).digest()
@@ -61,7 +61,7 @@ class Source:
         if fault == "coded":
             head["Content-Encoding"] = "gzip"
         if request.method == "HEAD":
-            self.client.on(Response(200, small(head)))
+            self.client.on(Response(200, lower_case(head)))
             return
         start, status = 0, 200
         if "Range" in request.fields:
@@ -78,7 +78,7 @@ class Source:
             body += body[-50:]
         if fault == "cut":
             del body[int(where * len(body)) :]
-        if not self.client.on(Response(status, small(head))):
+        if not self.client.on(Response(status, lower_case(head))):
             return
         for at in range(0, len(body), 300):
             piece = bytes(body[at : at + 300])
@@ -135,7 +135,7 @@ def test_another_digest_is_refused():
     """T5-7: the server may not say that the object is something else."""
     client = FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=hashlib.sha256(b"other").digest())
     client.next()
-    client.on(Response(200, small({"Repr-Digest": http_fields.repr_digest(SHA), "Content-Length": "10"})))
+    client.on(Response(200, lower_case({"Repr-Digest": http_fields.repr_digest(SHA), "Content-Length": "10"})))
     assert "other bytes" in str(client.next().error)
 
 
@@ -149,7 +149,7 @@ def test_a_206_that_begins_elsewhere_is_not_appended(span):
     source.step("none", 0)
     start = source.client.verified_at
     named = {} if span is None else {"Content-Range": span.format(start - 1, len(FILE) - 1, len(FILE))}
-    assert source.client.on(Response(206, small(named))) is False
+    assert source.client.on(Response(206, lower_case(named))) is False
     assert isinstance(source.client.next(), Wait)
 
 

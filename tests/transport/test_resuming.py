@@ -10,7 +10,7 @@ import pytest
 from aeformat.transport.messages import Done, Lost, Request, Wait
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_actions import Append, Replay, Store, Truncate
-from aeformat.transport.upload_client import UploadSource, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 from aeformat.transport.upload_server import UploadServer
 from transport.containers import ends, latents
 from transport.world import LIMITS, PLENTY, World
@@ -26,7 +26,7 @@ class Staged:
         self.upload = UploadServer(LIMITS, now=0)
         self.data = bytearray()
 
-    def carry(self, actions):
+    def carry_out(self, actions):
         for action in actions:
             assert not isinstance(action, Replay), "stored bytes are read back"
             if isinstance(action, Truncate):
@@ -36,13 +36,13 @@ class Staged:
     def send(self, stop, *, is_last=False):
         """From the offset on; the connection is cut at `stop`."""
         upload, at = self.upload, self.upload.verifier.verified_at
-        self.carry(upload.settle(now=0))
+        self.carry_out(upload.settle(now=0))
         generation, actions = upload.append(Append(at, is_last), now=0, quota_left=PLENTY)
-        self.carry(actions)
+        self.carry_out(actions)
         assert upload.data(generation, stop - at, now=0, quota_left=PLENTY) == at == len(self.data)
         self.data += FILE[at:stop]
         assert upload.check(FILE[at:stop]) is None
-        return self.carry(upload.end(generation, now=0) if is_last else upload.lost(generation))
+        return self.carry_out(upload.end(generation, now=0) if is_last else upload.lost(generation))
 
 
 def test_nothing_is_read_back_however_often_the_line_breaks():
@@ -100,7 +100,7 @@ def test_an_upload_ends_if_one_chunk_in_eight_tries_gets_through(n_lost):
             continue
         upload, generation = world.begin(action)
         world.piece(upload, generation, FILE[start : cut + 5])
-        world.carry(upload, upload.lost(generation))
+        world.carry_out(upload, upload.lost(generation))
         client.on(Lost("cut"))
     assert world.objects == {sha256: FILE}
     assert n_patches >= len(ENDS) * (n_lost + 1)

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Wait
 from aeformat.transport.problems import Problem
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import UploadSource, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 from aeformat.transport.upload_server import State
 from transport.containers import ends, latents
 from transport.world import LIMITS, World
@@ -134,7 +134,7 @@ class Schedule(RuleBasedStateMachine):
                 upload, generation = self.world.begin(request)
                 answer = self.world.piece(upload, generation, data) if data else None
                 if answer is None and missed:
-                    self.world.carry(upload, upload.lost(generation))
+                    self.world.carry_out(upload, upload.lost(generation))
                 elif answer is None:
                     self.old.append((upload, generation))
             except Problem:
@@ -148,7 +148,7 @@ class Schedule(RuleBasedStateMachine):
             return
         upload, generation = self.old.pop(data.draw(st.integers(0, len(self.old) - 1)))
         if generation == upload.generation and upload.state is State.RECEIVING:
-            self.world.carry(upload, upload.lost(generation))
+            self.world.carry_out(upload, upload.lost(generation))
             return
         for late_call in (
             lambda: upload.data(generation, 100 + late, now=self.world.now, quota_left=1 << 40),

@@ -1,7 +1,7 @@
-"""One exchange over a socket; aio.line has its twin over asyncio's streams.
+"""HTTP requests over blocking sockets, each over a connection of its own; aio.async_http_client is the same for asyncio.
 
-Owns timeouts and early answers: a server that answers before it has read the body is listened to at once (T6-4).
-Whatever breaks becomes Lost; only what the protocol core must decide is left to it.
+Owns timeouts, and responses that come before the request's body is sent: they are noticed at once (T6-4).  An error of the
+connection becomes Lost; what follows from it is decided in aeformat.transport.
 """
 
 from __future__ import annotations
@@ -17,27 +17,26 @@ from typing import BinaryIO, Final
 
 import h11
 
-from aeformat.net.client.http_messages import PIECE_BYTES, Base, Exchange, is_small, with_body
-from aeformat.net.slices import Slices
+from aeformat.net.client.http_messages import PIECE_BYTES, RequestCodec, ServerAddress, fits_short_body, with_body
+from aeformat.net.slices import SliceSizes
 from aeformat.transport.messages import Lost, Request, Response
 
 CONNECT_SECONDS: Final = 10.0
-BROKEN: Final = (OSError, h11.RemoteProtocolError)
+CONNECTION_ERRORS: Final = (OSError, h11.RemoteProtocolError)
+SEND_BYTES: Final = 1 << 16  # of a body that are sent at a time: idle_seconds is the time that the peer has for them
 
-PATIENCE_BYTES: Final = 1 << 16  # of a body, to be taken by the peer in idle_seconds
-
-ReadAt = Callable[[int, int], bytes]
-Aside = Callable[[], None]  # called between two pieces of a body; what it raises ends the request
+ReadAt = Callable[[int, int], bytes]  # offset, number of bytes -> the bytes
+BetweenPieces = Callable[[], None]  # called between two pieces of a body; an error that it raises ends the request
 
 
 class FileBody:
-    """The body of requests, from a file.  progress: told how far it was read or sent."""
+    """A file as the body of requests.  progress: called with the offset up to which the file was read or sent."""
 
     def __init__(self, file: BinaryIO, progress: Callable[[int], None]) -> None:
         self.file, self.progress = file, progress
 
     def __call__(self, at: int, n_bytes: int) -> bytes:
-        """These bytes, fewer at the end."""
+        """Read n_bytes at offset `at`; fewer at the end of the file."""
         self.file.seek(at)
         data = self.file.read(n_bytes)
         self.progress(at + len(data))
@@ -45,46 +44,50 @@ class FileBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait.  idle_seconds: for one piece.  rate_bytes: a second, over rate_seconds."""
+class Timeouts:
+    """When a connection counts as broken.
+
+    idle_seconds: longest wait for one piece to be sent or received.  rate_bytes: least number of bytes a second, measured
+    over rate_seconds.
+    """
 
     idle_seconds: float = 30.0
     rate_bytes: int = 1024
     rate_seconds: float = 60.0
 
 
-PATIENT: Final = Patience()
+DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
-class Pace:
-    """Notices a peer that lives, but only just."""
+class RateCheck:
+    """Measures how fast bytes arrive, and stops a peer that is too slow."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience, self._since, self._n_bytes = patience, time.monotonic(), 0
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts, self._since, self._n_bytes = timeouts, time.monotonic(), 0
 
-    def passed(self, n_bytes: int) -> None:
-        """Raises TimeoutError (an OSError) when too little has passed for too long."""
+    def received(self, n_bytes: int) -> None:
+        """Count bytes that have arrived.  Raises TimeoutError (an OSError) if they arrive too slowly."""
         self._n_bytes += n_bytes
         elapsed = time.monotonic() - self._since
-        if elapsed >= self._patience.rate_seconds:
-            if self._n_bytes < self._patience.rate_bytes * elapsed:
-                raise TimeoutError(f"slower than {self._patience.rate_bytes} bytes a second")
+        if elapsed >= self._timeouts.rate_seconds:
+            if self._n_bytes < self._timeouts.rate_bytes * elapsed:
+                raise TimeoutError(f"slower than {self._timeouts.rate_bytes} bytes a second")
             self._since, self._n_bytes = time.monotonic(), 0
 
 
-def why(error: Exception) -> str:
-    """A broken connection in a few words."""
+def error_text(error: Exception) -> str:
+    """Describe an error of a connection in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted: {error.verify_message}"
     return str(error) or type(error).__name__
 
 
-def n_queued(sock: socket.socket) -> int:
-    """Bytes that were sent and that the peer's machine has not taken yet, as far as this one says."""
+def n_unacknowledged(sock: socket.socket) -> int:
+    """The number of sent bytes that the peer's machine has not acknowledged yet; 0 where the system does not tell."""
     try:
         import fcntl
         import termios
-    except ImportError:  # Windows does not say
+    except ImportError:  # Windows does not tell
         return 0
     handle = sock.fileno()
     if handle < 0:  # it is closed
@@ -96,167 +99,176 @@ def n_queued(sock: socket.socket) -> int:
     return int(found)
 
 
-class Queue:
-    """What a peer has still to take: a peer that takes some of it is alive."""
+class SendQueue:
+    """The kernel's queue of bytes for a peer.  As long as it becomes shorter, the peer is alive."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock, self._n_bytes = sock, n_queued(sock)
+        self._sock, self._n_bytes = sock, n_unacknowledged(sock)
 
     def has_shrunk(self) -> bool:
-        """Since it was made, or asked last."""
-        n_before, self._n_bytes = self._n_bytes, n_queued(self._sock)
+        """Whether the queue is shorter than at the last call; at the first call, than when this object was made."""
+        n_before, self._n_bytes = self._n_bytes, n_unacknowledged(self._sock)
         return self._n_bytes < n_before
 
 
-def parts(pieces: list[bytes]) -> Iterator[memoryview]:
-    """The same bytes in parts that a slow peer takes in time: what waits is timed whole."""
+def send_slices(pieces: list[bytes]) -> Iterator[memoryview]:
+    """Split pieces into slices of at most SEND_BYTES, because a timeout counts for a whole slice."""
     for piece in pieces:
-        for at in range(0, len(piece), PATIENCE_BYTES):
-            yield memoryview(piece)[at : at + PATIENCE_BYTES]
+        for at in range(0, len(piece), SEND_BYTES):
+            yield memoryview(piece)[at : at + SEND_BYTES]
 
 
-class Line:
-    """Blocking exchanges with one server."""
+class HttpClient:
+    """Sends requests to one server, each over a new connection."""
 
-    def __init__(self, base: Base, patience: Patience) -> None:
-        self.base, self._patience = base, patience
-        self._tls = base.tls()
+    def __init__(self, address: ServerAddress, timeouts: Timeouts) -> None:
+        self.address, self._timeouts = address, timeouts
+        self._tls = address.tls()
 
     @contextlib.contextmanager
-    def exchange(
-        self, request: Request, read_at: ReadAt | None = None, aside: Aside | None = None
-    ) -> Iterator[Answering]:
-        """Send a request.  Raises what is in BROKEN."""
-        exchange = Exchange(self.base, request)
-        head = exchange.head()
-        address = self.base.host, self.base.port
+    def stream(
+        self, request: Request, read_at: ReadAt | None = None, between: BetweenPieces | None = None
+    ) -> Iterator[IncomingResponse]:
+        """Send a request and wait for the head of its response; the caller reads the body in the `with` block.
+
+        read_at: reads the request's body.  between: called between two pieces of that body.  Raises CONNECTION_ERRORS.
+        """
+        codec = RequestCodec(self.address, request)
+        head = codec.head()
         with contextlib.ExitStack() as stack:
-            sock = stack.enter_context(socket.create_connection(address, CONNECT_SECONDS))
+            sock = stack.enter_context(
+                socket.create_connection((self.address.host, self.address.port), CONNECT_SECONDS)
+            )
             if self._tls is not None:
-                sock = stack.enter_context(self._tls.wrap_socket(sock, server_hostname=self.base.host))
-            sock.settimeout(self._patience.idle_seconds)
-            answering = Answering(exchange, sock, self._patience)
+                sock = stack.enter_context(self._tls.wrap_socket(sock, server_hostname=self.address.host))
+            sock.settimeout(self._timeouts.idle_seconds)
+            incoming = IncomingResponse(codec, sock, self._timeouts)
             sock.sendall(head)
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # there may be an answer all the same
-                answering.send_body(request, read_at, aside)
-            answering.read_head()
-            yield answering
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # there may be a response all the same
+                incoming.send_body(request, read_at, between)
+            incoming.read_head()
+            yield incoming
 
-    def ask(self, request: Request, read_at: ReadAt | None = None, aside: Aside | None = None) -> Response | Lost:
-        """A request whose answer is small."""
+    def request(
+        self, request: Request, read_at: ReadAt | None = None, between: BetweenPieces | None = None
+    ) -> Response | Lost:
+        """Send a request and read all of its response, which must be short; see `stream`."""
         try:
-            with self.exchange(request, read_at, aside) as answering:
-                return answering.small()
-        except BROKEN as error:
-            return Lost(why(error))
+            with self.stream(request, read_at, between) as incoming:
+                return incoming.read_short()
+        except CONNECTION_ERRORS as error:
+            return Lost(error_text(error))
 
 
-class Answering:
-    """A response as it comes, over a socket."""
+class IncomingResponse:
+    """The response to one request, read from a socket piece by piece.  It also sends the request's body."""
 
-    def __init__(self, exchange: Exchange, sock: socket.socket, patience: Patience) -> None:
-        self._exchange, self._sock, self._patience = exchange, sock, patience
-        self._ahead: list[bytes] = []
+    def __init__(self, codec: RequestCodec, sock: socket.socket, timeouts: Timeouts) -> None:
+        self._codec, self._sock, self._timeouts = codec, sock, timeouts
+        self._received: list[bytes] = []  # pieces of the body that are not handed out yet
 
     @property
     def response(self) -> Response:
-        """Its head."""
-        assert self._exchange.response is not None
-        return self._exchange.response
+        """The head of the response.  It must have been read."""
+        assert self._codec.response is not None
+        return self._codec.response
 
-    def send_body(self, request: Request, read_at: ReadAt | None, aside: Aside | None = None) -> None:
-        """The bytes of the file that the request names, until they are sent or an answer comes."""
+    def send_body(self, request: Request, read_at: ReadAt | None, between: BetweenPieces | None = None) -> None:
+        """Send the request's body, until all of it is sent or the response begins."""
         at, stop = request.body or (0, 0)
-        slices = Slices()
+        sizes = SliceSizes()
         while at < stop:
             assert read_at is not None
             if isinstance(read_at, FileBody) and not isinstance(self._sock, ssl.SSLSocket):
-                n_bytes = slices.next(stop - at)
-                self._exchange.skip(n_bytes)
+                n_bytes = sizes.next(stop - at)
+                self._codec.skip(n_bytes)
                 read_at.file.seek(at)
                 n_sent = self._sock.sendfile(read_at.file, at, n_bytes)
-                slices.ended()
+                sizes.finished()
                 read_at.progress(at + n_sent)
             else:
                 data = read_at(at, min(PIECE_BYTES, stop - at))
                 n_sent = n_bytes = len(data)
-                for part in parts(self._exchange.piece(data)):
+                for part in send_slices(self._codec.piece(data)):
                     self._sock.sendall(part)
             if n_sent < n_bytes or not n_sent:
                 raise OSError("the file became shorter while it was sent")
             at += n_sent
-            if at < stop and self._has_answer():
+            if at < stop and self._has_begun():
                 return
-            if at < stop and aside is not None:
-                aside()
-        self._sock.sendall(self._exchange.finish())
+            if at < stop and between is not None:
+                between()
+        self._sock.sendall(self._codec.finish())
 
-    def _has_answer(self) -> bool:
-        """Whether the server has answered already.  Does not wait."""
+    def _has_begun(self) -> bool:
+        """Whether the head of the response is there already.  Does not wait."""
         self._sock.setblocking(False)
         try:
-            self._ahead += self._exchange.received(self._sock.recv(self._exchange.room))
+            self._received += self._codec.received(self._sock.recv(self._codec.receive_bytes))
         except (BlockingIOError, ssl.SSLWantReadError):
             pass
         finally:
-            self._sock.settimeout(self._patience.idle_seconds)
-        return self._exchange.response is not None
+            self._sock.settimeout(self._timeouts.idle_seconds)
+        return self._codec.response is not None
 
     def read_head(self) -> None:
-        """Wait for the head of the response, as long as the peer takes what is on its way to it."""
-        pace: Pace | None = None
-        while self._exchange.response is None:
-            if self._exchange.is_over:
+        """Wait for the head of the response, as long as the peer takes the bytes that are on their way to it."""
+        rate: RateCheck | None = None
+        while self._codec.response is None:
+            if self._codec.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            data = self._first()
-            pace = pace or Pace(self._patience)  # a head that has begun must come to its end
-            pace.passed(len(data))
-            self._ahead += self._exchange.received(data)
+            data = self._receive_first()
+            rate = rate or RateCheck(self._timeouts)  # once the head has begun, the rest must come in time
+            rate.received(len(data))
+            self._received += self._codec.received(data)
 
-    def _first(self) -> bytes:
-        queue = Queue(self._sock)
+    def _receive_first(self) -> bytes:
+        queue = SendQueue(self._sock)
         while True:
             try:
-                return self._sock.recv(self._exchange.room)
+                return self._sock.recv(self._codec.receive_bytes)
             except TimeoutError:
                 if not queue.has_shrunk():
                     raise
 
     def body(self) -> Iterator[bytes]:
-        """The pieces of its body.  Raises what is in BROKEN, also where the body is shorter than announced."""
-        pace = Pace(self._patience)
+        """Read the pieces of the body.  Raises CONNECTION_ERRORS, also if the body is shorter than announced."""
+        rate = RateCheck(self._timeouts)
         while True:
-            yield from self._ahead
-            self._ahead = []
-            if self._exchange.is_over:
+            yield from self._received
+            self._received = []
+            if self._codec.is_over:
                 return
             data = self._receive()
-            pace.passed(len(data))
-            self._ahead = self._exchange.received(data)
+            rate.received(len(data))
+            self._received = self._codec.received(data)
 
     def _receive(self) -> bytes:
-        """What has come.  TLS hands it out by the record, of 16 KiB at most: all that are there are taken together."""
-        room = self._exchange.room
-        data = self._sock.recv(room)
+        """Receive the bytes that have arrived.
+
+        TLS returns at most one record of 16 KiB at a time: all records that have arrived are joined.
+        """
+        most = self._codec.receive_bytes
+        data = self._sock.recv(most)
         if not isinstance(self._sock, ssl.SSLSocket) or not data:
             return data
         records, n_bytes = [data], len(data)
         self._sock.setblocking(False)
         try:
-            while n_bytes < room and (data := self._sock.recv(room - n_bytes)):
+            while n_bytes < most and (data := self._sock.recv(most - n_bytes)):
                 records.append(data)
                 n_bytes += len(data)
-        except OSError:  # no more for now; or it is broken, which the next call will find
+        except OSError:  # no more for now; or the connection is broken, which the next call will find
             pass
         finally:
-            self._sock.settimeout(self._patience.idle_seconds)
+            self._sock.settimeout(self._timeouts.idle_seconds)
         return b"".join(records)
 
-    def small(self) -> Response:
-        """With its body, as far as a problem document goes."""
+    def read_short(self) -> Response:
+        """Read a short body.  Return the response with it; bytes beyond the limit of a short body are dropped."""
         data = b""
         for piece in self.body():
             data += piece
-            if not is_small(len(data)):
+            if not fits_short_body(len(data)):
                 break
         return with_body(self.response, data)

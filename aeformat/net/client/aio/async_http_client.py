@@ -1,4 +1,8 @@
-"""One exchange over asyncio's streams: the twin of aeformat.net.client.http_client, see there."""
+"""HTTP requests over asyncio's streams, each over a connection of its own: the counterpart of aeformat.net.client.http_client.
+
+Owns waiting with asyncio.  Sizes, timeouts and the bytes of messages are those of http_client.  Files are read in threads and
+written to the stream, where the blocking client lets the kernel send them.
+"""
 
 from __future__ import annotations
 
@@ -8,134 +12,148 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from aeformat.net.client import http_client
-from aeformat.net.client.http_client import CONNECT_SECONDS, PATIENCE_BYTES, Pace, Patience, Queue, ReadAt, parts, why
-from aeformat.net.client.http_messages import PIECE_BYTES, Base, Exchange, is_small, with_body
+from aeformat.net.client.http_client import (
+    CONNECT_SECONDS,
+    SEND_BYTES,
+    RateCheck,
+    ReadAt,
+    SendQueue,
+    Timeouts,
+    error_text,
+    send_slices,
+)
+from aeformat.net.client.http_messages import PIECE_BYTES, RequestCodec, ServerAddress, fits_short_body, with_body
 from aeformat.transport.messages import Lost, Request, Response
 
-BROKEN: Final = (*http_client.BROKEN, asyncio.TimeoutError)  # which is no OSError before Python 3.11
+CONNECTION_ERRORS: Final = (
+    *http_client.CONNECTION_ERRORS,
+    asyncio.TimeoutError,  # which is no OSError before Python 3.11
+)
 
-AsyncAside = Callable[[], Awaitable[None]]
+AsyncBetweenPieces = Callable[[], Awaitable[None]]  # as BetweenPieces
 
 
-class AsyncLine:
-    """Exchanges with one server."""
+class AsyncHttpClient:
+    """Sends requests to one server, each over a new connection."""
 
-    def __init__(self, base: Base, patience: Patience) -> None:
-        self.base, self._patience = base, patience
-        self._tls = base.tls()
+    def __init__(self, address: ServerAddress, timeouts: Timeouts) -> None:
+        self.address, self._timeouts = address, timeouts
+        self._tls = address.tls()
 
     @contextlib.asynccontextmanager
-    async def exchange(
-        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
-    ) -> AsyncIterator[AsyncAnswering]:
-        """Send a request.  Raises what is in BROKEN."""
-        exchange = Exchange(self.base, request)
-        head = exchange.head()
-        opening = asyncio.open_connection(self.base.host, self.base.port, ssl=self._tls, limit=PIECE_BYTES)
+    async def stream(
+        self, request: Request, read_at: ReadAt | None = None, between: AsyncBetweenPieces | None = None
+    ) -> AsyncIterator[AsyncIncomingResponse]:
+        """Send a request and wait for the head of its response; see HttpClient.stream.  Raises CONNECTION_ERRORS."""
+        codec = RequestCodec(self.address, request)
+        head = codec.head()
+        opening = asyncio.open_connection(self.address.host, self.address.port, ssl=self._tls, limit=PIECE_BYTES)
         reader, writer = await asyncio.wait_for(opening, CONNECT_SECONDS)
-        writer.transport.set_write_buffer_limits(PATIENCE_BYTES)  # that of TLS is larger
-        answering = AsyncAnswering(exchange, reader, self._patience)
+        writer.transport.set_write_buffer_limits(SEND_BYTES)  # that of TLS is larger
+        incoming = AsyncIncomingResponse(codec, reader, self._timeouts)
         try:
             writer.write(head)
-            reading = asyncio.create_task(answering.read_head())
+            reading = asyncio.create_task(incoming.read_head())
             try:
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    await self._send_body(exchange, writer, reading, request, read_at, aside)
-                await self._answered(writer, reading)
+                    await self._send_body(codec, writer, reading, request, read_at, between)
+                await self._head_read(writer, reading)
             finally:
                 reading.cancel()
-            yield answering
+            yield incoming
         finally:
             writer.transport.abort()
 
-    async def _answered(self, writer: asyncio.StreamWriter, reading: asyncio.Task[None]) -> None:
-        """Wait as long as the peer takes what is on its way to it."""
-        queue = Queue(writer.get_extra_info("socket"))
+    async def _head_read(self, writer: asyncio.StreamWriter, reading: asyncio.Task[None]) -> None:
+        """Wait for the head of the response, as long as the peer takes the bytes that are on their way to it."""
+        queue = SendQueue(writer.get_extra_info("socket"))
         while True:
             try:
-                return await asyncio.wait_for(asyncio.shield(reading), self._patience.idle_seconds)
+                return await asyncio.wait_for(asyncio.shield(reading), self._timeouts.idle_seconds)
             except asyncio.TimeoutError:
                 if not queue.has_shrunk():
                     raise
 
     async def _send_body(
         self,
-        exchange: Exchange,
+        codec: RequestCodec,
         writer: asyncio.StreamWriter,
         reading: asyncio.Task[None],
         request: Request,
         read_at: ReadAt | None,
-        aside: AsyncAside | None,
+        between: AsyncBetweenPieces | None,
     ) -> None:
+        """Send the request's body, until all of it is sent or the response begins.  reading: waits for the response."""
         at, stop = request.body or (0, 0)
         while at < stop:
             assert read_at is not None
             data = await asyncio.to_thread(read_at, at, min(PIECE_BYTES, stop - at))
             if not data:
                 raise OSError("the file became shorter while it was sent")
-            for part in parts(exchange.piece(data)):
+            for part in send_slices(codec.piece(data)):
                 writer.write(part)
-                await asyncio.wait_for(writer.drain(), self._patience.idle_seconds)
+                await asyncio.wait_for(writer.drain(), self._timeouts.idle_seconds)
             at += len(data)
             if reading.done():
                 return
-            if at < stop and aside is not None:
-                await aside()
-        writer.write(exchange.finish())
+            if at < stop and between is not None:
+                await between()
+        writer.write(codec.finish())
 
-    async def ask(
-        self, request: Request, read_at: ReadAt | None = None, aside: AsyncAside | None = None
+    async def request(
+        self, request: Request, read_at: ReadAt | None = None, between: AsyncBetweenPieces | None = None
     ) -> Response | Lost:
-        """A request whose answer is small."""
+        """Send a request and read all of its response, which must be short; see HttpClient.stream."""
         try:
-            async with self.exchange(request, read_at, aside) as answering:
-                return await answering.small()
-        except BROKEN as error:
-            return Lost(why(error))
+            async with self.stream(request, read_at, between) as incoming:
+                return await incoming.read_short()
+        except CONNECTION_ERRORS as error:
+            return Lost(error_text(error))
 
 
-class AsyncAnswering:
-    """A response as it comes, over asyncio's streams."""
+class AsyncIncomingResponse:
+    """The response to one request, read from a stream of asyncio piece by piece."""
 
-    def __init__(self, exchange: Exchange, reader: asyncio.StreamReader, patience: Patience) -> None:
-        self._exchange, self._reader, self._patience = exchange, reader, patience
-        self._ahead: list[bytes] = []
+    def __init__(self, codec: RequestCodec, reader: asyncio.StreamReader, timeouts: Timeouts) -> None:
+        self._codec, self._reader, self._timeouts = codec, reader, timeouts
+        self._received: list[bytes] = []  # pieces of the body that are not handed out yet
 
     @property
     def response(self) -> Response:
-        """Its head."""
-        assert self._exchange.response is not None
-        return self._exchange.response
+        """The head of the response.  It must have been read."""
+        assert self._codec.response is not None
+        return self._codec.response
 
     async def read_head(self) -> None:
-        """Wait for the head of the response, however long the body takes to send."""
-        pace: Pace | None = None
-        while self._exchange.response is None:
-            if self._exchange.is_over:
+        """Wait for the head of the response, however long sending the request's body takes."""
+        rate: RateCheck | None = None
+        while self._codec.response is None:
+            if self._codec.is_over:
                 raise ConnectionError("the connection was closed without an answer")
-            data = await self._reader.read(self._exchange.room)
-            pace = pace or Pace(self._patience)
-            pace.passed(len(data))
-            self._ahead += self._exchange.received(data)
+            data = await self._reader.read(self._codec.receive_bytes)
+            rate = rate or RateCheck(self._timeouts)
+            rate.received(len(data))
+            self._received += self._codec.received(data)
 
     async def body(self) -> AsyncIterator[bytes]:
-        """See Answering.body."""
-        pace = Pace(self._patience)
+        """Read the pieces of the body; see IncomingResponse.body."""
+        rate = RateCheck(self._timeouts)
         while True:
-            for piece in self._ahead:
+            for piece in self._received:
                 yield piece
-            self._ahead = []
-            if self._exchange.is_over:
+            self._received = []
+            if self._codec.is_over:
                 return
-            data = await asyncio.wait_for(self._reader.read(self._exchange.room), self._patience.idle_seconds)
-            pace.passed(len(data))
-            self._ahead = self._exchange.received(data)
+            reading = self._reader.read(self._codec.receive_bytes)
+            data = await asyncio.wait_for(reading, self._timeouts.idle_seconds)
+            rate.received(len(data))
+            self._received = self._codec.received(data)
 
-    async def small(self) -> Response:
-        """See Answering.small."""
+    async def read_short(self) -> Response:
+        """Read a short body; see IncomingResponse.read_short."""
         data = b""
         async for piece in self.body():
             data += piece
-            if not is_small(len(data)):
+            if not fits_short_body(len(data)):
                 break
         return with_body(self.response, data)
