@@ -12,7 +12,7 @@ import pytest
 from aeformat.cli.main import main
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
-from aeformat.net.client import registry
+from aeformat.net.client import decoders
 from net.running import running, upload
 from net.test_api import digits
 
@@ -32,13 +32,13 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
     """T9-1, T9-4: the second unpack needs no server."""
     file, package = place
     proofs: list[bytes] = []
-    check = registry.check
+    check = decoders.check
 
     def proving(found):
         proofs.append(found.model_id)
         check(found)
 
-    monkeypatch.setattr(registry, "check", proving)
+    monkeypatch.setattr(decoders, "check", proving)
     assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy")]) == 4
     with running(tmp_path / "root") as server:
         ask = ["--registry", server.url]
