@@ -1,4 +1,4 @@
-"""send, fetch and registry_decoder, blocking and asyncio, over a good line and a bad one."""
+"""send, fetch and registry_decoder, blocking and with asyncio, over a good connection and a bad one."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def source(tmp_path):
 
 @pytest.fixture
 def nothing_shipped(tmp_path, monkeypatch):
-    """A machine without models."""
+    """A machine on which no model is installed."""
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(places, "shipped_folder", lambda: tmp_path / "empty")
 
@@ -83,7 +83,7 @@ def call(twin: str, name: str, *arguments, **options):
 
 @BOTH
 def test_there_and_back(server, source, tmp_path, twin):
-    """The same bytes, the same digest, and the URL that send gives is the one fetch takes."""
+    """send and fetch give the same bytes and the same digest; fetch takes the URL that send returns."""
     told = []
     sent = call(twin, "send", source, server.url, NEVER, progress=lambda *seen: told.append(seen))
     assert sent.url == f"{server.url}v1/containers/{SHA}"
@@ -95,8 +95,8 @@ def test_there_and_back(server, source, tmp_path, twin):
 
 @BOTH
 @pytest.mark.parametrize("kind", ["cut", "flip a bit", "lost final response", "early 413", "503"])
-def test_a_bad_line_up(server, source, twin, kind, monkeypatch):
-    """One fault, then none."""
+def test_a_fault_while_sending(server, source, twin, kind, monkeypatch):
+    """One fault, then none: the file arrives."""
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
     faults = [Fault(kind, 0.7)]
     proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "PATCH" and faults else None)
@@ -107,8 +107,11 @@ def test_a_bad_line_up(server, source, twin, kind, monkeypatch):
 
 
 @BOTH
-def test_progress_is_what_the_server_has(server, source, twin, monkeypatch):
-    """After a damaged chunk it goes back to the end of a good one; of a file that is there already, all is told at once."""
+def test_progress_follows_the_offset_of_the_server(server, source, twin, monkeypatch):
+    """After a damaged chunk it goes back to the end of a good chunk.
+
+    A file that the server has is reported as sent at once.
+    """
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
     faults, told = [Fault("flip a bit", 0.7)], []
     proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "PATCH" and faults else None)
@@ -125,8 +128,8 @@ def test_progress_is_what_the_server_has(server, source, twin, monkeypatch):
 
 
 @BOTH
-def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path, twin, monkeypatch):
-    """T5-10: sending begins before the digest is known; once it is, a copy on the server ends the upload."""
+def test_sending_a_large_file_stops_when_the_server_has_it(server, tmp_path, twin, monkeypatch):
+    """T5-10: sending begins before the digest is known.  Once it is known, a copy on the server ends the upload."""
     big = tmp_path / "big.aef"
     big.write_bytes(latents(40_000, dims=64, chunk_rows=1000))
     sha256 = hashlib.sha256(big.read_bytes()).digest()
@@ -155,7 +158,7 @@ def test_a_large_file_that_is_there_is_noticed_while_it_is_sent(server, tmp_path
 
 
 def test_a_file_that_is_replaced_meanwhile_is_not_sent(server, source):
-    """The digest of the old one would not be the new one's; nothing reaches the server."""
+    """The digest would be that of the old file.  Nothing reaches the server."""
     with FileDigest(source) as digest:
         new = source.with_name("new.aef")
         new.write_bytes(latents(10))
@@ -167,8 +170,8 @@ def test_a_file_that_is_replaced_meanwhile_is_not_sent(server, source):
 
 @BOTH
 @pytest.mark.parametrize("kind", ["cut", "flip a bit", "truncate", "duplicate the tail", "503"])
-def test_a_bad_line_down(server, tmp_path, twin, kind, monkeypatch):
-    """One fault, then none."""
+def test_a_fault_while_fetching(server, tmp_path, twin, kind, monkeypatch):
+    """One fault, then none: the file arrives."""
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
     upload(server, FILE)
     faults = [Fault(kind, 0.7)]
@@ -179,8 +182,8 @@ def test_a_bad_line_down(server, tmp_path, twin, kind, monkeypatch):
 
 
 @BOTH
-def test_what_an_earlier_run_fetched_is_used(server, tmp_path, twin):
-    """The partial file is verified, cut to its last whole chunk, and gone on from."""
+def test_a_partial_file_is_resumed(server, tmp_path, twin):
+    """The partial file is verified and truncated to its last whole chunk; only the rest is fetched."""
     upload(server, FILE)
     proxy = Proxy(server.port, lambda method, is_range: None)
     partial_path(tmp_path / "x", "containers", SHA).write_bytes(FILE[: len(FILE) // 2] + b"what a crash left")
@@ -201,7 +204,7 @@ def test_what_an_earlier_run_fetched_is_used(server, tmp_path, twin):
     ],
 )
 def test_a_bad_url_is_a_usage_error(source, url, says):
-    """Before anything is sent."""
+    """The error comes before anything is sent."""
     with pytest.raises(UsageError, match=says):
         net.send(source, url, NEVER)
     with pytest.raises(UsageError):
@@ -209,7 +212,7 @@ def test_a_bad_url_is_a_usage_error(source, url, says):
 
 
 def test_a_broken_file_is_not_sent(server, tmp_path):
-    """The sender looks first."""
+    """The scan before sending finds that it is incomplete."""
     (tmp_path / "bad.aef").write_bytes(FILE[:-1])
     with pytest.raises(FormatError, match="C9-1"):
         net.send(tmp_path / "bad.aef", server.url, NEVER)
@@ -217,8 +220,11 @@ def test_a_broken_file_is_not_sent(server, tmp_path):
 
 
 @BOTH
-def test_a_file_that_is_damaged_here_is_said_to_be(server, tmp_path, twin, monkeypatch):
-    """The server gets it three times (T4-5); then the sender looks, names rule and byte, and forgets the upload."""
+def test_damage_in_the_sent_file_is_reported(server, tmp_path, twin, monkeypatch):
+    """The server gets the file three times (T4-5).
+
+    Then the sender reads its file, names the rule and the byte, and drops the upload.
+    """
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
     bad = bytearray(FILE)
     bad[len(FILE) // 2] ^= 1
@@ -229,7 +235,7 @@ def test_a_file_that_is_damaged_here_is_said_to_be(server, tmp_path, twin, monke
 
 
 def test_a_redirect_and_another_origin_get_no_token(server, source):
-    """T5-8: a Location elsewhere is refused."""
+    """T5-8: a Location on another server is refused."""
     from aeformat.net.client.http_messages import ServerAddress
 
     base = ServerAddress.parse(server.url, token="secret")
@@ -240,7 +246,7 @@ def test_a_redirect_and_another_origin_get_no_token(server, source):
 
 
 def test_a_decoder_is_sent_once_and_only_if_it_pays(server, tmp_path):
-    """T9-2, T9-3; what it depends on is said."""
+    """T9-2, T9-3; the reason is reported."""
     few, many = tmp_path / "few.aef", tmp_path / "many.aef"
     few.write_bytes(digits(10))
     many.write_bytes(digits(5000))
@@ -257,8 +263,11 @@ def test_a_decoder_is_sent_once_and_only_if_it_pays(server, tmp_path):
     assert not said
 
 
-def test_sending_a_decoder_takes_no_numpy_and_passes_over_a_damaged_one(server, tmp_path):
-    """The package goes as it lies here, found by its header: a broken one in the cache is said to be, and the next one goes."""
+def test_sending_a_decoder_needs_no_numpy_and_skips_a_damaged_package(server, tmp_path):
+    """The package is found by its header and sent as it is.
+
+    A damaged one in the cache is reported, and the next one is sent.
+    """
     many = tmp_path / "many.aef"
     many.write_bytes(digits(5000))
     decoder = places.shipped_folder() / "mnist-exact.decoder.aef"
@@ -280,7 +289,7 @@ def test_sending_a_decoder_takes_no_numpy_and_passes_over_a_damaged_one(server, 
 
 @pytest.mark.usefixtures("nothing_shipped")
 def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkeypatch):
-    """T9-1, T9-4: fetched, proved, kept; the second time nobody is asked."""
+    """T9-1, T9-4: it is fetched, checked with its golden set and cached.  The second time no server is asked."""
     monkeypatch.undo()
     monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
     decoder = store.find_pair("mnist-exact")[1]
@@ -305,7 +314,7 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
 
 
 def test_tokens_are_sent(tmp_path, source):
-    """Bearer; without one the server's words reach the user."""
+    """The token is sent as a bearer token.  Without one the user sees the server's answer."""
     with running(tmp_path / "root", tokens=write_tokens(tmp_path / "tokens")) as server:
         with pytest.raises(TransferFailed, match="401: a valid token"):
             net.send(source, server.url, NEVER)
@@ -314,7 +323,7 @@ def test_tokens_are_sent(tmp_path, source):
 
 
 def test_tls(tmp_path, source):
-    """By certificate files; a certificate that is not trusted is refused, and said."""
+    """With certificate files.  A certificate that is not trusted is refused, and the error says so."""
     certificate, key = self_signed(tmp_path)
     with running(tmp_path / "root", certificate=(certificate, key)) as server:
         trusting = Options(policy="never", ca_file=str(certificate))
@@ -326,7 +335,7 @@ def test_tls(tmp_path, source):
 
 
 def command(name: str, *arguments: object, **environment: str) -> subprocess.Popen:
-    """One command of the command line, in a process of its own."""
+    """Run one command of the command line in a process of its own."""
     run = (
         f"import argparse, sys; from aeformat.cli import {name} as c; p = argparse.ArgumentParser(); c.add_arguments(p);"
         "sys.exit(c.run(p.parse_args(sys.argv[1:])))"
@@ -338,7 +347,7 @@ def command(name: str, *arguments: object, **environment: str) -> subprocess.Pop
 
 
 def test_the_commands(tmp_path, source):
-    """serve on a free port, send, fetch; SIGTERM ends it properly."""
+    """serve on a free port, send, fetch; SIGTERM stops the server properly."""
     serving = command("serve", tmp_path / "root", "--port", 0)
     url = serving.stdout.readline().split()[-1]
     sent, _ = command("send", source, url, "--model-policy", "never").communicate(timeout=120)
@@ -350,7 +359,7 @@ def test_the_commands(tmp_path, source):
 
 
 def test_a_killed_sender_is_resumed_by_the_next(tmp_path, monkeypatch):
-    """kill -9 of `aeformat send` half-way: the same command goes on with the same upload."""
+    """kill -9 of `aeformat send` in the middle: the same command resumes the same upload."""
     big = tmp_path / "big.aef"
     big.write_bytes(latents(40_000, dims=64, chunk_rows=1000))
     size = big.stat().st_size

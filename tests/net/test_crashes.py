@@ -1,4 +1,4 @@
-"""kill -9 of the server, or of the machine, at each of its steps on the disk; then a new server, and the client goes on."""
+"""kill -9 of the server, or a power cut, at each of its steps on the disk; then a new server, and the client goes on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARCEL = UploadSource(len(FILE), SHA, ends(FILE))
 
 
 class Sender:
-    """A client that notes every offset it was told."""
+    """A client that records every offset that the server acknowledges."""
 
     def __init__(self, url: str) -> None:
         self.client = UploadClient(PARCEL, Retry(Random(1), tries=1000))
@@ -34,11 +34,11 @@ class Sender:
         self.turn_to(url)
 
     def turn_to(self, url: str) -> None:
-        """The server was started anew, on another port."""
+        """Use the URL of the restarted server, which is on another port."""
         self.http = HttpClient(ServerAddress.parse(url), Timeouts(idle_seconds=30))
 
     def step(self) -> bool:
-        """False when it is done, or nobody answers."""
+        """Carry out one action.  False when the upload is done, or the server does not answer."""
         action = self.client.next()
         if isinstance(action, Done):
             return False
@@ -56,7 +56,7 @@ class Sender:
 
 
 def run_until_kill(root, n_steps, kind=Dying) -> tuple[Sender | None, bool]:
-    """(the client, whether the server died)."""
+    """Run until the upload is done or the server has died.  Returns the client, and whether the server died."""
     with running(root, disk=kind(n_steps), **LIMITS) as server:
         if not server.is_up:
             return None, True
@@ -72,7 +72,7 @@ def run_until_kill(root, n_steps, kind=Dying) -> tuple[Sender | None, bool]:
 @pytest.mark.parametrize("kind", [Dying, Unplugged])
 @pytest.mark.parametrize("direct_bytes", [BLOCK_BYTES, DIRECT_BYTES], ids=["past the cache", "through it"])
 def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path, monkeypatch, kind, direct_bytes):
-    """T4-1, T4-10, T4-15: no acknowledged byte is lost, the blob is whole or absent, and the same upload goes on."""
+    """T4-1, T4-10, T4-15: no acknowledged byte is lost, the blob is complete or absent, and the same upload goes on."""
     monkeypatch.setattr("aeformat.net.server.blocks.DIRECT_BYTES", direct_bytes)
     n_deaths = 0
     for n_steps in range(1, 1000):
@@ -100,8 +100,8 @@ def test_whatever_step_it_dies_at_the_file_arrives_whole(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("n_steps", [3, 9])
-def test_a_server_that_dies_twice_at_its_start_is_no_worse(tmp_path, n_steps):
-    """Recovery can be interrupted too."""
+def test_recovery_can_be_interrupted(tmp_path, n_steps):
+    """A server that dies while it recovers from a crash loses nothing."""
     root = tmp_path / "root"
     run_until_kill(root, 40)
     run_until_kill(root, n_steps)

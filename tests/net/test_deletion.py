@@ -1,4 +1,4 @@
-"""Taking blobs from tenants: T2-10 of spec/transport.md."""
+"""Deleting blobs of tenants: T2-10 of spec/transport.md."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def blobs(root):
 
 
 def test_the_bytes_go_with_their_last_tenant(server, tmp_path):
-    """Each tenant deletes for itself; a blob that another has is as absent as one that nobody has."""
+    """Each tenant deletes for itself.  A tenant cannot tell another tenant's blob from one that does not exist."""
     assert upload(server, FILE, "a").status == upload(server, FILE, "b").status == 201
     assert server.request("DELETE", PATH, token="writer").status == 403
     assert server.request("DELETE", PATH, token="nobody").status == 401
@@ -57,7 +57,7 @@ def test_the_bytes_go_with_their_last_tenant(server, tmp_path):
 
 
 def test_the_quota_is_free_again(server):
-    """At once, for as many times as one likes."""
+    """Deleting frees the quota at once, each time."""
     for seed in range(3):
         data = latents(400, dims=32, seed=seed)
         assert upload(server, data, "small").status == 201
@@ -67,8 +67,8 @@ def test_the_quota_is_free_again(server):
         )
 
 
-def test_its_upload_is_not_told_of_any_more(server):
-    """T4-11: nothing leads to what is gone, and after a new start nothing brings it back."""
+def test_the_upload_of_a_deleted_blob_is_dropped(server):
+    """T4-11: no upload names a deleted blob, and a restart does not bring it back."""
     where = server.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"", "a").get("Location")
     named = {"Upload-Offset": "0", "Upload-Complete": "?1", "Content-Type": "application/partial-upload"}
     assert server.request("PATCH", where, named, FILE, "a").status == 201
@@ -77,7 +77,7 @@ def test_its_upload_is_not_told_of_any_more(server):
 
 
 def test_a_download_that_has_begun_is_finished(tmp_path):
-    """The bytes are there for whoever is reading them."""
+    """A client that is reading the blob gets all of its bytes."""
     data = latents(40_000, dims=64, chunk_rows=1000)
     path = f"v1/containers/{hashlib.sha256(data).hexdigest()}"
     with running(tmp_path / "root") as server:
@@ -92,8 +92,8 @@ def test_a_download_that_has_begun_is_finished(tmp_path):
         assert found.split(b"\r\n\r\n", 1)[1] == data
 
 
-def test_a_deleted_decoder_draws_no_more(tmp_path):
-    """T2-8: also where it was ready to run."""
+def test_a_deleted_decoder_renders_no_more_rows(tmp_path):
+    """T2-8: even if it was loaded."""
     from net.test_api import digits
 
     container, decoder = digits(3), store.find_pair("mnist-exact")[1]
@@ -109,7 +109,7 @@ def test_a_deleted_decoder_draws_no_more(tmp_path):
 
 
 def test_whatever_step_it_dies_at_the_blob_is_whole_or_gone(tmp_path):
-    """kill -9 at each step on the disk: after a new start it is there whole, or no byte of it is; another's stays."""
+    """kill -9 at each step on the disk: after a restart the blob is complete or gone.  Another blob stays."""
     seen = set()
     for n_steps in range(1, 100):
         root, tokens = tmp_path / str(n_steps), write_tokens(tmp_path / "tokens", TOKENS)
@@ -139,8 +139,8 @@ def test_whatever_step_it_dies_at_the_blob_is_whole_or_gone(tmp_path):
     assert seen >= {(200, 200), (404, 200), (404, 404)}
 
 
-def test_rubbish_is_removed_at_the_start(tmp_path):
-    """A tenant whose folder was removed does not come back: not its blobs, nor what its uploads are told to have ended in."""
+def test_leftovers_are_removed_at_the_start(tmp_path):
+    """Nothing of a tenant whose folder was removed comes back: not its blobs, nor the results of its uploads."""
     root = tmp_path / "root"
     with running(root, tokens=write_tokens(tmp_path / "tokens", TOKENS)) as server:
         assert upload(server, FILE, "a").status == upload(server, latents(10), "b").status == 201

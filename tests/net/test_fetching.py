@@ -1,4 +1,4 @@
-"""What `fetch` does beside receiving: verifying a few pieces behind, disks that are full, runs that are killed."""
+"""What `fetch` does beside receiving: verifying a few pieces later, full disks, killed runs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    """Many pieces in a small file; and little waiting."""
+    """Small pieces, so that a small file has many; and short waits."""
     monkeypatch.setattr(http_messages, "PIECE_BYTES", PIECES)
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.02)
 
@@ -88,7 +88,7 @@ def test_no_more_than_the_body_is_received():
 
 @BOTH
 def test_the_receiver_waits_for_the_verifier(server, tmp_path, twin, small_pieces, monkeypatch):
-    """T7-1 for clients: pieces are received while others are verified, and only so many."""
+    """T7-1 for clients: pieces are received while others are verified, but only a bounded number."""
     received, data = RequestCodec.received, FetchClient.data
     n_received, n_verified, most = 0, 0, 0
 
@@ -117,7 +117,7 @@ def test_the_receiver_waits_for_the_verifier(server, tmp_path, twin, small_piece
 
 @BOTH
 def test_nothing_goes_on_after_an_error(server, tmp_path, twin, small_pieces, monkeypatch):
-    """Ctrl-C, or a progress display that breaks: the file is closed after the thread that uses it has ended."""
+    """Ctrl-C, or an error of the progress callback: the file is closed after the thread that uses it has ended."""
     data, n_begun, n_ended = FetchClient.data, 0, 0
 
     def slowly(self, piece):
@@ -140,7 +140,7 @@ def test_nothing_goes_on_after_an_error(server, tmp_path, twin, small_pieces, mo
 
 @BOTH
 def test_damage_that_is_seen_late_costs_a_chunk(server, tmp_path, twin, small_pieces):
-    """T5-6: what was received behind it is cut off again."""
+    """T5-6: bytes that were received after the damaged chunk are truncated."""
     faults = [Fault("flip a bit", 0.5)]
     proxy = Proxy(server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None)
     assert call(twin, "fetch", f"{proxy.url}v1/containers/{SHA}", tmp_path / "x", NEVER).path.read_bytes() == FILE
@@ -149,8 +149,8 @@ def test_damage_that_is_seen_late_costs_a_chunk(server, tmp_path, twin, small_pi
 
 
 @BOTH
-def test_a_full_disk_is_not_the_line(server, tmp_path, twin, small_pieces, monkeypatch):
-    """It is said at once, not after eight tries; what was verified is kept."""
+def test_a_full_disk_is_not_an_error_of_the_connection(server, tmp_path, twin, small_pieces, monkeypatch):
+    """It is raised at once, not after eight tries.  The verified bytes are kept."""
     append, n_left = transfer._append, [20]
 
     def full(partial, piece):
@@ -169,8 +169,8 @@ def test_a_full_disk_is_not_the_line(server, tmp_path, twin, small_pieces, monke
     assert call(twin, "fetch", f"{server.url}v1/containers/{SHA}", tmp_path / "x", NEVER).path.read_bytes() == FILE
 
 
-def test_a_killed_fetch_is_gone_on_with(server, tmp_path):
-    """kill -9 half-way: the same command asks for the rest only."""
+def test_a_killed_fetch_is_resumed(server, tmp_path):
+    """kill -9 in the middle: the same command requests only the rest."""
     faults = [Fault("stall", 0.6)]
     proxy = Proxy(
         server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None, stall_seconds=30
@@ -190,8 +190,8 @@ def test_a_killed_fetch_is_gone_on_with(server, tmp_path):
     proxy.close()
 
 
-def test_fetching_latents_brings_neither_numpy_nor_the_server():
-    """They take longer to import than a small file takes to fetch."""
+def test_fetching_latents_imports_neither_numpy_nor_the_server():
+    """Importing them takes longer than fetching a small file."""
     code = (
         "import sys\nfrom aeformat.cli import fetch, serve\nserve.require_net()\nfrom aeformat import net\nnet.fetch\n"
         "bad = {'numpy', 'starlette', 'uvicorn'} & set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""The pieces of a body on their way to the disk: written, verified and synced beside each other."""
+"""The three workers for the pieces of a body: writing, verifying and syncing at the same time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDS = ends(FILE)
 
 
 class Stuck(Disk):
-    """Takes the first write; the others wait for the gate."""
+    """A disk that accepts the first write; the other writes wait for the gate."""
 
     def __init__(self) -> None:
         self.gate, self.n_writes, self.written = threading.Event(), 0, 0
@@ -34,7 +34,7 @@ class Stuck(Disk):
 
 
 def test_nothing_is_acknowledged_before_it_is_written(tmp_path):
-    """T4-1: verifying may be ahead of writing; what is synced then counts only as far as it is in the file."""
+    """T4-1: verifying may be ahead of writing.  A sync then acknowledges only the bytes that are in the file."""
     disk, path = Stuck(), tmp_path / "data"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     machine = UploadServer(TransferLimits(sync_bytes=1), now=0.0)

@@ -1,4 +1,4 @@
-"""Memory is bounded by the limits: not by how long a blob is, nor by how slowly it is read (T7-1)."""
+"""Memory is bounded by the limits, not by the length of a blob or the speed of its readers (T7-1)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def test_a_long_upload_and_fifty_slow_readers(tmp_path):
-    """A gigabyte through chunks of 1 MiB, and fifty clients that read one packet of it: neither is in memory."""
+    """A gigabyte in chunks of 1 MiB, and fifty clients that read one packet of it: memory holds neither."""
     source = tmp_path / "long.aef"
     make(source, 1000)
     with running(tmp_path / "root") as server:

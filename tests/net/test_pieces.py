@@ -1,4 +1,4 @@
-"""How much of a body is taken, and given, at a time."""
+"""The sizes of the pieces in which a body is received, and of the slices in which a file is sent."""
 
 from __future__ import annotations
 

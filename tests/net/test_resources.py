@@ -34,7 +34,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def digits():
-    """(container, its decoder's package, the images it stands for)."""
+    """A container, its decoder's package, and the images that it decodes to."""
     decoder = store.find_pair("mnist-exact")[1]
     end = decoder.input
     lo, hi = (end.interval.lo, end.interval.hi) if end.interval else (0, 255)
@@ -47,7 +47,7 @@ def digits():
     return sink.getvalue(), package_bytes(decoder, level=3), NumpyBackend().load(decoder).run(rows)
 
 
-def test_a_blob_says_what_it_is(server):
+def test_the_fields_of_a_blob(server):
     """T2-1, for HEAD and GET."""
     head, get = server.request("HEAD", PATH), server.request("GET", PATH)
     assert (head.status, head.body, get.status) == (200, b"", 200)
@@ -93,7 +93,7 @@ def test_ranges(server, asked, status, span):
         assert found.headers["Content-Range"] == f"bytes */{len(FILE)}"
 
 
-def test_what_it_can_do_is_said(server):
+def test_the_server_publishes_its_limits(server):
     """GET v1/: all limits, and Upload-Limit."""
     found = server.request("GET", "v1/")
     document = json.loads(found.body)
@@ -101,7 +101,7 @@ def test_what_it_can_do_is_said(server):
     assert f"min-append-size={document['limits']['min_append_size']}" in found.get("Upload-Limit")
 
 
-def test_missing_models_are_told_and_sent_once(server, digits):
+def test_missing_models_are_listed_and_sent_once(server, digits):
     """T2-5, T2-6, T4-13."""
     _, package, _ = digits
     model = store.find_pair("mnist-exact")[1].model_id.hex()
@@ -119,8 +119,8 @@ def test_missing_models_are_told_and_sent_once(server, digits):
     )
 
 
-def test_rows_can_be_had_as_pictures(tmp_path, digits):
-    """T2-7, T2-8: bit for bit what the decoder makes; without it 409."""
+def test_rows_can_be_fetched_as_images(tmp_path, digits):
+    """T2-7, T2-8: bit for bit the output of the decoder; without the decoder 409."""
     container, package, images = digits
     path = f"v1/containers/{hashlib.sha256(container).hexdigest()}?rows="
     with running(tmp_path / "root") as server:
@@ -140,8 +140,8 @@ def test_rows_can_be_had_as_pictures(tmp_path, digits):
         assert server.request("GET", path + "0", {"Accept": "text/html"}).status == 406
 
 
-def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
-    """T2-8: a chunk is checked again before its rows are decoded; the others are drawn."""
+def test_a_blob_that_was_damaged_on_the_disk_is_not_rendered(tmp_path, digits):
+    """T2-8: a chunk is checked again before its rows are decoded.  The other chunks are rendered."""
     container, package, images = digits
     sha256 = hashlib.sha256(container).hexdigest()
     with running(tmp_path / "root") as server:
@@ -157,7 +157,7 @@ def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
 
 
 def _pixels(png: bytes) -> np.ndarray:
-    """A grey PNG without filters, read by hand."""
+    """The pixels of a grey PNG without filters, parsed by hand."""
     width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
     size = int.from_bytes(png[33:37], "big")
     raw = np.frombuffer(zlib.decompress(png[41 : 41 + size]), np.uint8).reshape(height, width + 1)
@@ -165,7 +165,7 @@ def _pixels(png: bytes) -> np.ndarray:
 
 
 def test_counters(server):
-    """Prometheus' text format: names, types, and what happened."""
+    """Prometheus' text format: names, types and counts."""
     lines = server.request("GET", "metrics").body.decode().splitlines()
     assert "# TYPE aeformat_requests_total counter" in lines
     assert any(line.startswith('aeformat_requests_total{method="GET",route="/v1/"') for line in lines)
@@ -190,8 +190,8 @@ def test_counters(server):
         ("HEAD", "v1/uploads/../../layout", 404),
     ],
 )
-def test_what_is_not_there(server, method, path, status):
-    """T2-9; tricks with paths find nothing."""
+def test_unknown_paths_are_404(server, method, path, status):
+    """T2-9; paths with dots or escapes find nothing."""
     found = server.request(method, path)
     assert found.status == status
     if method != "HEAD":

@@ -80,8 +80,8 @@ TLS = pytest.mark.parametrize("is_tls", [False, True], ids=["plain", "tls"])
 @TLS
 @BOTH
 @pytest.mark.parametrize("n_buffered", [1 << 15, 2 * SLOW_BYTES], ids=["waits here", "waits in the kernel"])
-def test_a_slow_peer_is_waited_for_as_long_as_it_takes_something(tmp_path, monkeypatch, kind, is_tls, n_buffered):
-    """Section 7: what counts is the pause, not how long a piece of ours takes, wherever it waits; and then the rate."""
+def test_a_slow_peer_is_waited_for_as_long_as_it_receives_something(tmp_path, monkeypatch, kind, is_tls, n_buffered):
+    """Section 7: the pause counts, not how long a piece takes, wherever it waits.  After that the rate counts."""
     _buffered(monkeypatch, n_buffered)
     found = _ask(tmp_path, kind, is_tls=is_tls)
     assert isinstance(found, Response) and found.status == 204, found
@@ -89,16 +89,16 @@ def test_a_slow_peer_is_waited_for_as_long_as_it_takes_something(tmp_path, monke
 
 @TLS
 @BOTH
-def test_a_peer_that_takes_no_more_is_given_up(tmp_path, monkeypatch, kind, is_tls):
-    """All of the body is with the kernel, and there it stays."""
+def test_a_peer_that_receives_no_more_is_given_up(tmp_path, monkeypatch, kind, is_tls):
+    """All of the body is in the kernel's buffers, and stays there."""
     _buffered(monkeypatch, 2 * SLOW_BYTES)
     began = time.monotonic()
     assert isinstance(_ask(tmp_path, kind, is_tls=is_tls, n_taken=SLOW_BYTES // 4), Lost)
     assert time.monotonic() - began < 9
 
 
-def test_what_waits_in_the_kernel_is_counted():
-    """Nothing where the socket is closed: asyncio closes it under who waits."""
+def test_unacknowledged_bytes_are_counted():
+    """A closed socket has none; asyncio may close it during the wait."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
         listener.bind(("127.0.0.1", 0))

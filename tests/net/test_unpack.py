@@ -19,7 +19,7 @@ from net.test_api import digits
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """(a file of 5,000 digits, its decoder's package) on a machine without models."""
+    """A file of 5,000 digits and its decoder's package, on a machine on which no model is installed."""
     file = tmp_path / "digits.aef"
     file.write_bytes(digits(5000))
     package = package_bytes(store.find_pair("mnist-exact")[1])
@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch):
     return file, package
 
 
-def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monkeypatch, capsys):
+def test_a_missing_decoder_is_fetched_once_checked_and_cached(place, tmp_path, monkeypatch, capsys):
     """T9-1, T9-4: the second unpack needs no server."""
     file, package = place
     proofs: list[bytes] = []
@@ -59,7 +59,7 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
 
 
 def test_a_file_cannot_name_a_server(place, tmp_path):
-    """T5-9: without --registry, unpack does not even load the code that could ask one."""
+    """T5-9: without --registry, unpack does not even import the code that could send a request."""
     code = (
         "import pathlib, sys; from aeformat.cli.main import main; from aeformat.model import places, store;"
         f"places.shipped_folder = lambda: pathlib.Path({str(tmp_path / 'empty')!r});"

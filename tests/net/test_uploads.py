@@ -46,7 +46,7 @@ def slug(found):
 
 
 def test_a_container_in_pieces(server):
-    """T4-1: cut at chunk ends, each piece is acknowledged; the answer names place and digest."""
+    """T4-1: a request that ends at a chunk's end is acknowledged whole.  The last answer names path and digest."""
     where = create(server, **{"Upload-Length": str(len(FILE))})
     middle = ENDS[3]
     first = patch(server, where, 0, FILE[:middle])
@@ -59,7 +59,7 @@ def test_a_container_in_pieces(server):
 
 
 def test_a_content_id_that_is_wrong_is_stored_as_it_was_sent_and_refused_by_its_reader(server):
-    """T4-2: the digest of the answer proves the bytes, nothing else; who reads all rows finds C9-6."""
+    """T4-2: the digest in the answer proves the bytes, nothing else.  A reader of all rows finds C9-6."""
     data = replace(split(latents(40)), content_id=bytes(32)).join()
     found = upload(server, data)
     assert (found.status, found.get("Repr-Digest")) == (201, http_fields.repr_digest(hashlib.sha256(data).digest()))
@@ -69,7 +69,7 @@ def test_a_content_id_that_is_wrong_is_stored_as_it_was_sent_and_refused_by_its_
         list(stream_latents(io.BytesIO(back)))
 
 
-def test_a_lost_answer_is_learnt_by_head(server):
+def test_head_repeats_a_lost_answer(server):
     """T4-11."""
     where = create(server)
     patch(server, where, 0, FILE, last=True)
@@ -80,7 +80,7 @@ def test_a_lost_answer_is_learnt_by_head(server):
 
 
 def test_an_unaligned_tail_is_never_acknowledged(server):
-    """T4-3, T4-4: the offset is that of the last whole chunk, also for HEAD; a client that ignores it gets 409."""
+    """T4-3, T4-4: the offset is the end of the last whole chunk, also for HEAD.  A client that ignores it gets 409."""
     where = create(server)
     cut = ENDS[4] + 100
     found = patch(server, where, 0, FILE[:cut])
@@ -159,7 +159,7 @@ def test_too_many_uploads(server):
     create(server)
 
 
-def test_a_chunk_above_the_limit_is_refused_before_it_is_taken(tmp_path):
+def test_a_chunk_above_the_limit_is_refused_before_it_is_received(tmp_path):
     """T4-6."""
     with running(tmp_path / "root", chunk_bytes=1000) as server:
         found = upload(server, FILE)
@@ -167,7 +167,7 @@ def test_a_chunk_above_the_limit_is_refused_before_it_is_taken(tmp_path):
 
 
 def test_a_newer_request_does_not_wait_for_the_older(server, tmp_path):
-    """T4-9: the connection of the first request stays open and silent; the second goes on at once, the first is told."""
+    """T4-9: the first request is open and silent.  The second goes on at once, and the first one is refused."""
     where = create(server)
     with socket.create_connection(("127.0.0.1", server.port)) as old:
         head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
@@ -187,7 +187,7 @@ def test_a_newer_request_does_not_wait_for_the_older(server, tmp_path):
 
 
 def test_a_stored_blob_survives_a_kill(tmp_path):
-    """T4-10, T4-11, after kill -9 and a new start."""
+    """T4-10, T4-11, after kill -9 and a restart."""
     with running(tmp_path / "root") as server:
         where = create(server)
         assert patch(server, where, 0, FILE, last=True).status == 201
@@ -197,7 +197,7 @@ def test_a_stored_blob_survives_a_kill(tmp_path):
 
 
 def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path, monkeypatch):
-    """T7-2: nobody new is let in, a request that does not end is cut off, and what it brought is kept."""
+    """T7-2: no new connection is accepted.  A request that does not end is cut off, and its verified bytes are kept."""
     monkeypatch.setattr("aeformat.net.server.run._STOP_SECONDS", 1)
     with running(tmp_path / "root") as server:
         where = create(server)

@@ -1,4 +1,4 @@
-"""Lanes: items in order, one at a time, whoever waits is woken however it ends."""
+"""Workers: items are done in order, one at a time, and a waiting task is woken however the worker ends."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def run(work, use, open_gate):
 
 
 @pytest.mark.parametrize("n_left", [0, 1, 2, 5])
-def test_who_waits_is_woken_when_few_enough_are_left(n_left):
-    """And not before: memory is bounded by it."""
+def test_a_waiting_task_is_woken_when_the_queue_is_short_enough(n_left):
+    """It is not woken before: this bounds memory."""
     gate, done, seen = threading.Semaphore(0), [], []
 
     def work(item):
@@ -50,8 +50,8 @@ def test_who_waits_is_woken_when_few_enough_are_left(n_left):
 
 
 @pytest.mark.parametrize("how", ["returns", "raises"])
-def test_who_waits_is_woken_when_the_lane_ends(how):
-    """What came after the last good item is dropped, and `finish` raises what the work raised."""
+def test_a_waiting_task_is_woken_when_the_worker_stops(how):
+    """The items after the last good one are dropped, and `finish` raises the error of `work`."""
     gate, done = threading.Event(), []
 
     def work(item):
@@ -79,8 +79,8 @@ def test_who_waits_is_woken_when_the_lane_ends(how):
     assert (done, worker.is_over, worker.is_idle) == ([0, 1], True, True)
 
 
-def test_who_gives_up_waiting_for_the_end_has_waited_for_it():
-    """What a thread works on is not closed under it."""
+def test_finish_waits_for_the_thread_even_if_it_is_cancelled():
+    """So nothing is closed while the thread uses it."""
     gate, begun, done = threading.Event(), threading.Event(), []
 
     def work(item):

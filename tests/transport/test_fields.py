@@ -1,4 +1,4 @@
-"""Header fields: what they mean, and that nonsense is never guessed at."""
+"""Header fields: what they mean; a malformed one is never guessed at."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def test_complete_is_a_boolean(text):
         draft.boolean("Upload-Complete", text)
 
 
-def test_limits_survive_the_trip_and_unknown_members_are_left_out():
+def test_limits_are_parsed_as_written_and_unknown_members_ignored():
     """Upload-Limit."""
     limits = {"max-size": 10, "min-append-size": 5}
     assert draft.parse_limit(draft.limit_text(limits)) == limits
     assert draft.parse_limit("max-size=5, x=?1, y=a, max-age=1.5") == {"max-size": 5}
 
 
-def test_digests_survive_the_trip():
-    """Repr-Digest, among others and alone; a cut one is none."""
+def test_digests_are_parsed_as_written():
+    """Repr-Digest, alone and among others; a shortened one is refused."""
     text = http_fields.repr_digest(SHA)
     assert http_fields.parse_repr_digest(text) == SHA
     assert http_fields.parse_repr_digest(f"sha-512=:AAAA:, {text}") == SHA
@@ -87,7 +87,7 @@ def test_a_content_range_that_makes_no_sense_is_none(text):
         ("image/png;q=nonsense", None),
     ],
 )
-def test_the_best_liked_type_is_chosen(accept, expected):
+def test_the_preferred_type_is_chosen(accept, expected):
     """RFC 9110, 12.5.1."""
     assert http_fields.preferred(accept, (PNG, NPY)) == expected
 

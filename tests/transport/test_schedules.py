@@ -1,6 +1,6 @@
-"""Client x server x faults x fake clock: whatever happens in between, the file arrives once and whole.
+"""Client x server x faults x fake clock: whatever happens, the file arrives once and complete.
 
-A failing schedule is printed as the calls that replay it.
+A failing schedule is printed as the calls that repeat it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILES = {
 
 
 class Schedule(RuleBasedStateMachine):
-    """One file, one server, one client after another."""
+    """One file, one server, and one client after another."""
 
     @initialize(
         name=st.sampled_from(sorted(FILES)),
@@ -51,7 +51,7 @@ class Schedule(RuleBasedStateMachine):
         self.restart(upload=None)
 
     def restart(self, upload: str | None) -> None:
-        """The program is started anew."""
+        """The client program is started again."""
         self.client = UploadClient(self.source, Retry(self.rng), upload=upload)
 
     def request(self) -> Request | None:
@@ -81,12 +81,12 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def file_is_hashed(self) -> None:
-        """T5-10: at any time."""
+        """T5-10: the digest may become known at any time."""
         self.client.hashed(self.sha256)
 
     @rule(where=st.floats(0, 1), is_lost=st.booleans())
     def file_is_hashed_while_it_is_sent(self, where: float, is_lost: bool) -> None:
-        """T5-10: the look comes in the middle of a PATCH, which goes on, or is broken off."""
+        """T5-10: the probe is sent in the middle of a PATCH, which goes on or is aborted."""
         request = self.request()
         if request is None or request.method != "PATCH":
             return
@@ -143,7 +143,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(data=st.data(), late=st.integers(0, 300))
     def old_request_wakes_up(self, data: st.DataObject, late: int) -> None:
-        """Bytes of a request that was fenced arrive late, and it ends; only the newest one may still write."""
+        """Bytes of a request that was replaced arrive late, and it ends; only the newest request may write."""
         if not self.old:
             return
         upload, generation = self.old.pop(data.draw(st.integers(0, len(self.old) - 1)))
@@ -179,7 +179,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(where=st.floats(0, 1))
     def body_is_shortened(self, where: float) -> None:
-        """A proxy loses the end and closes the body properly."""
+        """A proxy drops the end of the body and closes it properly."""
         if request := self.request():
             data = self.bytes_of(request)
             self.send(request, data[: int(where * len(data))])
@@ -191,7 +191,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def client_is_killed(self) -> None:
-        """Its state file names the upload."""
+        """Its resume record names the upload."""
         if not isinstance(self.client.next(), Done):
             self.restart(self.client.upload)
 
@@ -214,7 +214,7 @@ class Schedule(RuleBasedStateMachine):
             assert all(data == self.file for data in self.world.objects.values())
 
     def teardown(self) -> None:
-        """From here on nothing goes wrong: the client ends, with the file on the server."""
+        """From here on there are no faults: the client ends, with the file on the server."""
         if not hasattr(self, "client"):
             return
         for _ in range(100):
