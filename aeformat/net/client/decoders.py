@@ -140,7 +140,7 @@ class _DecoderSearch:
             self._error = error
             return Event.BAD, str(error)
         if self._found.model_id != self._id or self._found.role != "decoder":
-            return Event.BAD, "the registry sent another model"
+            return Event.BAD, "the server sent another model"
         return Event.GOOD, ""
 
     def _run_golden_set(self) -> tuple[Event, str]:

@@ -39,13 +39,13 @@ class Connection(asyncio.BufferedProtocol):
         self._limits, self._head_bytes = limits, head_bytes
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._h11 = self._new()
+        self._h11 = self._new_parser()
         self._cycle: RequestCycle | None = None  # the request in progress
         self._draining: int | None = None  # bytes of a body that are still to be dropped; -1: all that come
         self._must_close = False
         self._n_ahead = 0  # bytes of the body that were passed to h11 with the head
 
-    def _new(self) -> h11.Connection:
+    def _new_parser(self) -> h11.Connection:
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._head_bytes)
 
     # Callbacks of asyncio.
@@ -57,14 +57,14 @@ class Connection(asyncio.BufferedProtocol):
         self.is_writable = asyncio.Event()
         self.is_writable.set()
         self._state.connections.add(self)
-        self._arm(self._limits.header_seconds)
+        self._start_timer(self._limits.header_seconds)
         if len(self._state.connections) > self._limits.connections:
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request in progress that the connection is gone."""
         self._state.connections.discard(self)
-        self._disarm()
+        self._stop_timer()
         self.is_writable.set()
         if self._cycle is not None:
             self._cycle.lost()
@@ -92,9 +92,9 @@ class Connection(asyncio.BufferedProtocol):
         buffer = self._buffer
         if buffer is not None:
             buffer.fill(nbytes)
-            self._has_body()
+            self._body_received()
         elif self._draining is None:
-            self._received(bytes(_SCRATCH[:nbytes]))
+            self._head_received(bytes(_SCRATCH[:nbytes]))
         elif self._draining > 0:
             self._draining = max(0, self._draining - nbytes)
             if not self._draining:
@@ -108,22 +108,22 @@ class Connection(asyncio.BufferedProtocol):
 
     # Time.
 
-    def _arm(self, seconds: float) -> None:
-        self._disarm()
+    def _start_timer(self, seconds: float) -> None:
+        self._stop_timer()
         self._timer = self._loop.call_later(seconds, self.transport.abort)
 
-    def _disarm(self) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     # Requests.
 
-    def _received(self, data: bytes) -> None:
+    def _head_received(self, data: bytes) -> None:
         self._h11.receive_data(data)
-        self._events()
+        self._handle_events()
 
-    def _events(self) -> None:
+    def _handle_events(self) -> None:
         try:
             while True:
                 event = self._h11.next_event()
@@ -133,17 +133,17 @@ class Connection(asyncio.BufferedProtocol):
                     self.transport.pause_reading()
                     return
                 if isinstance(event, h11.Request):
-                    self._begin(event)
+                    self._begin_request(event)
                     if self._buffer is not None or not self._is_chunked:
                         return
                 elif isinstance(event, h11.Data):
                     assert self._cycle is not None
                     self._cycle.buffer.append(event.data)
-                    self._has_body()
+                    self._body_received()
                 elif isinstance(event, h11.EndOfMessage):
                     assert self._cycle is not None
                     self._cycle.buffer.is_over = True
-                    self._has_body()
+                    self._body_received()
         except h11.RemoteProtocolError as error:
             self._malformed(error)
 
@@ -151,15 +151,15 @@ class Connection(asyncio.BufferedProtocol):
     def _is_chunked(self) -> bool:
         return self._cycle is not None and self._cycle.buffer.left is None
 
-    def _has_body(self) -> None:
+    def _body_received(self) -> None:
         cycle = self._cycle
         assert cycle is not None
         if cycle.buffer.is_full and not cycle.buffer.is_over:
             self.transport.pause_reading()
         cycle.input_event.set()
 
-    def _begin(self, request: h11.Request) -> None:
-        self._disarm()
+    def _begin_request(self, request: h11.Request) -> None:
+        self._stop_timer()
         headers = [(bytes(name), bytes(text)) for name, text in request.headers]
         path, _, query = bytes(request.target).partition(b"?")
         scope = {
@@ -191,11 +191,11 @@ class Connection(asyncio.BufferedProtocol):
             scope["extensions"][SEND_FILE] = cycle.send_file
         task = self._loop.create_task(cycle.run(self._app))
         self._state.tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._request_done)
         if buffer.is_over or buffer.is_full:
             self.transport.pause_reading()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _request_done(self, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a request failed", exc_info=error)
@@ -217,7 +217,7 @@ class Connection(asyncio.BufferedProtocol):
         named = [("Connection", "close"), ("Content-Length", "0")]
         for event in (h11.Response(status_code=status, headers=named, reason=REASONS[status]), h11.EndOfMessage()):
             self.transport.write(self._h11.send(event) or b"")
-        self._linger(-1)
+        self._drain(-1)
 
     # The end of a request.
 
@@ -234,19 +234,19 @@ class Connection(asyncio.BufferedProtocol):
         if self.transport.is_closing():
             return
         if not cycle.buffer.is_over:
-            self._linger(-1 if cycle.buffer.left is None else cycle.buffer.left)
+            self._drain(-1 if cycle.buffer.left is None else cycle.buffer.left)
         elif is_last:
-            self._arm(self._limits.idle_seconds)  # for the client to receive the rest
+            self._start_timer(self._limits.idle_seconds)  # for the client to receive the rest
             self.transport.close()
         else:
             left = self._h11.trailing_data[0][self._n_ahead :]  # of the next request
-            self._h11, self._n_ahead = self._new(), 0
-            self._arm(self._limits.header_seconds)
+            self._h11, self._n_ahead = self._new_parser(), 0
+            self._start_timer(self._limits.header_seconds)
             self.transport.resume_reading()
             if left:
-                self._received(left)
+                self._head_received(left)
 
-    def _linger(self, n_bytes: int) -> None:
+    def _drain(self, n_bytes: int) -> None:
         """Receive and drop the rest of a body, so that the client can read the answer; a reset would discard it (T6-4).
 
         n_bytes: the number of bytes to drop; -1 for all until the client closes.
@@ -254,7 +254,7 @@ class Connection(asyncio.BufferedProtocol):
         self._draining = n_bytes
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._arm(self._limits.header_seconds)
+        self._start_timer(self._limits.header_seconds)
         self.transport.resume_reading()
 
 

@@ -114,7 +114,7 @@ class RequestCycle:
         body = memoryview(b"" if self._scope["method"] == "HEAD" else message.get("body", b""))
         for at in range(0, len(body), LEAST_BYTES):
             self._write(h11.Data(data=body[at : at + LEAST_BYTES]))  # type: ignore[arg-type]
-            await self._in_time(self._connection.is_writable.wait())
+            await self._before_timeout(self._connection.is_writable.wait())
         if not message.get("more_body", False):
             self._complete()
 
@@ -128,7 +128,7 @@ class RequestCycle:
             n_bytes = sizes.next(stop - at)
             self._h11.send_with_data_passthrough(h11.Data(data=SkippedBytes(n_bytes)))  # type: ignore[arg-type]
             sending = loop.sendfile(self._connection.transport, file, at, n_bytes)
-            n_sent = await self._in_time(sending, max(1.0, n_bytes / LEAST_BYTES))
+            n_sent = await self._before_timeout(sending, max(1.0, n_bytes / LEAST_BYTES))
             if n_sent < n_bytes:
                 raise OSError(f"{file.name} is shorter than it was")
             sizes.finished()
@@ -136,7 +136,7 @@ class RequestCycle:
             sent(n_bytes)
         self._complete()
 
-    async def _in_time(self, waiting: Awaitable[_T], n_slices: float = 1.0) -> _T:
+    async def _before_timeout(self, waiting: Awaitable[_T], n_slices: float = 1.0) -> _T:
         try:
             found = await asyncio.wait_for(waiting, self._seconds_a_slice * n_slices)
         except (
