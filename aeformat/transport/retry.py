@@ -27,7 +27,7 @@ class Retry:
     def failed(self, retry_after: float | None = None) -> float | None:
         """Count a failure.  Return the seconds to wait before the next try, or None to give up.
 
-        retry_after: the seconds that the server asked for; the wait is never shorter, up to an hour.
+        retry_after: the seconds that the server asked for, of which at most an hour counts; the wait is at least that long.
         """
         self.n_failed += 1
         if self.n_failed >= self.tries:
