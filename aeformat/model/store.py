@@ -20,6 +20,7 @@ from aeformat.model.file_io import read_heading, read_package
 from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import DECODER, ENCODER, Manifest
 from aeformat.model.package import ModelPackage
+from aeformat.model.published import INSTALL, published_name
 
 _log: Final = logging.getLogger("aeformat")
 _SUFFIX: Final = {ENCODER: ".encoder.aef", DECODER: ".decoder.aef"}
@@ -40,16 +41,17 @@ class Listed:
 
 def shipped_names() -> list[str]:
     """The names of the shipped models."""
-    folder, suffix = places.shipped_folder(), _SUFFIX[ENCODER]
-    return [] if folder is None else sorted(path.name.removesuffix(suffix) for path in folder.glob("*" + suffix))
+    names, suffix = _shipped_paths(), _SUFFIX[ENCODER]
+    return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
 
 def shipped_file(name: str, role: str) -> Path:
     """The file of one half of a shipped model.  Raises UsageError."""
-    folder = places.shipped_folder()
-    path = None if folder is None else folder / (name + _SUFFIX[role])
-    if path is None or not path.is_file():
-        raise UsageError(f"there is no shipped {role} {name!r}; there are {', '.join(shipped_names()) or 'none'}")
+    path = _shipped_paths().get(name + _SUFFIX[role])
+    if path is None:
+        raise _not_here(name) or UsageError(
+            f"there is no shipped {role} {name!r}; there are {', '.join(shipped_names()) or 'none'}"
+        )
     return path
 
 
@@ -70,7 +72,7 @@ def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
             raise UsageError(
                 f"{name_or_path} is no model: a model is two files, NAME.encoder.aef and NAME.decoder.aef beside it"
             )
-        raise UsageError(
+        raise _not_here(name_or_path) or UsageError(
             f"no model {name_or_path!r}: not a shipped one ({known}), not a path, not a model id in the cache"
         )
     encoder, decoder = pair
@@ -97,6 +99,9 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
     here = _find_here(model_id)
     if here is not None:
         return _as_decoder(here)
+    known = published_name(wanted)
+    if known is not None:
+        raise DecoderMissing(f"decoder {wanted} is not here; it is that of model {known}: {INSTALL}")
     raise DecoderMissing(
         f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from a "
         "server (--registry URL), or ask for a file that carries it (pack --embed-decoder)"
@@ -131,7 +136,7 @@ def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -
 
 def list_models() -> list[Listed]:
     """All packages that are here.  One that cannot be read is left out, and logged."""
-    return [*_shipped(), *_listed(_cached_files(), "cache")]
+    return [*_listed(places.shipped_files(), "shipped"), *_listed(_cached_files(), "cache")]
 
 
 def _files_of_path(path: Path) -> tuple[Path, Path] | None:
@@ -153,10 +158,14 @@ def _files_of_path(path: Path) -> tuple[Path, Path] | None:
 
 
 def _files_of_name(name: str) -> tuple[Path, Path] | None:
-    folder = places.shipped_folder()
-    if folder is None or not name or Path(name).name != name:
-        return None
-    return _files_of_path(folder / name) if (folder / f"{name}{_SUFFIX[ENCODER]}").is_file() else None
+    encoder = _shipped_paths().get(name + _SUFFIX[ENCODER])
+    return None if encoder is None else _files_of_path(encoder)
+
+
+def _not_here(name_or_id: str) -> UsageError | None:
+    """What to say of a model that is not here, where it is one of aeformat-models."""
+    known = published_name(name_or_id)
+    return None if known is None else UsageError(f"model {known} is not here; to install it: {INSTALL}")
 
 
 def _is_model_id(text: str) -> bool:
@@ -168,6 +177,8 @@ def _pair_of_model_id(prefix: str) -> tuple[ModelPackage, ModelPackage]:
     listed = list_models()
     hits = {found.model_id for found in listed if found.model_id.hex().startswith(prefix)}
     if len(hits) != 1:
+        if not hits and (error := _not_here(prefix)):
+            raise error
         count = "no model here" if not hits else f"{len(hits)} models here"
         raise UsageError(f"{count} with a model id that begins with {prefix}")
     (model_id,) = hits
@@ -183,7 +194,7 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
     found = _read_cached(model_id)
     if found is not None:
         return found
-    for path in places.shipped_files(model_id):
+    for path in places.shipped_files_of(model_id):
         try:
             return read_package(path)
         except FormatError as error:
@@ -214,9 +225,9 @@ def _as_decoder(package: ModelPackage) -> ModelPackage:
     return package
 
 
-def _shipped() -> list[Listed]:
-    folder = places.shipped_folder()
-    return [] if folder is None else list(_listed(sorted(folder.glob("*.aef")), "shipped"))
+def _shipped_paths() -> dict[str, Path]:
+    """File name -> path."""
+    return {path.name: path for path in places.shipped_files()}
 
 
 def _cached_files() -> list[Path]:
