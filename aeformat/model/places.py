@@ -1,7 +1,7 @@
-"""Where model packages lie on this machine.
+"""Where model packages are on this machine.
 
-Owns the folders that were installed (this software's own, and that of the distribution aeformat-models), the cache, and finding
-a model in them by the headers of files.  What a file holds is for store.py to read and prove; a look takes no NumPy.
+Owns the folders of shipped models (this software's own, and that of the distribution aeformat-models), the cache, and the
+search in them by the headers of the files.  Needs no NumPy.  store.py reads and verifies the packages.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def shipped_files() -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """The folder of the cache; it need not exist.  $AEFORMAT_CACHE, else where this system keeps such things."""
+    """The folder of the cache; it need not exist.  $AEFORMAT_CACHE, else the system's folder for caches."""
     if chosen := os.environ.get("AEFORMAT_CACHE"):
         return Path(chosen) / "models"
     if sys.platform == "win32":
@@ -61,12 +61,12 @@ def cache_folder() -> Path:
 
 
 def cached_path(model_id: bytes) -> Path:
-    """Where the cache keeps a package, whether it has it or not."""
+    """The path of a package in the cache; the file need not exist."""
     return cache_folder() / f"{model_id.hex()}.aef"
 
 
 def files_of(model_id: bytes) -> Iterator[Path]:
-    """The cache's package of a model, if one is there, whatever it holds; then the shipped ones."""
+    """The file in the cache for a model id, unread; then the shipped files whose header states that id."""
     path = cached_path(model_id)
     if path.is_file():
         yield path

@@ -1,8 +1,8 @@
-"""Where model packages are found and kept.
+"""Find, list and install model packages.
 
-Three places: the models that came with this software, files and folders that a person names, and a cache of packages
-under their model ids.  Owns the order in which they are searched, and the proof that what is found is what was asked
-for.  Knows nothing of how a network is run: `install` is handed what checks the golden set.
+There are three places: the shipped models, files and folders that the user names, and a cache of packages under their model
+ids.  Owns the order of the search, and the check that a package found is the one asked for.  Does not know how a network is
+run: the caller of `install` passes the check of the golden set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from aeformat.atomic import AtomicFile
-from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, UsageError
+from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, Hint, UsageError
 from aeformat.model import places
 from aeformat.model.file_io import read_heading, read_package
 from aeformat.model.identity import read_model_id
@@ -30,7 +30,7 @@ _MIN_PREFIX: Final = 8  # hexadecimal digits
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One package that is here.  place: "shipped" or "cache".  name: of a shipped file, or what its header says."""
+    """One package on this machine.  place: "shipped" or "cache".  name: from a shipped file's name, else the header."""
 
     path: Path
     place: str
@@ -92,8 +92,7 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
         found = read_model_id(given)
         if found != model_id:
             raise DecoderMismatch(
-                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}; give that one, or leave it out to "
-                "take this machine's"
+                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}", hint=Hint.GIVE_OTHER_DECODER
             )
         return _as_decoder(read_package(given))
     here = _find_here(model_id)
@@ -102,14 +101,11 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
     known = published_name(wanted)
     if known is not None:
         raise DecoderMissing(f"decoder {wanted} is not here; it is that of model {known}: {INSTALL}")
-    raise DecoderMissing(
-        f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from a "
-        "server (--registry URL), or ask for a file that carries it (pack --embed-decoder)"
-    )
+    raise DecoderMissing(f"decoder {wanted} is not here", hint=Hint.GET_DECODER)
 
 
 def find_packages(name_or_path: str) -> list[ModelPackage]:
-    """What a person means by a name, a path or a model id: one package of a file, else both halves.
+    """The packages that a name, a path or a model id stands for: a file's one package, else both halves of a pair.
 
     Raises UsageError, DecoderMismatch, FormatError.
     """
@@ -118,7 +114,7 @@ def find_packages(name_or_path: str) -> list[ModelPackage]:
 
 
 def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -> bytes:
-    """Put a package into the cache, after all checks; its model id.  One that is there stays.
+    """Check a package, put it into the cache, and return its model id.  A package that is already there is kept.
 
     check: runs the golden set and raises GoldenMismatch.  Raises FormatError, UsageError.
     """
@@ -135,7 +131,7 @@ def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -
 
 
 def list_models() -> list[Listed]:
-    """All packages that are here.  One that cannot be read is left out, and logged."""
+    """All packages on this machine.  One that cannot be read is left out, and logged."""
     return [*_listed(places.shipped_files(), "shipped"), *_listed(_cached_files(), "cache")]
 
 
@@ -203,7 +199,7 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
 
 
 def _read_cached(model_id: bytes) -> ModelPackage | None:
-    """The package, if the cache has it whole.  What is there under the wrong name, or broken, is removed and logged."""
+    """The package from the cache, or None.  A file that is damaged or is another package is removed, and logged."""
     path = places.cached_path(model_id)
     if not path.is_file():
         return None

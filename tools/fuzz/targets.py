@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, cast
 import numpy as np
 
 from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.cli.validate import exit_code_of
 from aeformat.container import canonical
 from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
@@ -203,7 +204,7 @@ def validator(data: bytes) -> str:
         agree(_problems(report), _problems(reports[0]), "validated whole, and in pieces")
     report = reports[0]
     json.dumps(report.as_dict())
-    agree(bool(report.problems), report.exit_code != 0, "problems, and the exit code")
+    agree(bool(report.problems), exit_code_of(report) != 0, "problems, and the exit code")
     error = _first_error(data)
     if error == _UNREAD or _carries_a_broken_coder(data):
         return _name(error)  # it may go on to find more
