@@ -199,7 +199,7 @@ def test_a_partial_file_is_resumed(server, tmp_path, twin):
     [
         ("ftp://127.0.0.1/", "http"),
         ("http:///v1/", "http"),
-        ("http://u:p@127.0.0.1/", "token-file"),
+        ("http://u:p@127.0.0.1/", "no user"),
         ("http://127.0.0.1:99999/", "ort"),
     ],
 )
