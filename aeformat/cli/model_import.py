@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
 
 _PIXELS = ("unit", "signed", "raw")  # exchange/pixels.py
-_N_SAMPLES = 512  # images that --exact looks at and that the loss is measured on
+_N_SAMPLES = 512  # images for --exact, and for the measurement of the loss
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,7 +121,7 @@ def _name_of(path: Path) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """That the folder is there or can be made.  Raises UsageError."""
+    """Check that the folder exists or can be made.  Raises UsageError."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
         raise UsageError(f"-o {folder}: {there} is a file, and no folder for the two packages")
