@@ -1,6 +1,7 @@
 """A half of an autoencoder as a list of layers: shapes, initial weights, the forward pass, rounding as integers will do it.
 
-Owns the layer records and their arithmetic in TensorFlow.  Knows nothing of losses, schedules, packages or files.
+Owns the layer records of all recipes, and the arithmetic of convolutional ones in TensorFlow (that of dense ones is in
+dense.py).  Knows nothing of losses, schedules, packages or files.
 
 Everything that convolutions see is at least 0 and stands for `unit * integer`, so the zeros that padding adds mean the
 same before and after quantisation.
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
-Activation = Literal["gelu", "raised_gelu", "latent", "linear", "sigmoid"]
+Activation = Literal["gelu", "raised_gelu", "latent", "linear", "sigmoid", "clip"]
 
 GELU_FLOOR: Final = 0.17
 """raised_gelu is GELU plus this: just above the depth of its dip, so never negative."""
@@ -47,7 +48,7 @@ class Dense:
 
     units: int
     activation: Activation
-    levels: int = 127  # weights are rounded to -levels..levels in each channel
+    levels: int = 127  # weights are rounded to -levels..levels in each channel (convolutional recipes)
     gain: float = 1.0  # width of the initial weights
     near: Near | None = None  # None: every input reaches every unit
 
@@ -94,6 +95,15 @@ class Parameters:
     bias: Any
     steps: Any = None  # (channels,): the weight that the integer 1 stands for
     unit: Any = None  # (): what the integer 1 stands for after the activation
+
+
+def parameters_of(arrays: Sequence[Any], steps: Sequence[Any], units: Sequence[Any]) -> list[Parameters]:
+    """One record a layer, from weights, bias, weights, bias, ...  steps, units: one a layer, or none where nothing rounds."""
+    rounding = zip(steps, units, strict=True) if steps else [(None, None)] * (len(arrays) // 2)
+    return [
+        Parameters(weights, bias, *rounded)
+        for weights, bias, rounded in zip(arrays[::2], arrays[1::2], rounding, strict=True)
+    ]
 
 
 def weighted(stack: Stack) -> list[Weighted]:
