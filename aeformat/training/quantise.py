@@ -76,8 +76,10 @@ ExactStack = tuple[ExactStep, ...]
 
 
 def exact_graph(start: Value, steps: Sequence[ExactStep]) -> Graph:
-    """The steps as layers of the registry, for rows like `start`."""
+    """The steps as layers of the registry, for rows like `start`; a dense layer that comes first takes images as flat rows."""
     graph = Graph(start, EXACT)
+    if steps[0].kind == "dense" and len(start.shape) > 1:
+        graph.add("flatten")
     for step in steps:
         if step.weights is None:
             graph.add("reshape", shape=step.shape)
