@@ -10,10 +10,11 @@ import pytest
 from aeformat.backends.golden import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import UsageError
+from aeformat.model import store
 from aeformat.model.file_io import read_package
 from aeformat.pipeline.evaluate import Fidelity
 from aeformat.training.dense import initial_parameters
-from aeformat.training.export import N_GOLDEN_ROWS, check_targets, export_pair
+from aeformat.training.export import N_GOLDEN_ROWS, _float_values, check_targets, export_pair
 from aeformat.training.quantise import quantise_pair
 from aeformat.training.recipe import DenseRecipe
 from aeformat.training.stack import Dense, Parameters
@@ -98,3 +99,12 @@ def test_a_float_pair_has_sigmoids_only(exact, images, tmp_path):
     pair = replace(exact, recipe=replace(exact.recipe, profile="float32"))
     with pytest.raises(UsageError, match="gelu"):
         export(pair, images, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in store.shipped_names() if store.find_pair(name)[0].profile == "float32"]
+)
+def test_a_float32_recipe_gives_the_golden_sets_of_its_shipped_package(name):
+    """To the bit: the model id, which latents files name, depends on them."""
+    for package in store.find_pair(name):
+        assert np.array_equal(_float_values(package, package.golden_input), package.golden_output)
