@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_GOLDEN_STEP = 6  # through the demo digits: all ten digits, in several hands
 
 
 def add_arguments(action: argparse.ArgumentParser) -> None:
@@ -32,9 +24,11 @@ def add_arguments(action: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Train, or list what can be trained.  Says on stderr how it goes, and what was written."""
+    from aeformat.exchange.samples import golden_images
     from aeformat.training import conv_loop, dense_loop
     from aeformat.training.export import check_targets, export_pair
-    from aeformat.training.recipe import DenseRecipe
+    from aeformat.training.mnist_images import all_mnist
+    from aeformat.training.recipe import IMAGE, DenseRecipe
     from aeformat.training.shipped import RECIPES, recipe_named
 
     if options.recipe == "list":
@@ -51,13 +45,13 @@ def train(options: argparse.Namespace) -> int:
         recipe = recipe.with_epochs(options.epochs)
     output = _output(options)
     check_targets(recipe, output, force=options.force)
-    images = _mnist()
+    images = all_mnist("train"), all_mnist("test")
     runs, settings = Path(options.runs), {"resume": options.resume, "progress": sys.stderr}
     if isinstance(recipe, DenseRecipe):
         pair = dense_loop.train(recipe, *images, runs, **settings)
     else:
         pair = conv_loop.train(recipe, *images, runs, **settings)
-    paths = export_pair(pair, images[0], _golden(), output, force=options.force, report=_say)
+    paths = export_pair(pair, images[0], golden_images(IMAGE), output, force=options.force, report=_say)
     for path in paths:
         _say(f"{path}: {common.size(path.stat().st_size)}")
     return 0
@@ -75,25 +69,3 @@ def _output(options: argparse.Namespace) -> Path:
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     return output
-
-
-def _golden() -> NDArray[np.uint8]:
-    """This project's own digits, so that no data set travels with a package."""
-    from aeformat.images import demo_digits
-
-    return demo_digits()[::_GOLDEN_STEP]
-
-
-def _mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    from aeformat.backends.runtime import fetch_mnist
-
-    return _all_images("mnist:train", fetch_mnist), _all_images("mnist:test", fetch_mnist)
-
-
-def _all_images(split: str, fetch: Callable[[], None]) -> NDArray[np.uint8]:
-    import numpy as np
-
-    from aeformat.images import ImageFit, open_source
-
-    source = open_source([split], ImageFit((28, 28, 1)), fetch_mnist=fetch)
-    return np.concatenate([block.images for block in source.blocks(10_000)])

@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelPackage:
-    """A model package that keeps every rule of spec/model.md but M6-2 (golden.py).
+    """A model package that keeps every rule of spec/model.md but M6-2 (golden_set.py).
 
     tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.  prior: of a decoder
     that has one.

@@ -20,8 +20,8 @@ from aeformat.pipeline.evaluate import Fidelity, compare
 from aeformat.training import augment, mixture
 from aeformat.training.adam import Adam
 from aeformat.training.checkpoint import Checkpoint, phase_file
-from aeformat.training.progress import Progress
 from aeformat.training.recipe import ConvPhase, ConvRecipe
+from aeformat.training.reporting import Progress
 from aeformat.training.stack import (
     GELU_FLOOR,
     Parameters,

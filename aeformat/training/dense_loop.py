@@ -19,8 +19,8 @@ from aeformat.pipeline.evaluate import Fidelity, compare
 from aeformat.training.adam import Adam
 from aeformat.training.checkpoint import Checkpoint
 from aeformat.training.dense import forward, initial_parameters
-from aeformat.training.progress import Progress
 from aeformat.training.recipe import DensePhase, DenseRecipe
+from aeformat.training.reporting import Progress
 from aeformat.training.trained import Images, TrainedPair
 
 EPOCHS_BETWEEN_CHECKPOINTS = 5

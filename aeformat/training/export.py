@@ -23,7 +23,6 @@ from aeformat.model.pair import Pair, build_pair, draft_encoder
 from aeformat.model.reference import value_of
 from aeformat.model.values import DTYPES, Value
 from aeformat.training.prior_fit import fit_prior
-from aeformat.training.progress import Planned
 from aeformat.training.quantise import (
     ExactStack,
     ExactStep,
@@ -37,6 +36,7 @@ from aeformat.training.quantise import (
     walk,
 )
 from aeformat.training.recipe import ConvRecipe, DenseRecipe
+from aeformat.training.reporting import Planned
 from aeformat.training.stack import Activation, Parameters, Reshape, Stack
 from aeformat.training.trained import Images, TrainedPair
 

@@ -54,25 +54,24 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
-class Conv:
-    """(h, w, c) -> (ceil(h / stride), ceil(w / stride), channels), a square kernel, zeros around the input."""
+class _Convolution:
+    """A square kernel, the same stride along both axes."""
 
     channels: int
     kernel: int
     stride: int
     activation: Activation
-    levels: int = 127
+    levels: int = 127  # as of Dense
 
 
 @dataclass(frozen=True, slots=True)
-class ConvTranspose:
-    """(h, w, c) -> (h * stride, w * stride, channels), a square kernel, cut to size on all sides."""
+class Conv(_Convolution):
+    """(h, w, c) -> (ceil(h / stride), ceil(w / stride), channels), zeros around the input."""
 
-    channels: int
-    kernel: int
-    stride: int
-    activation: Activation
-    levels: int = 127
+
+@dataclass(frozen=True, slots=True)
+class ConvTranspose(_Convolution):
+    """(h, w, c) -> (h * stride, w * stride, channels), cut to size on all sides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from aeformat.backends.runtime import tensorflow_installed
 from aeformat.model import reference
 from aeformat.model.values import Value
 from aeformat.training.quantise import ExactStep, exact_graph
@@ -20,16 +18,6 @@ from aeformat.training.recipe import DensePhase, DenseRecipe
 from aeformat.training.stack import Dense
 
 SIDE = 6  # pixels
-
-
-@pytest.fixture(scope="session")
-def tensorflow() -> None:
-    """Skips a test that needs TensorFlow where there is none, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
-    if tensorflow_installed():
-        return
-    if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
-        pytest.fail("TensorFlow is not installed")
-    pytest.skip("TensorFlow is not installed")
 
 
 @pytest.fixture(scope="session")
