@@ -28,16 +28,13 @@ from aeformat.training.quantise import (
     ExactStep,
     drop_constants,
     exact_graph,
-    geometry,
-    layer_params,
     quantise_decoder,
     quantise_encoder,
     quantise_pair,
-    walk,
 )
 from aeformat.training.recipe import ConvRecipe, DenseRecipe
 from aeformat.training.reporting import Planned
-from aeformat.training.stack import Activation, Parameters, Reshape, Stack
+from aeformat.training.stack import Activation, Parameters, Reshape, Stack, registry_form, walk
 from aeformat.training.trained import Images, TrainedPair
 
 N_GOLDEN_ROWS: Final = 16
@@ -154,10 +151,8 @@ def _add_float(graph: Graph, stack: Stack, parameters: Sequence[Parameters], rec
             continue
         if layer.activation not in kinds:
             raise UsageError(f"profile float32 has no layer like {layer.activation!r} of this recipe")
-        kind, strides, sides = geometry(layer, before, after)
-        graph.add(
-            kind, weights=mine.weights.astype(dtype), bias=mine.bias.astype(dtype), **layer_params(kind, strides, sides)
-        )
+        kind, params = registry_form(layer, before, after)
+        graph.add(kind, weights=mine.weights.astype(dtype), bias=mine.bias.astype(dtype), **params)
         if (function := kinds[layer.activation]) is not None:
             graph.add(function)
 

@@ -7,8 +7,8 @@ TensorFlow, packages, or how weights came about.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,6 @@ from aeformat.errors import UsageError
 from aeformat.model.bounds import channel_bounds, half_step
 from aeformat.model.graph import Graph
 from aeformat.model.layers import KINDS
-from aeformat.model.plain import Sides
 from aeformat.model.reference import gelu
 from aeformat.model.values import EXACT, Value
 from aeformat.training.dense import LEAST_PEAK, RANGES
@@ -27,17 +26,15 @@ from aeformat.training.stack import (
     GELU_FLOOR,
     LATENT_GAIN,
     Activation,
-    Conv,
     Dense,
-    Layer,
     Parameters,
     Reshape,
     Shape,
     Stack,
     Weighted,
     channel_axis,
-    margins,
-    shapes,
+    registry_form,
+    walk,
 )
 
 SUM_LIMIT: Final = 2**24  # sums below it are exact in float32 (the spec allows 2^31)
@@ -68,8 +65,7 @@ class ExactStep:
     multiplier: Integers | None = None  # i32 (channels,), 1..2^16
     shift: int = 0  # 0..40
     table: Integers | None = None  # u8 or i8 (n,), n even
-    strides: tuple[int, int] = (1, 1)
-    margins: Sides = (0, 0, 0, 0)  # a convolution's padding, a transposed one's crop
+    params: Mapping[str, Any] = field(default_factory=dict)  # the layer's others, as the registry names them
 
 
 ExactStack = tuple[ExactStep, ...]
@@ -85,39 +81,9 @@ def exact_graph(start: Value, steps: Sequence[ExactStep]) -> Graph:
             graph.add("reshape", shape=step.shape)
             continue
         assert step.bias is not None and step.multiplier is not None and step.table is not None
-        graph.add(
-            step.kind, weights=step.weights, bias=step.bias, **layer_params(step.kind, step.strides, step.margins)
-        )
+        graph.add(step.kind, weights=step.weights, bias=step.bias, **step.params)
         graph.add("lookup", multiplier=step.multiplier, shift=step.shift, table=step.table)
     return graph
-
-
-def layer_params(kind: str, strides: tuple[int, int], sides: Sides) -> dict[str, Any]:
-    """A layer's parameters but for its tensors, as the registry names them."""
-    if kind == "dense":
-        return {}
-    return {"strides": strides, "padding" if kind == "conv2d" else "crop": sides}
-
-
-def walk(stack: Stack, parameters: Sequence[Parameters], shape: Shape) -> Iterator[tuple[Layer, Shape, Shape, Any]]:
-    """Each layer, the shape of one row before and after it, and its parameters; None for a reshape."""
-    found, left = shapes(stack, shape), iter(parameters)
-    for layer, before, after in zip(stack, found, found[1:], strict=False):
-        yield layer, before, after, None if isinstance(layer, Reshape) else next(left)
-
-
-def geometry(layer: Weighted, before: Shape, after: Shape) -> tuple[str, tuple[int, int], Sides]:
-    """The layer's kind in the registry, its strides, and a convolution's padding or a transposed one's crop."""
-    if isinstance(layer, Dense):
-        return "dense", (1, 1), (0, 0, 0, 0)
-    large = before if isinstance(layer, Conv) else after
-    top, bottom = margins(large[0], layer.kernel, layer.stride)
-    left, right = margins(large[1], layer.kernel, layer.stride)
-    return (
-        "conv2d" if isinstance(layer, Conv) else "conv2d_transpose",
-        (layer.stride, layer.stride),
-        (top, bottom, left, right),
-    )
 
 
 # Dense recipes: latents are u8, and every activation has a range of its own that 256 levels are spread over.
@@ -211,9 +177,9 @@ def _quantise_layer(
     bias = _whole_bias(mine.bias / (unit * steps))
     per_unit, table = _table(layer, float(mine.unit), span)
     multiplier, shift = fixed_point(unit * steps * per_unit)
-    kind, strides, sides = geometry(layer, before, after)
+    kind, params = registry_form(layer, before, after)
     weights = _integers(layer, mine).astype(np.int8)
-    return ExactStep(kind, after, weights, bias, multiplier, shift, table, strides, sides)
+    return ExactStep(kind, after, weights, bias, multiplier, shift, table, params)
 
 
 def _integers(layer: Weighted, mine: Parameters) -> NDArray[np.float64]:

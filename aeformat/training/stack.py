@@ -9,7 +9,7 @@ same before and after quantisation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, Literal
@@ -138,6 +138,24 @@ def shapes(stack: Stack, shape: Shape) -> list[Shape]:
                 shape = layer.shape
         found.append(shape)
     return found
+
+
+def walk(stack: Stack, parameters: Sequence[Parameters], shape: Shape) -> Iterator[tuple[Layer, Shape, Shape, Any]]:
+    """Each layer, the shape of one row before and after it, and its parameters; None for a reshape."""
+    found, left = shapes(stack, shape), iter(parameters)
+    for layer, before, after in zip(stack, found, found[1:], strict=False):
+        yield layer, before, after, None if isinstance(layer, Reshape) else next(left)
+
+
+def registry_form(layer: Weighted, before: Shape, after: Shape) -> tuple[str, dict[str, Any]]:
+    """The layer's kind and its parameters but for the tensors, as spec/model.md names them in section 3."""
+    if isinstance(layer, Dense):
+        return "dense", {}
+    kind, sides, large = (
+        ("conv2d", "padding", before) if isinstance(layer, Conv) else ("conv2d_transpose", "crop", after)
+    )
+    rows, columns = (margins(size, layer.kernel, layer.stride) for size in large[:2])
+    return kind, {"strides": (layer.stride, layer.stride), sides: (*rows, *columns)}
 
 
 def present(layer: Dense, n_inputs: int) -> Floats | None:
