@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.atomic import AtomicFile
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 from aeformat.training.recipe import Recipe
 from aeformat.training.stack import Parameters, parameters_of
 
@@ -86,7 +86,7 @@ class Checkpoint:
         """Read what the recipe `base` had after its first phase.  Raises UsageError if it was not trained here."""
         path = runs / base / phase_file(0)
         if not path.exists():
-            raise UsageError(f"training starts from {base}: run `aeformat model train {base}` first (no {path})")
+            raise UsageError(f"training starts from {base}, and there is no {path}", hint=Hint.TRAIN_BASE_FIRST)
         return _read(path)[0]
 
 

@@ -39,8 +39,8 @@ def train(
 ) -> TrainedPair:
     """Train `recipe` on images (n, h, w, c) uint8, and leave a checkpoint in runs/NAME.
 
-    `progress`: where to report, a bar on a terminal, else a line every few epochs.  A finished run that is resumed trains no
-    further.  Raises UsageError (no checkpoint, images of another shape), BackendUnavailable.
+    `progress`: where to report, a bar where that is interactive, else a line every few epochs.  A finished run that is resumed
+    trains no further.  Raises UsageError (no checkpoint, images of another shape), BackendUnavailable.
     """
     tf = load_tensorflow()
     tf.config.experimental.enable_op_determinism()
