@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.model.package import ModelPackage
 
 

@@ -22,7 +22,7 @@ from aeformat.exchange.keras_calls import Calls, input_shape, load_model
 from aeformat.exchange.keras_layers import convert
 from aeformat.exchange.pixels import add_pixels_in, add_pixels_out, numbers_of, pixels_of
 from aeformat.exchange.samples import golden_images, patterns
-from aeformat.model.golden_set import FLOAT_TOLERANCE, MAX_LEVELS, ROWS_PER_FLIP
+from aeformat.model.golden import FLOAT_TOLERANCE, MAX_LEVELS, ROWS_PER_FLIP
 from aeformat.model.graph import Graph, as_refusal, cut
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage

@@ -40,7 +40,7 @@ class Heading:
 
 
 def read_package(source: str | Path | bytes, *, limits: Limits = DEFAULT, max_work: int | None = None) -> ModelPackage:
-    """The package in a file, or in the bytes of one; everything but the golden set (golden_set.py) is checked.
+    """The package in a file, or in the bytes of one; everything but the golden set (golden.py) is checked.
 
     max_work: the most that multiply-adds and computed numbers of one row may sum to (M7-1).  Raises FormatError; UsageError
     where there is no such file, or it holds latents.

@@ -63,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelPackage:
-    """A model package that follows every rule of spec/model.md; M6-2 is checked apart (golden_set.py).
+    """A model package that follows every rule of spec/model.md; M6-2 is checked apart (golden.py).
 
     tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.  prior: of a decoder
     that has one.

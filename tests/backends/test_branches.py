@@ -14,7 +14,7 @@ from aeformat.backends import numpy_backend, tensorflow_backend
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.tensorflow_backend import TensorflowBackend
 from aeformat.model.builder import PackageBuilder
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.model.layers import KINDS
 from aeformat.model.manifest import Endpoint
 

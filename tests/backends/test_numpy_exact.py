@@ -14,7 +14,7 @@ from model.plain import evaluate
 from aeformat.backends import numpy_backend, numpy_layers
 from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
 from aeformat.errors import ValueInvalid
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 
 
 @settings(deadline=None, max_examples=150)

@@ -17,7 +17,7 @@ from model.plain import evaluate
 
 from aeformat.backends import numpy_floats
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 
 EXACT = {
     "relu": lambda x: max(x, 0.0),

@@ -17,7 +17,7 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.tensorflow_backend import TensorflowBackend
 from aeformat.errors import ValueInvalid
 from aeformat.model.builder import PackageBuilder
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aeformat.model import store
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.model.package import ModelPackage
 from aeformat.model.reference import all_values, evaluate, golden_output
 from model.branches import random_branches

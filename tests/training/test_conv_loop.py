@@ -10,7 +10,7 @@ import pytest
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import UsageError
 from aeformat.model.file_io import read_package
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.pipeline.refine import Refinement
 from aeformat.training import conv_loop as loop
 from aeformat.training import mixture

@@ -28,7 +28,7 @@ from aeformat.container.reader import Latents, LatentStream, stream_latents
 from aeformat.container.receipts import Receipts
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.model.file_io import package_bytes, read_heading, read_package
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aeformat.errors import GoldenMismatch
-from aeformat.model.golden_set import check_golden
+from aeformat.model.golden import check_golden
 from aeformat.model.package import ModelPackage
 from model.networks import note_halves, random_exact
 from model.plain import evaluate
