@@ -277,6 +277,10 @@ def test_without_the_decoder_rows_are_missing_not_broken(tmp_path):
 
     with pytest.raises(DecoderMissing, match=DECODER.model_id.hex()):
         rows_of(file())
+    stream = stream_latents(io.BytesIO(file()))
+    assert stream.needs_prior and not stream_latents(io.BytesIO(file(embed=True))).needs_prior
+    stream.give_prior(prior_of(DECODER))
+    assert not stream.needs_prior
     with open_latents(tmp_path / "x.aef") as latents:
         assert latents.needs_prior
         with pytest.raises(DecoderMissing):
@@ -389,6 +393,13 @@ def test_a_latent_outside_the_decoder_s_range_is_not_written(value):
             file(rows, **more)
 
         assert (caught.value.rule, caught.value.at) == ("M4-7", 6 * 123 + 5)
+
+
+def test_a_value_outside_the_prior_has_no_code():
+    """A caller's mistake, where the writer is not asked."""
+    for value in (-7, 10):
+        with pytest.raises(ValueError, match="outside the prior's range, -6 to 9"):
+            rans.encode_rows(np.full((1, 2, 3), value, np.int16), PRIOR)
 
 
 def test_the_writer_wants_a_prior_for_codec_rans_and_for_no_other():
