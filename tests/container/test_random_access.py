@@ -273,9 +273,8 @@ def test_a_second_chunk_under_one_number_is_found(open_bytes):
     copied = replace(INDEXED.insert(number + 1, replace(INDEXED.chunks[number], number=number)), n_rows=len(ROWS))
     entries = INDEXED.entries()
     entries[-1] = (copied.places()[number + 1], *entries[-1][1:])
-    with open_bytes(copied.with_index(entries).join()) as latents:
-        with pytest.raises(FormatError) as caught:
-            latents[10]
+    with open_bytes(copied.with_index(entries).join()) as latents, pytest.raises(FormatError) as caught:
+        latents[10]
 
     assert (caught.value.rule, caught.value.at) == ("C8-1", entries[-1][0])
 
