@@ -2,8 +2,8 @@
 
     python tools/transport_faults.py [--times 20] [--json]
 
-For every fault: how often it was injected, transfers tried and completed, bytes that were sent again, and wrong bytes that
-were delivered, which must be 0.  Everything runs on 127.0.0.1.  Exit code 1 if a byte was wrong or a transfer failed.
+For each fault it counts: how often it was injected, transfers tried and completed, bytes that were sent again, and wrong bytes
+that were delivered, which must be 0.  Everything runs on 127.0.0.1.  Exit code 1 if a byte was wrong or a transfer failed.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from net.running import Running, running  # noqa: E402
 from transport.containers import latents  # noqa: E402
 
 from aeformat import net  # noqa: E402
-from aeformat.net.client.line import Patience  # noqa: E402
+from aeformat.net.client.http_client import Timeouts  # noqa: E402
 from aeformat.net.client.options import Options  # noqa: E402
 from aeformat.transport import retry  # noqa: E402
 from aeformat.transport.problems import TransferFailed, TransferUnfinished  # noqa: E402
 
-OPTIONS = Options(policy="never", patience=Patience(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
+OPTIONS = Options(policy="never", timeouts=Timeouts(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
 SERVER = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}
 
 
@@ -50,7 +50,7 @@ class Row:
 
 @contextlib.contextmanager
 def through(server: Running, row: Row, rng: Random, per_transfer: int) -> Iterator[Proxy]:
-    """A proxy that injects the row's fault a few times, then none."""
+    """A proxy that injects the row's fault `per_transfer` times, then none."""
     left = per_transfer
 
     def plan(method: str, is_range: bool) -> Fault | None:
@@ -73,7 +73,7 @@ def through(server: Running, row: Row, rng: Random, per_transfer: int) -> Iterat
 
 
 def transfer(server: Running, row: Row, rng: Random, folder: Path, number: int) -> None:
-    """One file, one way, with up to three faults."""
+    """Transfer one file, in the row's direction, with up to three faults."""
     data = latents(300, dims=64, chunk_rows=20, seed=rng.randrange(1 << 30))
     source, target = folder / f"{number}.aef", folder / f"{number}.back"
     source.write_bytes(data)
@@ -92,7 +92,7 @@ def transfer(server: Running, row: Row, rng: Random, folder: Path, number: int) 
 
 
 def _stored(server: Running, sha256: bytes) -> bytes:
-    """The whole blob, over the server's own connection."""
+    """The whole blob, fetched without the proxy."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "blob"
         net.fetch(f"{server.url}v1/containers/{sha256.hex()}", path, OPTIONS)
@@ -100,7 +100,7 @@ def _stored(server: Running, sha256: bytes) -> bytes:
 
 
 def table(n_times: int, seed: int) -> list[Row]:
-    """All faults, each way."""
+    """All faults, each in both directions."""
     retry.FIRST_SECONDS = 0.02  # type: ignore[misc]  # the schedule is tested elsewhere; this is about bytes
     rows = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "root", **SERVER) as server:

@@ -26,7 +26,7 @@ from aeformat.errors import (
 )
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.verify import Verifier
 from aeformat.validate import validate
 

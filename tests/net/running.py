@@ -1,4 +1,4 @@
-"""Servers to test against: each in a process of its own, on a free port of 127.0.0.1."""
+"""Servers to test against, each in a process of its own on a free port of 127.0.0.1; and disks that fail."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from pathlib import Path
 
 import pytest
 
-from aeformat.net.client.line import Line, Patience
-from aeformat.net.client.wire import Base
+from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.blocks import BLOCK_BYTES
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.run import Settings, serve
-from aeformat.transport.limits import DEFAULT
 from aeformat.transport.messages import Request, Response
+from aeformat.transport.transfer_limits import DEFAULT
 
 _FORK = multiprocessing.get_context("fork")
 
 
 def half(data) -> int:
-    """Bytes of it, whole blocks where there are some: what goes past the cache goes in blocks."""
+    """Half the size of `data`, rounded down to whole blocks if there are some, as direct I/O needs them."""
     n_bytes = len(data) // 2
     return n_bytes // BLOCK_BYTES * BLOCK_BYTES or (0 if len(data) == BLOCK_BYTES else n_bytes)
 
 
 class Dying(Disk):
-    """Kills its process at the n-th step, before it, or in the middle of a write."""
+    """A disk that kills its process at the n-th step: before the step, or in the middle of a write."""
 
     def __init__(self, n_steps: int) -> None:
         self._n_left = n_steps
@@ -79,15 +79,15 @@ class Dying(Disk):
 
 
 class Unplugged(Dying):
-    """Loses its power at the n-th step: of what was written or cut since the last sync, nothing was done."""
+    """A disk that loses its power at the n-th step: all writes and truncations since the last sync are undone."""
 
     def __init__(self, n_steps: int) -> None:
         super().__init__(n_steps)
         self._lock = threading.RLock()
-        self._undo: list[tuple[int, int, bytes, int]] = []  # handle, where, what was there, the file's length
+        self._undo: list[tuple[int, int, bytes, int]] = []  # file descriptor, offset, bytes before, file size before
 
     def _note(self, handle: int, at: int, n_bytes: int) -> None:
-        mine = os.open(f"/proc/self/fd/{handle}", os.O_RDWR)  # the file, whatever it is called by then
+        mine = os.open(f"/proc/self/fd/{handle}", os.O_RDWR)  # the file, even if it is renamed later
         self._undo.append((mine, at, os.pread(mine, n_bytes, at), os.fstat(mine).st_size))
 
     def write(self, handle, at, data):
@@ -119,7 +119,7 @@ class Unplugged(Dying):
 
 
 class Running:
-    """One server process."""
+    """One server process.  is_up: whether it accepts connections.  log: the file for its stderr."""
 
     def __init__(self, settings: Settings, disk: Disk | None = None, *, log: Path | None = None) -> None:
         receiver, sender = _FORK.Pipe(duplex=False)
@@ -147,24 +147,24 @@ class Running:
         self.process.join(60)
 
     def rss(self) -> int:
-        """Resident bytes, at most so far."""
+        """The peak of the process's resident memory so far, in bytes."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmHWM"))
 
-    def ask(
+    def request(
         self, method: str, path: str, fields: dict[str, str] | None = None, body: bytes | None = None, token=None
     ) -> Response:
-        """One exchange with our own client."""
-        line = Line(Base.parse(self.url, token=token), Patience(idle_seconds=60))
+        """Send one request with our own client."""
+        client = HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60))
         span = None if body is None else (0, len(body))
-        found = line.ask(
+        found = client.request(
             Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
         )
         assert isinstance(found, Response), found
         return found
 
     def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
-        """What comes back for these bytes, until the server closes or nothing more comes."""
+        """Send these bytes as they are.  Return the bytes that come back, until the server closes or is silent."""
         with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
             sock.settimeout(seconds)
             with contextlib.suppress(OSError):
@@ -187,7 +187,7 @@ def running(
     certificate=None,
     **limits,
 ) -> Iterator[Running]:
-    """A server with these limits, killed at the end."""
+    """Start a server with these limits; it is killed at the end of the block."""
     settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
     server = Running(settings, disk, log=log)
     try:
@@ -197,7 +197,7 @@ def running(
 
 
 def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for it; fails where it does not come."""
+    """Wait until `is_so` returns True.  Fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it does not come"
@@ -210,13 +210,13 @@ def free_port() -> int:
 
 
 def program_path(program: str) -> str | None:
-    """Where a program is: on the path, beside this Python, or where servers are."""
+    """The path of a program: from PATH, from this Python's folder, or from a folder of servers.  None if it is not found."""
     places = (None, str(Path(sys.executable).parent), "/usr/sbin:/usr/local/sbin")
     return next((found for place in places if (found := shutil.which(program, path=place))), None)
 
 
 def needs(program: str) -> str:
-    """Its path; skips where it is not installed, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
+    """The path of a program.  If it is not installed the test is skipped; with AEFORMAT_REQUIRE_ALL=1 it fails."""
     found = program_path(program)
     if found is None:
         if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
@@ -226,7 +226,7 @@ def needs(program: str) -> str:
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
-    """Files of a certificate for 127.0.0.1 and its key."""
+    """Make a certificate for 127.0.0.1.  Returns the files of the certificate and of its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     made = subprocess.run(
         [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -238,6 +238,6 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 
 def upload(server: Running, data: bytes, token: str | None = None) -> Response:
-    """The whole of a file in one POST."""
+    """Send a whole file in one POST."""
     fields = {"Upload-Complete": "?1", "Content-Type": "application/vnd.aeformat"}
-    return server.ask("POST", "v1/uploads", fields, data, token)
+    return server.request("POST", "v1/uploads", fields, data, token)

@@ -24,7 +24,7 @@ def tool(monkeypatch):
 
 
 def test_every_fault_both_ways(tool):
-    """Wrong bytes: 0.  Completed: all."""
+    """No wrong byte; all transfers complete."""
     rows = tool.table(2, seed=11)
     assert {row.fault for row in rows} == set(KINDS)
     assert [row for row in rows if row.n_wrong or row.n_completed < row.n_tried or not row.n_injected] == []

@@ -1,4 +1,4 @@
-"""Requests that no honest client sends: refused, with the status that spec/transport.md names, and the server goes on."""
+"""Requests that no honest client sends: the server refuses them with the status that spec/transport.md names, and goes on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import zstandard
 from transport.containers import DECODER, latents
 
 from aeformat.container.header import LatentsHeader
-from aeformat.net.client.aio.line import AsyncLine
-from aeformat.net.client.line import Line, Patience
-from aeformat.net.client.wire import Base
+from aeformat.net.client.aio.async_http_client import AsyncHttpClient
+from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
 from net.running import running, upload
@@ -35,7 +35,7 @@ LIMITS = {"header_seconds": 0.6, "idle_seconds": 0.8, "rate_seconds": 1.0, "rate
 def server(tmp_path_factory):
     with running(tmp_path_factory.mktemp("hostile") / "root", **LIMITS) as server:
         yield server
-        assert server.ask("GET", "v1/").status == 200
+        assert server.request("GET", "v1/").status == 200
 
 
 def crc(header_crc: int, number: int, data: bytes) -> int:
@@ -43,7 +43,7 @@ def crc(header_crc: int, number: int, data: bytes) -> int:
 
 
 def with_payload(stored: bytes, raw_bytes: int, n_rows: int) -> bytes:
-    """A latents file with one compressed chunk, good checksums, and whatever payload: built by hand."""
+    """A latents file with one compressed chunk, good checksums and any payload, built by hand."""
     header = LatentsHeader(DECODER, (64,), (28, 28, 1), "u8", codec="zstd", filter="none").to_bytes()
     front = struct.pack("<8sBBHII", b"\x89AEF\r\n\x1a\n", 1, 0, 0, len(header), zlib.crc32(header))
     data = front + struct.pack("<I", zlib.crc32(front)) + header
@@ -69,7 +69,7 @@ def frame(raw: bytes) -> bytes:
     ids=["states 64 MiB", "states less than it makes", "states more than it makes", "wrong checksum"],
 )
 def test_a_decompression_bomb_is_refused(server, stored, raw_bytes, status, rule):
-    """T4-6: checksums hold, so it is no damage of the line; memory is bounded by the limit on chunks."""
+    """T4-6: the checksums are right, so it is no damage of the transfer.  Memory is bounded by the limit on chunks."""
     before = server.rss()
     found = upload(server, with_payload(stored, raw_bytes, raw_bytes // 64))
     assert (found.status, found.problem["rule"]) == (status, rule)
@@ -90,13 +90,13 @@ def test_a_decompression_bomb_is_refused(server, stored, raw_bytes, status, rule
     ids=["long line", "long field", "many fields", "nonsense", "two lengths", "negative length", "bad chunk"],
 )
 def test_bad_http_is_refused(server, head):
-    """Section 6, last line: 400 or 431, or for a body that breaks off the connection is closed."""
+    """Section 6, last line: 400 or 431; if the body breaks off, the connection is closed."""
     found = server.raw(head)
     assert found.split(b" ")[1:2] in ([b"400"], [b"431"], [b"415"], [])
 
 
 def test_slow_headers_are_cut_off(server):
-    """A byte at a time, never an end: closed after header_seconds."""
+    """A header that arrives byte by byte and never ends: the connection is closed after header_seconds."""
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         began = time.monotonic()
         sock.settimeout(0.05)
@@ -111,8 +111,8 @@ def test_slow_headers_are_cut_off(server):
         assert time.monotonic() - began < 10
 
 
-def test_connections_without_end_leave_room_for_files(tmp_path):
-    """Section 7: one too many gets 503; when some are gone, there is room again."""
+def test_the_number_of_connections_is_bounded(tmp_path):
+    """Section 7: a connection above the limit gets 503.  When others are closed, new ones are accepted."""
     with running(tmp_path / "root", connections=20) as server:
         socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
         server_is_full = [server.raw(b"").startswith(b"HTTP/1.1 503 ") for _ in range(5)]
@@ -140,7 +140,7 @@ def test_connections_without_end_leave_room_for_files(tmp_path):
     ids=["connect", "upgrade", "absolute", "star", "nul", "no utf-8, 1.0", "coded", "two framings"],
 )
 def test_odd_requests_get_an_ordinary_answer(server, head):
-    """And a request behind them on the same connection is another request, wherever one is allowed."""
+    """A following request on the same connection is handled as a request of its own, if one is allowed."""
     follower = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     found = server.raw(head + follower)
     assert found[:9] == b"HTTP/1.1 " and found[9:12] in (b"200", b"400", b"404", b"405")
@@ -148,7 +148,7 @@ def test_odd_requests_get_an_ordinary_answer(server, head):
 
 
 def test_pipelined_requests_are_answered_in_order(server):
-    """Two hundred at once, one with a body between them."""
+    """Two hundred requests at once, one with a body between them."""
     body = b'{"models": []}'
     ask = b"POST /v1/models:missing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     get = b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -159,7 +159,7 @@ def test_pipelined_requests_are_answered_in_order(server):
 
 
 def test_the_same_file_many_times_at_once(tmp_path):
-    """One blob, one record, and the quota of one: whoever comes first, the others change nothing (T4-13)."""
+    """T4-13: one blob, one record, and the quota is used once."""
     tokens = write_tokens(tmp_path / "tokens", {"a": ("acme", list(SCOPES), None)})
     with running(tmp_path / "root", tokens=tokens) as server:
         with ThreadPoolExecutor(8) as pool:
@@ -173,13 +173,15 @@ def test_the_same_file_many_times_at_once(tmp_path):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda url, patience: Line(Base.parse(url), patience).ask(Request("GET", "v1/")),
-        lambda url, patience: asyncio.run(AsyncLine(Base.parse(url), patience).ask(Request("GET", "v1/"))),
+        lambda url, patience: HttpClient(ServerAddress.parse(url), patience).request(Request("GET", "v1/")),
+        lambda url, patience: asyncio.run(
+            AsyncHttpClient(ServerAddress.parse(url), patience).request(Request("GET", "v1/"))
+        ),
     ],
     ids=["blocking", "asyncio"],
 )
-def test_a_server_that_drips_its_head_is_given_up(call):
-    """The client's side: a byte now and then, or 1xx without end, is no answer."""
+def test_a_client_gives_up_a_server_that_is_too_slow(call):
+    """A byte now and then, or 1xx without end, is no answer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -190,16 +192,16 @@ def test_a_server_that_drips_its_head_is_given_up(call):
                     time.sleep(0.05)
 
         Thread(target=drip, daemon=True).start()
-        patience = Patience(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
+        patience = Timeouts(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         began = time.monotonic()
         found = call(url, patience)
-        assert isinstance(found, Lost) and "slower" in found.why and time.monotonic() - began < 10
+        assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])
 def test_a_slow_body_is_cut_off_and_what_came_is_kept(server, pause):
-    """408: nothing for idle_seconds, or less than rate_bytes a second."""
+    """408: nothing for idle_seconds, or less than rate_bytes a second.  The verified bytes are kept."""
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         head = (
             "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: application/vnd.aeformat\r\n"
@@ -217,8 +219,11 @@ def test_a_slow_body_is_cut_off_and_what_came_is_kept(server, pause):
         assert found.split(b" ")[1] == b"408"
 
 
-def test_a_refusal_is_read_though_the_body_was_not(server):
-    """T6-4: the rest of a body is dropped for a while; closing at once would reset the connection, and lose the answer."""
+def test_a_refusal_can_be_read_before_the_body_is_sent(server):
+    """T6-4: the rest of a body is dropped for a while.
+
+    Closing at once would reset the connection, and lose the answer.
+    """
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port)) as sock:
             size = 16 << 20
@@ -231,7 +236,7 @@ def test_a_refusal_is_read_though_the_body_was_not(server):
 
 
 def test_a_body_without_end_is_dropped_for_a_while_only(server):
-    """T6-4: for as long as a header may take; then the connection is reset."""
+    """T6-4: for header_seconds; then the connection is reset."""
     with socket.create_connection(("127.0.0.1", server.port)) as sock:
         sock.sendall(b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
         began = time.monotonic()
@@ -241,8 +246,8 @@ def test_a_body_without_end_is_dropped_for_a_while_only(server):
         assert time.monotonic() - began < 5
 
 
-def test_a_client_that_turns_slow_gets_all_the_same(server):
-    """Section 7: it was fast and is given much at a time; then it takes a little more than 256 KiB in idle_seconds."""
+def test_a_client_that_becomes_slow_gets_everything(server):
+    """Section 7: it was fast, so it gets large slices; then it receives a little more than 256 KiB in idle_seconds."""
     data = latents(60_000, dims=64, chunk_rows=1000)
     assert upload(server, data).status == 201
     line = f"GET /v1/containers/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -262,7 +267,10 @@ def test_a_client_that_turns_slow_gets_all_the_same(server):
 
 
 def test_a_client_that_does_not_read_is_cut_off(server):
-    """Section 7: 256 KiB in idle_seconds, over 1 MiB at most: with kernel buffers full, nothing more comes, and the end does."""
+    """Section 7: 256 KiB in idle_seconds, for at most 1 MiB.
+
+    When the kernel's buffers are full, the connection is closed.
+    """
     data = latents(60_000, dims=64, chunk_rows=1000)
     assert upload(server, data).status == 201
     line = f"GET /v1/containers/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -281,20 +289,20 @@ def test_a_client_that_does_not_read_is_cut_off(server):
     "body",
     [b"", b"[]", b"{", b'{"models": 5}', b'{"models": ["x"]}', b'{"models": ["' + b"0" * 65 + b'"]}', b"[" * 50_000],
 )
-def test_a_bad_question_is_refused(server, body):
+def test_a_malformed_models_missing_is_refused(server, body):
     """T2-5."""
-    assert server.ask("POST", "v1/models:missing", {}, body).status == 400
+    assert server.request("POST", "v1/models:missing", {}, body).status == 400
 
 
-def test_a_question_too_many_is_refused(server):
+def test_a_models_missing_above_the_limits_is_refused(server):
     """T2-5: 1,000 models, and 128 KiB."""
     names = ",".join(f'"{i:064x}"' for i in range(1001))
-    assert server.ask("POST", "v1/models:missing", {}, f'{{"models": [{names}]}}'.encode()).status == 400
-    assert server.ask("POST", "v1/models:missing", {}, b" " * 200_000).status == 413
+    assert server.request("POST", "v1/models:missing", {}, f'{{"models": [{names}]}}'.encode()).status == 400
+    assert server.request("POST", "v1/models:missing", {}, b" " * 200_000).status == 413
 
 
 def test_noise_on_every_route_never_breaks_the_server(server):
-    """A thousand requests made of fields that routes look at, from a seed: each gets an answer below 500."""
+    """A thousand random requests with the fields that the routes read, from a seed: each gets an answer below 500."""
     rng = random.Random(7)
     paths = [
         "v1/",
@@ -333,14 +341,14 @@ def test_noise_on_every_route_never_breaks_the_server(server):
         named = {rng.choice(names): rng.choice(texts) for _ in range(rng.randrange(5))}
         method = rng.choice(["GET", "HEAD", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "TRACE"])
         body = rng.choice([None, b"", rng.randbytes(50)])
-        found = server.ask(method, rng.choice(paths), named, body)
+        found = server.request(method, rng.choice(paths), named, body)
         assert found.status < 500 or found.status == 503, (number, method, named)
 
 
-def test_a_flooded_path_is_one_label(server):
+def test_unknown_paths_share_one_label(server):
     """Labels of metrics come from routes, not from clients."""
     for i in range(50):
-        server.ask("GET", f"v1/invented/{i}", {"User-Agent": f"x{i}"})
-    text = server.ask("GET", "metrics").body.decode()
+        server.request("GET", f"v1/invented/{i}", {"User-Agent": f"x{i}"})
+    text = server.request("GET", "metrics").body.decode()
     assert "invented" not in text
     assert hashlib.sha256(FILE).hexdigest() not in text

@@ -1,4 +1,4 @@
-"""`aeformat pack ... -o - | ssh host aeformat unpack - -o out`, as the documents say it, through a real ssh and its server."""
+"""`aeformat pack ... -o - | ssh host aeformat unpack - -o out`, as the documentation has it, with a real ssh and its server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACK = [sys.executable, "-m", "aeformat", "pack", "in.npy", "-o", "-", "--backen
 
 @pytest.fixture
 def ssh(tmp_path):
-    """The words that run a command on "another" machine: a server of its own, with keys of its own."""
+    """The words that run a command on "another" machine: an ssh server started for the test, with its own keys."""
     sshd, client, keygen = needs("sshd"), needs("ssh"), needs("ssh-keygen")
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
@@ -57,7 +57,7 @@ def ssh(tmp_path):
 
 
 def unpacking(folder: Path, name: str) -> str:
-    """What the other machine is to run."""
+    """The command that the other machine runs."""
     found = str(Path(aeformat.__file__).parents[1])
     words = [
         "env",
@@ -76,7 +76,7 @@ def unpacking(folder: Path, name: str) -> str:
 
 
 def test_a_container_through_ssh(tmp_path, ssh):
-    """The images on the other side are the decoder's, bit for bit."""
+    """The images on the other side are those of the decoder, bit for bit."""
     np.save(tmp_path / "in.npy", demo_digits())
     with subprocess.Popen(PACK, cwd=tmp_path, stdout=subprocess.PIPE) as pack:
         done = subprocess.run(
@@ -89,7 +89,7 @@ def test_a_container_through_ssh(tmp_path, ssh):
 
 
 def test_a_connection_that_breaks_leaves_nothing(tmp_path, ssh):
-    """The other side sees the end of the container where none is, says so, and writes no file."""
+    """The other side sees that the container is incomplete, reports it, and writes no file."""
     np.save(tmp_path / "in.npy", demo_digits())
     packed = subprocess.run(PACK, cwd=tmp_path, stdout=subprocess.PIPE, check=True).stdout
     cut = packed[: len(packed) // 2]

@@ -1,4 +1,4 @@
-"""What a server accepts, and says that it accepts (spec/transport.md, section 7)."""
+"""The limits of a transfer: sizes, counts and times that a server accepts and publishes (spec/transport.md, section 7)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class TransferLimits:
-    """Sizes in bytes, times in seconds.  The defaults are the ones that spec/transport.md lists."""
+    """The limits of one server.  Sizes are in bytes, times in seconds.  spec/transport.md lists the same defaults."""
 
     max_size: int = 16 << 30  # of one container
     chunk_bytes: int = 16 * _MIB  # of one chunk, raw
@@ -21,28 +21,28 @@ class TransferLimits:
     max_append_size: int = 1 << 30  # of one request
     sync_bytes: int = 32 * _MIB  # verified but not yet acknowledged
     uploads: int = 8  # open at a time, per tenant
-    uploads_told: int = 1000  # finished or failed, whose answer is kept, per tenant
-    max_age: int = 86_400  # of an upload since its last request; also how long its answer is kept
-    tries_at_offset: int = 3  # damaged arrivals of one chunk
+    uploads_told: int = 1000  # finished or failed uploads whose result is kept, per tenant
+    max_age: int = 86_400  # of an upload since its last request; its result is kept as long
+    tries_at_offset: int = 3  # times that one chunk may arrive damaged
     connections: int = 500  # at a time; a process has about 1,000 file handles
     header_seconds: float = 10.0
     idle_seconds: float = 30.0
     rate_bytes: int = 1024  # a second, over rate_seconds
     rate_seconds: float = 60.0
-    models_asked: int = 1000  # in one models:missing
+    models_asked: int = 1000  # model ids in one models:missing
     rows_drawn: int = 256  # in one PNG or npy
     rans_steps: int = 1 << 16  # C6-8, of an upload, beside those that its bytes allow: a second of NumPy's time
-    work_of_row: int = 1 << 30  # M7-1, multiply-adds and numbers made, for what this server decodes
-    decoding_at_a_time: int = 2
+    work_of_row: int = 1 << 30  # M7-1, multiply-adds and numbers made, for rows that this server decodes
+    decoding_at_a_time: int = 2  # requests that decode rows
 
     @property
     def min_append_size(self) -> int:
-        """A request of this size that begins at an acknowledged offset completes at least one chunk (T4-8)."""
+        """The smallest request that is sure to complete a chunk, if it begins at an acknowledged offset (T4-8)."""
         return self.chunk_bytes + container.HEADER_BYTES + 4096
 
     @property
     def upload_limit(self) -> str:
-        """The value of Upload-Limit."""
+        """The value of the header field Upload-Limit."""
         return draft.limit_text(
             {
                 "max-size": self.max_size,
@@ -53,7 +53,7 @@ class TransferLimits:
         )
 
     def advertised(self) -> dict[str, float]:
-        """All of them, for GET /v1/."""
+        """All limits by name, as GET /v1/ publishes them."""
         return {**asdict(self), "min_append_size": self.min_append_size}
 
 

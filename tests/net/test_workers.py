@@ -1,4 +1,4 @@
-"""Lanes: items in order, one at a time, whoever waits is woken however it ends."""
+"""Workers: items are done in order, one at a time, and a waiting task is woken however the worker ends."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import threading
 
 import pytest
 
-from aeformat.net.server.lanes import Lane
+from aeformat.net.server.workers import Worker
 
 
 def run(work, use, open_gate):
     async def main():
-        lane = Lane(work)
+        worker = Worker(work)
         try:
-            await asyncio.wait_for(use(lane), 5)
+            await asyncio.wait_for(use(worker), 5)
         finally:
             open_gate()  # or a thread waits for ever
-        return lane
+        return worker
 
     return asyncio.run(main())
 
 
 @pytest.mark.parametrize("n_left", [0, 1, 2, 5])
-def test_who_waits_is_woken_when_few_enough_are_left(n_left):
-    """And not before: memory is bounded by it."""
+def test_a_waiting_task_is_woken_when_the_queue_is_short_enough(n_left):
+    """It is not woken before: this bounds memory."""
     gate, done, seen = threading.Semaphore(0), [], []
 
     def work(item):
@@ -32,26 +32,26 @@ def test_who_waits_is_woken_when_few_enough_are_left(n_left):
         done.append(item)
         return True
 
-    async def use(lane):
+    async def use(worker):
         for item in range(20):
-            lane.put(item)
-            waiting = asyncio.ensure_future(lane.shrink(n_left))
+            worker.put(item)
+            waiting = asyncio.ensure_future(worker.wait_for_queue(n_left))
             await asyncio.sleep(0)
             if not waiting.done():
                 gate.release()
             await waiting
             seen.append(item + 1 - len(done))
         gate.release(20)
-        await lane.finish()
+        await worker.finish()
 
-    lane = run(work, use, lambda: gate.release(20))
-    assert done == list(range(20)) and lane.is_idle and not lane.is_over
+    worker = run(work, use, lambda: gate.release(20))
+    assert done == list(range(20)) and worker.is_idle and not worker.is_over
     assert max(seen) == n_left
 
 
 @pytest.mark.parametrize("how", ["returns", "raises"])
-def test_who_waits_is_woken_when_the_lane_ends(how):
-    """What came after the last good item is dropped, and `finish` raises what the work raised."""
+def test_a_waiting_task_is_woken_when_the_worker_stops(how):
+    """The items after the last good one are dropped, and `finish` raises the error of `work`."""
     gate, done = threading.Event(), []
 
     def work(item):
@@ -61,26 +61,26 @@ def test_who_waits_is_woken_when_the_lane_ends(how):
             raise OSError("full")
         return item != 1
 
-    async def use(lane):
+    async def use(worker):
         for item in range(4):
-            lane.put(item)
-        waiting = asyncio.ensure_future(lane.shrink(0))
+            worker.put(item)
+        waiting = asyncio.ensure_future(worker.wait_for_queue(0))
         await asyncio.sleep(0.01)
         gate.set()
         await waiting
-        lane.put(5)
+        worker.put(5)
         if how == "raises":
             with pytest.raises(OSError, match="full"):
-                await lane.finish()
+                await worker.finish()
         else:
-            await lane.finish()
+            await worker.finish()
 
-    lane = run(work, use, gate.set)
-    assert (done, lane.is_over, lane.is_idle) == ([0, 1], True, True)
+    worker = run(work, use, gate.set)
+    assert (done, worker.is_over, worker.is_idle) == ([0, 1], True, True)
 
 
-def test_who_gives_up_waiting_for_the_end_has_waited_for_it():
-    """What a thread works on is not closed under it."""
+def test_finish_waits_for_the_thread_even_if_it_is_cancelled():
+    """So nothing is closed while the thread uses it."""
     gate, begun, done = threading.Event(), threading.Event(), []
 
     def work(item):
@@ -89,10 +89,10 @@ def test_who_gives_up_waiting_for_the_end_has_waited_for_it():
         done.append(item)
         return True
 
-    async def use(lane):
-        lane.put(1)
+    async def use(worker):
+        worker.put(1)
         await asyncio.to_thread(begun.wait, 5)
-        waiting = asyncio.create_task(lane.finish())
+        waiting = asyncio.create_task(worker.finish())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.sleep(0.05)

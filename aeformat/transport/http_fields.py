@@ -1,6 +1,6 @@
-"""Fields of standard HTTP that both ends must read alike: digests, entity tags, ranges, preferences.
+"""Fields of standard HTTP that both ends must parse alike: digests, entity tags, ranges, preferences.
 
-Owns their text forms (RFC 9110, RFC 9530).  A field that cannot be read is never guessed at.
+Owns their text forms (RFC 9110, RFC 9530).  A malformed field is never guessed at.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _ROWS: Final = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?")
 
 
 def repr_digest(sha256: bytes) -> str:
-    """The value of Repr-Digest (RFC 9530)."""
+    """Write the value of the field Repr-Digest (RFC 9530)."""
     return f"sha-256=:{base64.b64encode(sha256).decode('ascii')}:"
 
 
 def parse_repr_digest(text: str) -> bytes | None:
-    """The SHA-256 in a Repr-Digest, None if it names none."""
+    """Parse the SHA-256 from the value of a Repr-Digest; None if it has none."""
     match = _REPR.search(text)
     try:
         return base64.b64decode(match[1], validate=True) if match else None
@@ -38,13 +38,13 @@ def parse_repr_digest(text: str) -> bytes | None:
 
 
 def entity_tag(sha256: bytes) -> str:
-    """The strong ETag of a blob: its digest, so that all replicas agree."""
+    """Write the strong ETag of a blob.  It is the blob's digest, so that all replicas agree."""
     return f'"sha256:{sha256.hex()}"'
 
 
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """Which bytes a 206 holds, of how many.  stop: exclusive."""
+    """The byte range of a 206 response: bytes start to stop - 1 of a blob of `size` bytes."""
 
     start: int
     stop: int
@@ -52,7 +52,7 @@ class ContentRange:
 
     @classmethod
     def parse(cls, text: str) -> ContentRange | None:
-        """None unless it is one that makes sense."""
+        """Parse the value of a Content-Range.  None if it is malformed or the numbers do not fit together."""
         match = _CONTENT_RANGE.fullmatch(text.strip())
         if match is None:
             return None
@@ -64,13 +64,13 @@ class ContentRange:
 
 
 class Unsatisfiable(ValueError):
-    """A Range that no byte of the blob lies in: 416."""
+    """No byte of the blob lies in the requested Range; the answer is 416."""
 
 
 def parse_range(text: str, size: int) -> ContentRange | None:
-    """The single range asked for; None where the field is to be ignored (another unit, several ranges, nonsense).
+    """Parse the value of a Range that asks for one range of a blob of `size` bytes.
 
-    Raises Unsatisfiable.
+    None where the field must be ignored: another unit, several ranges, or malformed.  Raises Unsatisfiable.
     """
     match = _RANGE.fullmatch(text.strip())
     if match is None or match[1] == match[2] == "":
@@ -90,7 +90,7 @@ def parse_range(text: str, size: int) -> ContentRange | None:
 
 
 def parse_rows(text: str) -> tuple[int, int] | None:
-    """`rows=7` or `rows=0-9` (both ends count) -> (start, stop); None if it is neither."""
+    """Parse the query value of `rows`: "7" -> (7, 8), "0-9" -> (0, 10).  None if it is malformed."""
     match = _ROWS.fullmatch(text)
     if match is None:
         return None
@@ -100,7 +100,10 @@ def parse_rows(text: str) -> tuple[int, int] | None:
 
 
 def preferred(accept: str | None, offered: tuple[str, ...]) -> str | None:
-    """The offered media type that an Accept field likes best (RFC 9110, 12.5.1), the first offered among equals."""
+    """Choose the offered media type that the Accept field prefers (RFC 9110, 12.5.1); among equals the first offered.
+
+    None if the field accepts none of them.
+    """
     if accept is None or not accept.strip():
         return offered[0]
     best: tuple[float, str] | None = None
@@ -112,7 +115,7 @@ def preferred(accept: str | None, offered: tuple[str, ...]) -> str | None:
 
 
 def _quality(accept: str, media: str) -> float:
-    """The q of the most specific range that matches."""
+    """The q value that an Accept field gives a media type: that of the most specific item that matches."""
     found = (-1, 0.0)
     for item in accept.split(","):
         name, *params = (part.strip().lower() for part in item.split(";"))

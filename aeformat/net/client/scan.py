@@ -1,7 +1,7 @@
-"""Looking through a file before it is sent: what it is, and where its chunks end.
+"""A scan of a file before it is sent: its header, and where its chunks end.
 
-Owns the pass over the chunk headers alone, which takes no time and shows a cut file.  The server verifies it in any case
-(T4-2).
+Owns the pass over the chunk headers alone.  It is fast, and finds a file that was cut off.  The server verifies the contents
+in any case (T4-2).
 """
 
 from __future__ import annotations
@@ -28,30 +28,34 @@ from aeformat.container.wire import (
     incomplete,
 )
 from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated
-from aeformat.transport.upload_client import Parcel
+from aeformat.transport.upload_client import UploadSource
 
 _READ_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """A file whose chunk headers are good.  key: tells it from other files without its digest."""
+class FileScan:
+    """The result of scanning a file whose chunk headers are good.
+
+    has_decoder: whether a decoder is embedded.  ends: the offsets where the header and each chunk end.  key: a hash that tells
+    the file from others without its digest.
+    """
 
     header: Header
     size: int
     n_rows: int
-    has_decoder: bool  # inside
-    ends: array[int]  # of the header and the chunks
+    has_decoder: bool
+    ends: array[int]
     key: bytes
 
-    def parcel(self, sha256: bytes | None) -> Parcel:
-        """It, to be sent."""
+    def source(self, sha256: bytes | None) -> UploadSource:
+        """The file as the source of an upload.  sha256: its digest, None while that is not known."""
         model = None if isinstance(self.header, LatentsHeader) else self.header.model
-        return Parcel(self.size, sha256, self.ends, model)
+        return UploadSource(self.size, sha256, self.ends, model)
 
 
-def survey(file: BinaryIO) -> Survey:
-    """Read header, chunk headers and trailer.  Raises FormatError: what the server would refuse is not sent."""
+def scan_file(file: BinaryIO) -> FileScan:
+    """Read the header, the chunk headers and the trailer.  Raises FormatError where the server would refuse the file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     preamble = Preamble.parse(front := file.read(PREAMBLE_BYTES))
@@ -84,11 +88,11 @@ def survey(file: BinaryIO) -> Survey:
     if at + TRAILER_BYTES < size:
         raise StructureInvalid("C9-7", at + TRAILER_BYTES, "there are bytes after the trailer")
     key = hashlib.sha256(front + data + found + size.to_bytes(8, "little")).digest()
-    return Survey(header, size, trailer.n_rows, has_decoder, ends, key)
+    return FileScan(header, size, trailer.n_rows, has_decoder, ends, key)
 
 
 def verify(file: BinaryIO) -> None:
-    """Read all of it.  Raises FormatError at the first checksum that does not hold."""
+    """Read all of a file.  Raises FormatError at the first checksum that does not match."""
     parser = Parser()
     file.seek(0)
     while data := file.read(_READ_BYTES):

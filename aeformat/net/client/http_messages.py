@@ -1,6 +1,6 @@
-"""One HTTP/1.1 exchange as bytes, for both shells: h11, and what every request of ours has in common.
+"""HTTP/1.1 messages as bytes, by h11: requests to be sent, responses as they arrive.  No socket is used in here.
 
-Owns the base URL, the token and the form of requests and responses.  No socket.
+Owns the server's address, the token, and the header fields that every request has.
 """
 
 from __future__ import annotations
@@ -14,18 +14,22 @@ import h11
 
 from aeformat import __version__
 from aeformat.errors import UsageError
-from aeformat.net.slices import Span
+from aeformat.net.slices import SkippedBytes
 from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import TransferFailed
 
 PIECE_BYTES: Final = 1 << 20  # large ones let the kernel copy in large pages
-_PROBLEM_BYTES: Final = 1 << 16
+_SHORT_BODY_BYTES: Final = 1 << 16  # a problem document takes less
 _PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """Where a server is.  path: begins and ends with "/".  token: for this origin only."""
+class ServerAddress:
+    """The base URL of a server, and how to reach it.
+
+    path: begins and ends with "/".  token: is sent to this server only.  ca_file: file of the certificates to trust; None for
+    the system's.
+    """
 
     scheme: str
     host: str
@@ -35,8 +39,8 @@ class Base:
     ca_file: str | None = None
 
     @classmethod
-    def parse(cls, url: str, *, token: str | None = None, ca_file: str | None = None) -> Base:
-        """From a base URL.  Raises UsageError."""
+    def parse(cls, url: str, *, token: str | None = None, ca_file: str | None = None) -> ServerAddress:
+        """Parse a base URL.  Raises UsageError."""
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -51,12 +55,15 @@ class Base:
 
     @property
     def url(self) -> str:
-        """The base URL, always written the same way."""
+        """The base URL in its canonical form: with the port, with "/" at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     def target(self, path: str) -> str:
-        """The request target of a path: one of ours, or a Location.  Raises TransferFailed for another origin (T5-8)."""
+        """The request target for a path below the base URL, or for a Location that the server sent.
+
+        Raises TransferFailed for a URL of another server (T5-8).
+        """
         there = urlsplit(urljoin(self.url, path))
         try:
             port = there.port or _PORTS.get(there.scheme)
@@ -70,7 +77,7 @@ class Base:
         return target
 
     def tls(self) -> ssl.SSLContext | None:
-        """None for http.  Raises UsageError where the CA file cannot be used."""
+        """The TLS context for this server, None for http.  Raises UsageError if the CA file cannot be used."""
         if self.scheme == "http":
             return None
         try:
@@ -79,23 +86,26 @@ class Base:
             raise UsageError(f"{self.ca_file}: {error.strerror}") from error
 
 
-class Exchange:
-    """One request and its response."""
+class RequestCodec:
+    """Turns one request into bytes to send, and the bytes that arrive into its response.
 
-    def __init__(self, base: Base, request: Request) -> None:
+    response: the head of the response, None until it has arrived.  is_over: whether the response has ended.
+    """
+
+    def __init__(self, address: ServerAddress, request: Request) -> None:
         self._h11 = h11.Connection(h11.CLIENT)
-        self._base, self._request = base, request
+        self._address, self._request = address, request
         self.response: Response | None = None
         self.is_over = False
-        self._left: int | None = None  # of a body of stated length, which h11 need not copy
+        self._left: int | None = None  # bytes that a body of stated length still lacks; h11 need not copy them
 
     def head(self) -> bytes:
-        """What to send first."""
-        base, request = self._base, self._request
-        host = f"[{base.host}]" if ":" in base.host else base.host
-        default = base.port == _PORTS[base.scheme]
+        """The head of the request, to be sent first.  Raises TransferFailed for a path on another server (T5-8)."""
+        address, request = self._address, self._request
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        is_default_port = address.port == _PORTS[address.scheme]
         named = {
-            "Host": host if default else f"{host}:{base.port}",
+            "Host": host if is_default_port else f"{host}:{address.port}",
             "User-Agent": f"aeformat/{__version__}",
             "Connection": "close",
             "Accept-Encoding": "identity",  # T5-4
@@ -103,33 +113,33 @@ class Exchange:
         }
         if request.body is not None:
             named["Content-Length"] = str(request.body[1] - request.body[0])
-        if base.token is not None:
-            named["Authorization"] = f"Bearer {base.token}"
-        target = base.target(request.path)
+        if address.token is not None:
+            named["Authorization"] = f"Bearer {address.token}"
+        target = address.target(request.path)
         sent = self._h11.send(h11.Request(method=request.method, target=target, headers=list(named.items())))
         return sent or b""
 
     def piece(self, data: bytes) -> list[bytes]:
-        """What to send for the next bytes of the body."""
+        """The bytes to send for the next bytes of the request's body."""
         return list(self._h11.send_with_data_passthrough(h11.Data(data=data)) or ())
 
     def skip(self, n_bytes: int) -> None:
-        """The next bytes of the body are sent by somebody else."""
-        self._h11.send_with_data_passthrough(h11.Data(data=Span(n_bytes)))  # type: ignore[arg-type]
+        """Count the next n_bytes of the request's body, which the caller sends by itself."""
+        self._h11.send_with_data_passthrough(h11.Data(data=SkippedBytes(n_bytes)))  # type: ignore[arg-type]
 
     def finish(self) -> bytes:
-        """What to send last."""
+        """The bytes to send after the request's body."""
         return self._h11.send(h11.EndOfMessage()) or b""
 
     @property
-    def room(self) -> int:
-        """How many bytes `received` takes next, at most."""
+    def receive_bytes(self) -> int:
+        """The largest number of bytes that the next call of `received` takes."""
         return PIECE_BYTES if self._left is None else min(PIECE_BYTES, self._left)
 
     def received(self, data: bytes) -> list[bytes]:
-        """The peer's next bytes, b"" for the end.  Pieces of the body; `response` is set once its head is there.
+        """Take the next bytes from the server, b"" at the end of the connection.  Return the pieces of the body in them.
 
-        Raises h11.RemoteProtocolError, also for a body that ends early.
+        Sets `response` once the head has arrived.  Raises h11.RemoteProtocolError, also for a body that ends early.
         """
         if self._left is not None:
             if not data:
@@ -151,17 +161,17 @@ class Exchange:
             elif isinstance(event, h11.EndOfMessage | h11.ConnectionClosed):
                 self.is_over = True
         if self.response is not None and not self.is_over:
-            length = self.response.get("Content-Length")  # h11 has looked at it
+            length = self.response.get("Content-Length")  # h11 has checked it
             if length is not None and self.response.get("Transfer-Encoding") is None:
                 self._left = int(length) - sum(map(len, pieces))
         return pieces
 
 
 def with_body(response: Response, data: bytes) -> Response:
-    """A response whose small body was read.  More than a problem document takes is cut off."""
-    return Response(response.status, response.fields, data[:_PROBLEM_BYTES])
+    """A response with its short body.  Bytes beyond the limit of a short body are dropped."""
+    return Response(response.status, response.fields, data[:_SHORT_BODY_BYTES])
 
 
-def is_small(n_bytes: int) -> bool:
-    """Whether a body may be kept whole."""
-    return n_bytes <= _PROBLEM_BYTES
+def fits_short_body(n_bytes: int) -> bool:
+    """Whether a body of this size is within the limit of a short body, which is kept in memory."""
+    return n_bytes <= _SHORT_BODY_BYTES

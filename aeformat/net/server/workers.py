@@ -1,7 +1,7 @@
-"""Work in threads, in order, while more of it arrives.
+"""Workers: each does its work items in a thread, one after the other, while more items are added.
 
-Owns the hand-over between the event loop and threads: a lane carries one item after the other to its end, and takes a thread
-only while it has something to do, so that a slow peer holds none.
+Owns the hand-over between the event loop and threads.  A worker occupies a thread only while it has items, so that a slow
+peer occupies none.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 _T = TypeVar("_T")
 
 
-async def settled(working: asyncio.Future[_T]) -> _T:
-    """What a thread's work comes to.  This is not left before the thread is, also where nobody wants its result any more."""
+async def thread_result(working: asyncio.Future[_T]) -> _T:
+    """Wait for the result of work in a thread.  If this is cancelled, it still waits for the thread to end."""
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -24,21 +24,24 @@ async def settled(working: asyncio.Future[_T]) -> _T:
         raise
 
 
-class Lane(Generic[_T]):
-    """Calls `work` with each item, in a thread.  When it raises, or returns False, the lane is over."""
+class Worker(Generic[_T]):
+    """Calls `work` with each item, in a thread.  It stops for good when `work` raises or returns False.
+
+    is_over: whether it has stopped; items that are still in the queue are dropped then.
+    """
 
     def __init__(self, work: Callable[[_T], bool]) -> None:
         self._work, self._loop = work, asyncio.get_running_loop()
-        self._lock = threading.Lock()  # of the next three
-        self._items: deque[_T] = deque()  # the first one counts until it is done
+        self._lock = threading.Lock()  # protects the next three, and is_over
+        self._items: deque[_T] = deque()  # the item that is being worked on is the first one
         self._is_running = False
-        self._awaited: int | None = None  # the loop is woken only when so few are left: that costs both threads
+        self._awaited: int | None = None  # wake the event loop when at most so many items are left; waking is expensive
         self._future: asyncio.Future[None] | None = None
-        self._news = asyncio.Event()
+        self._progress = asyncio.Event()
         self.is_over = False
 
     def put(self, item: _T) -> None:
-        """Add an item; nothing, where the lane is over."""
+        """Add an item to the queue.  Does nothing if the worker has stopped."""
         with self._lock:
             if self.is_over:
                 return
@@ -50,7 +53,7 @@ class Lane(Generic[_T]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything is done."""
+        """Whether no item is waiting or being worked on."""
         return not self._is_running
 
     def _run(self) -> None:
@@ -74,19 +77,19 @@ class Lane(Generic[_T]):
     def _wake(self) -> None:
         if self._awaited is not None and len(self._items) <= self._awaited:
             self._awaited = None
-            self._loop.call_soon_threadsafe(self._news.set)
+            self._loop.call_soon_threadsafe(self._progress.set)
 
-    async def shrink(self, n_items: int) -> None:
-        """Wait until at most so many items are left, or the lane is over.  One waits at a time."""
+    async def wait_for_queue(self, n_items: int) -> None:
+        """Wait until at most n_items are in the queue, or the worker has stopped.  Only one task may wait at a time."""
         while True:
             with self._lock:
                 if len(self._items) <= n_items:
                     return
                 self._awaited = n_items
-                self._news.clear()
-            await self._news.wait()
+                self._progress.clear()
+            await self._progress.wait()
 
     async def finish(self) -> None:
-        """Wait until no thread is at work, also where nobody wants its result any more.  Raises what `work` raised."""
+        """Wait until the thread has ended, even if this is cancelled.  Raises the error that `work` raised."""
         if self._future is not None:
-            await settled(self._future)
+            await thread_result(self._future)

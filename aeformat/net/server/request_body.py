@@ -1,7 +1,4 @@
-"""Bodies of requests: taken in pieces, never whole, and not at any speed (spec/transport.md, section 7).
-
-Owns time limits on a body.
-"""
+"""The body of a request as the application reads it: in pieces, with time limits (spec/transport.md, section 7)."""
 
 from __future__ import annotations
 
@@ -10,16 +7,16 @@ import time
 
 from starlette.types import Message, Receive
 
-from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 
 
 class BodyLost(Exception):
     """The connection broke before the body was complete."""
 
 
-class Body:
-    """The body of one request."""
+class RequestBody:
+    """The body of one request.  is_over: whether all of it was read.  n_bytes: the number of bytes that were read."""
 
     def __init__(self, receive: Receive, limits: TransferLimits) -> None:
         self._receive, self._limits = receive, limits
@@ -28,7 +25,7 @@ class Body:
         self.n_bytes = 0
 
     async def piece(self) -> bytes | memoryview:
-        """What has arrived, as soon as there is something; nothing at the end.  Raises BodyLost, Problem (408)."""
+        """Wait for the next bytes and return those that have arrived; empty at the end.  Raises BodyLost, Problem (408)."""
         message = await self._message()
         if message["type"] == "http.disconnect":
             raise BodyLost
@@ -38,8 +35,8 @@ class Body:
         self._check_rate(len(data))
         return data
 
-    async def whole(self, most: int) -> bytes:
-        """All of a small body.  Raises BodyLost, Problem (408, 413)."""
+    async def read_all(self, most: int) -> bytes:
+        """Read all of a body of at most `most` bytes.  Raises BodyLost, Problem (408, 413)."""
         data = b""
         while not self.is_over:
             data += await self.piece()
