@@ -163,9 +163,9 @@ class Running:
         assert isinstance(found, Response), found
         return found
 
-    def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
+    def raw(self, data: bytes, seconds: float = 15.0) -> bytes:
         """Send these bytes as they are.  Return the bytes that come back, until the server closes or is silent."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), 30) as sock:
             sock.settimeout(seconds)
             with contextlib.suppress(OSError):
                 sock.sendall(data)
@@ -196,12 +196,21 @@ def running(
         server.stop()
 
 
-def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until `is_so` returns True.  Fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.02)
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 30).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port() -> int:
