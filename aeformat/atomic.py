@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -104,9 +104,9 @@ def check_target(path: Path, *, force: bool) -> None:
     if stat.S_ISDIR(mode):
         raise UsageError(f"cannot write {path}: it is a folder")
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        raise UsageError(f"cannot write {path}: it is not an ordinary file (use - to write to a pipe)")
+        raise UsageError(f"cannot write {path}: it is not an ordinary file", hint=Hint.USE_STANDARD_OUTPUT)
     if not force:
-        raise UsageError(f"{path} exists; use --force to replace it")
+        raise UsageError(f"{path} exists", hint=Hint.REPLACE_FILE)
 
 
 def temporary_in(folder: Path) -> Path:

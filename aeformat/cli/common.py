@@ -106,7 +106,8 @@ def about(source: str) -> Iterator[None]:
         with naming(source):
             yield
     except (UsageError, DecoderError) as error:
-        raise type(error)(f"{input_name(source)}: {error}") from None
+        error.source = error.source or input_name(source)
+        raise
 
 
 def input_name(name: str) -> str:

@@ -59,7 +59,7 @@ def find_decoder(latents: LatentStream | Latents, options: argparse.Namespace, n
     The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
     UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
     """
-    from aeformat.backends.golden import proved
+    from aeformat.backends.golden_check import proved
     from aeformat.model import store
     from aeformat.model.file_io import read_package
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.advice import describe
 from aeformat.cli.remote import ByteProgress, add_server, print_notice, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
@@ -61,4 +62,4 @@ def _fetch_decoder(url: str, path: Path, server: Options) -> None:
     try:
         registry_decoder(address.url, header.decoder, server, need=need, notify=print_notice)
     except DecoderError as error:
-        print_notice(f"without its decoder: {error}")
+        print_notice(f"without its decoder: {describe(error)}")

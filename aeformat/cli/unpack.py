@@ -133,8 +133,10 @@ def _write(
 
 
 def _nothing(latents: LatentStream) -> None:
+    from aeformat.errors import Hint
+
     assert latents.damage is not None  # a good file has rows (C9-3)
-    latents.damage.advice = "there is no whole chunk before that, so nothing can be recovered"
+    latents.damage.hint = Hint.NOTHING_TO_RECOVER
     raise latents.damage
 
 

@@ -22,6 +22,7 @@ from aeformat.errors import (
     ContentMismatch,
     DecoderMismatch,
     HeaderInvalid,
+    Hint,
     LimitExceeded,
     ManifestInvalid,
     StructureInvalid,
@@ -53,7 +54,8 @@ class DecoderPrior(NamedTuple):
         """
         if self.model != header.decoder:
             raise DecoderMismatch(
-                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}; give the right one"
+                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}",
+                hint=Hint.GIVE_OTHER_DECODER,
             )
         check_fit(header, type=self.type, dims=self.dims, image=self.image, has_prior=self.prior is not None)
         assert self.prior is not None  # C3-16

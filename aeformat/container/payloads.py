@@ -23,6 +23,7 @@ from aeformat.errors import (
     ContentMismatch,
     DecoderMissing,
     FormatError,
+    Hint,
     LimitExceeded,
     NamesInvalid,
     StructureInvalid,
@@ -68,8 +69,8 @@ def raw_rows(
         most_steps = check_coded(chunk, header, budget)
         if prior is None:
             raise DecoderMissing(
-                f"the rows are coded with decoder {header.decoder.hex()}, which is not here: get the .aef of that decoder and "
-                "name it (--decoder), or ask for a file that carries it (pack --embed-decoder)"
+                f"the rows are coded with decoder {header.decoder.hex()}, which is not here",
+                hint=Hint.GET_DECODER,
             )
         try:
             return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows, most_steps=most_steps)

@@ -45,7 +45,7 @@ from aeformat.container.sequence import (
     raise_first,
 )
 from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
-from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
+from aeformat.errors import ChecksumMismatch, FormatError, Hint, StructureInvalid, Truncated, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -145,7 +145,7 @@ def stream_latents(file: BinaryIO, *, recover: bool = False, limits: Limits = DE
 def latents_header(header: Header) -> LatentsHeader:
     """The header, if it is that of a latents file.  Raises UsageError for a model package."""
     if isinstance(header, ModelHeader):
-        raise UsageError("this is a model package, not a file of latents; see aeformat info")
+        raise UsageError("this is a model package, not a file of latents", hint=Hint.OPEN_AS_MODEL)
     return header
 
 

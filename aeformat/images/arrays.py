@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from aeformat.atomic import AtomicFile
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +96,7 @@ def npz_body(path: Path, *, force: bool) -> Body:
 def stdout_body() -> Body:
     """Standard output.  Raises UsageError where that is a terminal."""
     if sys.stdout.isatty():
-        raise UsageError("images are not for a terminal: redirect the output, or name a file")
+        raise UsageError("images are not for a terminal", hint=Hint.REDIRECT_OUTPUT)
     return Body(sys.stdout.buffer, can_seek=False)
 
 

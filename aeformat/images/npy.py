@@ -18,8 +18,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from aeformat.errors import ImageError
+from aeformat.images.exact_read import Readable, damage_as_image_error, read_images, read_up_to
 from aeformat.images.fit import ImageFit, Layout, Shape, check_dtype, layout_of
-from aeformat.images.stream import Readable, damage_named, read_images, read_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,14 +110,14 @@ class NpyInput:
             yield self._fit.convert(images.reshape(-1, *layout.image))
 
     def _forward(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
-        with damage_named(self.label), self._path.open("rb") as file:
+        with damage_as_image_error(self.label), self._path.open("rb") as file:
             NpyHeader.read(file, self.label)
             for images in read_images(file, self._layout, n_rows, self.label):
                 yield self._fit.convert(images)
 
     def _map(self) -> tuple[Layout, NDArray[np.uint8]]:
         """The layout, and the array with one image an entry of its first axis."""
-        with damage_named(self.label), self._path.open("rb") as file:
+        with damage_as_image_error(self.label), self._path.open("rb") as file:
             header = NpyHeader.read(file, self.label)
             layout = layout_of(header.shape, self._fit, self.label)
             n_bytes, expected = os.fstat(file.fileno()).st_size, header.header_bytes + math.prod(header.shape)
@@ -138,7 +138,7 @@ class NpyStream:
     def __init__(self, file: Readable, fit: ImageFit, label: str) -> None:
         self.label = label
         self._file, self._fit = file, fit
-        with damage_named(label):
+        with damage_as_image_error(label):
             header = NpyHeader.read(file, label)
         if header.fortran_order and len(header.shape) > 1:
             raise ImageError(f"{label}: is in Fortran order; save numpy.ascontiguousarray(x)")
@@ -146,7 +146,7 @@ class NpyStream:
         self.n_rows = self._layout.n_rows
 
     def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
-        with damage_named(self.label):
+        with damage_as_image_error(self.label):
             for images in read_images(self._file, self._layout, n_rows, self.label):
                 yield self._fit.convert(images)
 
@@ -173,7 +173,7 @@ class NpzInput:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[NpyStream]:
-        with damage_named(self.label), zipfile.ZipFile(self._path) as archive:
+        with damage_as_image_error(self.label), zipfile.ZipFile(self._path) as archive:
             member = archive.getinfo(choose_array(archive.namelist(), self._key, self.label) + _MEMBER_SUFFIX)
             if member.flag_bits & _ENCRYPTED:
                 raise ImageError(f"{self.label}: is encrypted")

@@ -124,4 +124,3 @@ class TransferUnfinished(TransferFailed):
     """All tries failed.  The bytes that were acknowledged or verified are kept: the same transfer can be started again."""
 
     code = "transfer-unfinished"
-    exit_code = 3

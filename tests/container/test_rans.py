@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aeformat.cli.validate import exit_code_of
 from aeformat.container import rans
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RANS_STEPS, Limits
@@ -413,7 +414,7 @@ def test_the_writer_wants_a_prior_for_codec_rans_and_for_no_other():
 def test_the_validator_says_what_it_could_not_check():
     """Without the decoder a file is good as far as it can be seen, and the report says how far that is."""
     report = validate(io.BytesIO(file()))
-    assert (report.problems, report.exit_code) == ([], 0)
+    assert (report.problems, exit_code_of(report)) == ([], 0)
     assert "400 rows" in report.not_checked and DECODER.model_id.hex() in report.as_dict()["not_checked"]
 
     report = validate(io.BytesIO(file()), find_prior=lambda head: prior_of(DECODER))

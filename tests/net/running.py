@@ -1,32 +1,37 @@
-"""Servers to test against, each in a process of its own on a free port of 127.0.0.1; and disks that fail."""
+"""Shared by the tests of net: servers (tools/loopback), disks that fail at a step, small helpers."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from aeformat.net.client.http_client import HttpClient, Timeouts
-from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.blocks import BLOCK_BYTES
 from aeformat.net.server.disk import Disk
-from aeformat.net.server.run import Settings, serve
-from aeformat.transport.messages import Request, Response
-from aeformat.transport.transfer_limits import DEFAULT
+from aeformat.transport.messages import Response
+from tools.loopback.server import Running, free_port, program_path, running
 
-_FORK = multiprocessing.get_context("fork")
+__all__ = [
+    "Dying",
+    "Running",
+    "Unplugged",
+    "accepts",
+    "free_port",
+    "half",
+    "needs",
+    "program_path",
+    "running",
+    "self_signed",
+    "until",
+    "upload",
+]
 
 
 def half(data) -> int:
@@ -118,84 +123,6 @@ class Unplugged(Dying):
             super()._die()
 
 
-class Running:
-    """One server process.  is_up: whether it accepts connections.  log: the file for its stderr."""
-
-    def __init__(self, settings: Settings, disk: Disk | None = None, *, log: Path | None = None) -> None:
-        receiver, sender = _FORK.Pipe(duplex=False)
-        self.process = _FORK.Process(target=self._run, args=(settings, disk, sender, log), daemon=True)
-        self.process.start()
-        sender.close()
-        self.is_up = receiver.poll(60)
-        try:
-            self.url = receiver.recv() if self.is_up else ""
-        except EOFError:  # it died first
-            self.is_up, self.url = False, ""
-
-    @staticmethod
-    def _run(settings: Settings, disk: Disk | None, sender, log: Path | None) -> None:
-        sys.stderr = open(log or os.devnull, "a", buffering=1)  # noqa: SIM115, PTH123
-        serve(settings, ready=sender.send, disk=disk)
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rsplit(":", 1)[1].rstrip("/"))
-
-    def stop(self, how: int = signal.SIGKILL) -> None:
-        if self.process.is_alive():
-            os.kill(self.process.pid, how)
-        self.process.join(60)
-
-    def rss(self) -> int:
-        """The peak of the process's resident memory so far, in bytes."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmHWM"))
-
-    def request(
-        self, method: str, path: str, fields: dict[str, str] | None = None, body: bytes | None = None, token=None
-    ) -> Response:
-        """Send one request with our own client."""
-        client = HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60))
-        span = None if body is None else (0, len(body))
-        found = client.request(
-            Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
-        )
-        assert isinstance(found, Response), found
-        return found
-
-    def raw(self, data: bytes, seconds: float = 15.0) -> bytes:
-        """Send these bytes as they are.  Return the bytes that come back, until the server closes or is silent."""
-        with socket.create_connection(("127.0.0.1", self.port), 30) as sock:
-            sock.settimeout(seconds)
-            with contextlib.suppress(OSError):
-                sock.sendall(data)
-            found = b""
-            with contextlib.suppress(OSError):
-                while piece := sock.recv(65536):
-                    found += piece
-            return found
-
-
-@contextlib.contextmanager
-def running(
-    root: Path,
-    *,
-    port: int = 0,
-    tokens: Path | None = None,
-    disk: Disk | None = None,
-    log=None,
-    certificate=None,
-    **limits,
-) -> Iterator[Running]:
-    """Start a server with these limits; it is killed at the end of the block."""
-    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
-    server = Running(settings, disk, log=log)
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
 def until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until `is_so` returns True.  Fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
@@ -211,17 +138,6 @@ def accepts(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def program_path(program: str) -> str | None:
-    """The path of a program: from PATH, from this Python's folder, or from a folder of servers.  None if it is not found."""
-    places = (None, str(Path(sys.executable).parent), "/usr/sbin:/usr/local/sbin")
-    return next((found for place in places if (found := shutil.which(program, path=place))), None)
 
 
 def needs(program: str) -> str:

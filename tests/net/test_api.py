@@ -34,9 +34,9 @@ from aeformat.net.client.sending import send_with_digest
 from aeformat.transport.http_fields import repr_digest
 from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
-from net.proxy import Fault, Proxy
 from net.running import running, self_signed, until, upload
 from net.test_tenants import write_tokens
+from tools.loopback.proxy import Fault, Proxy
 
 FILE = latents(2000, dims=64, chunk_rows=100)
 SHA = hashlib.sha256(FILE).hexdigest()
@@ -199,7 +199,7 @@ def test_a_partial_file_is_resumed(server, tmp_path, twin):
     [
         ("ftp://127.0.0.1/", "http"),
         ("http:///v1/", "http"),
-        ("http://u:p@127.0.0.1/", "token-file"),
+        ("http://u:p@127.0.0.1/", "no user"),
         ("http://127.0.0.1:99999/", "ort"),
     ],
 )

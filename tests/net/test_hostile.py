@@ -183,9 +183,9 @@ def test_the_same_file_many_times_at_once(tmp_path):
 @pytest.mark.parametrize(
     "call",
     [
-        lambda url, patience: HttpClient(ServerAddress.parse(url), patience).request(Request("GET", "v1/")),
-        lambda url, patience: asyncio.run(
-            AsyncHttpClient(ServerAddress.parse(url), patience).request(Request("GET", "v1/"))
+        lambda url, timeouts: HttpClient(ServerAddress.parse(url), timeouts).request(Request("GET", "v1/")),
+        lambda url, timeouts: asyncio.run(
+            AsyncHttpClient(ServerAddress.parse(url), timeouts).request(Request("GET", "v1/"))
         ),
     ],
     ids=["blocking", "asyncio"],
@@ -202,10 +202,10 @@ def test_a_client_gives_up_a_server_that_is_too_slow(call):
                     time.sleep(0.05)
 
         Thread(target=drip, daemon=True).start()
-        patience = Timeouts(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
+        timeouts = Timeouts(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         began = time.monotonic()
-        found = call(url, patience)
+        found = call(url, timeouts)
         assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 60
 
 

@@ -9,7 +9,7 @@ import socket
 import pytest
 from transport.containers import latents
 
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 from aeformat.net.server.run import Settings, serve
 from aeformat.net.server.tokens import SCOPES, Tokens
 from net.running import running, until, upload
@@ -146,8 +146,9 @@ def test_a_bad_token_file_is_refused_at_the_start(tmp_path, text):
 
 def test_without_tokens_only_this_machine_is_served(tmp_path):
     """Section 10."""
-    with pytest.raises(UsageError, match="--tokens"):
+    with pytest.raises(UsageError, match="without tokens") as caught:
         serve(Settings(tmp_path / "root", "0.0.0.0"))
+    assert caught.value.hint is Hint.SET_TOKEN_FILE
 
 
 def test_a_token_is_checked_again_at_the_end(tmp_path):

@@ -11,8 +11,6 @@ import json
 import numpy as np
 import pytest
 
-from aeformat.backends.runtime import tensorflow_installed
-from aeformat.backends.select import select_backend
 from aeformat.container.prior import COST_BITS
 from aeformat.pipeline.cost import break_even
 from tools import card, cost_table
@@ -113,10 +111,9 @@ class Once:
 
 
 @pytest.fixture
-def quick_networks(monkeypatch):
-    """Exact networks on TensorFlow where it is installed: tens of times as fast as NumPy for these, the same to the bit."""
-    backend = select_backend("tensorflow" if tensorflow_installed() else "numpy", n_rows=None, package=None)
-    monkeypatch.setattr(ours, "network", lambda package, _n_rows: Once(backend.load(package)))
+def quick_networks(monkeypatch, quick_backend):
+    """Exact networks, on the backend that is quickest for convolutions."""
+    monkeypatch.setattr(ours, "network", lambda package, _n_rows: Once(quick_backend.load(package)))
 
 
 @pytest.mark.usefixtures("quick_networks")

@@ -78,10 +78,10 @@ def _engine(wanted: str) -> str:
 
 def _smoke(options: argparse.Namespace) -> int:
     """Every target in a process of its own: atheris can run only one."""
-    from tools.fuzz.targets import available
+    from tools.fuzz.targets import TARGETS
 
     failed = []
-    for name in available():
+    for name in TARGETS:
         command = [sys.executable, __file__, name, "--engine", options.engine, "--seed", str(options.seed)]
         command += ["--runs", str(options.runs)] if options.seconds is None else ["--seconds", str(options.seconds)]
         command += ["--crashes", str(options.crashes)]
@@ -98,11 +98,11 @@ def _smoke(options: argparse.Namespace) -> int:
 
 
 def _target(name: str) -> Target:
-    from tools.fuzz.targets import available  # not before atheris can watch the import
+    from tools.fuzz.targets import TARGETS  # not before atheris can watch the import
 
-    if name not in available():
-        raise SystemExit(f"no target {name!r}; there are {', '.join(available())}")
-    return available()[name]
+    if name not in TARGETS:
+        raise SystemExit(f"no target {name!r}; there are {', '.join(TARGETS)}")
+    return TARGETS[name]
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -168,7 +168,7 @@ def _drawn(pool: list[bytes], mutate: Callable[[bytes, int], bytes], options: ar
 def _with_atheris(options: argparse.Namespace) -> int:
     import atheris
 
-    with atheris.instrument_imports(include=["aeformat", "second"]):
+    with atheris.instrument_imports(include=["aeformat", "tools.second"]):
         target = _target(options.target)
     from tools.fuzz.mutator import Mutator, plain_change
     from tools.fuzz.seeds import files, start

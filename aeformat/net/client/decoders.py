@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aeformat.backends.golden import check
-from aeformat.errors import DecoderMissing, FormatError, GoldenMismatch
+from aeformat.backends.golden_check import check
+from aeformat.errors import DecoderMissing, FormatError, GoldenMismatch, Hint
 from aeformat.model import store
 from aeformat.model.file_io import read_package
 from aeformat.model.package import ModelPackage
@@ -62,6 +62,7 @@ class _DecoderSearch:
         self._size = 0
         self._found: ModelPackage | None = None
         self._error: Exception | None = None
+        self._hint: Hint | None = None
 
     def run(self) -> ModelPackage:
         """Do one step after the other, until the state is READY or REFUSED."""
@@ -79,7 +80,8 @@ class _DecoderSearch:
             while not self._resolver.is_over:
                 self._resolver.on(*steps[self._resolver.state]())
         if self._resolver.state is State.REFUSED:
-            raise self._error or DecoderMissing(f"decoder {self._id.hex()}: {self._resolver.reason}")
+            what = f"decoder {self._id.hex()}: {self._resolver.reason}"
+            raise self._error or DecoderMissing(what, hint=self._hint)
         assert self._found is not None
         return self._found
 
@@ -96,10 +98,8 @@ class _DecoderSearch:
             self._error = TransferUnfinished(f"no answer from the server: {found.reason}")
             return Event.MISS, found.reason
         if found.status == 404:
-            return (
-                Event.MISS,
-                f"neither this machine nor {self._address.url} has it; get its package and give it with --decoder",
-            )
+            self._hint = Hint.GIVE_DECODER
+            return Event.MISS, f"neither this machine nor {self._address.url} has it"
         if found.status != 200:
             self._error = found.refusal("asking for the decoder")
             return Event.MISS, ""
@@ -122,8 +122,10 @@ class _DecoderSearch:
             model_bytes=self._size,
         )
         self._notify(f"decoder {self._id.hex()[:12]} is at {self._address.url}: {decision.reason}")
-        advice = "fetch it all the same with --model-policy always"
-        return (Event.PAYS, "") if decision.should_transfer else (Event.COSTS, f"{decision.reason}; {advice}")
+        if decision.should_transfer:
+            return Event.PAYS, ""
+        self._hint = Hint.TRANSFER_ALWAYS
+        return Event.COSTS, decision.reason
 
     def _fetch(self) -> tuple[Event, str]:
         try:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import h11
 
 from aeformat import __version__
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 from aeformat.net.slices import SkippedBytes
 from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import TransferFailed
@@ -49,7 +49,7 @@ class ServerAddress:
         if parts.scheme not in _PORTS or not parts.hostname:
             raise UsageError(f"{url}: is not an http:// or https:// URL")
         if parts.username or parts.query or parts.fragment:
-            raise UsageError("a server's URL has no user, query or fragment; give tokens with --token-file")
+            raise UsageError("a server's URL has no user, query or fragment", hint=Hint.SET_TOKEN)
         path = parts.path if parts.path.endswith("/") else parts.path + "/"
         return cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme], path, token, ca_file)
 

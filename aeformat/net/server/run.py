@@ -17,7 +17,7 @@ from typing import Final, cast
 
 import uvicorn
 
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 from aeformat.net.server.app import HEADER_BYTES, Server
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.protocol import connections
@@ -50,7 +50,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     ready: called with the URL once connections are accepted.  disk: a replacement for tests.  Raises UsageError, OSError.
     """
     if settings.tokens is None and not _is_loopback(settings.host):
-        raise UsageError(f"without --tokens anybody could write: listen on 127.0.0.1, not on {settings.host}")
+        raise UsageError(f"without tokens anybody could write to {settings.host}", hint=Hint.SET_TOKEN_FILE)
     _log_to_stderr()
     storage = Storage(settings.root, disk)
     app = Server(storage, Tokens(settings.tokens), settings.limits).app()

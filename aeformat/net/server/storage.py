@@ -74,7 +74,7 @@ class Storage:
         layout = root / "layout"
         if not layout.exists():
             if any(not path.name.startswith(TEMP_PREFIX) for path in root.iterdir()):
-                raise UsageError(f"{root}: is not empty, and not a folder of aeformat serve")
+                raise UsageError(f"{root}: is not empty, and not the folder of a server")
             self.disk.write_small_file(layout, _LAYOUT.encode())
         elif layout.read_text(encoding="utf-8") != _LAYOUT:
             raise UsageError(f"{root}: was made by another version of aeformat")
