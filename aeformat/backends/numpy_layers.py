@@ -120,16 +120,17 @@ def float_sums(step: Step) -> Op:
     plain_step = replace(step, arrays={**step.arrays, "weights": sliced.weights})
     plain = maker(plain_step, np.float64)
     bias = step.arrays["bias"].astype(np.float64)
-    integers_slot, slot = object(), object()
+    integers_slot, sums_slot, slot = object(), object(), object()
 
     def run(x: Array, scratch: Scratch) -> Array:
         x = x.astype(np.float32, copy=False)
-        integers, exponents, is_finite = _to_integers(x, scratch.array(integers_slot, x.shape, np.float64))
-        parts = op(integers, scratch)
-        parts = parts.reshape(*parts.shape[:-1], sliced.n_slices, len(bias))
-        sums = parts[..., 0, :] * sliced.scales[0]
+        integers, exponents, is_finite = _to_integers(x, scratch.array(integers_slot, x.shape, np.float32))
+        slices = op(integers, scratch)
+        slices = slices.reshape(*slices.shape[:-1], sliced.n_slices, len(bias))
+        sums = scratch.array(sums_slot, (*slices.shape[:-2], len(bias)), np.float64)
+        np.copyto(sums, slices[..., 0, :])
         for number in range(1, sliced.n_slices):
-            sums += parts[..., number, :] * sliced.scales[number]
+            sums += slices[..., number, :]
         sums *= np.ldexp(1.0, exponents - ROW_BITS).reshape(-1, *(1,) * (sums.ndim - 1))
         sums += bias
         made = scratch.array(slot, sums.shape, np.float32)
@@ -145,10 +146,12 @@ def float_sums(step: Step) -> Op:
 
 def _to_integers(x: Array, out: Array) -> tuple[Array, Array, Array]:
     """Float32 rows as integers of 24 bits: (them, in `out`; the exponent of each row; which rows are finite)."""
-    largest = np.abs(x).reshape(len(x), -1).max(axis=1)
+    flat = x.reshape(len(x), -1)
+    largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
     exponents = row_exponents(largest)
     is_finite = np.isfinite(largest)
-    np.multiply(x, np.ldexp(1.0, ROW_BITS - exponents).reshape(-1, *(1,) * (x.ndim - 1)), out=out, dtype=np.float64)
+    up = np.ldexp(np.float32(1), ROW_BITS - exponents).reshape(-1, *(1,) * (x.ndim - 1))
+    np.multiply(x, up, out=out)
     np.rint(out, out=out)
     if not is_finite.all():
         out[~np.isfinite(x)] = 0

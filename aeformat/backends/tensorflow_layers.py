@@ -65,7 +65,7 @@ def _float_sums(tf: Any, step: Step) -> Op:
     integer_sums = _LINEAR[step.kind](tf, sliced.step, tf.float64)
     plain_step = replace(step, arrays={**step.arrays, "weights": sliced.weights})
     plain_sums = _LINEAR[step.kind](tf, plain_step, tf.float64)
-    bias, scales = step.arrays["bias"].astype(np.float64), sliced.scales
+    bias = step.arrays["bias"].astype(np.float64)
     axes = tuple(range(1, len(step.input_shape) + 1))
     per_row = (-1, *(1,) * len(step.made.shape))
 
@@ -73,15 +73,13 @@ def _float_sums(tf: Any, step: Step) -> Op:
         x = tf.cast(x, tf.float32)
         largest = tf.reduce_max(tf.abs(x), axes)
         exponents = tf.maximum(tf.bitwise.right_shift(tf.bitcast(largest, tf.int32), 23) - 126, LEAST_EXPONENT)
-        wide = tf.cast(x, tf.float64)
-        is_finite = tf.math.is_finite(wide)
-        up = tf.reshape(_power(tf, ROW_BITS - exponents), (-1, *(1,) * len(axes)))
-        integers = tf.round(tf.where(is_finite, wide, np.float64(0)) * up)
-        parts = integer_sums(integers)
-        parts = tf.reshape(parts, (-1, *step.made.shape[:-1], sliced.n_slices, len(bias)))
-        sums = parts[..., 0, :] * scales[0]
+        is_finite = tf.math.is_finite(x)
+        up = tf.reshape(tf.cast(_power(tf, ROW_BITS - exponents), tf.float32), (-1, *(1,) * len(axes)))
+        slices = integer_sums(tf.round(tf.where(is_finite, x, np.float32(0)) * up))
+        slices = tf.reshape(slices, (-1, *step.made.shape[:-1], sliced.n_slices, len(bias)))
+        sums = slices[..., 0, :]
         for number in range(1, sliced.n_slices):
-            sums += parts[..., number, :] * scales[number]
+            sums += slices[..., number, :]
         sums *= tf.reshape(_power(tf, exponents - ROW_BITS), per_row)
         sums = tf.cond(
             tf.reduce_all(is_finite),
@@ -90,7 +88,7 @@ def _float_sums(tf: Any, step: Step) -> Op:
             lambda: tf.where(
                 tf.reshape(tf.math.is_finite(largest), per_row),
                 sums,
-                sums + plain_sums(tf.where(is_finite, np.float64(0), wide)),
+                sums + plain_sums(tf.where(is_finite, np.float32(0), x)),
             ),
         )
         return tf.cast(sums + bias, tf.float32)

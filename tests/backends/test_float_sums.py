@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,12 @@ def test_infinity_and_nan_come_through_in_both(kind: str, tensorflow: object) ->
         assert made[others].tobytes() == usual[others].tobytes()
 
 
+def integers(numbers: np.ndarray) -> list[int]:
+    """The same numbers on the coarsest scale that makes integers of all of them."""
+    fractions = [Fraction(float(number)) for number in numbers]
+    return [int(number * max(of.denominator for of in fractions)) for number in fractions]
+
+
 def test_the_largest_sums_of_slices_stay_below_two_to_the_53() -> None:
     """So that float64 adds them exactly."""
     for package in packages():
@@ -134,12 +141,10 @@ def test_the_largest_sums_of_slices_stay_below_two_to_the_53() -> None:
             if step.kind not in SUM_AXIS:
                 continue
             sliced = slice_weights(step)
-            weights = np.abs(sliced.step.arrays["weights"])
             axis = SUM_AXIS[step.kind]
-            others = tuple(i for i in range(weights.ndim) if i != axis)
-
-            assert (np.rint(weights) == weights).all()
-            assert weights.sum(axis=others).max() * 2**ROW_BITS <= 2**53
+            for part in np.split(np.moveaxis(sliced.step.arrays["weights"], axis, -1), sliced.n_slices, -1):
+                for channel in part.reshape(-1, part.shape[-1]).T:
+                    assert sum(map(abs, integers(channel))) * 2**ROW_BITS <= 2**53
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -150,10 +155,7 @@ def test_slices_put_together_are_the_weights_to_26_bits(seed: int) -> None:
             continue
         sliced = slice_weights(step)
         axis = SUM_AXIS[step.kind]
-        parts = np.split(sliced.step.arrays["weights"], sliced.n_slices, axis)
-        shape = [1] * parts[0].ndim
-        shape[axis] = -1
-        made = sum(part * scale.reshape(shape) for part, scale in zip(parts, sliced.scales, strict=True))
+        made = sum(np.split(sliced.step.arrays["weights"], sliced.n_slices, axis))
         others = tuple(i for i in range(made.ndim) if i != axis)
         off = np.abs(made - step.arrays["weights"].astype(np.float64)).max(axis=others)
 
@@ -161,7 +163,7 @@ def test_slices_put_together_are_the_weights_to_26_bits(seed: int) -> None:
 
 
 def test_the_scale_of_a_row_holds_its_largest_number() -> None:
-    values = np.array([0, 1e-45, 2.0**-126, 1, 1.5, 2, 255, 3.4e38], np.float32)
+    values = np.array([0, 1e-45, 2.0**-101, 1, 1.5, 2, 255, 3.4e38], np.float32)
 
     exponents = row_exponents(values)
 
