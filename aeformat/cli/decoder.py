@@ -47,11 +47,11 @@ class DecoderOptions:
         The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
         UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
         """
-        from aeformat.backends.golden_check import proved
+        from aeformat.backends.golden_check import verified
         from aeformat.pipeline.decoders import embedded_decoder, own_decoder
 
         if self.is_given:
-            return proved(given_decoder(self._options.decoder, latents.header.decoder))
+            return verified(given_decoder(self._options.decoder, latents.header.decoder))
         if self._options.registry is None:
             return own_decoder(latents)
         found = embedded_decoder(latents)
@@ -83,7 +83,7 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
     """The package at `path`, if it is the decoder with that model id.  Raises UsageError, DecoderMismatch, FormatError."""
     from aeformat.model import store
 
-    with common.naming(common.existing(path)):
+    with common.error_source(common.existing(path)):
         return store.find_decoder(model_id, given=path)
 
 

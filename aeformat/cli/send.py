@@ -26,7 +26,11 @@ def run(options: argparse.Namespace) -> int:
 
     path = Path(common.existing(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
-    with common.naming(options.file), Digest(path) as digest, Bytes() as shown:  # hashes while the rest is imported
+    with (
+        common.error_source(options.file),
+        Digest(path) as digest,  # it hashes while the rest is imported
+        Bytes() as shown,
+    ):
         from aeformat.net.client.sending import send_beside
 
         sent = send_beside(

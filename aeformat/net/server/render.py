@@ -36,7 +36,7 @@ class Artist:
     def __init__(self, storage: Storage, limits: TransferLimits) -> None:
         self._storage, self._limits = storage, limits
         self._networks: OrderedDict[tuple[str, bytes], Network] = OrderedDict()
-        self._lock = threading.Lock()  # of the networks; held while one is loaded and proved
+        self._lock = threading.Lock()  # of the networks; held while one is loaded and verified
 
     def draw(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
         """The images of rows start to stop - 1 of a container.  Raises Problem."""
@@ -68,7 +68,7 @@ class Artist:
             raise Problem.of("invalid-container", error) from error
 
     def _network(self, latents: Latents, tenant: str) -> Network:
-        from aeformat.backends.golden_check import proved
+        from aeformat.backends.golden_check import verified
         from aeformat.backends.numpy_backend import NumpyBackend
         from aeformat.model.file_io import read_package
 
@@ -82,7 +82,7 @@ class Artist:
         if source is None:
             raise Problem("model-missing", f"decoder {wanted.hex()} is not here", model=wanted.hex())
         try:
-            network = NumpyBackend().load(proved(read_package(source, max_work=self._limits.work_of_row)))
+            network = NumpyBackend().load(verified(read_package(source, max_work=self._limits.work_of_row)))
         except FormatError as error:
             raise Problem.of("invalid-container", error) from error
         except DecoderError as error:
