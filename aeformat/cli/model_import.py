@@ -74,10 +74,10 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.atomic import check_target
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.exchange.exact_import import loss, make_exact
-    from aeformat.exchange.graph import as_refusal
     from aeformat.exchange.keras_import import Options, import_keras
     from aeformat.exchange.samples import Images, read_samples
     from aeformat.model.file_io import checked_name, write_package
+    from aeformat.model.graph import as_refusal
 
     path, folder = Path(options.model), Path(options.output)
     if options.exact and not options.samples:
