@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aeformat.errors import DecoderError, FormatError, UsageError
+from aeformat.pipeline import DEFAULT_MODEL as DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
     from aeformat.model.manifest import Manifest
     from aeformat.model.package import ModelPackage
-
-DEFAULT_MODEL = "mnist-exact"
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

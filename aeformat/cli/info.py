@@ -49,7 +49,7 @@ def _header(name: str) -> LatentsHeader | ModelHeader:
 
 
 def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
-    from aeformat.container.reader import open_latents
+    from aeformat.reader import open_latents
 
     facts: dict[str, Any] = {
         "decoder": header.decoder.hex(),
@@ -81,9 +81,9 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
 def _model(name: str, header: ModelHeader) -> dict[str, Any]:
     """From the header and the manifest; the tensors are not read."""
     from aeformat.container.limits import MANIFEST_BYTES
-    from aeformat.container.payloads import raw_payload
-    from aeformat.container.reader import events
+    from aeformat.container.raw import raw_payload
     from aeformat.model.manifest import Manifest, tensors_of
+    from aeformat.reader import events
 
     facts: dict[str, Any] = {"model": header.model.hex(), "name": header.ext.get("name"), "codec": header.codec}
     with common.input_file(name) as file:

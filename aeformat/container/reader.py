@@ -1,152 +1,37 @@
-"""Reading latents: forward from any stream, or any row at once from a file.
+"""Reading latents by random access: any row of a complete file.
 
-This is the module that other programs embed.  Importing it loads neither NumPy nor TensorFlow, only the standard
-library, msgpack and zstandard; NumPy comes with the first array.
-
-    from aeformat.container.reader import open_latents, stream_latents
-
-    with open_latents("digits.aef") as latents:     # random access: header, trailer, then only what is asked for
-        latents.header.dims, latents.n_rows, latents[7], latents.rows(100, 200)
-
-    with open("digits.aef", "rb") as file:           # forward: pipes, sockets; every byte is checked
-        for block in stream_latents(file):
-            block.first_row, block.values, block.names, block.receipts
-
-Source: spec/container.md.  Errors are those of aeformat.errors: FormatError with rule, at and code.
+Owns Latents: rows, and what stands in front of them.  Importing it loads neither NumPy nor TensorFlow; NumPy comes with the
+first array.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
-import stat
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
-from zlib import crc32
+from typing import TYPE_CHECKING, Any
 
-from aeformat.container import assigned, encodings, payloads, rans, wire
+from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
-from aeformat.container.header import Header, LatentsHeader, ModelHeader, parse_header
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
+from aeformat.container.mapped import MappedFile
 from aeformat.container.names import RowNames
-from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
-from aeformat.container.payloads import Block, RowReader
+from aeformat.container.parser import ChunkRead
+from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
 from aeformat.container.receipts import Receipts
-from aeformat.container.sequence import (
-    ChunkSequence,
-    check_cover,
-    check_plain,
-    check_receipt,
-    most_bytes,
-    padding_bytes,
-    raise_first,
-)
-from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
-from aeformat.errors import ChecksumMismatch, FormatError, Hint, StructureInvalid, Truncated, Unsupported, UsageError
+from aeformat.container.seeking import Chunks, Framing
+from aeformat.container.selection import selected_rows
+from aeformat.container.sequence import check_cover, check_receipt, raise_first
+from aeformat.container.stream import latents_header
+from aeformat.container.wire import IndexEntry
+from aeformat.errors import StructureInvalid, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_READ_BYTES: Final = 1 << 18  # a quarter of a usual chunk
-
-
-def events(file: BinaryIO, limits: Limits = DEFAULT) -> Iterator[Event]:
-    """What the forward parser sees in a stream, to its end.  Raises FormatError."""
-    parser = Parser(limits)
-    while data := file.read(_READ_BYTES):
-        yield from parser.feed(data)
-    parser.close()
-
-
-class LatentStream:
-    """The blocks of a latents file, read forward.  Iterate once; memory is bounded by one chunk.
-
-    recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
-    been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
-    Raises FormatError on iteration, and on construction if there is no good header; DecoderMissing for rows without prior.
-    """
-
-    def __init__(self, file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> None:
-        self._events = events(file, limits)
-        self._recover = recover
-        self.damage: FormatError | None = None
-        self.trailer: Trailer | None = None
-        first = next(self._events)
-        assert isinstance(first, HeaderRead)
-        self.header = latents_header(first.header)
-        self._rows = RowReader(self.header, limits=limits)
-        self._ahead: Event | None = None  # looked at before its turn
-        self._is_ahead = False  # whether the place where a decoder can stand has been passed
-
-    @property
-    def needs_prior(self) -> bool:
-        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside."""
-        return self.header.codec == "rans" and self.embedded_decoder is None and self._rows.needs_prior
-
-    def give_prior(self, prior: DecoderPrior) -> None:
-        """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
-        self._rows.give_prior(prior)
-
-    @property
-    def embedded_decoder(self) -> bytes | None:
-        """The container of the decoder that travels in this file, if one does: it stands before the first row."""
-        if not self._is_ahead:
-            self._is_ahead = True
-            try:
-                self._ahead = next(filter(self._is_known, self._events), None)
-            except FormatError as error:
-                self.damage = error
-                if not self._recover:
-                    raise
-            if isinstance(self._ahead, ChunkRead) and self._ahead.header.tag == assigned.DECODER:
-                self._rows.chunk(self._ahead)
-        return self._rows.decoder
-
-    @staticmethod
-    def _is_known(event: Event) -> bool:
-        return not isinstance(event, ChunkRead) or event.header.tag in assigned.KIND_OF_TAG
-
-    def __iter__(self) -> Iterator[Block]:
-        try:
-            if self.damage is not None:  # found earlier, and what comes after it is not to be had
-                raise self.damage
-            yield from self._blocks()
-        except FormatError as error:
-            self.damage = error
-            if not self._recover:
-                raise
-
-    def _blocks(self) -> Iterator[Block]:
-        self._is_ahead = True
-        if self._ahead is not None:
-            event, self._ahead = self._ahead, None
-            yield from self._block(event)
-        for event in self._events:
-            yield from self._block(event)
-
-    def _block(self, event: Event) -> Iterator[Block]:
-        if isinstance(event, TrailerRead):
-            self._rows.trailer(event)
-            self.trailer = event.trailer
-        elif isinstance(event, ChunkRead):
-            block = self._rows.chunk(event)
-            if block is not None:
-                yield block
-
-
-def stream_latents(file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> LatentStream:
-    """The blocks of a latents file, read forward from a binary stream.  See LatentStream."""
-    return LatentStream(file, recover=recover, limits=limits)
-
-
-def latents_header(header: Header) -> LatentsHeader:
-    """The header, if it is that of a latents file.  Raises UsageError for a model package."""
-    if isinstance(header, ModelHeader):
-        raise UsageError("this is a model package, not a file of latents", hint=Hint.OPEN_AS_MODEL)
-    return header
+    from aeformat.container.selection import Rows
 
 
 class Latents:
@@ -159,119 +44,24 @@ class Latents:
 
     def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> None:
         self._limits = limits
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time that embedders would pay
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"{path} is not an ordinary file; read it forward")
-            self._size = status.st_size
-            self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._size else b""
-        self._is_closed = False
         self._last: tuple[int, Block] | None = None
         self._prior: Prior | None = None
-        self._budget = rans.StepBudget(limits.rans_steps, file_bytes=self._size)
-        self._charged: set[int] = set()  # coded chunks, by position
         self._has_receipts: bool | None = None  # not yet seen
+        self._file = MappedFile(path)
+        self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
-            self._open()
+            framing = Framing(self._file.read, self._file.size, limits)
+            self.header = latents_header(framing.header)
+            self._chunks = Chunks(framing)
+            self._entries = self._chunks.rows()
         except BaseException:
             self.close()
             raise
-
-    def _open(self) -> None:
-        preamble = Preamble.parse(self._map[: wire.PREAMBLE_BYTES])
-        end = wire.PREAMBLE_BYTES + preamble.header_bytes
-        data = self._map[wire.PREAMBLE_BYTES : end]
-        if len(data) < preamble.header_bytes:
-            raise Truncated("C2-7", self._size, "the file ends inside its header")
-        if crc32(data) != preamble.header_crc:
-            raise ChecksumMismatch("C2-6", wire.PREAMBLE_BYTES, "the header's checksum does not match")
-        self.header = latents_header(parse_header(data, wire.PREAMBLE_BYTES))
-        self._header_crc = preamble.header_crc
-        self._first_chunk_at = end
-        self._trailer_at = self._size - TRAILER_BYTES
-        if self._trailer_at < end or self._map[self._trailer_at : self._trailer_at + 4] != assigned.TRAILER:
-            self._refuse_without_trailer()
-        try:
-            self.trailer = Trailer.parse(self._map[self._trailer_at :], self._trailer_at, self._header_crc)
-        except ChecksumMismatch:  # of another file: one that is cut where its embedded decoder ends has that one's
-            self._refuse_without_trailer()
-        self._entries = self._read_index() if self.trailer.index_at else self._walk()
+        self.trailer = self._chunks.trailer
         self._starts = [entry.first_row for entry in self._entries]
 
-    def _refuse_without_trailer(self) -> NoReturn:
-        """There is no trailer at the end: the forward parser says why."""
-        with memoryview(self._map) as view:
-            parser = Parser(self._limits)
-            for start in range(0, self._size, _READ_BYTES):
-                parser.feed(view[start : start + _READ_BYTES])
-            parser.close()
-        raise AssertionError("the forward parser takes a file that has no trailer")
-
-    def _read_index(self) -> list[IndexEntry]:
-        """The index, with as much of C8-1 as it shows by itself."""
-        at, wrong = self.trailer.index_at, self._trailer_at + 16
-        if not self.trailer.n_chunks:
-            raise StructureInvalid("C9-3", self._trailer_at + 4, "an index, but no chunk")
-        if not self._first_chunk_at <= at < self._trailer_at:
-            raise StructureInvalid("C9-4", wrong, f"an index at byte {at}, outside the chunks")
-        chunk = self._chunk(at, self.trailer.n_chunks - 1)
-        end = chunk.payload_at + chunk.header.stored_bytes
-        if chunk.header.tag != assigned.INDEX or end != self._trailer_at:  # C4-6: nothing stands between the two
-            raise StructureInvalid("C9-4", wrong, "there is no index where the trailer says")
-        if chunk.header.n_rows or chunk.header.first_row:
-            raise StructureInvalid("C4-7", at + 4, "the index counts rows")
-        entries = IndexEntry.parse_all(chunk.stored, chunk.payload_at)
-        n_rows, after, next_number = 0, self._first_chunk_at, 0
-        for i, entry in enumerate(entries):
-            if entry.first_row != n_rows or not entry.n_rows or entry.at < after or entry.number < next_number:
-                entry_at = chunk.payload_at + i * wire.INDEX_ENTRY_BYTES
-                raise StructureInvalid("C8-1", entry_at, f"entry {i} of the index does not follow the one before")
-            n_rows, after, next_number = n_rows + entry.n_rows, entry.at + CHUNK_HEADER_BYTES, entry.number + 1
-        if n_rows != self.trailer.n_rows or not n_rows:
-            raise StructureInvalid("C9-3", self._trailer_at + 8, f"{self.trailer.n_rows} rows stated, {n_rows} indexed")
-        return entries
-
-    def _walk(self) -> list[IndexEntry]:
-        """The index of a file without one, from its chunk headers: all of them, so all that they show is checked."""
-        sequence = ChunkSequence(self.header)
-        at = self._first_chunk_at
-        while at < self._trailer_at:
-            header, _, end = self._locate(at, sequence.n_chunks)
-            raise_first(sequence.check(header, at))
-            at = end
-        raise_first(sequence.check_trailer(self.trailer, at))
-        return IndexEntry.parse_all(sequence.index_payload, at)
-
-    def _locate(self, at: int, number: int) -> tuple[ChunkHeader, int, int]:
-        """(header, byte of the payload, byte after it) of chunk `number` at byte `at`, which may be any number."""
-        if self._is_closed:
-            raise ValueError("this reader is closed")
-        if not self._first_chunk_at <= at <= self._trailer_at:
-            raise StructureInvalid("C8-1", at, f"chunk {number} is outside the chunks of this file")
-        front = self._map[at : min(at + CHUNK_HEADER_BYTES, self._trailer_at)]
-        header = ChunkHeader.parse(front, at, self._header_crc, number)
-        header.check_sizes(at, most_bytes(header.tag, self._limits))
-        if header.is_critical and header.tag not in assigned.KIND_OF_TAG:
-            raise Unsupported("C4-5", at, f"critical chunk {header.tag.decode('ascii')} that this reader does not know")
-        raise_first(check_plain(self.header, header, at))
-        payload_at = at + CHUNK_HEADER_BYTES
-        payload_at += padding_bytes(self.header, header.tag, payload_at)
-        end = payload_at + header.stored_bytes
-        if end > self._trailer_at:
-            raise StructureInvalid("C4-10", at, f"chunk {number} reaches into the trailer")
-        return header, payload_at, end
-
-    def _chunk(self, at: int, number: int) -> ChunkRead:
-        header, payload_at, end = self._locate(at, number)
-        if any(self._map[at + CHUNK_HEADER_BYTES : payload_at]):
-            raise StructureInvalid("C4-9", at + CHUNK_HEADER_BYTES, "padding is not zero")
-        stored = self._map[payload_at:end]
-        if wire.bound_crc(self._header_crc, number, stored) != header.payload_crc:
-            raise ChecksumMismatch("C4-11", payload_at, f"the checksum of chunk {number}'s payload does not match")
-        return ChunkRead(number, at, payload_at, header, stored)
-
     def _rows_chunk(self, entry: IndexEntry) -> ChunkRead:
-        chunk = self._chunk(entry.at, entry.number)
+        chunk = self._chunks.chunk(entry.at, entry.number)
         header = chunk.header
         if (header.tag, header.first_row, header.n_rows) != (assigned.ROWS, entry.first_row, entry.n_rows):
             raise StructureInvalid("C8-1", entry.at, f"the index is not that of chunk {entry.number}")
@@ -287,12 +77,10 @@ class Latents:
             entry = self._entries[position]
             chunk = self._rows_chunk(entry)
             if payloads.is_coded(chunk, self.header):
-                if position not in self._charged:
-                    payloads.check_coded(chunk, self.header, self._budget)
-                    self._charged.add(position)
+                payloads.check_coded(chunk, self.header, self._budget)
                 if self._prior is None:
                     self._look_for_prior()
-            values = payloads.rows(chunk, self.header, self._prior)
+            values = payloads.rows(chunk, self.header, self._prior, self._budget)
             values.setflags(write=False)  # it is handed out more than once
             last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
         return last[1]
@@ -300,24 +88,25 @@ class Latents:
     def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:
         """Names and receipts of a ROWS chunk's rows: right before it, so they are found from the chunk of rows before."""
         entry = self._entries[position]
-        at, number = self._first_chunk_at, 0
+        at, number = self._chunks.first_at, 0
         if position:
             before = self._entries[position - 1]
             number = before.number + 1
-            _, _, at = self._locate(before.at, before.number)
+            at = self._chunks.locate(before.at, before.number).end
         found: list[tuple[bytes, int, int]] = []  # tag, place and number of a rCPT, a nAMe, or both in that order
         while number < entry.number:
-            header, _, end = self._locate(at, number)
+            place = self._chunks.locate(at, number)
+            header = place.header
             if found and (found[-1][0], header.tag) != (assigned.RECEIPT, assigned.NAME):
                 raise StructureInvalid("C4-6", at, "row names or receipts without the rows that they are for")
             if header.tag in (assigned.RECEIPT, assigned.NAME):
                 raise_first(check_receipt(header, at))
                 raise_first(check_cover(header, at, entry))
                 found.append((header.tag, at, number))
-            at, number = end, number + 1
+            at, number = place.end, number + 1
         if at != entry.at:
             raise StructureInvalid("C8-1", entry.at, f"the index has another place for chunk {entry.number}")
-        chunks = {tag: self._chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
+        chunks = {tag: self._chunks.chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
         has_receipts = assigned.RECEIPT in chunks
         if self._has_receipts not in (None, has_receipts):
             raise StructureInvalid("C4-6", entry.at, "receipts of some rows only")
@@ -336,16 +125,34 @@ class Latents:
     def __len__(self) -> int:
         return self.trailer.n_rows
 
-    def __getitem__(self, row: int) -> NDArray[Any]:
-        """One latent, shape dims, in the header's value type; negative numbers count from the end.  Read-only.
+    def __getitem__(self, rows: Rows) -> NDArray[Any]:
+        """Latents in the header's value type, picked as from an array; negative numbers count from the end.
 
-        Raises IndexError, FormatError.
+        rows: a number -> one latent, shape dims; a slice, a list or array of numbers, or a mask of n_rows booleans ->
+        (n, *dims).  Perhaps read-only.  Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
         """
-        row = row + self.n_rows if row < 0 else row
-        if not 0 <= row < self.n_rows:
-            raise IndexError(f"row {row} of {self.n_rows}")
-        block = self._block(row)
-        values: NDArray[Any] = block.values[row - block.first_row]
+        chosen = selected_rows(rows, self.n_rows)
+        if isinstance(chosen, int):
+            block = self._block(chosen)
+            values: NDArray[Any] = block.values[chosen - block.first_row]
+            return values
+        if isinstance(chosen, range) and chosen and chosen.step == 1:
+            return self.rows(chosen.start, chosen.stop)
+        return self._pick(chosen)
+
+    def _pick(self, chosen: Sequence[int]) -> NDArray[Any]:
+        """Rows in any order, (n, *dims); each chunk is read once."""
+        import numpy as np
+
+        rows = np.asarray(chosen, np.int64)
+        values = np.empty((len(rows), *self.header.dims), encodings.array_type(self.header.values))
+        order, n_done = np.argsort(rows, kind="stable"), 0
+        while n_done < len(rows):
+            block = self._block(int(rows[order[n_done]]))
+            end = int(np.searchsorted(rows, block.first_row + len(block.values), sorter=order))
+            here = order[n_done:end]
+            values[here] = block.values[rows[here] - block.first_row]
+            n_done = end
         return values
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
@@ -399,7 +206,7 @@ class Latents:
         """
         if self.header.codec != "none" or self.header.encoding_spec.is_text:
             raise UsageError("only uncompressed binary rows can be had without a copy")
-        view = memoryview(self._map)
+        view = self._file.view()
         for entry in self._entries:
             chunk = self._rows_chunk(entry)
             yield encodings.stored_view(
@@ -418,12 +225,9 @@ class Latents:
         return None if chunk is None else chunk.stored
 
     def _decoder_chunk(self) -> ChunkRead | None:
-        at = self._first_chunk_at
-        for number in range(self._entries[0].number):
-            header, _, end = self._locate(at, number)
-            if header.tag == assigned.DECODER:
-                return self._chunk(at, number)
-            at = end
+        for place in self._chunks.walk(self._entries[0].number):
+            if place.header.tag == assigned.DECODER:
+                return self._chunks.chunk(place.at, place.number)
         return None
 
     @property
@@ -443,13 +247,8 @@ class Latents:
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
-        self._is_closed = True
         self._last = None
-        if isinstance(self._map, mmap.mmap):
-            try:
-                self._map.close()
-            except BufferError:  # a zero-copy array still needs it
-                self._map = b""
+        self._file.close()
 
     def __enter__(self) -> Latents:
         return self

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.model.fields import Place
+from aeformat.container.fields import Place
 from aeformat.model.layers import KINDS
 from aeformat.model.values import ACC, EXACT, INTEGER_RANGES, Interval, Number, Value
 

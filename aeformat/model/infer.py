@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from aeformat.model.fields import Place
+from aeformat.container.fields import Place
 from aeformat.model.values import ACC, EXACT, FLOAT_TYPES, INTEGER_RANGES, Interval, Number, Shape, TensorSpec, Value
 
 _ADDENDS: Final = frozenset({*INTEGER_RANGES, ACC})

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
+from aeformat.container.fields import Place, as_integer, as_integers, as_list, as_map
 from aeformat.model import infer as output_of
-from aeformat.model.fields import Place, as_integer, as_integers, as_list, as_map
 from aeformat.model.values import EXACT, FLOAT32, MAX_ELEMENTS, Number, Shape, TensorSpec, Value
 
 BOTH: Final = (EXACT, FLOAT32)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aeformat.container import canonical, limits
+from aeformat.container.fields import Place, as_digest, as_integer, as_integers, as_list, as_map, one_of
 from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, check_shapes
-from aeformat.model.fields import Place, as_digest, as_integer, as_integers, as_list, as_map, one_of
 from aeformat.model.layers import BOTH, KINDS, TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.values import (
     DTYPES,

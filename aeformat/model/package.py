@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.container.fields import Place
 from aeformat.container.prior import BadPrior, Prior
 from aeformat.errors import ManifestInvalid
 from aeformat.model.bounds import Span, check_output, span_of
-from aeformat.model.fields import Place
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
 from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
 

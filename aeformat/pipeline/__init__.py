@@ -2,3 +2,7 @@
 
 Prints nothing; progress goes to a callback.
 """
+
+from typing import Final
+
+DEFAULT_MODEL: Final = "mnist-exact"

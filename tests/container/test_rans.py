@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeformat.cli.validate import exit_code_of
-from aeformat.container import rans
+from aeformat.container import costs, rans
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RANS_STEPS, Limits
 from aeformat.container.parser import ChunkRead
 from aeformat.container.prior import Prior, symbol_costs
-from aeformat.container.reader import events, open_latents, stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import (
     DecoderMismatch,
@@ -27,9 +26,10 @@ from aeformat.errors import (
 )
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.reader import events, open_latents, stream_latents
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.verify import Verifier
-from aeformat.validate import validate
+from aeformat.validator import validate
 
 from .files import row_names, split
 from .priors import decoder_of, draw, random_prior
@@ -312,14 +312,14 @@ def test_who_seeks_counts_a_chunk_once_and_all_bytes(tmp_path):
 
 def test_the_writer_keeps_to_the_steps_that_its_bytes_allow(monkeypatch):
     """More lanes where that is enough, else rows as they are, whose bytes pay for the code of others."""
-    budget = rans.StepBudget
-    monkeypatch.setattr("aeformat.container.rans.StepBudget", lambda steps=0, **more: budget(0, **more))
+    budget = costs.StepBudget
+    monkeypatch.setattr("aeformat.container.costs.StepBudget", lambda steps=0, **more: budget(0, **more))
     data = cheap(embed=False)
 
     np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
     stored = [chunk.stored for chunk in split(data).chunks if chunk.tag == b"ROWS"]
     assert len(stored[0]) < 6_000 and stored[0][0] > 0, "in several lanes"
-    monkeypatch.setattr("aeformat.container.rans.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
+    monkeypatch.setattr("aeformat.container.costs.StepBudget", lambda steps=0, **more: budget(-3_000, **more))
     data = cheap(embed=False)
     np.testing.assert_array_equal(rows_of(data, prior_of(CHEAP_DECODER)), CHEAP_ROWS)
     stored = [len(chunk.stored) for chunk in split(data).chunks if chunk.tag == b"ROWS"]

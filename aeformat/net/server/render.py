@@ -14,9 +14,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aeformat.container.reader import Latents, open_latents
 from aeformat.errors import DecoderError, FormatError
 from aeformat.net.server.storage import MODELS, Storage
+from aeformat.reader import Latents, open_latents
 from aeformat.transport.http_fields import PNG
 from aeformat.transport.problems import Problem
 from aeformat.transport.transfer_limits import TransferLimits

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeformat.errors import LimitExceeded, ManifestInvalid
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A position in a manifest, for errors.  at: first byte of the manifest's payload in the file."""
 
     at: int
@@ -33,19 +31,25 @@ class Place:
         return LimitExceeded(rule, self.at, f"{self.path}: {what}")
 
 
+def as_any_map(place: Place, rule: str, value: object) -> dict[str, Any]:
+    """`value` as a map of whatever keys."""
+    if not isinstance(value, dict):
+        raise place.invalid(rule, f"expected a map, found {reprlib.repr(value)}")
+    return value
+
+
 def as_map(
     place: Place, rule: str, value: object, required: Collection[str], optional: Collection[str] = ()
 ) -> dict[str, Any]:
     """`value` as a map with all of `required`, any of `optional`, and no other key."""
-    if not isinstance(value, dict):
-        raise place.invalid(rule, f"expected a map, found {reprlib.repr(value)}")
+    fields = as_any_map(place, rule, value)
     for key in required:
-        if key not in value:
+        if key not in fields:
             raise place.invalid(rule, f'key "{key}" is missing')
-    for key in value:
+    for key in fields:
         if key not in required and key not in optional:
             raise place.invalid(rule, f"unknown key {reprlib.repr(key)}")
-    return value
+    return fields
 
 
 def one_of(place: Place, rule: str, value: object, choices: Collection[str]) -> str:
