@@ -14,7 +14,7 @@ from aeformat.cli.remote import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
-    from aeformat.net.client.decoders import DecoderNeed
+    from aeformat.net.client.remote_decoder import DecoderNeed
     from aeformat.reader import Latents, LatentStream
 
 
@@ -63,7 +63,7 @@ class DecoderOptions:
         from aeformat.cli.serve import require_net
 
         require_net()
-        from aeformat.net.client.decoders import registry_decoder
+        from aeformat.net.client.remote_decoder import registry_decoder
 
         server = server_options(self._options)
         need = _need(latents, self._name, server.image_bytes)
@@ -89,7 +89,7 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
 
 def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> DecoderNeed | None:
     """What the decoder is weighed against; None where nobody knows how many rows there are."""
-    from aeformat.net.client.decoders import DecoderNeed
+    from aeformat.net.client.remote_decoder import DecoderNeed
 
     n_rows = n_rows_of(name)
     if not n_rows:
