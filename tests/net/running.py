@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ __all__ = [
     "Dying",
     "Running",
     "Unplugged",
+    "accepts",
     "free_port",
     "half",
     "needs",
@@ -121,12 +123,21 @@ class Unplugged(Dying):
             super()._die()
 
 
-def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
     """Wait until `is_so` returns True.  Fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.02)
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 30).close()
+    except OSError:
+        return False
+    return True
 
 
 def needs(program: str) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import os
 import re
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,7 @@ from transport.containers import latents
 
 from aeformat import net
 from aeformat.net.client.options import Options
-from net.running import free_port, needs, running
+from net.running import accepts, free_port, needs, running, until
 
 DOCS = Path(__file__).resolve().parents[2] / "spec" / "transport"
 LINES = dict(re.findall(r"<!-- curl: (\w+) -->\n```sh\n(.*?)```", (DOCS / "README.md").read_text(), re.S))
@@ -119,22 +116,13 @@ def test_nginx_in_front(server, tmp_path):
         url = f"http://127.0.0.1:{port}/"
         front = type(server).__new__(type(server))
         front.url, front.process = url, server.process
-        for _ in range(100):
-            assert process.poll() is None, process.stderr.read()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
+        until(lambda: accepts(port) or process.poll() is not None)
+        assert process.poll() is None, process.stderr.read()
         where = front.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"").get("Location")
         head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
         head += f"Content-Type: application/partial-upload\r\nContent-Length: {len(FILE)}\r\n\r\n"
         front.raw(head.encode() + FILE[: len(FILE) // 2], seconds=2)  # then the connection is closed
-        offset = 0
-        for _ in range(100):
-            offset = int(front.request("HEAD", where).get("Upload-Offset"))
-            if offset:
-                break
-            time.sleep(0.05)
-        assert offset
+        until(lambda: int(front.request("HEAD", where).get("Upload-Offset")) > 0)
         (tmp_path / "x.aef").write_bytes(FILE)
         sent = net.send(tmp_path / "x.aef", url, Options(policy="never"))
         assert net.fetch(sent.url, tmp_path / "back.aef", Options(policy="never")).path.read_bytes() == FILE

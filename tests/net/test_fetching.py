@@ -17,7 +17,7 @@ from aeformat.net.client.fetching import partial_path
 from aeformat.net.client.http_messages import RequestCodec, ServerAddress
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Request
-from net.running import running, upload
+from net.running import running, until, upload
 from net.test_api import BOTH, FILE, NEVER, SHA, call, command
 from tools.loopback.proxy import Fault, Proxy
 
@@ -173,13 +173,11 @@ def test_a_killed_fetch_is_resumed(server, tmp_path):
     """kill -9 in the middle: the same command requests only the rest."""
     faults = [Fault("stall", 0.6)]
     proxy = Proxy(
-        server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None, stall_seconds=30
+        server.port, lambda method, _range: faults.pop() if method == "GET" and faults else None, stall_seconds=120
     )
     words = ("fetch", f"{proxy.url}v1/containers/{SHA}", "-o", tmp_path / "x", "--model-policy", "never")
     first, part = command(*words), partial_path(tmp_path / "x", "containers", SHA)
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size > 0.55 * len(FILE)) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: part.exists() and part.stat().st_size > 0.55 * len(FILE))
     first.kill()
     first.wait()
     assert not (tmp_path / "x").exists()

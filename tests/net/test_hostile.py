@@ -24,16 +24,27 @@ from aeformat.net.client.http_client import HttpClient, Timeouts
 from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
-from net.running import running, upload
+from net.running import running, until, upload
 from net.test_tenants import SCOPES, write_tokens
 
 FILE = latents(400, dims=32)
-LIMITS = {"header_seconds": 0.6, "idle_seconds": 0.8, "rate_seconds": 1.0, "rate_bytes": 5000, "chunk_bytes": 1 << 20}
+CHUNK_BYTES = 1 << 20
+IMPATIENT = {"header_seconds": 0.6, "idle_seconds": 0.8, "rate_seconds": 1.0, "rate_bytes": 5000}
+SLOW_SECONDS = 2.0  # in which 384 KiB are read: so long that a pause of a busy machine is short beside it
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("hostile") / "root", **LIMITS) as server:
+    with running(tmp_path_factory.mktemp("hostile") / "root", chunk_bytes=CHUNK_BYTES) as server:
+        yield server
+        assert server.request("GET", "v1/").status == 200
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory):
+    """A server that waits for nobody: only for tests of clients that are too slow on purpose."""
+    limits = {**IMPATIENT, "chunk_bytes": CHUNK_BYTES}
+    with running(tmp_path_factory.mktemp("impatient") / "root", **limits) as server:
         yield server
         assert server.request("GET", "v1/").status == 200
 
@@ -95,9 +106,9 @@ def test_bad_http_is_refused(server, head):
     assert found.split(b" ")[1:2] in ([b"400"], [b"431"], [b"415"], [])
 
 
-def test_slow_headers_are_cut_off(server):
+def test_slow_headers_are_cut_off(impatient):
     """A header that arrives byte by byte and never ends: the connection is closed after header_seconds."""
-    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+    with socket.create_connection(("127.0.0.1", impatient.port)) as sock:
         began = time.monotonic()
         sock.settimeout(0.05)
         with pytest.raises((ConnectionResetError, BrokenPipeError, EOFError)):
@@ -108,7 +119,7 @@ def test_slow_headers_are_cut_off(server):
                         raise EOFError
                 except TimeoutError:
                     pass
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 10  # the whole takes 11
 
 
 def test_the_number_of_connections_is_bounded(tmp_path):
@@ -119,9 +130,8 @@ def test_the_number_of_connections_is_bounded(tmp_path):
         assert server_is_full == [True] * 5
         for sock in socks:
             sock.close()
-        deadline = time.monotonic() + 10
-        while server.raw(b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")[9:12] != b"200":
-            assert time.monotonic() < deadline
+        ask = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        until(lambda: server.raw(ask)[9:12] == b"200")
         assert upload(server, FILE).status == 201
 
 
@@ -153,7 +163,7 @@ def test_pipelined_requests_are_answered_in_order(server):
     ask = b"POST /v1/models:missing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     get = b"GET /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    found = server.raw(get * 100 + ask + get * 100 + last, seconds=20)
+    found = server.raw(get * 100 + ask + get * 100 + last, seconds=120)
     statuses = re.findall(rb"HTTP/1\.1 (\d+)", found)
     assert statuses == [b"404"] * 100 + [b"200"] + [b"404"] * 100 + [b"200"]
 
@@ -196,13 +206,13 @@ def test_a_client_gives_up_a_server_that_is_too_slow(call):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         began = time.monotonic()
         found = call(url, timeouts)
-        assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 10
+        assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])
-def test_a_slow_body_is_cut_off_and_what_came_is_kept(server, pause):
+def test_a_slow_body_is_cut_off_and_what_came_is_kept(impatient, pause):
     """408: nothing for idle_seconds, or less than rate_bytes a second.  The verified bytes are kept."""
-    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+    with socket.create_connection(("127.0.0.1", impatient.port)) as sock:
         head = (
             "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: application/vnd.aeformat\r\n"
         )
@@ -231,53 +241,59 @@ def test_a_refusal_can_be_read_before_the_body_is_sent(server):
             sock.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode())
             time.sleep(0.05)
             sock.sendall(bytes(size))
-            sock.settimeout(5)
+            sock.settimeout(60)
             assert sock.recv(65536).startswith(b"HTTP/1.1 415 ")
 
 
-def test_a_body_without_end_is_dropped_for_a_while_only(server):
+def test_a_body_without_end_is_dropped_for_a_while_only(impatient):
     """T6-4: for header_seconds; then the connection is reset."""
-    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+    with socket.create_connection(("127.0.0.1", impatient.port)) as sock:
         sock.sendall(b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000\r\n\r\n")
         began = time.monotonic()
         with pytest.raises(OSError):
-            while time.monotonic() - began < 10:
+            while time.monotonic() - began < 60:
                 sock.sendall(bytes(100_000))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
-def test_a_client_that_becomes_slow_gets_everything(server):
+def test_a_client_that_becomes_slow_gets_everything(tmp_path):
     """Section 7: it was fast, so it gets large slices; then it receives a little more than 256 KiB in idle_seconds."""
     data = latents(60_000, dims=64, chunk_rows=1000)
-    assert upload(server, data).status == 201
-    line = f"GET /v1/containers/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-        sock.connect(("127.0.0.1", server.port))
-        sock.settimeout(30)
-        sock.sendall(line.encode())
-        found, slow_until = b"", 0.0
-        while piece := sock.recv(1 << 16):
-            found += piece
-            if len(found) > 20_000_000:
-                slow_until = slow_until or time.monotonic() + 5 * LIMITS["idle_seconds"]
-                if time.monotonic() < slow_until:
-                    time.sleep(len(piece) * LIMITS["idle_seconds"] / (3 << 17))
+    with running(tmp_path / "root", idle_seconds=SLOW_SECONDS, chunk_bytes=CHUNK_BYTES) as server:
+        assert upload(server, data).status == 201
+        line = f"GET /v1/containers/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+            sock.connect(("127.0.0.1", server.port))
+            sock.settimeout(120)
+            sock.sendall(line.encode())
+            found, slow_until = b"", 0.0
+            while piece := sock.recv(1 << 16):
+                found += piece
+                if len(found) > 20_000_000:
+                    slow_until = slow_until or time.monotonic() + 3 * SLOW_SECONDS
+                    if time.monotonic() < slow_until:
+                        time.sleep(len(piece) * SLOW_SECONDS / (3 << 17))
     assert found.endswith(data)
 
 
-def test_a_client_that_does_not_read_is_cut_off(server):
+def test_a_client_that_does_not_read_is_cut_off(tmp_path):
     """Section 7: 256 KiB in idle_seconds, for at most 1 MiB.
 
     When the kernel's buffers are full, the connection is closed.
     """
     data = latents(60_000, dims=64, chunk_rows=1000)
-    assert upload(server, data).status == 201
+    with running(tmp_path / "root", chunk_bytes=CHUNK_BYTES) as server:
+        assert upload(server, data).status == 201
     line = f"GET /v1/containers/{hashlib.sha256(data).hexdigest()} HTTP/1.1\r\nHost: x\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port)) as sock:
+    limits = {**IMPATIENT, "chunk_bytes": CHUNK_BYTES}
+    with (
+        running(tmp_path / "root", **limits) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as sock,
+    ):
         sock.sendall(line.encode())
-        time.sleep(6 * LIMITS["idle_seconds"])
-        sock.settimeout(5)
+        time.sleep(6 * IMPATIENT["idle_seconds"])
+        sock.settimeout(60)
         n_bytes = 0
         with contextlib.suppress(ConnectionResetError):
             while piece := sock.recv(1 << 20):

@@ -79,7 +79,7 @@ def test_ranges(server, asked, status, span):
     """T2-2 to T2-4."""
     import http.client
 
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     line.request("GET", "/" + PATH, headers={"Accept-Encoding": "identity", **asked})
     found = line.getresponse()
     body = found.read()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import shlex
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ import aeformat
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.images import demo_digits
 from aeformat.model import store
-from net.running import free_port, needs
+from net.running import accepts, free_port, needs, until
 
 PACK = [sys.executable, "-m", "aeformat", "pack", "in.npy", "-o", "-", "--backend", "numpy"]
 
@@ -39,14 +36,11 @@ def ssh(tmp_path):
     ]  # fmt: skip
     server = subprocess.Popen([sshd, "-D", "-e", "-f", os.devnull, *(f"-o{setting}" for setting in settings)])
     try:
-        for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
+        until(lambda: accepts(port))
         trusting = ["-oStrictHostKeyChecking=no", f"-oUserKnownHostsFile={os.devnull}", "-oLogLevel=ERROR"]
         identity = ["-i", str(tmp_path / "user"), "-oIdentitiesOnly=yes", "-oBatchMode=yes"]
         words = [client, "-F", os.devnull, *trusting, *identity, "-p", str(port), f"{getpass.getuser()}@127.0.0.1"]
-        probe = subprocess.run([*words, "true"], capture_output=True, timeout=60)
+        probe = subprocess.run([*words, "true"], capture_output=True, timeout=300)
         if probe.returncode != 0 and os.environ.get("AEFORMAT_REQUIRE_ALL") != "1":
             pytest.skip(f"ssh to this machine does not work: {probe.stderr.decode().strip()}")
         assert probe.returncode == 0, probe.stderr.decode()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import time
 
 import pytest
 from transport.containers import latents
@@ -13,7 +12,7 @@ from transport.containers import latents
 from aeformat.errors import Hint, UsageError
 from aeformat.net.server.run import Settings, serve
 from aeformat.net.server.tokens import SCOPES, Tokens
-from net.running import running, upload
+from net.running import running, until, upload
 
 FILE = latents(400, dims=32)
 PATH = f"v1/containers/{hashlib.sha256(FILE).hexdigest()}"
@@ -160,9 +159,7 @@ def test_a_token_is_checked_again_at_the_end(tmp_path):
             head = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nUpload-Complete: ?1\r\n"
             head += f"Content-Type: application/vnd.aeformat\r\nContent-Length: {len(FILE)}\r\n\r\n"
             sock.sendall(head.encode() + FILE[:-1])
-            deadline = time.monotonic() + 30
-            while not list((tmp_path / "root").glob("uploads/*/data")) and time.monotonic() < deadline:
-                time.sleep(0.02)
+            until(lambda: any((tmp_path / "root").glob("uploads/*/data")))
             write_tokens(path, {name: TOKENS[name] for name in TOKENS if name != "a"})
             sock.sendall(FILE[-1:])
             sock.settimeout(30)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import socket
-import time
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,7 @@ from transport.containers import ends, latents
 from aeformat.errors import ContentMismatch
 from aeformat.reader import stream_latents
 from aeformat.transport import http_fields
-from net.running import running, upload
+from net.running import running, until, upload
 
 FILE = latents(400, dims=32)
 SHA = hashlib.sha256(FILE).digest()
@@ -175,9 +174,7 @@ def test_a_newer_request_does_not_wait_for_the_older(server, tmp_path):
             f"{head}Content-Type: {PARTIAL}\r\nContent-Length: {len(FILE)}\r\n\r\n".encode() + FILE[: ENDS[2] + 9]
         )
         staged = tmp_path / "root" / "uploads" / where.rsplit("/", 1)[-1] / "data"
-        deadline = time.monotonic() + 30
-        while not staged.exists() and time.monotonic() < deadline:  # then the first request has begun
-            time.sleep(0.02)
+        until(staged.exists)  # then the first request has begun
         at = int(server.request("HEAD", where).get("Upload-Offset"))
         assert patch(server, where, at, FILE[at:], last=True).status == 201
         old.sendall(FILE[ENDS[2] + 9 :])
@@ -206,9 +203,7 @@ def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path, mo
             head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
             head += f"Content-Type: {PARTIAL}\r\nContent-Length: {len(FILE)}\r\n\r\n"
             old.sendall(head.encode() + FILE[: ENDS[2] + 9])
-            deadline = time.monotonic() + 30
-            while not staged.exists() and time.monotonic() < deadline:
-                time.sleep(0.02)
+            until(staged.exists)
             server.process.terminate()
             server.process.join(60)
             assert not server.process.is_alive()

@@ -14,7 +14,7 @@ def run(work, use, open_gate):
     async def main():
         worker = Worker(work)
         try:
-            await asyncio.wait_for(use(worker), 5)
+            await asyncio.wait_for(use(worker), 60)
         finally:
             open_gate()  # or a thread waits for ever
         return worker
@@ -85,13 +85,13 @@ def test_finish_waits_for_the_thread_even_if_it_is_cancelled():
 
     def work(item):
         begun.set()
-        gate.wait(5)
+        gate.wait(60)
         done.append(item)
         return True
 
     async def use(worker):
         worker.put(1)
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 60)
         waiting = asyncio.create_task(worker.finish())
         await asyncio.sleep(0)
         waiting.cancel()

@@ -83,9 +83,9 @@ class Running:
         assert isinstance(found, Response), found
         return found
 
-    def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
+    def raw(self, data: bytes, seconds: float = 15.0) -> bytes:
         """Send these bytes as they are.  Return the bytes that come back, until the server closes or is silent."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+        with socket.create_connection(("127.0.0.1", self.port), 30) as sock:
             sock.settimeout(seconds)
             with contextlib.suppress(OSError):
                 sock.sendall(data)

@@ -1,7 +1,7 @@
-"""A network that is being put together from another format: layers of the registry, branches included, not yet cut in halves.
+"""A network that is being put together: layers of the registry, branches included, with their tensors.
 
-Owns the numbering of values and the names they have where they come from.  Every layer is checked by the registry's own rules
-as it is added.  Knows nothing of any foreign format.
+Owns the numbering of values and the names they have where they come from, and cutting a network in halves.  Every layer is
+checked by the registry's own rules as it is added.  Knows nothing of any foreign format, or of training.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.container.fields import Place
+from aeformat.container.prior import Prior
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.layers import TENSOR_KEYS, Layer, infer, read_layer
@@ -111,13 +112,19 @@ class Graph:
         role: str,
         ends: tuple[Endpoint, Endpoint],
         golden: Array,
-        golden_output: Callable[[ModelPackage], Array],
+        golden_output: Array | Callable[[ModelPackage], Array],
         *,
         name: str | None,
         decoder: bytes | None = None,
+        prior: Prior | None = None,
     ) -> ModelPackage:
-        """The package.  Raises ManifestInvalid, LimitExceeded."""
+        """The package.  decoder: an encoder's decoder, by model id.  prior: a decoder's.
+
+        Raises ManifestInvalid, LimitExceeded.
+        """
         builder = PackageBuilder(role=role, profile=self.profile, input=ends[0], output=ends[1], decoder=decoder)
+        if prior is not None:
+            builder.prior(prior)
         for step in self.steps:
             tensors = {key: builder.tensor(array) for key, array in step.arrays.items()}
             builder.layer(step.kind, step.inputs, **step.params, **tensors)

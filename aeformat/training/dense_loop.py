@@ -1,4 +1,4 @@
-"""The training loop: Adam, a cosine schedule, and a result that the seed fixes.
+"""The training loop of dense recipes: Adam, a cosine schedule, and a result that the seed fixes.
 
 Owns the order of images, steps, measurements and checkpoints.  Knows nothing of model packages or integers.
 On one machine and CPU the same recipe and images give the same weights to the last bit, stopped and resumed or not.
@@ -8,68 +8,48 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.errors import UsageError
 from aeformat.pipeline.evaluate import Fidelity, compare
 from aeformat.training.adam import Adam
 from aeformat.training.checkpoint import Checkpoint
-from aeformat.training.network import TrainedDense, forward, initial_parameters
-from aeformat.training.progress import Progress
-from aeformat.training.recipe import Phase, Recipe
+from aeformat.training.dense import forward, initial_parameters
+from aeformat.training.recipe import DensePhase, DenseRecipe
+from aeformat.training.reporting import Progress
+from aeformat.training.trained import Images, TrainedPair
 
 EPOCHS_BETWEEN_CHECKPOINTS = 5
 _EPSILON = 1e-7  # of Adam
 _TEST_BATCH = 1000
 
-Images = NDArray[np.uint8]  # (n, h, w, c), 0..255
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedPair:
-    """The two halves of a trained autoencoder, and what they do to the test images."""
-
-    recipe: Recipe
-    encoder: tuple[TrainedDense, ...]
-    decoder: tuple[TrainedDense, ...]
-    test: Fidelity  # of 8-bit pixels, with everything else rounded as in the last phase
-    seconds: float  # spent training
-    tensorflow: str  # its version
-
 
 def train(
-    recipe: Recipe,
+    recipe: DenseRecipe,
     train_images: Images,
     test_images: Images,
-    out_dir: Path,
+    runs: Path,
     *,
     resume: bool = False,
     progress: TextIO | None = None,
-    epochs: int | None = None,
 ) -> TrainedPair:
-    """Train `recipe`, on images (n, h, w, c) uint8, and leave a checkpoint in `out_dir`.
+    """Train `recipe` on images (n, h, w, c) uint8, and leave a checkpoint in runs/NAME.
 
-    `progress`: where to report, a bar where that is interactive, else a line every few epochs.  `epochs` stretches the recipe's
-    schedule.  A finished run that is resumed trains no further.  Raises UsageError, BackendUnavailable.
+    `progress`: where to report, a bar where that is interactive, else a line every few epochs.  A finished run that is resumed
+    trains no further.  Raises UsageError (no checkpoint, images of another shape), BackendUnavailable.
     """
-    if epochs is not None:
-        recipe = recipe.with_epochs(epochs)
     tf = load_tensorflow()
     tf.config.experimental.enable_op_determinism()
     shuffler = np.random.default_rng(recipe.seed)
     if resume:
-        start = Checkpoint.load(out_dir, recipe)
-        shuffler.bit_generator.state = start.shuffler
+        start = Checkpoint.load(runs, recipe)
+        shuffler.bit_generator.state = start.generator
     else:
-        weights = initial_parameters(recipe, shuffler)
-        zeros = [np.zeros_like(array) for array in weights]
-        start = Checkpoint(0, 0.0, weights, zeros, zeros, dict(shuffler.bit_generator.state))
+        start = Checkpoint(0, 0.0, initial_parameters(recipe, shuffler))
 
     trainer = _Trainer(tf, recipe, start, _pixels(recipe, train_images))
     test_pixels = _pixels(recipe, test_images)
@@ -81,21 +61,18 @@ def train(
             finished = epoch + 1
             if finished % EPOCHS_BETWEEN_CHECKPOINTS == 0 or finished == recipe.epochs:
                 seconds = time.monotonic() - began
-                trainer.state(finished, seconds, shuffler).save(out_dir, recipe)
-                report.measured(finished, seconds, trainer.measure(test_pixels, recipe.phase_at(epoch)[0]))
+                trainer.state(finished, seconds, shuffler).save(runs, recipe)
+                phase = recipe.phases[recipe.phase_at(epoch)[0]]
+                report.measured(finished, seconds, trainer.measure(test_pixels, phase))
             else:
                 report.finished(finished)
 
-    state = trainer.state(recipe.epochs, seconds, shuffler)
-    layers = tuple(
-        TrainedDense(state.weights[2 * i], state.weights[2 * i + 1], layer.activation)
-        for i, layer in enumerate(recipe.layers)
-    )
+    trained = trainer.state(recipe.epochs, seconds, shuffler).parameters()
     n_encoder = len(recipe.encoder)
     return TrainedPair(
         recipe=recipe,
-        encoder=layers[:n_encoder],
-        decoder=layers[n_encoder:],
+        encoder=trained[:n_encoder],
+        decoder=trained[n_encoder:],
         test=trainer.measure(test_pixels, recipe.phases[-1]),
         seconds=seconds,
         tensorflow=tf.__version__,
@@ -105,7 +82,7 @@ def train(
 class _Trainer:
     """The weights and Adam's moments as TensorFlow variables, with one compiled step for each kind of phase."""
 
-    def __init__(self, tf: Any, recipe: Recipe, start: Checkpoint, pixels: Images) -> None:
+    def __init__(self, tf: Any, recipe: DenseRecipe, start: Checkpoint, pixels: Images) -> None:
         self._tf = tf
         self._recipe = recipe
         self._pixels = tf.constant(pixels)
@@ -117,7 +94,8 @@ class _Trainer:
         self._decode = tf.function(self._reconstruct)
 
     def run_epoch(self, epoch: int, shuffler: np.random.Generator) -> None:
-        phase, epoch_in_phase = self._recipe.phase_at(epoch)
+        number, epoch_in_phase = self._recipe.phase_at(epoch)
+        phase = self._recipe.phases[number]
         order = shuffler.permutation(len(self._pixels)).astype(np.int32)
         for i in range(self._n_steps):
             done = (epoch_in_phase * self._n_steps + i) / (phase.epochs * self._n_steps)
@@ -125,13 +103,13 @@ class _Trainer:
             n = epoch * self._n_steps + i + 1
             rows = order[i * self._batch : (i + 1) * self._batch]
             tf_rate = self._tf.constant(Adam.corrected(rate, n), self._tf.float32)
-            self._step(self._tf.constant(rows), tf_rate, phase.loss, phase.quantised)
+            self._step(self._tf.constant(rows), tf_rate, phase.loss, phase.rounded)
 
-    def _train_step(self, rows: Any, rate: Any, loss: str, quantised: bool) -> None:
+    def _train_step(self, rows: Any, rate: Any, loss: str, rounded: bool) -> None:
         tf = self._tf
         pixels = tf.cast(tf.gather(self._pixels, rows), tf.float32) / 255
         with tf.GradientTape() as tape:
-            logits, output = forward(tf, self._recipe, self._weights, pixels, quantised=quantised)
+            logits, output = forward(tf, self._recipe, self._weights, pixels, rounded=rounded)
             if loss == "bce":
                 errors = tf.nn.sigmoid_cross_entropy_with_logits(labels=pixels, logits=logits)
             else:
@@ -139,15 +117,15 @@ class _Trainer:
             value = tf.reduce_sum(errors) / tf.cast(tf.shape(rows)[0], tf.float32)
         self._adam.step(tape.gradient(value, self._weights), rate)
 
-    def _reconstruct(self, pixels: Any, quantised: bool) -> Any:
+    def _reconstruct(self, pixels: Any, rounded: bool) -> Any:
         tf = self._tf
-        _, output = forward(tf, self._recipe, self._weights, tf.cast(pixels, tf.float32) / 255, quantised=quantised)
+        _, output = forward(tf, self._recipe, self._weights, tf.cast(pixels, tf.float32) / 255, rounded=rounded)
         return tf.cast(tf.floor(255 * output + 0.5), tf.uint8)
 
-    def measure(self, pixels: Images, phase: Phase) -> Fidelity:
+    def measure(self, pixels: Images, phase: DensePhase) -> Fidelity:
         """Distances of the 8-bit reconstructions, rounded on the way as `phase` rounds."""
         blocks = [pixels[at : at + _TEST_BATCH] for at in range(0, len(pixels), _TEST_BATCH)]
-        decoded = (self._decode(self._tf.constant(block), phase.quantised).numpy() for block in blocks)
+        decoded = (self._decode(self._tf.constant(block), phase.rounded).numpy() for block in blocks)
         return compare(blocks, decoded)
 
     def state(self, epoch: int, seconds: float, shuffler: np.random.Generator) -> Checkpoint:
@@ -158,11 +136,11 @@ class _Trainer:
             weights=[variable.numpy() for variable in self._weights],
             first_moments=first,
             second_moments=second,
-            shuffler=dict(shuffler.bit_generator.state),
+            generator=dict(shuffler.bit_generator.state),
         )
 
 
-def _pixels(recipe: Recipe, images: Images) -> Images:
+def _pixels(recipe: DenseRecipe, images: Images) -> Images:
     """(n, h, w, c) -> (n, n_inputs), still 8-bit.  Raises UsageError for images of another shape or dtype."""
     if images.dtype != np.uint8 or len(images) == 0 or images[0].size != recipe.n_inputs:
         raise UsageError(

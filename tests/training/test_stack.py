@@ -9,10 +9,10 @@ import pytest
 
 from aeformat.errors import UsageError
 from aeformat.model.plain import conv2d, conv2d_transpose
-from aeformat.training.rate.loop import RateRecipe
-from aeformat.training.rate.quantise import drop_constants, evaluate, quantise_decoder, quantise_encoder
-from aeformat.training.rate.recipe import RATE_RECIPES
-from aeformat.training.rate.stack import (
+from aeformat.training.quantise import drop_constants, quantise_decoder, quantise_encoder
+from aeformat.training.recipe import ConvRecipe
+from aeformat.training.shipped import CONV_RECIPES
+from aeformat.training.stack import (
     Conv,
     ConvTranspose,
     Dense,
@@ -57,19 +57,19 @@ def parameters(stack, shape, seed=0, unit=0.02):
     ]
 
 
-@pytest.mark.parametrize("recipe", RATE_RECIPES.values(), ids=RATE_RECIPES)
-def test_recipes_fit_together(recipe: RateRecipe):
+@pytest.mark.parametrize("recipe", CONV_RECIPES.values(), ids=CONV_RECIPES)
+def test_recipes_fit_together(recipe: ConvRecipe):
     """Images come out as they went in, and a base has weights to start from."""
     latents = shapes(recipe.encoder, recipe.shape)[-1]
     assert latents == (recipe.latent_dims,)
     assert shapes(recipe.decoder, latents)[-1] == recipe.shape
-    assert recipe.base is None or recipe.base in RATE_RECIPES
+    assert recipe.base is None or recipe.base in CONV_RECIPES
     assert recipe.until(recipe.epochs).phases == recipe.phases
     assert recipe.until(1).phases == recipe.phases[:1]
 
 
 def test_stretching_keeps_all_phases():
-    recipe = RATE_RECIPES["mnist-rd-25"]
+    recipe = CONV_RECIPES["mnist-rd-25"]
     assert [phase.epochs for phase in recipe.with_epochs(100).phases] == [60, 28, 12]
     with pytest.raises(UsageError):
         recipe.with_epochs(0)
@@ -187,7 +187,7 @@ def test_the_forward_pass_is_that_of_plain_numpy(stack, shape, rounded):
     assert np.median(np.abs(found - expected)) < 1e-4
 
 
-def test_tables_reach_where_gelu_is_flat():
+def test_tables_reach_where_gelu_is_flat(evaluate):
     """Sums far below 0 come out as 0.17, however narrow the range of the layer's activations is."""
     for unit in (0.004, 0.05):
         layer = Parameters(
@@ -199,7 +199,7 @@ def test_tables_reach_where_gelu_is_flat():
 
 
 @pytest.mark.usefixtures("tensorflow")
-def test_integers_make_what_the_rounded_floats_make():
+def test_integers_make_what_the_rounded_floats_make(evaluate):
     """Latents and pixels: all but a few equal, as steps of tables and of 8 bits tip over here and there."""
     import tensorflow as tf
 
@@ -225,7 +225,7 @@ def test_integers_make_what_the_rounded_floats_make():
     assert (off > 1).mean() < 0.05
 
 
-def test_latents_that_never_change_are_left_out():
+def test_latents_that_never_change_are_left_out(evaluate):
     """What they added goes into the decoder's bias, so all else comes out the same."""
     encoder, decoder = parameters(ENCODER, SHAPE), parameters(DECODER, (6,), seed=3)
     for dim, value in ((1, 3), (4, -2)):

@@ -12,16 +12,18 @@ from aeformat.errors import UsageError
 from aeformat.model.file_io import read_package
 from aeformat.model.golden import check_golden
 from aeformat.pipeline.refine import Refinement
-from aeformat.training.rate import loop, mixture
-from aeformat.training.rate.checkpoint import State
-from aeformat.training.rate.export import export_stacks
-from aeformat.training.rate.loop import TrainedStacks, train
-from aeformat.training.rate.recipe import Phase, RateRecipe
-from aeformat.training.rate.stack import Conv, ConvTranspose, Dense, Reshape
+from aeformat.training import conv_loop as loop
+from aeformat.training import mixture
+from aeformat.training.checkpoint import Checkpoint
+from aeformat.training.conv_loop import train
+from aeformat.training.export import export_pair
+from aeformat.training.recipe import ConvPhase, ConvRecipe
+from aeformat.training.stack import Conv, ConvTranspose, Dense, Reshape
+from aeformat.training.trained import TrainedPair
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
-TINY = RateRecipe(
+TINY = ConvRecipe(
     name="tiny",
     shape=(6, 6, 1),
     encoder=(Conv(6, 3, 2, "raised_gelu"), Reshape((54,)), Dense(5, "latent")),
@@ -30,9 +32,9 @@ TINY = RateRecipe(
         Conv(1, 3, 1, "sigmoid"),
     ),
     phases=(
-        Phase(14, 2e-2, augmented=0.2),
-        Phase(6, 1e-2, n_classes=3),
-        Phase(4, 2e-3, n_classes=3, rounded=True),
+        ConvPhase(14, 2e-2, augmented=0.2),
+        ConvPhase(6, 1e-2, n_classes=3),
+        ConvPhase(4, 2e-3, n_classes=3, rounded=True),
     ),
     price=60,
     prior=(3, 8),
@@ -40,7 +42,7 @@ TINY = RateRecipe(
 )  # fmt: skip
 
 
-def all_bytes(pair: TrainedStacks) -> bytes:
+def all_bytes(pair: TrainedPair) -> bytes:
     return b"".join(
         np.asarray(array).tobytes()
         for layer in pair.encoder + pair.decoder
@@ -106,16 +108,16 @@ def test_a_checkpoint_of_another_recipe_is_refused(images, whole, runs, change):
 
 def test_another_prior_or_a_later_phase_is_no_other_recipe(images, whole, runs):
     """Neither has had any part in the weights so far."""
-    assert State.load(runs, replace(TINY, prior=(2, 2))).epoch == TINY.epochs
-    longer = replace(TINY, phases=(*TINY.phases, Phase(1, 1e-4, n_classes=3, rounded=True)))
-    assert State.load(runs, longer).epoch == TINY.epochs
+    assert Checkpoint.load(runs, replace(TINY, prior=(2, 2))).epoch == TINY.epochs
+    longer = replace(TINY, phases=(*TINY.phases, ConvPhase(1, 1e-4, n_classes=3, rounded=True)))
+    assert Checkpoint.load(runs, longer).epoch == TINY.epochs
 
 
 def test_a_base_is_where_training_starts(images, whole, runs, tmp_path):
     """Weights of the same shape are taken from its first phase; without it there is one clear error."""
     child = replace(TINY, name="child", base="tiny", encoder=(*TINY.encoder[:2], Dense(4, "latent")))
     started = loop._start(child, runs)
-    base = State.load_base(runs, "tiny")
+    base = Checkpoint.load_base(runs, "tiny")
     assert np.array_equal(started.weights[0], base.weights[0])
     assert started.weights[2].shape == (54, 4)
     with pytest.raises(UsageError, match="starts from tiny"):
@@ -139,7 +141,7 @@ def test_rate_and_error_are_learned(images, whole):
 @pytest.fixture(scope="module")
 def packages(images, whole, tmp_path_factory):
     """The packages as they are read back, encoder first."""
-    paths = export_stacks(
+    paths = export_pair(
         whole, images[:300], images[300:], tmp_path_factory.mktemp("packages"), force=False, report=lambda what: None
     )
     return [read_package(path) for path in paths]
@@ -164,7 +166,7 @@ def test_packages_are_not_overwritten(images, whole, tmp_path):
         path = tmp_path / f"tiny.{kind}.aef"
         path.write_bytes(b"mine")
         with pytest.raises(UsageError):
-            export_stacks(whole, images[:300], images[300:], tmp_path, force=False, report=lambda what: None)
+            export_pair(whole, images[:300], images[300:], tmp_path, force=False, report=lambda what: None)
         assert path.read_bytes() == b"mine"
         path.unlink()
 
@@ -172,12 +174,12 @@ def test_packages_are_not_overwritten(images, whole, tmp_path):
 def test_float_stacks_become_float_packages(images, tmp_path):
     """Without a price there is no rate, no rounding and no prior: profile float32, within the spec's tolerance."""
     recipe = replace(
-        TINY, name="float", price=0, phases=(Phase(8, 1e-2, n_classes=0),),
+        TINY, name="float", price=0, phases=(ConvPhase(8, 1e-2, n_classes=0),),
         encoder=(Conv(6, 3, 2, "gelu"), Reshape((54,)), Dense(5, "linear")),
         decoder=(Dense(54, "gelu"), Reshape((3, 3, 6)), ConvTranspose(1, 3, 2, "sigmoid")),
     )  # fmt: skip
     pair = train(recipe, images[:300], images[300:], tmp_path)
-    paths = export_stacks(pair, images[:300], images[300:], tmp_path, force=False, report=lambda what: None)
+    paths = export_pair(pair, images[:300], images[300:], tmp_path, force=False, report=lambda what: None)
     encoder, decoder = (read_package(path) for path in paths)
     for package in (encoder, decoder):
         assert package.profile == "float32"

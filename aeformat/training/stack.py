@@ -1,6 +1,7 @@
 """A half of an autoencoder as a list of layers: shapes, initial weights, the forward pass, rounding as integers will do it.
 
-Owns the layer records and their arithmetic in TensorFlow.  Knows nothing of losses, schedules, packages or files.
+Owns the layer records of all recipes, and the arithmetic of convolutional ones in TensorFlow (that of dense ones is in
+dense.py).  Knows nothing of losses, schedules, packages or files.
 
 Everything that convolutions see is at least 0 and stands for `unit * integer`, so the zeros that padding adds mean the
 same before and after quantisation.
@@ -8,7 +9,7 @@ same before and after quantisation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Final, Literal
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Shape = tuple[int, ...]
-Activation = Literal["gelu", "raised_gelu", "latent", "linear", "sigmoid"]
+Activation = Literal["gelu", "raised_gelu", "latent", "linear", "sigmoid", "clip"]
 
 GELU_FLOOR: Final = 0.17
 """raised_gelu is GELU plus this: just above the depth of its dip, so never negative."""
@@ -47,31 +48,30 @@ class Dense:
 
     units: int
     activation: Activation
-    levels: int = 127  # weights are rounded to -levels..levels in each channel
+    levels: int = 127  # weights are rounded to -levels..levels in each channel (convolutional recipes)
     gain: float = 1.0  # width of the initial weights
     near: Near | None = None  # None: every input reaches every unit
 
 
 @dataclass(frozen=True, slots=True)
-class Conv:
-    """(h, w, c) -> (ceil(h / stride), ceil(w / stride), channels), a square kernel, zeros around the input."""
+class _Convolution:
+    """A square kernel, the same stride along both axes."""
 
     channels: int
     kernel: int
     stride: int
     activation: Activation
-    levels: int = 127
+    levels: int = 127  # as of Dense
 
 
 @dataclass(frozen=True, slots=True)
-class ConvTranspose:
-    """(h, w, c) -> (h * stride, w * stride, channels), a square kernel, cut to size on all sides."""
+class Conv(_Convolution):
+    """(h, w, c) -> (ceil(h / stride), ceil(w / stride), channels), zeros around the input."""
 
-    channels: int
-    kernel: int
-    stride: int
-    activation: Activation
-    levels: int = 127
+
+@dataclass(frozen=True, slots=True)
+class ConvTranspose(_Convolution):
+    """(h, w, c) -> (h * stride, w * stride, channels), cut to size on all sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,15 @@ class Parameters:
     bias: Any
     steps: Any = None  # (channels,): the weight that the integer 1 stands for
     unit: Any = None  # (): what the integer 1 stands for after the activation
+
+
+def parameters_of(arrays: Sequence[Any], steps: Sequence[Any], units: Sequence[Any]) -> list[Parameters]:
+    """One record a layer, from weights, bias, weights, bias, ...  steps, units: one a layer, or none where nothing rounds."""
+    rounding = zip(steps, units, strict=True) if steps else [(None, None)] * (len(arrays) // 2)
+    return [
+        Parameters(weights, bias, *rounded)
+        for weights, bias, rounded in zip(arrays[::2], arrays[1::2], rounding, strict=True)
+    ]
 
 
 def weighted(stack: Stack) -> list[Weighted]:
@@ -129,6 +138,24 @@ def shapes(stack: Stack, shape: Shape) -> list[Shape]:
                 shape = layer.shape
         found.append(shape)
     return found
+
+
+def walk(stack: Stack, parameters: Sequence[Parameters], shape: Shape) -> Iterator[tuple[Layer, Shape, Shape, Any]]:
+    """Each layer, the shape of one row before and after it, and its parameters; None for a reshape."""
+    found, left = shapes(stack, shape), iter(parameters)
+    for layer, before, after in zip(stack, found, found[1:], strict=False):
+        yield layer, before, after, None if isinstance(layer, Reshape) else next(left)
+
+
+def registry_form(layer: Weighted, before: Shape, after: Shape) -> tuple[str, dict[str, Any]]:
+    """The layer's kind and its parameters but for the tensors, as spec/model.md names them in section 3."""
+    if isinstance(layer, Dense):
+        return "dense", {}
+    kind, sides, large = (
+        ("conv2d", "padding", before) if isinstance(layer, Conv) else ("conv2d_transpose", "crop", after)
+    )
+    rows, columns = (margins(size, layer.kernel, layer.stride) for size in large[:2])
+    return kind, {"strides": (layer.stride, layer.stride), sides: (*rows, *columns)}
 
 
 def present(layer: Dense, n_inputs: int) -> Floats | None:

@@ -1,4 +1,4 @@
-"""The training loop: bits plus priced error, Adam, and a result that the seed fixes.
+"""The training loop of convolutional recipes: bits plus priced error, Adam, and a result that the seed fixes.
 
 Owns the order of images, noise, steps, measurements and checkpoints.  Knows nothing of model packages.
 On one machine and CPU the same recipe and images give the same weights to the last bit, stopped and resumed or not.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,12 +17,12 @@ from numpy.typing import NDArray
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.errors import UsageError
 from aeformat.pipeline.evaluate import Fidelity, compare
+from aeformat.training import augment, mixture
 from aeformat.training.adam import Adam
-from aeformat.training.progress import Progress
-from aeformat.training.rate import augment, mixture
-from aeformat.training.rate.checkpoint import State, phase_file
-from aeformat.training.rate.recipe import Phase, RateRecipe
-from aeformat.training.rate.stack import (
+from aeformat.training.checkpoint import Checkpoint, phase_file
+from aeformat.training.recipe import ConvPhase, ConvRecipe
+from aeformat.training.reporting import Progress
+from aeformat.training.stack import (
     GELU_FLOOR,
     Parameters,
     Reshape,
@@ -31,9 +30,11 @@ from aeformat.training.rate.stack import (
     best_steps,
     forward,
     initial_parameters,
+    parameters_of,
     shapes,
     weighted,
 )
+from aeformat.training.trained import Images, TrainedPair
 
 EPOCHS_BETWEEN_MEASUREMENTS = 2
 _EPSILON = 1e-8  # of Adam
@@ -42,31 +43,16 @@ _CLIP_NORM = 1000.0  # of the gradient of bits plus priced error, an image's mea
 _BLOCK = 500
 _N_CALIBRATION = 10_000
 
-Images = NDArray[np.uint8]  # (n, h, w, c), 0..255
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedStacks:
-    """The two halves of a trained autoencoder, and what they do to the test images."""
-
-    recipe: RateRecipe
-    encoder: list[Parameters]  # numpy arrays
-    decoder: list[Parameters]
-    test: Fidelity  # of 8-bit pixels, with everything else rounded as in the last phase
-    bits: float | None  # an image, by the prior as it was learned; None where there is none
-    seconds: float  # spent training
-    tensorflow: str  # its version
-
 
 def train(
-    recipe: RateRecipe,
+    recipe: ConvRecipe,
     train_images: Images,
     test_images: Images,
     runs: Path,
     *,
     resume: bool = False,
     progress: TextIO | None = None,
-) -> TrainedStacks:
+) -> TrainedPair:
     """Train `recipe` on images (n, h, w, c) uint8, and leave checkpoints in runs/NAME.
 
     `progress`: where to report, a bar where that is interactive, else a line every other epoch.  A finished run that is resumed
@@ -79,7 +65,7 @@ def train(
             raise UsageError(
                 f"{recipe.name} takes 8-bit images {list(recipe.shape)}, not {images.dtype} {images.shape}"
             )
-    state = State.load(runs, recipe) if resume else _start(recipe, runs)
+    state = Checkpoint.load(runs, recipe) if resume else _start(recipe, runs)
     rng = np.random.default_rng(recipe.seed)
     if state.generator:
         rng.bit_generator.state = state.generator
@@ -110,7 +96,7 @@ def train(
     fidelity, bits = trainer.measure(test_images)
     n_encoder = len(weighted(recipe.encoder))
     trained = state.parameters()
-    return TrainedStacks(
+    return TrainedPair(
         recipe=recipe,
         encoder=trained[:n_encoder],
         decoder=trained[n_encoder:],
@@ -121,22 +107,22 @@ def train(
     )
 
 
-def _start(recipe: RateRecipe, runs: Path) -> State:
+def _start(recipe: ConvRecipe, runs: Path) -> Checkpoint:
     """Random weights, or those of the recipe's base where they have the same shape."""
     rng = np.random.default_rng(recipe.seed)
     latents = shapes(recipe.encoder, recipe.shape)[-1]
     weights = initial_parameters(recipe.encoder, recipe.shape, rng) + initial_parameters(recipe.decoder, latents, rng)
     if recipe.base is not None:
-        found = State.load_base(runs, recipe.base).weights
+        found = Checkpoint.load_base(runs, recipe.base).weights
         weights = [old if old.shape == new.shape else new for old, new in zip(found, weights, strict=False)] + weights[
             len(found) :
         ]
-    return State(epoch=0, seconds=0.0, weights=weights)
+    return Checkpoint(epoch=0, seconds=0.0, weights=weights)
 
 
 def _begin_phase(
-    tf: Any, recipe: RateRecipe, phase: Phase, state: State, images: Images, rng: np.random.Generator
-) -> State:
+    tf: Any, recipe: ConvRecipe, phase: ConvPhase, state: Checkpoint, images: Images, rng: np.random.Generator
+) -> Checkpoint:
     """The mixture with as many classes as the phase wants, and, where it rounds, the steps to round to."""
     some = images[rng.choice(len(images), min(_N_CALIBRATION, len(images)), replace=False)]
     found = state.mixture
@@ -148,12 +134,12 @@ def _begin_phase(
         layers = [*weighted(recipe.encoder), *weighted(recipe.decoder)]
         steps = [best_steps(layer, weights) for layer, weights in zip(layers, state.weights[::2], strict=True)]
         units = _units(tf, recipe, state, some)
-    return State(
+    return Checkpoint(
         epoch=state.epoch, seconds=state.seconds, weights=state.weights, mixture=found, steps=steps, units=units
     )
 
 
-def _units(tf: Any, recipe: RateRecipe, state: State, images: Images) -> list[np.float32]:
+def _units(tf: Any, recipe: ConvRecipe, state: Checkpoint, images: Images) -> list[np.float32]:
     """For each weighted layer what the integer 1 stands for: the largest activation seen, spread over 255 levels."""
     n_encoder = len(weighted(recipe.encoder))
     parameters = state.parameters()
@@ -188,7 +174,7 @@ def _run(tf: Any, stack: Stack, parameters: list[Parameters], values: NDArray[An
 class _Trainer:
     """The weights, the mixture and Adam's moments as TensorFlow variables, with the compiled step of one phase."""
 
-    def __init__(self, tf: Any, recipe: RateRecipe, phase: Phase, state: State, pixels: Any) -> None:
+    def __init__(self, tf: Any, recipe: ConvRecipe, phase: ConvPhase, state: Checkpoint, pixels: Any) -> None:
         self._tf = tf
         self._recipe = recipe
         self._phase = phase
@@ -235,12 +221,7 @@ class _Trainer:
         self._adam.step(gradients, rate)
 
     def _parameters(self) -> tuple[list[Parameters], list[Parameters]]:
-        n_layers = len(self._weights) // 2
-        rounding = zip(self._steps, self._units, strict=True) if self._phase.rounded else [(None, None)] * n_layers
-        every = [
-            Parameters(self._weights[2 * i], self._weights[2 * i + 1], steps, unit)
-            for i, (steps, unit) in enumerate(rounding)
-        ]
+        every = parameters_of(self._weights, self._steps if self._phase.rounded else (), self._units)
         n_encoder = len(weighted(self._recipe.encoder))
         return every[:n_encoder], every[n_encoder:]
 
@@ -264,10 +245,10 @@ class _Trainer:
             return fidelity, None
         return fidelity, float(np.concatenate([bits.numpy() for _, bits in coded]).mean())
 
-    def state(self, epoch: int, seconds: float, rng: np.random.Generator) -> State:
+    def state(self, epoch: int, seconds: float, rng: np.random.Generator) -> Checkpoint:
         """Everything that the next epoch depends on."""
         first, second = self._adam.moments()
-        return State(
+        return Checkpoint(
             epoch=epoch,
             seconds=seconds,
             weights=[variable.numpy() for variable in self._weights],

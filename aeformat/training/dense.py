@@ -1,19 +1,16 @@
-"""The autoencoder as arithmetic: initial weights, the forward pass, rounding as the exact profile will do it.
+"""An autoencoder of dense layers as arithmetic: initial weights, the forward pass, rounding as the exact profile will do it.
 
-Owns the float network, in TensorFlow and (for measuring) as plain NumPy halves.  Knows nothing of schedules or files.
+Owns the float network of dense recipes, in TensorFlow.  Knows nothing of schedules or files.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aeformat.training.recipe import Activation, Recipe
-
-Floats = NDArray[np.float32]
+from aeformat.training.recipe import DenseRecipe
+from aeformat.training.stack import Activation, Floats
 
 RANGES: Final[dict[Activation, tuple[float, float]]] = {"sigmoid": (0, 1), "gelu": (-0.17, 11.83), "clip": (-8, 8)}
 """Least and greatest value of an activation.  The exact profile spreads its 256 levels over this range."""
@@ -22,17 +19,7 @@ LEAST_PEAK: Final = 1 / 16
 """Channels whose weights are all smaller are rounded as if one were this large, so that biases stay in range."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrainedDense:
-    """One trained layer: activation(x @ weights + bias), weights (n_in, n_out) and bias (n_out,) float32."""
-
-    weights: Floats
-    bias: Floats
-    activation: Activation
-    kind: Literal["dense"] = "dense"
-
-
-def initial_parameters(recipe: Recipe, rng: np.random.Generator) -> list[Floats]:
+def initial_parameters(recipe: DenseRecipe, rng: np.random.Generator) -> list[Floats]:
     """Glorot-uniform weights, `gain` times as wide, and zero biases: weights, bias, weights, bias, ..."""
     parameters: list[Floats] = []
     n_in = recipe.n_inputs
@@ -44,16 +31,16 @@ def initial_parameters(recipe: Recipe, rng: np.random.Generator) -> list[Floats]
     return parameters
 
 
-def forward(tf: Any, recipe: Recipe, parameters: list[Any], pixels: Any, *, quantised: bool) -> tuple[Any, Any]:
+def forward(tf: Any, recipe: DenseRecipe, parameters: list[Any], pixels: Any, *, rounded: bool) -> tuple[Any, Any]:
     """Pixels (n, n_inputs) in 0..1 -> the last layer before and after its activation, both (n, n_inputs)."""
     before = after = pixels
     for i, layer in enumerate(recipe.layers):
         weights, bias = parameters[2 * i], parameters[2 * i + 1]
-        if quantised:
+        if rounded:
             weights = _round_weights(tf, weights, recipe.weight_levels)
         before = tf.matmul(after, weights) + bias
         after = _activate(tf, layer.activation, before)
-        if quantised:
+        if rounded:
             after = _round_levels(tf, after, *RANGES[layer.activation])
     return before, after
 

@@ -10,8 +10,9 @@ import pytest
 
 from aeformat.errors import UsageError
 from aeformat.pipeline.evaluate import compare
-from aeformat.training import loop
-from aeformat.training.loop import TrainedPair, train
+from aeformat.training import dense_loop as loop
+from aeformat.training.dense_loop import train
+from aeformat.training.trained import TrainedPair
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -76,12 +77,12 @@ def test_training_brings_the_error_down(images, whole):
 def test_a_checkpoint_is_only_resumed_by_its_own_recipe(recipe, images, tmp_path):
     """Another seed or number of epochs is refused, and so is a folder without a checkpoint."""
     with pytest.raises(UsageError, match="no checkpoint"):
-        train(recipe, images, images, tmp_path, resume=True, epochs=3)
-    train(recipe, images, images, tmp_path, epochs=3)
+        train(recipe.with_epochs(3), images, images, tmp_path, resume=True)
+    train(recipe.with_epochs(3), images, images, tmp_path)
     with pytest.raises(UsageError, match="another recipe"):
-        train(recipe, images, images, tmp_path, resume=True, epochs=4)
+        train(recipe.with_epochs(4), images, images, tmp_path, resume=True)
     with pytest.raises(UsageError, match="another recipe"):
-        train(replace(recipe, seed=99), images, images, tmp_path, resume=True, epochs=3)
+        train(replace(recipe.with_epochs(3), seed=99), images, images, tmp_path, resume=True)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What a network computes in float64, a whole array at a time: what section 5 of spec/model.md measures by.
 
-Owns one plain formula a kind, on steps of a package or of a graph, apart from every backend.  It makes golden sets and
-shows what values occur; in the exact profile its float64 sums are integers below 2^53, so it is exact there, too.
+Owns one plain formula for each kind of layer, apart from every backend.  Takes the steps of a package or of a graph.  All
+golden sets are made with it.  In the exact profile its float64 sums are integers below 2^53, so it is exact there, too.
 """
 
 from __future__ import annotations
@@ -23,20 +23,26 @@ Array = NDArray[Any]
 
 
 def golden_output(package: ModelPackage, rows: Array) -> Array:
-    """(n, *input.shape) -> (n, *output.shape) in the output's type, one row at a time."""
-    made = np.concatenate([all_values(package.plan, rows[i : i + 1])[-1] for i in range(len(rows))])
-    return made.astype(np.dtype(DTYPES[package.output.type]).newbyteorder("="))
+    """(n, *input.shape) -> (n, *output.shape) in the output's type."""
+    return evaluate(package.plan, rows)
+
+
+def evaluate(steps: Sequence[Step], rows: Array) -> Array:
+    """(n, *input.shape) -> what the last step makes, (n, *shape) in its type; computed one row at a time."""
+    made = np.concatenate([all_values(steps, rows[i : i + 1])[-1] for i in range(len(rows))])
+    return made.astype(np.dtype(DTYPES[steps[-1].made.type]).newbyteorder("="))
 
 
 def all_values(steps: Sequence[Step], rows: Array) -> list[Array]:
-    """Every value for (n, *input.shape) rows, the input first: float64 [n, *shape] each."""
+    """Every value for (n, *input.shape) rows, the input first: (n, *shape) float64 each."""
     values = [rows.astype(np.float64)]
     for step in steps:
-        values.append(_make(step, [values[i] for i in step.inputs]))
+        values.append(value_of(step, [values[i] for i in step.inputs]))
     return values
 
 
-def _make(step: Step, xs: list[Array]) -> Array:
+def value_of(step: Step, xs: Sequence[Array]) -> Array:
+    """(n, *step.made.shape) float64: what one step makes of its inputs, (n, *shape) float64 each."""
     x, *others = xs
     match step.kind:
         case "add":
@@ -120,20 +126,27 @@ def _lookup(step: Step, x: Array) -> Array:
     return np.asarray(table[np.clip(index + n // 2, 0, n - 1)], np.float64)
 
 
-def _sigmoid(x: Array) -> Array:
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x)."""
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-x)))
 
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
+
+def gelu(x: Array) -> Array:
+    """x (1 + erf(x / sqrt 2)) / 2."""
+    return np.asarray(x * (1 + _erf(x / math.sqrt(2))) / 2)
+
+
 _FLOATS: Final[dict[str, Callable[[Array], Array]]] = {
     "relu": lambda x: np.maximum(x, 0),
-    "sigmoid": _sigmoid,
+    "sigmoid": sigmoid,
     "tanh": np.tanh,
     "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "gelu": lambda x: x * (1 + _erf(x / math.sqrt(2))) / 2,
-    "silu": lambda x: x * _sigmoid(x),
+    "gelu": gelu,
+    "silu": lambda x: x * sigmoid(x),
     "softplus": lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     "to_u8": lambda x: np.floor(255 * np.clip(np.nan_to_num(x, nan=0.0), 0, 1) + 0.5),
 }
