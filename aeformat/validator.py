@@ -1,18 +1,15 @@
-"""The validator: all problems of a file, not the first (spec/README.md, conformance class validator).
+"""The validator: all problems of a file, not only the first (spec/README.md, conformance class validator).
 
-Owns the list of problems, what can still be checked after one, and what a file may cost (C13-1).  Reads forward in bounded
-memory; never loads TensorFlow.  The golden check and receipts need something that computes: the caller passes it in, or None
-to leave them out.
+Owns the list of problems, what can be checked after one, and what a file may cost (C13-1).  Reads forward in bounded memory;
+never loads TensorFlow.  The golden set and receipts take a running network: the caller passes functions for that, or None to
+skip these checks.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import resources
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from aeformat.container import assigned, payloads
@@ -23,6 +20,7 @@ from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.container.work import WorkBudget, work_of
 from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, ReceiptMismatch, StructureInvalid
+from aeformat.report import Problem, Report
 
 if TYPE_CHECKING:
     from aeformat.container.decoder_prior import DecoderPrior
@@ -35,7 +33,7 @@ _RECEIPTS_A_BYTE: Final = 262_144  # work for each byte of a file that proving i
 _INSIDE: Final = "dECo"
 
 
-class Proof(NamedTuple):
+class ReceiptCheck(NamedTuple):
     """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M4-7).
 
     row_work: the units of C13-1 that one row takes.
@@ -47,96 +45,7 @@ class Proof(NamedTuple):
 
 GoldenCheck = Callable[["ModelPackage"], None]
 FindPrior = Callable[[LatentsHeader], "DecoderPrior | None"]
-FindProof = Callable[[LatentsHeader, "ModelPackage | None"], Proof | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One broken rule.  code: of aeformat.errors.
-
-    inside: "", or the tag of the chunk whose payload the offset counts from; inside_at: the byte of that payload in the file.
-    """
-
-    code: str
-    rule: str
-    at: int
-    what: str
-    inside: str = ""
-    inside_at: int = 0
-
-    @property
-    def expected(self) -> str:
-        """The rule as the spec states it."""
-        return _rule_texts().get(self.rule, "")
-
-
-@cache
-def _rule_texts() -> dict[str, str]:
-    text = resources.files("aeformat").joinpath("data/rules.json").read_text(encoding="utf-8")
-    rules: dict[str, str] = json.loads(text)
-    return rules
-
-
-@dataclass(slots=True)
-class Report:
-    """What the validator found.  problems is empty for a file that follows the spec."""
-
-    name: str
-    problems: list[Problem] = field(default_factory=list)
-    kind: str = ""
-    n_rows: int = 0
-    n_chunks: int = 0
-    n_bytes: int = 0
-    content_id: bytes = b""
-    n_receipts: int = 0  # digests
-    n_proved: int = 0  # of them: the pixels were decoded, and are theirs
-    not_checked: str = ""  # what was not, and why
-    is_content_open: bool = False  # the content id is among that
-    unproved: str = ""  # why receipts were not
-    is_cut_short: bool = False  # more problems than are listed
-
-    @property
-    def summary(self) -> str:
-        """For people: what a good file is."""
-        rows = f", {self.n_rows:,} rows" if self.kind == "latents" else ""
-        if self.n_receipts:
-            rows += f", {self.n_receipts:,} receipts {self._proved}"
-        content_id = self.content_id.hex() + (" (not checked)" if self.is_content_open else "")
-        return f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {content_id}"
-
-    @property
-    def _proved(self) -> str:
-        if self.n_proved == self.n_receipts:
-            return "proved"
-        return f"of which {self.n_proved:,} proved" if self.n_proved else f"not proved: {self.unproved}"
-
-    def as_dict(self) -> dict[str, object]:
-        """The report as JSON holds it (spec/README.md, the report)."""
-        return {
-            "file": self.name,
-            "valid": not self.problems,
-            "kind": self.kind,
-            "rows": self.n_rows,
-            "chunks": self.n_chunks,
-            "bytes": self.n_bytes,
-            "content_id": self.content_id.hex(),
-            "not_checked": self.not_checked,
-            "receipts": self.n_receipts,
-            "proved": self.n_proved,
-            "problems": [
-                {
-                    "code": p.code,
-                    "rule": p.rule,
-                    "byte": p.at,
-                    "what": p.what,
-                    "expected": p.expected,
-                    "inside": p.inside,
-                    "inside_at": p.inside_at,
-                }
-                for p in self.problems
-            ],
-            "more_problems": self.is_cut_short,
-        }
+FindReceiptCheck = Callable[[LatentsHeader, "ModelPackage | None"], ReceiptCheck | None]
 
 
 def validate(
@@ -144,19 +53,21 @@ def validate(
     *,
     name: str = "",
     check_golden: GoldenCheck | None = None,
-    find_proof: FindProof | None = None,
+    find_receipt_check: FindReceiptCheck | None = None,
     find_prior: FindPrior | None = None,
     limits: Limits = DEFAULT,
 ) -> Report:
-    """Read a file to its end, or to where nothing more can be made of it, and report every broken rule.
+    """Read a file to its end, or to where it cannot be read further, and report every broken rule.
 
-    check_golden: runs a package's golden set, raising GoldenMismatch; None leaves rule M6-2 unchecked.  find_proof: header
-    and embedded decoder, if there is one -> what makes the digests of receipts (C7-6), or None where the decoder is not at
-    hand.  find_prior: header -> the prior that rows of codec rans take, or None where it is not at hand: then their values and
-    the content id stay unchecked.  limits: work and memory_bytes bound what the file can cost (C13-1); receipts that would
-    cost more are left unchecked.  Raises OSError, and what these raise.
+    check_golden: runs a package's golden set and raises GoldenMismatch; None leaves rule M6-2 unchecked.
+    find_receipt_check: (header, embedded decoder or None) -> what makes the digests of receipts (C7-6); None if it finds no
+    decoder.
+    find_prior: header -> the prior for rows of codec rans; None if it is not found: then their values and the content id stay
+    unchecked.
+    limits: work and memory_bytes bound what the file can cost (C13-1); receipts that would cost more are left unchecked.
+    Raises OSError, and what these functions raise.
     """
-    return _validate(file, _Run(name, check_golden, find_proof, find_prior, limits), limits)
+    return _validate(file, _Run(name, check_golden, find_receipt_check, find_prior, limits), limits)
 
 
 def _validate(file: BinaryIO, run: _Run, limits: Limits) -> Report:
@@ -182,19 +93,19 @@ class _TooMany(Exception):
 
 
 class _Run:
-    """One file on its way through."""
+    """The validation of one file."""
 
     def __init__(
         self,
         name: str,
         check_golden: GoldenCheck | None,
-        find_proof: FindProof | None,
+        find_receipt_check: FindReceiptCheck | None,
         find_prior: FindPrior | None,
         limits: Limits,
     ) -> None:
         self.report = Report(name)
         self.package: ModelPackage | None = None  # of a good model package, at its end
-        self._check_golden, self._find_proof, self._limits = check_golden, find_proof, limits
+        self._check_golden, self._find_receipt_check, self._limits = check_golden, find_receipt_check, limits
         self._find_prior = find_prior
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
         self._has_decoder = False
@@ -209,7 +120,7 @@ class _Run:
         self._is_over = False  # a limit was exceeded: nothing more is computed
 
     def problem(self, error: FormatError | GoldenMismatch) -> None:
-        """Note a problem after which the content id cannot be told."""
+        """Add a problem after which the content id cannot be checked."""
         self._is_whole = False
         self.note(error)
 
@@ -223,7 +134,7 @@ class _Run:
         self.report.problems.append(problem)
 
     def event(self, event: Event) -> None:
-        """Check what the framing alone does not show."""
+        """Check what the parser does not: rows, tensors, receipts, the embedded decoder."""
         if isinstance(event, HeaderRead):
             self._start(event.header)
         elif isinstance(event, ChunkRead):
@@ -290,7 +201,7 @@ class _Run:
         model.chunk(chunk)
 
     def _look_for_prior(self, rows: payloads.RowReader) -> None:
-        """In the embedded decoder, if that is good, else where the caller looks; once."""
+        """Take the prior from the embedded decoder if that is good, else ask the caller; once for each file."""
         from aeformat.model.match import prior_of
 
         assert isinstance(self._header, LatentsHeader)
@@ -310,7 +221,7 @@ class _Run:
         try:
             if self._receipts is None:
                 self._receipts = _Receipts(None, self._limits)
-                self._look_for_proof(self._receipts, receipts)
+                self._look_for_receipt_check(self._receipts, receipts)
             end = chunk.payload_at + chunk.header.stored_bytes
             for error in self._receipts.check(block, receipts, n_bytes=end - self._decoder_bytes):
                 self.note(error)
@@ -318,14 +229,14 @@ class _Run:
             self.note(error)
         self.report.n_proved = self._receipts.n_proved if self._receipts is not None else 0
 
-    def _look_for_proof(self, checks: _Receipts, receipts: Receipts) -> None:
+    def _look_for_receipt_check(self, checks: _Receipts, receipts: Receipts) -> None:
         from aeformat.model.match import check_receipted
 
         if self._decoder is not None:
             check_receipted(receipts, self._decoder)  # C7-5: it concerns all of them, and is said once
-        if self._find_proof is not None:
+        if self._find_receipt_check is not None:
             assert isinstance(self._header, LatentsHeader)
-            checks.proof = self._find_proof(self._header, self._decoder)
+            checks.by = self._find_receipt_check(self._header, self._decoder)
 
     def _embedded(self, chunk: ChunkRead) -> None:
         """C7-4, C3-14, C3-16: the embedded decoder is a good package, and the right one."""
@@ -416,10 +327,10 @@ class _Run:
 
 
 class _Receipts:
-    """The receipts of one file, held against what its decoder makes.  proof: None where that is not at hand."""
+    """The receipts of one file, held against what its decoder makes.  by: None where it is not at hand."""
 
-    def __init__(self, proof: Proof | None, limits: Limits) -> None:
-        self.proof = proof
+    def __init__(self, by: ReceiptCheck | None, limits: Limits) -> None:
+        self.by = by
         self.n_proved = self.n_unproved = 0
         self.why = "their decoder is not here"
         self._limits, self._n_work = limits, 0
@@ -446,30 +357,30 @@ class _Receipts:
 
     def _digest(self, run: payloads.Block, n_bytes: int) -> bytes | None:
         """None where the decoder is not here, or it would take too long."""
-        if self.proof is None:
+        if self.by is None:
             self.n_unproved += 1
             return None
         values = run.values.tobytes()
         if values != self._last[0]:
-            work = self.proof.row_work * len(run.values)
+            work = self.by.row_work * len(run.values)
             if self._n_work + work > self._limits.work + _RECEIPTS_A_BYTE * n_bytes:
                 self.n_unproved += 1
                 self.why = "to prove them takes more work than a file this small may ask for"
                 return None
             self._n_work += work
-            self._last = values, self.proof.digest(run)
+            self._last = values, self.by.digest(run)
         return self._last[1]
 
 
 def _problem(error: FormatError | GoldenMismatch) -> Problem:
-    """A failed golden set is a problem of the whole file, at byte 0."""
+    """The problem for an error.  A failed golden set is one of the whole file, at byte 0."""
     if isinstance(error, FormatError):
         return Problem(error.code, error.rule, error.at, error.what)
     return Problem(error.code, "M6-2", 0, str(error))
 
 
 def _kind(data: bytes) -> str:
-    """What the header of a container says it holds; "" if that cannot be read."""
+    """The kind that the header of a container names; "" if it cannot be read."""
     try:
         events = Parser().feed(data[: PREAMBLE_BYTES + HEADER_BYTES])
     except FormatError:

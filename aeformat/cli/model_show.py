@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common, lanes
+from aeformat.cli import common, layer_graph
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.output}: the picture is a .png")
     if options.force and options.output is None:
         raise UsageError("--force does nothing without -o PICTURE.png")
-    with common.about(options.model):
+    with common.opening(options.model):
         packages = store.find_packages(options.model)
     if options.output is None:
         for package in packages:
@@ -55,7 +55,7 @@ def _print(package: ModelPackage) -> None:
     if m.prior is not None:
         print(f"  prior of its latents: {common.prior_text(m)}")
     rows = [_HEADING]
-    for line, number in lanes.draw([layer.inputs for layer in facts]):
+    for line, number in layer_graph.draw([layer.inputs for layer in facts]):
         if number is None:
             rows.append([_shown(line), *[""] * (len(_HEADING) - 1)])
         elif number < 0:
@@ -89,5 +89,5 @@ def _shown(line: str) -> str:
     try:
         line.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        return lanes.plain(line)
+        return layer_graph.plain(line)
     return line

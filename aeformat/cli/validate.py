@@ -15,7 +15,7 @@ from aeformat.errors import AeformatError, LimitExceeded, UsageError
 
 if TYPE_CHECKING:
     from aeformat.pipeline.checking import Decoders
-    from aeformat.validator import Report
+    from aeformat.report import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,12 +60,18 @@ def run(options: argparse.Namespace) -> int:
 def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
     """What there is to say of one file, whatever happens: the files after it have their turn."""
     from aeformat.backends.golden_check import check
-    from aeformat.validator import Problem, Report, validate
+    from aeformat.report import Problem, Report
+    from aeformat.validator import validate
 
     try:
         with common.input_file(name) as file:
             return validate(
-                file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=name, limits=limits
+                file,
+                check_golden=check,
+                find_receipt_check=here.receipt_check,
+                find_prior=here.prior,
+                name=name,
+                limits=limits,
             )
     except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report
         return Report(name, [Problem(error.code, "", 0, str(error))])
@@ -93,7 +99,7 @@ def _decoders(path: str | None) -> Decoders:
 
     if path is None:
         return Decoders()
-    with common.about(path):  # a broken package is its own fault, not that of a file
+    with common.opening(path):  # a broken package is its own fault, not that of a file
         read_package(common.existing(path))
     return Decoders(lambda model_id: given_decoder(path, model_id))
 

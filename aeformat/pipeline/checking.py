@@ -1,6 +1,6 @@
-"""Validating with decoders at hand: what the validator asks for, answered from this machine's models.
+"""Validation with the decoders of this machine.
 
-Owns the step from a decoder to what proves receipts and decodes coded rows.  The rules are the validator's.
+Owns the functions that the validator calls to check receipts and to decode coded rows.  The validator owns the rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from aeformat.model.match import check_decoder, prior_of
 from aeformat.model.work import row_work
 from aeformat.pipeline.models import as_model
 from aeformat.pipeline.unpack import run_digest
-from aeformat.validator import Proof, Report
+from aeformat.report import Report
+from aeformat.validator import ReceiptCheck
 from aeformat.validator import validate as validate_stream
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def decoder_here(model_id: bytes) -> ModelPackage | None:
 
 
 class Decoders:
-    """What the validator asks for.
+    """The functions that the validator calls for a decoder.
 
     find: model id -> the decoder, or None where it is not at hand.  n_asked: how often it was asked.
     """
@@ -50,12 +51,12 @@ class Decoders:
         return self._find(header.decoder)
 
     def prior(self, header: LatentsHeader) -> DecoderPrior | None:
-        """What decodes the rows of a file with codec rans; None where it is not at hand."""
+        """The prior that decodes the rows of a file with codec rans; None if the decoder is not found."""
         decoder = self._found(header)
         return None if decoder is None else prior_of(decoder)
 
-    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Proof | None:
-        """What proves a file's receipts: its own decoder, or another that is at hand; None where there is none."""
+    def receipt_check(self, header: LatentsHeader, embedded: ModelPackage | None) -> ReceiptCheck | None:
+        """What checks a file's receipts, with its embedded decoder or one of this machine; None where there is none."""
         decoder = embedded
         if decoder is None:
             decoder = self._found(header)
@@ -63,7 +64,7 @@ class Decoders:
                 return None
             check_decoder(header, decoder)
         network = NumpyBackend().load(decoder)
-        return Proof(lambda run: run_digest(run, network), row_work(decoder.manifest))
+        return ReceiptCheck(lambda run: run_digest(run, network), row_work(decoder.manifest))
 
 
 def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> Report:
@@ -80,5 +81,5 @@ def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> R
         here = Decoders(lambda model_id: package)
     with open(path, "rb") as file:  # noqa: PTH123 - a path of either kind
         return validate_stream(
-            file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=os.fspath(path)
+            file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=os.fspath(path)
         )

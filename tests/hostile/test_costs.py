@@ -9,14 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from aeformat.backends.golden_check import check
 
 from aeformat import validator
+from aeformat.backends.golden_check import check
 from aeformat.cli.main import main
 from aeformat.container import rans, rans_few, work
 from aeformat.container.limits import Limits
 from aeformat.pipeline.checking import Decoders
-from aeformat.validator import Proof, validate
+from aeformat.validator import ReceiptCheck, validate
 from tests.spec.vectors import VECTORS, cases
 from tools.build_vectors.frames import block, frame
 from tools.build_vectors.framing import Chunk, Draft
@@ -199,9 +199,9 @@ def test_receipts_that_cost_too_much_are_left_out_and_the_file_is_good(monkeypat
     data = receipted(640, vary=True)
 
     def dear(header, decoder):
-        return Decoders().proof(header, decoder)._replace(row_work=1 << 20)
+        return Decoders().receipt_check(header, decoder)._replace(row_work=1 << 20)
 
-    report = validate(io.BytesIO(data), find_proof=dear, limits=Limits(work=3 * 64 << 20))
+    report = validate(io.BytesIO(data), find_receipt_check=dear, limits=Limits(work=3 * 64 << 20))
 
     assert (report.problems, report.n_receipts, report.n_proved) == ([], 10, 3)
     assert report.not_checked.startswith("7 receipts: to prove them takes more work")
@@ -213,10 +213,10 @@ def test_equal_runs_are_decoded_once():
     runs = []
 
     def counted(header, decoder):
-        made = Decoders().proof(header, decoder)
-        return Proof(lambda run: runs.append(run.first_row) or made.digest(run), made.row_work)
+        made = Decoders().receipt_check(header, decoder)
+        return ReceiptCheck(lambda run: runs.append(run.first_row) or made.digest(run), made.row_work)
 
-    report = validate(io.BytesIO(receipted(640, vary=False)), find_proof=counted)
+    report = validate(io.BytesIO(receipted(640, vary=False)), find_receipt_check=counted)
 
     assert (report.n_proved, runs) == (10, [0])
 
