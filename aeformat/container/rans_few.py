@@ -48,10 +48,8 @@ class _Lanes:
         self.states, self.n_used = states, 0
         self._words, self._prior = words, prior
         lookup = prior.lookup
-        self._entry_of_slot = lookup.entry_of_slot.data
-        self._frequencies, self._starts = lookup.frequencies.tolist(), lookup.starts.tolist()
-        self._class_of_slot = lookup.class_of_slot.data
-        self._class_frequencies, self._class_starts = lookup.class_frequencies.tolist(), lookup.class_starts.tolist()
+        self._entry_of_slot, self._class_of_slot = lookup.entry_of_slot.data, lookup.class_of_slot.data
+        self._frequencies, self._starts, self._class_frequencies, self._class_starts = prior.listed
         self._slots_of = lru_cache(max(1, _KEPT_SYMBOLS // prior.n_values))(self._first_slots)
 
     def _first_slots(self, number: int) -> memoryview:
