@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     find = DecoderOptions(options, options.file)
     n_rows = n_rows_of(common.existing(options.file))
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
-        with common.about(options.file):
+        with common.opening(options.file):
             latents = stream_latents(file)
         blocks = unpack(latents, find, loader(options.backend, n_rows))
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)

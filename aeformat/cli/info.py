@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what the file says.  Returns 3 if it is incomplete."""
     n_bytes = os.stat(common.existing(options.file)).st_size  # noqa: PTH116 - see common.existing
-    with common.naming(options.file):
+    with common.error_source(options.file):
         header = _header(options.file)
         facts: dict[str, Any] = {"file": options.file, "bytes": n_bytes, "kind": header.kind}
         facts |= _latents(options.file, header) if isinstance(header, LatentsHeader) else _model(options.file, header)
