@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
+import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from aeformat.cli.streams import shown
 from aeformat.errors import DecoderError, FormatError, UsageError
 
 if TYPE_CHECKING:
@@ -111,12 +114,12 @@ def about(source: str) -> Iterator[None]:
 
 def input_name(name: str) -> str:
     """What a person calls an input."""
-    return "standard input" if name == "-" else name
+    return "standard input" if name == "-" else shown(name)
 
 
 def output_name(name: str) -> str:
     """What a person calls an output."""
-    return "standard output" if name == "-" else name
+    return "standard output" if name == "-" else shown(name)
 
 
 @contextlib.contextmanager
@@ -139,19 +142,75 @@ def existing(name: str) -> str:
     return name
 
 
+def is_ordinary(name: str) -> bool:
+    """Whether a name is that of a file that can be read again, and anywhere: no pipe, no device, not standard input."""
+    try:
+        return name != "-" and stat.S_ISREG(os.stat(name).st_mode)  # noqa: PTH116 - see existing
+    except OSError:
+        return False
+
+
+class CountedInput(io.BufferedIOBase):
+    """A file to be read forward, and how many bytes of it have been: what a pipe does not say of itself."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.n_bytes = 0
+
+    def read(self, n_bytes: int | None = -1, /) -> bytes:
+        """As the file's own."""
+        data = self._file.read(-1 if n_bytes is None else n_bytes)
+        self.n_bytes += len(data)
+        return data
+
+
+def check_output(output: str, inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """That the output is none of the files that are read, under whatever name.  Raises UsageError."""
+    try:
+        there = os.stat(output)  # noqa: PTH116 - see existing
+    except OSError:
+        return
+    if not stat.S_ISREG(there.st_mode):
+        return
+    for name in inputs:
+        with contextlib.suppress(OSError, ValueError):
+            status = os.fstat(sys.stdin.fileno()) if name == "-" else os.stat(name)  # noqa: PTH116 - see existing
+            if os.path.samestat(status, there):
+                raise UsageError(
+                    f"{output_name(output)} is {input_name(os.fspath(name))}, which is read and would be lost; give the output "
+                    "another name"
+                )
+
+
+def say_left_out(left_out: Iterable[str]) -> None:
+    """What was found in folders and is not read, on stderr: a line for each folder."""
+    for line in left_out:
+        print(f"aeformat: {shown(line)}", file=sys.stderr)
+
+
 @contextlib.contextmanager
 def output_file(name: str, *, force: bool) -> Iterator[BinaryIO]:
-    """A file to write that appears when it is complete, or standard output for "-"."""
+    """A file to write that appears when it is complete; standard output for "-"; a pipe or a device, written as it comes."""
     from aeformat.atomic import AtomicFile
+    from aeformat.destination import open_stream
 
     if name == "-":
-        if sys.stdout.isatty():
-            raise UsageError("refusing to write a container to a terminal; give a file with -o")
-        yield sys.stdout.buffer
+        yield _for_no_terminal(sys.stdout.buffer)
         sys.stdout.buffer.flush()
+        return
+    stream = open_stream(name)
+    if stream is not None:
+        with stream:
+            yield _for_no_terminal(stream)
         return
     with AtomicFile(name, force=force) as file:
         yield file
+
+
+def _for_no_terminal(stream: BinaryIO) -> BinaryIO:
+    if stream.isatty():
+        raise UsageError("refusing to write a container to a terminal; give a file with -o")
+    return stream
 
 
 def network(package: ModelPackage, backend: str, n_rows: int | None) -> Network:

@@ -25,6 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.pipeline.convert import convert
 
     check_options(options)
+    common.check_output(options.output, [options.input, *filter(None, [options.decoder])])
     with (
         common.input_file(options.input) as file,
         common.output_file(options.output, force=options.force) as out,

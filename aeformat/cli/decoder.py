@@ -103,7 +103,7 @@ def n_rows_of(name: str) -> int | None:
     from aeformat.container.reader import open_latents
     from aeformat.errors import FormatError
 
-    if name == "-":
+    if not common.is_ordinary(name):
         return None
     try:
         with open_latents(name) as latents:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aeformat.cli import common
 from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of
@@ -19,7 +18,7 @@ _BATCH_ROWS = 4096
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat eval`."""
-    parser.add_argument("file", metavar="FILE.aef")
+    parser.add_argument("file", metavar="FILE.aef", help="the file to read, - for stdin")
     parser.add_argument("--against", nargs="+", required=True, metavar="INPUT", help="the images that were packed")
     add_decoder(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON document")
@@ -31,20 +30,25 @@ def run(options: argparse.Namespace) -> int:
     """Print MSE, RMSE, PSNR and bytes an image."""
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.container.reader import stream_latents
+    from aeformat.errors import UsageError
     from aeformat.images import ImageFit, open_source
     from aeformat.model.match import check_decoder
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.unpack import unpack
 
     check_options(options)
-    n_rows = n_rows_of(common.existing(options.file))
+    if options.file == "-" and "-" in options.against:
+        raise UsageError("standard input (-) can be read only once")
+    n_rows = n_rows_of(options.file)
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
+        counted = common.CountedInput(file)
         with common.about(options.file):
-            latents = stream_latents(file)
+            latents = stream_latents(cast("BinaryIO", counted))
         decoder = find_decoder(latents, options, options.file)
         check_decoder(latents.header, decoder)
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
+        common.say_left_out(source.left_out)
 
         def decoded() -> Iterator[NDArray[np.uint8]]:
             for block in unpack(latents, common.network(decoder, options.backend, n_rows)):
@@ -52,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
                 yield block.images
 
         fidelity = compare((block.images for block in source.blocks(_BATCH_ROWS)), decoded())
-    n_bytes = Path(options.file).stat().st_size
+    n_bytes = counted.n_bytes
     facts = {
         "file": options.file,
         "images": fidelity.n_rows,

@@ -63,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     height, width, channels = encoder.manifest.input.shape
     fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
     source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
+    common.check_output(options.output, source.files)
+    common.say_left_out(source.left_out)
     codec = options.codec or usual_codec(options.encoding, decoder)
     pack_options = PackOptions(
         encoding=options.encoding,

@@ -311,14 +311,11 @@ def test_resize_does_not_guess_what_an_axis_is(tmp_path, make, shape):
         (["-", "-"], UsageError),
         (["missing.npy"], UsageError),
         (["mnist:validation"], UsageError),
-        pytest.param(["pipe"], UsageError, marks=pytest.mark.skipif(os.name != "posix", reason="named pipes")),
     ],
 )
 def test_an_impossible_input_is_a_usage_error(tmp_path, monkeypatch, inputs, error):
     """Nothing there, nothing named, stdin twice: exit code 2, one line."""
     monkeypatch.chdir(tmp_path)
-    if inputs == ["pipe"]:
-        os.mkfifo("pipe")
     with pytest.raises(AeformatError) as caught:
         open_source(inputs, FIT)
 
