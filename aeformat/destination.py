@@ -37,7 +37,7 @@ def open_stream(name: str | os.PathLike[str]) -> BinaryIO | None:
             if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
                 return None
             handle = _open(path, mode)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

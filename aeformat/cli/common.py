@@ -173,13 +173,19 @@ def check_output(output: str, inputs: Iterable[str | os.PathLike[str]]) -> None:
     if not stat.S_ISREG(there.st_mode):
         return
     for name in inputs:
-        with contextlib.suppress(OSError, ValueError):
-            status = os.fstat(sys.stdin.fileno()) if name == "-" else os.stat(name)  # noqa: PTH116 - see existing
-            if os.path.samestat(status, there):
-                raise UsageError(
-                    f"{output_name(output)} is {input_name(os.fspath(name))}, which is read and would be lost; give the output "
-                    "another name"
-                )
+        if _is_file(name, there):
+            raise UsageError(
+                f"{output_name(output)} is {input_name(os.fspath(name))}, which is read and would be lost; give the output "
+                "another name"
+            )
+
+
+def _is_file(name: str | os.PathLike[str], there: os.stat_result) -> bool:
+    """Whether a name, or standard input, is that of the file with this status."""
+    try:
+        return os.path.samestat(os.fstat(0) if name == "-" else os.stat(name), there)  # noqa: PTH116 - see existing
+    except OSError:
+        return False
 
 
 def say_left_out(left_out: Iterable[str]) -> None:
