@@ -1,5 +1,138 @@
-"""aeformat: a container for what an autoencoder has compressed.  See README.md; spec/ is the authority on the bytes."""
+"""aeformat: a container for what an autoencoder has compressed.  See README.md; spec/ is the authority on the bytes.
+
+    import aeformat
+
+    with aeformat.open("digits.aef") as latents:               # random access
+        images = aeformat.decode(latents, rows=range(0, 10))   # (10, 28, 28, 1) uint8
+        latents[7], latents[2:5], latents[[1, 5]]              # the latents themselves, as from an array
+
+    with aeformat.stream("digits.aef") as blocks:              # forward; every byte is checked
+        for block in blocks:
+            block.first_row, block.values, block.names
+
+    model = aeformat.load_model("mnist-exact")
+    with aeformat.create("new.aef", decoder=model) as file:    # appears whole or not at all
+        file.append(model.encode(images))
+
+    aeformat.pack("photos/", "photos.aef", model=model)        # files, as the command line does it
+    aeformat.unpack("photos.aef", "restored/")
+    aeformat.validate("photos.aef").problems
+
+What is in __all__ is public, and so are aeformat.reader (for programs that embed the reader) and aeformat.net; everything else
+may change.  Each name brings what it takes on first use: `import aeformat` loads nothing.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from aeformat.container.payloads import Block
+    from aeformat.errors import (
+        AeformatError,
+        BackendUnavailable,
+        DecoderError,
+        DecoderMismatch,
+        DecoderMissing,
+        FormatError,
+        GoldenMismatch,
+        ImageError,
+        Truncated,
+        Unsupported,
+        UsageError,
+    )
+    from aeformat.pipeline.arrays import decode, encode
+    from aeformat.pipeline.checking import validate
+    from aeformat.pipeline.create import LatentsFile, create
+    from aeformat.pipeline.files import pack, unpack
+    from aeformat.pipeline.models import Model, find_model, load_model
+    from aeformat.pipeline.pack import Packed
+    from aeformat.pipeline.unpack import Unpacked
+    from aeformat.reader import Latents, LatentStream
+    from aeformat.reader import open_latents as open
+    from aeformat.reader import stream_latents as stream
+    from aeformat.validator import Problem, Report
+
 __version__ = "1.0.0"
+
+__all__ = [
+    "AeformatError",
+    "BackendUnavailable",
+    "Block",
+    "DecoderError",
+    "DecoderMismatch",
+    "DecoderMissing",
+    "FormatError",
+    "GoldenMismatch",
+    "ImageError",
+    "LatentStream",
+    "Latents",
+    "LatentsFile",
+    "Model",
+    "Packed",
+    "Problem",
+    "Report",
+    "Truncated",
+    "Unpacked",
+    "Unsupported",
+    "UsageError",
+    "__version__",
+    "create",
+    "decode",
+    "encode",
+    "find_model",
+    "load_model",
+    "open",
+    "pack",
+    "stream",
+    "unpack",
+    "validate",
+]
+
+_HOMES: Final = {  # name -> module, and the name there where it is another
+    "AeformatError": "errors",
+    "BackendUnavailable": "errors",
+    "Block": "container.payloads",
+    "DecoderError": "errors",
+    "DecoderMismatch": "errors",
+    "DecoderMissing": "errors",
+    "FormatError": "errors",
+    "GoldenMismatch": "errors",
+    "ImageError": "errors",
+    "LatentStream": "reader",
+    "Latents": "reader",
+    "LatentsFile": "pipeline.create",
+    "Model": "pipeline.models",
+    "Packed": "pipeline.pack",
+    "Problem": "validator",
+    "Report": "validator",
+    "Truncated": "errors",
+    "Unpacked": "pipeline.unpack",
+    "Unsupported": "errors",
+    "UsageError": "errors",
+    "create": "pipeline.create",
+    "decode": "pipeline.arrays",
+    "encode": "pipeline.arrays",
+    "find_model": "pipeline.models",
+    "load_model": "pipeline.models",
+    "open": "reader:open_latents",
+    "pack": "pipeline.files",
+    "stream": "reader:stream_latents",
+    "unpack": "pipeline.files",
+    "validate": "pipeline.checking",
+}
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def __getattr__(name: str) -> Any:
+    """What is public, on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, own = _HOMES[name].partition(":")
+    found = getattr(import_module(f"{__name__}.{module}"), own or name)
+    globals()[name] = found
+    return found

@@ -1,4 +1,4 @@
-"""The reader that other programs embed: the public names of aeformat.container.reader.
+"""The reader that other programs embed: random access and reading forward.
 
 Importing it loads neither NumPy nor TensorFlow, only the standard library, msgpack and zstandard; NumPy comes with the
 first array.
@@ -17,6 +17,7 @@ Source: spec/container.md.  Errors are those of aeformat.errors: FormatError wit
 
 from __future__ import annotations
 
-from aeformat.container.reader import Latents, LatentStream, events, latents_header, open_latents, stream_latents
+from aeformat.container.reader import Latents, open_latents
+from aeformat.container.stream import LatentStream, events, latents_header, stream_latents
 
 __all__ = ["LatentStream", "Latents", "events", "latents_header", "open_latents", "stream_latents"]

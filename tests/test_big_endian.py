@@ -27,7 +27,7 @@ from aeformat.images import demo_digits
 from aeformat.model import store
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.prior import Prior
-from aeformat.container.reader import stream_latents
+from aeformat.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
 for name in store.shipped_names():
     for package in store.find_pair(name):

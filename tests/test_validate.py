@@ -13,12 +13,12 @@ import pytest
 
 from aeformat.backends.golden import check
 from aeformat.cli.main import main
-from aeformat.cli.validate import proof
 from aeformat.container.header import LatentsHeader
 from aeformat.container.wire import CHUNK_HEADER_BYTES
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import places, store
-from aeformat.validate import validate
+from aeformat.pipeline.checking import Decoders
+from aeformat.validator import validate
 
 VECTORS = Path(__file__).resolve().parent.parent / "spec" / "vectors"
 
@@ -40,7 +40,7 @@ def three_chunks() -> tuple[bytes, int]:
 def test_valid_vectors_have_no_problem(path):
     """What the spec allows is reported as good, golden sets included."""
     with path.open("rb") as file:
-        report = validate(file, check_golden=check, find_proof=proof)
+        report = validate(file, check_golden=check, find_proof=Decoders().proof)
     assert not report.problems
     assert report.exit_code == 0
 
@@ -50,7 +50,7 @@ def test_the_first_problem_is_the_one_a_reader_reports(path):
     """Each invalid vector: same code, rule and byte as every reader gives."""
     expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     with path.open("rb") as file:
-        report = validate(file, check_golden=check, find_proof=proof)
+        report = validate(file, check_golden=check, find_proof=Decoders().proof)
     first = report.problems[0]
     assert (first.code, first.rule, first.at) == (expected["code"], expected["rule"], expected["at"])
     assert first.expected

@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "aeformat"
 ENTRY = "container.reader"
+PUBLIC = "reader"  # whose docstring tells how to use it
 
 
 def modules_in_order(entry: str) -> list[str]:
@@ -148,7 +149,7 @@ def bundle(entry: str = ENTRY) -> str:
     head = (
         f'"""The reader of aeformat {version[1]} in one file.  Made by tools/bundle_reader.py; do not edit.\n\n'
         "Licence: Apache-2.0.  Needs msgpack and zstandard, and numpy once an array is wanted.\n"
-        f'{ast.get_docstring(ast.parse(source_of(entry)))}\n"""\n\n'
+        f'{ast.get_docstring(ast.parse(source_of(PUBLIC)))}\n"""\n\n'
         "from __future__ import annotations\n\n"
         "from types import SimpleNamespace as _Namespace\n"
     )

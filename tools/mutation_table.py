@@ -29,7 +29,6 @@ from aeformat.container.assigned import VALUE_TYPES
 from aeformat.container.encodings import array_type
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
-from aeformat.container.reader import Latents, stream_latents
 from aeformat.container.receipts import digests_of
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, Truncated
@@ -37,7 +36,8 @@ from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
-from aeformat.validate import validate
+from aeformat.reader import Latents, stream_latents
+from aeformat.validator import validate
 
 _ROWS: Final = 5
 _QUICK_STEP: Final = 17  # --quick: one byte in so many

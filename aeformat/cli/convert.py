@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from aeformat.cli import common
-from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of, refuse_decoder
+from aeformat.cli.decoder import DecoderOptions, add_decoder, n_rows_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write a twin: the same values and content id, stored differently."""
-    from aeformat.container.reader import stream_latents
-    from aeformat.model.match import prior_of
     from aeformat.pipeline.convert import convert
+    from aeformat.reader import stream_latents
 
-    check_options(options)
+    find = DecoderOptions(options, options.input)
     common.check_output(options.output, [options.input, *filter(None, [options.decoder])])
     with (
         common.input_file(options.input) as file,
@@ -33,16 +32,15 @@ def run(options: argparse.Namespace) -> int:
     ):
         with common.about(options.input):
             latents = stream_latents(file)
-        is_coded = "rans" in (options.codec, latents.header.codec)
-        if not is_coded:
-            refuse_decoder(options, latents.header.decoder, "where codec rans is neither read nor written")
+        if "rans" not in (options.codec, latents.header.codec):
+            find.refuse(latents.header.decoder, "where codec rans is neither read nor written")
         converted = convert(
             latents,
             out,
             encoding=options.encoding,
             codec=options.codec,
             level=common.level_of(options, options.codec or latents.header.codec),
-            prior=prior_of(find_decoder(latents, options, options.input)) if is_coded else None,
+            find=find,
             progress=progress,
         )
     name = common.output_name(options.output)

@@ -13,9 +13,9 @@ from aeformat.cli import common
 from aeformat.cli.remote import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
-    from aeformat.container.reader import Latents, LatentStream
     from aeformat.model.package import ModelPackage
     from aeformat.net.client.registry import Need
+    from aeformat.reader import Latents, LatentStream
 
 
 def add_decoder(parser: argparse.ArgumentParser, use: str = "") -> None:
@@ -27,22 +27,56 @@ def add_decoder(parser: argparse.ArgumentParser, use: str = "") -> None:
     add_server(parser, "fetch")
 
 
-def check_options(options: argparse.Namespace) -> None:
-    """That these options go together.  Raises UsageError."""
-    if options.registry is None:
-        refuse_server(options, SERVER, "without --registry")
-    elif options.decoder is not None:
-        refuse_server(options, ("registry",), "beside --decoder")
+class DecoderOptions:
+    """What --decoder and --registry say about the file of that name; called, it finds the decoder (pipeline.decoders).
 
-
-def refuse_decoder(options: argparse.Namespace, model_id: bytes, why: str) -> None:
-    """Where no decoder is needed: one that is given is held against the file all the same, and then said to do nothing.
-
-    Raises UsageError, DecoderMismatch, FormatError.
+    Raises UsageError where the options do not go together.
     """
-    if options.decoder is not None:
-        given_decoder(options.decoder, model_id)
-    refuse_server(options, ("decoder", "registry"), why)
+
+    def __init__(self, options: argparse.Namespace, name: str) -> None:
+        if options.registry is None:
+            refuse_server(options, SERVER, "without --registry")
+        elif options.decoder is not None:
+            refuse_server(options, ("registry",), "beside --decoder")
+        self._options, self._name = options, name
+        self.is_given = options.decoder is not None
+
+    def __call__(self, latents: LatentStream | Latents, /) -> ModelPackage:
+        """The decoder that the file needs, once its golden set has come out right.
+
+        The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
+        UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
+        """
+        from aeformat.backends.golden import proved
+        from aeformat.pipeline.decoders import embedded_decoder, own_decoder
+
+        if self.is_given:
+            return proved(given_decoder(self._options.decoder, latents.header.decoder))
+        if self._options.registry is None:
+            return own_decoder(latents)
+        found = embedded_decoder(latents)
+        return self._ask(latents) if found is None else found
+
+    def _ask(self, latents: LatentStream | Latents) -> ModelPackage:
+        """From the server that --registry names, after a look among this machine's models."""
+        from aeformat.cli.remote import say, server_options
+        from aeformat.cli.serve import require_net
+
+        require_net()
+        from aeformat.net.client.registry import registry_decoder
+
+        server = server_options(self._options)
+        need = _need(latents, self._name, server.image_bytes)
+        return registry_decoder(self._options.registry, latents.header.decoder, server, need=need, say=say)
+
+    def refuse(self, model_id: bytes, why: str) -> None:
+        """Where no decoder is needed: one that is given is held against the file all the same, and then said to do nothing.
+
+        Raises UsageError, DecoderMismatch, FormatError.
+        """
+        if self.is_given:
+            given_decoder(self._options.decoder, model_id)
+        refuse_server(self._options, ("decoder", "registry"), why)
 
 
 def given_decoder(path: str, model_id: bytes) -> ModelPackage:
@@ -51,40 +85,6 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
 
     with common.naming(common.existing(path)):
         return store.find_decoder(model_id, given=path)
-
-
-def find_decoder(latents: LatentStream | Latents, options: argparse.Namespace, name: str) -> ModelPackage:
-    """The decoder that the file of that name needs, once its golden set has come out right.
-
-    The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
-    UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
-    """
-    from aeformat.backends.golden import proved
-    from aeformat.model import store
-    from aeformat.model.file_io import read_package
-
-    if options.decoder is not None:
-        return proved(given_decoder(options.decoder, latents.header.decoder))
-    embedded = latents.embedded_decoder
-    if embedded is not None:
-        with common.naming("the embedded decoder"):
-            return proved(read_package(embedded))
-    if options.registry is not None:
-        return _ask(latents, options, name)
-    return store.find_decoder(latents.header.decoder)
-
-
-def _ask(latents: LatentStream | Latents, options: argparse.Namespace, name: str) -> ModelPackage:
-    """From the server that --registry names, after a look among this machine's models."""
-    from aeformat.cli.remote import say, server_options
-    from aeformat.cli.serve import require_net
-
-    require_net()
-    from aeformat.net.client.registry import registry_decoder
-
-    server = server_options(options)
-    need = _need(latents, name, server.image_bytes)
-    return registry_decoder(options.registry, latents.header.decoder, server, need=need, say=say)
 
 
 def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> Need | None:
@@ -100,8 +100,8 @@ def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None)
 
 def n_rows_of(name: str) -> int | None:
     """Rows in a complete file, from its trailer; None for a pipe and where the trailer cannot tell."""
-    from aeformat.container.reader import open_latents
     from aeformat.errors import FormatError
+    from aeformat.reader import open_latents
 
     if not common.is_ordinary(name):
         return None

@@ -90,13 +90,13 @@ def _round_trip(
 
     from aeformat.atomic import AtomicFile
     from aeformat.backends.golden import check
-    from aeformat.container.reader import stream_latents
     from aeformat.images.memory import ArraySource
     from aeformat.model import store
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.pack import PackOptions, pack
-    from aeformat.pipeline.unpack import unpack
-    from aeformat.validate import validate
+    from aeformat.pipeline.unpack import unpack_with
+    from aeformat.reader import stream_latents
+    from aeformat.validator import validate
 
     encoder, decoder = store.find_pair(model)
     with AtomicFile(path) as file:
@@ -106,7 +106,7 @@ def _round_trip(
     if report.problems:
         raise AeformatError(f"{path.name} breaks rule {report.problems[0].rule}: {report.problems[0].what}")
     with path.open("rb") as file:
-        blocks = unpack(stream_latents(file), common.network(decoder, backend, len(images)))
+        blocks = unpack_with(stream_latents(file), common.network(decoder, backend, len(images)))
         decoded = np.concatenate([block.images for block in blocks])
     return decoded, compare([images], [decoded])
 

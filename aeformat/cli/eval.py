@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aeformat.cli import common
-from aeformat.cli.decoder import add_decoder, check_options, find_decoder, n_rows_of
+from aeformat.cli.decoder import DecoderOptions, add_decoder, n_rows_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print MSE, RMSE, PSNR and bytes an image."""
     from aeformat.backends.runtime import fetch_mnist
-    from aeformat.container.reader import stream_latents
     from aeformat.errors import UsageError
     from aeformat.images import ImageFit, open_source
-    from aeformat.model.match import check_decoder
+    from aeformat.pipeline.decoders import loader
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.unpack import unpack
+    from aeformat.reader import stream_latents
 
-    check_options(options)
+    find = DecoderOptions(options, options.file)
     if options.file == "-" and "-" in options.against:
         raise UsageError("standard input (-) can be read only once")
     n_rows = n_rows_of(options.file)
@@ -44,14 +44,13 @@ def run(options: argparse.Namespace) -> int:
         counted = common.CountedInput(file)
         with common.about(options.file):
             latents = stream_latents(cast("BinaryIO", counted))
-        decoder = find_decoder(latents, options, options.file)
-        check_decoder(latents.header, decoder)
+        blocks = unpack(latents, find, loader(options.backend, n_rows))
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
         common.say_left_out(source.left_out)
 
         def decoded() -> Iterator[NDArray[np.uint8]]:
-            for block in unpack(latents, common.network(decoder, options.backend, n_rows)):
+            for block in blocks:
                 progress.update(len(block.images))
                 yield block.images
 

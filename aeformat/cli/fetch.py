@@ -45,10 +45,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _fetch_decoder(url: str, path: Path, server: Options, shown: Bytes) -> None:
     """The decoder too.  The file is here in any case: without a decoder that is said, and is no failure."""
-    from aeformat.container.reader import open_latents
     from aeformat.errors import DecoderError
     from aeformat.net.client.fetching import blob_url
     from aeformat.net.client.registry import Need, registry_decoder
+    from aeformat.reader import open_latents
 
     base, _kind, _name = blob_url(url, server)
     with open_latents(path) as latents:

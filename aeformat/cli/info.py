@@ -92,7 +92,7 @@ def _header(name: str) -> LatentsHeader | ModelHeader:
 
 
 def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
-    from aeformat.container.reader import open_latents
+    from aeformat.reader import open_latents
 
     facts = _latents_header(header)
     try:

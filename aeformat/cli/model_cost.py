@@ -154,18 +154,18 @@ def _packed(
     encoder: ModelPackage, decoder: ModelPackage, images: NDArray[np.uint8], encoding: str | None, codec: str
 ) -> tuple[float, Fidelity]:
     """(bytes an image, fidelity) of a real file of all images."""
-    from aeformat.container.reader import stream_latents
     from aeformat.images.memory import ArraySource
     from aeformat.model.match import prior_of
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.pack import PackOptions, pack
-    from aeformat.pipeline.unpack import unpack
+    from aeformat.pipeline.unpack import unpack_with
+    from aeformat.reader import stream_latents
 
     sink = io.BytesIO()
     options = PackOptions(encoding, codec, prior=prior_of(decoder) if codec == "rans" else None)
     with common.ProgressBar(f"packing {decoder.name or 'the images'}", len(images)) as bar:
         pack(ArraySource(images), common.network(encoder, "auto", len(images)), sink, options, bar)
-    decoded = unpack(stream_latents(io.BytesIO(sink.getvalue())), common.network(decoder, "auto", len(images)))
+    decoded = unpack_with(stream_latents(io.BytesIO(sink.getvalue())), common.network(decoder, "auto", len(images)))
     return sink.tell() / len(images), compare([images], (block.images for block in decoded))
 
 

@@ -41,7 +41,7 @@ def _given(decoder: str, path: Path) -> bytes:
     from aeformat.cli.decoder import given_decoder
     from aeformat.container.header import LatentsHeader
     from aeformat.container.parser import HeaderRead
-    from aeformat.container.reader import events
+    from aeformat.reader import events
 
     with common.input_file(str(path)) as file:
         first = next(events(file))

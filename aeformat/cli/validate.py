@@ -12,10 +12,7 @@ from aeformat.cli.decoder import given_decoder
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
-    from aeformat.container.decoder_prior import DecoderPrior
-    from aeformat.container.header import LatentsHeader
-    from aeformat.model.package import ModelPackage
-    from aeformat.validate import Prove
+    from aeformat.pipeline.checking import Decoders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print all problems.  Returns the gravest exit code: 4 a decoder that fails its golden set, 1 bad, 3 cut, 0 good."""
     from aeformat.backends.golden import check
-    from aeformat.validate import Report, validate
+    from aeformat.validator import Report, validate
 
     reports: list[Report] = []
-    here = Decoders(options.decoder)
+    here = _decoders(options.decoder)
     for name in options.files:
         with common.input_file(name) as file:
             report = validate(file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=name)
@@ -52,61 +49,20 @@ def run(options: argparse.Namespace) -> int:
     return next(code for code in (4, 1, 3, 0) if code in codes)
 
 
-class Decoders:
-    """What the validator asks for: decoders at `path`, or of this machine.  n_asked: how often."""
+def _decoders(path: str | None) -> Decoders:
+    """What the validator asks for: the decoder at `path`, or this machine's.  Raises UsageError, FormatError."""
+    from aeformat.model.file_io import read_package
+    from aeformat.pipeline.checking import Decoders
 
-    def __init__(self, path: str | None = None) -> None:
-        self._path = path
-        self.n_asked = 0
-        if path is not None:  # a broken package is its own fault, not that of a file
-            from aeformat.model.file_io import read_package
-
-            with common.about(path):
-                read_package(common.existing(path))
-
-    def _find(self, header: LatentsHeader) -> ModelPackage | None:
-        """None where it is not here.  Raises DecoderMismatch where the one at `path` is another."""
-        from aeformat.errors import DecoderMissing
-        from aeformat.model import store
-
-        self.n_asked += 1
-        if self._path is not None:
-            return given_decoder(self._path, header.decoder)
-        try:
-            return store.find_decoder(header.decoder)
-        except DecoderMissing:
-            return None
-
-    def prior(self, header: LatentsHeader) -> DecoderPrior | None:
-        """What decodes the rows of a file with codec rans; None where it is not here."""
-        from aeformat.model.match import prior_of
-
-        decoder = self._find(header)
-        return None if decoder is None else prior_of(decoder)
-
-    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
-        """What proves a file's receipts: its own decoder, or another that is here; None where there is none."""
-        from aeformat.backends.numpy_backend import NumpyBackend
-        from aeformat.model.match import check_decoder
-        from aeformat.pipeline.unpack import decode_block
-
-        decoder = embedded
-        if decoder is None:
-            decoder = self._find(header)
-            if decoder is None:
-                return None
-            check_decoder(header, decoder)
-        network = NumpyBackend().load(decoder)
-        return lambda block: decode_block(block, network)
-
-
-def proof(header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
-    """What proves a file's receipts: its own decoder, or one of this machine's; None where it is not here."""
-    return Decoders().proof(header, embedded)
+    if path is None:
+        return Decoders()
+    with common.about(path):  # a broken package is its own fault, not that of a file
+        read_package(common.existing(path))
+    return Decoders(lambda model_id: given_decoder(path, model_id))
 
 
 def _print(report: object) -> None:
-    from aeformat.validate import Report
+    from aeformat.validator import Report
 
     assert isinstance(report, Report)
     name = common.input_name(report.name)

@@ -1,18 +1,7 @@
-"""Reading latents: forward from any stream, or any row at once from a file.
+"""Reading latents by random access: any row of a complete file.
 
-This is the module that other programs embed.  Importing it loads neither NumPy nor TensorFlow, only the standard
-library, msgpack and zstandard; NumPy comes with the first array.
-
-    from aeformat.container.reader import open_latents, stream_latents
-
-    with open_latents("digits.aef") as latents:     # random access: header, trailer, then only what is asked for
-        latents.header.dims, latents.n_rows, latents[7], latents.rows(100, 200)
-
-    with open("digits.aef", "rb") as file:           # forward: pipes, sockets; every byte is checked
-        for block in stream_latents(file):
-            block.first_row, block.values, block.names, block.receipts
-
-Source: spec/container.md.  Errors are those of aeformat.errors: FormatError with rule, at and code.
+Owns Latents: rows, and what stands in front of them.  Importing it loads neither NumPy nor TensorFlow; NumPy comes with the
+first array.
 """
 
 from __future__ import annotations
@@ -21,20 +10,21 @@ import mmap
 import os
 import stat
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from zlib import crc32
 
 from aeformat.container import assigned, encodings, payloads, rans, wire
 from aeformat.container.decoder_prior import DecoderPrior
-from aeformat.container.header import Header, LatentsHeader, ModelHeader, parse_header
+from aeformat.container.header import parse_header
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.container.names import RowNames
-from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
-from aeformat.container.payloads import Block, RowReader
+from aeformat.container.parser import ChunkRead, Parser
+from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
 from aeformat.container.receipts import Receipts
+from aeformat.container.selection import selected_rows
 from aeformat.container.sequence import (
     ChunkSequence,
     check_cover,
@@ -44,109 +34,16 @@ from aeformat.container.sequence import (
     padding_bytes,
     raise_first,
 )
+from aeformat.container.stream import latents_header
 from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
-from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported, UsageError
+from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from aeformat.container.selection import Rows
+
 _READ_BYTES: Final = 1 << 18  # a quarter of a usual chunk
-
-
-def events(file: BinaryIO, limits: Limits = DEFAULT) -> Iterator[Event]:
-    """What the forward parser sees in a stream, to its end.  Raises FormatError."""
-    parser = Parser(limits)
-    while data := file.read(_READ_BYTES):
-        yield from parser.feed(data)
-    parser.close()
-
-
-class LatentStream:
-    """The blocks of a latents file, read forward.  Iterate once; memory is bounded by one chunk.
-
-    recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
-    been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
-    Raises FormatError on iteration, and on construction if there is no good header; DecoderMissing for rows without prior.
-    """
-
-    def __init__(self, file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> None:
-        self._events = events(file, limits)
-        self._recover = recover
-        self.damage: FormatError | None = None
-        self.trailer: Trailer | None = None
-        first = next(self._events)
-        assert isinstance(first, HeaderRead)
-        self.header = latents_header(first.header)
-        self._rows = RowReader(self.header, limits=limits)
-        self._ahead: Event | None = None  # looked at before its turn
-        self._is_ahead = False  # whether the place where a decoder can stand has been passed
-
-    @property
-    def needs_prior(self) -> bool:
-        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside."""
-        return self.header.codec == "rans" and self.embedded_decoder is None and self._rows.needs_prior
-
-    def give_prior(self, prior: DecoderPrior) -> None:
-        """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
-        self._rows.give_prior(prior)
-
-    @property
-    def embedded_decoder(self) -> bytes | None:
-        """The container of the decoder that travels in this file, if one does: it stands before the first row."""
-        if not self._is_ahead:
-            self._is_ahead = True
-            try:
-                self._ahead = next(filter(self._is_known, self._events), None)
-            except FormatError as error:
-                self.damage = error
-                if not self._recover:
-                    raise
-            if isinstance(self._ahead, ChunkRead) and self._ahead.header.tag == assigned.DECODER:
-                self._rows.chunk(self._ahead)
-        return self._rows.decoder
-
-    @staticmethod
-    def _is_known(event: Event) -> bool:
-        return not isinstance(event, ChunkRead) or event.header.tag in assigned.KIND_OF_TAG
-
-    def __iter__(self) -> Iterator[Block]:
-        try:
-            if self.damage is not None:  # found earlier, and what comes after it is not to be had
-                raise self.damage
-            yield from self._blocks()
-        except FormatError as error:
-            self.damage = error
-            if not self._recover:
-                raise
-
-    def _blocks(self) -> Iterator[Block]:
-        self._is_ahead = True
-        if self._ahead is not None:
-            event, self._ahead = self._ahead, None
-            yield from self._block(event)
-        for event in self._events:
-            yield from self._block(event)
-
-    def _block(self, event: Event) -> Iterator[Block]:
-        if isinstance(event, TrailerRead):
-            self._rows.trailer(event)
-            self.trailer = event.trailer
-        elif isinstance(event, ChunkRead):
-            block = self._rows.chunk(event)
-            if block is not None:
-                yield block
-
-
-def stream_latents(file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT) -> LatentStream:
-    """The blocks of a latents file, read forward from a binary stream.  See LatentStream."""
-    return LatentStream(file, recover=recover, limits=limits)
-
-
-def latents_header(header: Header) -> LatentsHeader:
-    """The header, if it is that of a latents file.  Raises UsageError for a model package."""
-    if isinstance(header, ModelHeader):
-        raise UsageError("this is a model package, not a file of latents; see aeformat info")
-    return header
 
 
 class Latents:
@@ -336,16 +233,34 @@ class Latents:
     def __len__(self) -> int:
         return self.trailer.n_rows
 
-    def __getitem__(self, row: int) -> NDArray[Any]:
-        """One latent, shape dims, in the header's value type; negative numbers count from the end.  Read-only.
+    def __getitem__(self, rows: Rows) -> NDArray[Any]:
+        """Latents in the header's value type, picked as from an array; negative numbers count from the end.
 
-        Raises IndexError, FormatError.
+        rows: a number -> one latent, shape dims; a slice, a list or array of numbers, or a mask of n_rows booleans ->
+        (n, *dims).  Perhaps read-only.  Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
         """
-        row = row + self.n_rows if row < 0 else row
-        if not 0 <= row < self.n_rows:
-            raise IndexError(f"row {row} of {self.n_rows}")
-        block = self._block(row)
-        values: NDArray[Any] = block.values[row - block.first_row]
+        chosen = selected_rows(rows, self.n_rows)
+        if isinstance(chosen, int):
+            block = self._block(chosen)
+            values: NDArray[Any] = block.values[chosen - block.first_row]
+            return values
+        if isinstance(chosen, range) and chosen and chosen.step == 1:
+            return self.rows(chosen.start, chosen.stop)
+        return self._pick(chosen)
+
+    def _pick(self, chosen: Sequence[int]) -> NDArray[Any]:
+        """Rows in any order, (n, *dims); each chunk is read once."""
+        import numpy as np
+
+        rows = np.asarray(chosen, np.int64)
+        values = np.empty((len(rows), *self.header.dims), encodings.array_type(self.header.values))
+        order, n_done = np.argsort(rows, kind="stable"), 0
+        while n_done < len(rows):
+            block = self._block(int(rows[order[n_done]]))
+            end = int(np.searchsorted(rows, block.first_row + len(block.values), sorter=order))
+            here = order[n_done:end]
+            values[here] = block.values[rows[here] - block.first_row]
+            n_done = end
         return values
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:

@@ -18,13 +18,13 @@ from aeformat.container.header import ModelHeader
 from aeformat.container.limits import DEFAULT, MANIFEST_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, TrailerRead
 from aeformat.container.payloads import raw_payload
-from aeformat.container.reader import events
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, LimitExceeded, ManifestInvalid, StructureInvalid, UsageError
 from aeformat.model.identity import open_package, package_header
 from aeformat.model.manifest import Manifest, model_id
 from aeformat.model.package import Array, ModelPackage, check_length, read_tensor
 from aeformat.model.values import ITEM_BYTES
+from aeformat.reader import events
 
 DEFAULT_LEVEL: Final = 19  # a package is written once and sent often
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")

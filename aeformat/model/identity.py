@@ -13,8 +13,8 @@ from typing import BinaryIO
 from aeformat.container.header import ModelHeader
 from aeformat.container.limits import DEFAULT
 from aeformat.container.parser import Event, HeaderRead
-from aeformat.container.reader import events
 from aeformat.errors import UsageError
+from aeformat.reader import events
 
 
 def read_model_id(source: str | Path | bytes) -> bytes:

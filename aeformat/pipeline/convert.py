@@ -11,12 +11,14 @@ from aeformat.container import compression
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.writer import Sink
 from aeformat.errors import UsageError
+from aeformat.model.match import prior_of
+from aeformat.pipeline.decoders import own_decoder
 from aeformat.pipeline.pack import Packed, check_codec, fitting_filter, writer_for
 from aeformat.pipeline.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from aeformat.container.decoder_prior import DecoderPrior
-    from aeformat.container.reader import LatentStream
+    from aeformat.pipeline.decoders import FindDecoder
+    from aeformat.reader import LatentStream
 
 
 def convert(
@@ -26,18 +28,19 @@ def convert(
     encoding: str | None,
     codec: str | None,
     level: int = compression.DEFAULT_LEVEL,
-    prior: DecoderPrior | None = None,
+    find: FindDecoder = own_decoder,
     progress: Progress = SILENT,
 ) -> Packed:
     """Write the same latents in another encoding and codec; None keeps the file's own.
 
-    prior: that of the file's decoder, where codec rans is read or written.
+    find: asked for the file's decoder where codec rans is read or written, and nowhere else.
 
-    Raises UsageError if encoding or codec do not go with the values, FormatError as the file is read.
+    Raises UsageError if encoding or codec do not go with the values, what `find` raises, FormatError as the file is read.
     """
     header = latents.header
     encoding = header.encoding if encoding is None else encoding
     codec = header.codec if codec is None else codec
+    prior = prior_of(find(latents)) if "rans" in (codec, header.codec) else None
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; there are {', '.join(ENCODINGS)}")
     if header.values not in ENCODINGS[encoding].holds:

@@ -71,7 +71,7 @@ def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
     """The header for what this encoder makes.  Raises UsageError if encoding or codec do not go with it."""
     manifest = encoder.package.manifest
     assert manifest.decoder is not None  # M2-3
-    encoding, values = _encoding(manifest.output, options.encoding)
+    encoding, values = encoding_for(manifest.output, options.encoding)
     check_codec(encoding, options.codec, options.prior)
     height, width, channels = manifest.input.shape
     return LatentsHeader(
@@ -108,8 +108,8 @@ def check_codec(encoding: str, codec: str, prior: DecoderPrior | None) -> None:
         raise UsageError("codec rans takes a decoder with a prior, and this one has none; give --codec zstd")
 
 
-def _encoding(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
-    """(encoding, value type) for latents of this type."""
+def encoding_for(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
+    """(encoding, value type) for latents of this type; wanted None: their own.  Raises UsageError."""
     if wanted is None:
         return _OWN_ENCODING[latents.type], latents.type
     if wanted not in ENCODINGS:

@@ -1,17 +1,19 @@
 """Unpacking: container -> decoder -> images.
 
-Whether the decoder is the right one is settled before any pixel is computed.
+Owns the one way through: the decoder is found, held against the file, loaded, and only then is a pixel computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aeformat.container.encodings import array_type
 from aeformat.container.names import RowNames
 from aeformat.model.match import check_decoder, check_receipted, prior_of
+from aeformat.pipeline.progress import SILENT, Progress
+from aeformat.reader import LatentStream
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 
     from aeformat.backends.base import Network
     from aeformat.container.payloads import Block
-    from aeformat.container.reader import Latents, LatentStream
+    from aeformat.images import ImageSink
+    from aeformat.model.package import ModelPackage
+    from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
+    from aeformat.reader import Latents
+
+Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that follow one another
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +39,77 @@ class Decoded:
     is_proved: bool = False
 
 
-def unpack(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:
-    """The images of a file, block by block.  Raises DecoderMismatch at once, FormatError as the file is read."""
-    _check(latents, decoder)
-    return _decode(latents, decoder)
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What was written: rows, and how many of them were held against receipts."""
+
+    n_rows: int
+    n_proved: int = 0
 
 
-def unpack_rows(latents: Latents, decoder: Network, start: int, stop: int) -> Iterator[Decoded]:
-    """The images of rows start to stop - 1.  Of the others only those are decoded that one digest of a receipt is also for.
+def unpack(
+    latents: LatentStream | Latents, find: FindDecoder, load: LoadNetwork, rows: Runs | None = None
+) -> Iterator[Decoded]:
+    """The images of a file, block by block; its decoder is found and checked at once, and loaded for the first image.
 
-    Raises DecoderMismatch at once, FormatError as the file is read, IndexError for rows that are not there.
+    rows: runs of rows of a file that is open for random access; of the others only those are decoded that one digest of a
+    receipt is also for.  Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
+    that does not fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
     """
-    _check(latents, decoder)
-    for block in latents.blocks(start, stop):
-        whole = decode_block(block, decoder)
-        first, last = max(start - block.first_row, 0), min(stop - block.first_row, len(block.values))
-        names = None if whole.names is None else whole.names.slice(first, last)
-        yield Decoded(block.first_row + first, whole.images[first:last], names, whole.is_proved)
+    decoder = find(latents)
+    _fit(latents, decoder)
+    return _decoded(latents, lambda: load(decoder), rows)
 
 
-def _check(latents: LatentStream | Latents, decoder: Network) -> None:
-    check_decoder(latents.header, decoder.package)
+def runs_of(rows: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending numbers of rows as runs."""
+    runs: list[tuple[int, int]] = []
+    for row in rows:
+        if runs and runs[-1][1] == row:
+            runs[-1] = (runs[-1][0], row + 1)
+        else:
+            runs.append((row, row + 1))
+    return runs
+
+
+def unpack_with(latents: LatentStream | Latents, network: Network, rows: Runs | None = None) -> Iterator[Decoded]:
+    """The same with a decoder that is ready to run.  Raises as `unpack` does."""
+    _fit(latents, network.package)
+    return _decoded(latents, lambda: network, rows)
+
+
+def _fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
+    """The one place where a decoder is held against a file; rows of codec rans get its prior."""
+    check_decoder(latents.header, decoder)
     if latents.needs_prior:
-        latents.give_prior(prior_of(decoder.package))
+        latents.give_prior(prior_of(decoder))
 
 
-def _decode(latents: LatentStream, decoder: Network) -> Iterator[Decoded]:
-    for block in latents:
-        yield decode_block(block, decoder)
+def _decoded(latents: LatentStream | Latents, ready: Callable[[], Network], rows: Runs | None) -> Iterator[Decoded]:
+    network = ready()
+    if isinstance(latents, LatentStream):
+        assert rows is None  # a stream has no random access
+        for block in latents:
+            yield decode_block(block, network)
+    else:
+        for start, stop in [(0, latents.n_rows)] if rows is None else rows:
+            for block in latents.blocks(start, stop):
+                yield _cut(decode_block(block, network), start, stop)
+
+
+def _cut(whole: Decoded, start: int, stop: int) -> Decoded:
+    """What rows start to stop - 1 of the file have of a block: receipts make it longer than was asked for."""
+    first, last = max(start - whole.first_row, 0), min(stop - whole.first_row, len(whole.images))
+    names = None if whole.names is None else whole.names.slice(first, last)
+    return Decoded(whole.first_row + first, whole.images[first:last], names, whole.is_proved)
+
+
+def give_prior(latents: LatentStream, find: FindDecoder) -> None:
+    """For whoever wants the rows of codec rans and no images: their decoder's prior alone.
+
+    Raises what `find` raises, DecoderMismatch, HeaderInvalid (C3-14, C3-16).
+    """
+    latents.give_prior(prior_of(find(latents)))
 
 
 def decode_block(block: Block, decoder: Network) -> Decoded:
@@ -77,3 +127,37 @@ def decode_block(block: Block, decoder: Network) -> Decoded:
     images = decoder.run(values)
     block.receipts.check(images)
     return Decoded(block.first_row, images, block.names, is_proved=True)
+
+
+def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress = SILENT) -> Unpacked:
+    """Write all blocks to the sink, under their rows' names.  Raises what reading and decoding them and the sink raise."""
+    done = Unpacked(0)
+    for decoded in blocks:
+        names = None if decoded.names is None else decoded.names.names
+        sink.write(decoded.images, None if names is None else list(names))
+        n_new = len(decoded.images)
+        done = Unpacked(done.n_rows + n_new, done.n_proved + n_new * decoded.is_proved)
+        progress.update(n_new)
+    return done
+
+
+def write_latents(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
+    """Write the rows as one .npy array (n, *dims); nothing where a damaged stream has none.
+
+    n_rows: how many will come; None for a pipe or a cut file, whose rows are kept in memory, since the array's header comes
+    first and counts them.  Raises FormatError, OSError.
+    """
+    import numpy as np
+
+    if n_rows is None:
+        blocks = [block.values for block in latents]
+        if blocks:
+            np.save(out, np.concatenate(blocks))
+        return Unpacked(sum(len(block) for block in blocks))
+    header = latents.header
+    descr = np.dtype(array_type(header.values)).str
+    shape = {"descr": descr, "fortran_order": False, "shape": (n_rows, *header.dims)}
+    np.lib.format.write_array_header_1_0(out, shape)
+    for block in latents:
+        out.write(np.ascontiguousarray(block.values).data)
+    return Unpacked(n_rows)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.container.reader import stream_latents
 from aeformat.images import demo_digits
 from aeformat.model import places, store
+from aeformat.reader import stream_latents
 
 FLOAT = "mnist-128-64-128"
 EXACT = "mnist-exact"

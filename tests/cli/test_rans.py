@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from aeformat.container.header import LatentsHeader
-from aeformat.container.reader import stream_latents
 from aeformat.container.writer import ContainerWriter, LatentsWriter
 from aeformat.model import store
+from aeformat.reader import stream_latents
 
 Run = Callable[..., Any]
 

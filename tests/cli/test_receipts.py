@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.container.reader import open_latents, stream_latents
 from aeformat.container.receipts import digests_of
 from aeformat.container.writer import LatentsWriter
 from aeformat.images import demo_digits
 from aeformat.model import places, store
+from aeformat.reader import open_latents, stream_latents
 
 FLOAT = "mnist-128-64-128"
 EXACT = "mnist-exact"

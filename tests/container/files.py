@@ -20,8 +20,8 @@ from aeformat.container.assigned import ENCODINGS, VALUE_TYPES
 from aeformat.container.encodings import array_type
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
-from aeformat.container.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
+from aeformat.reader import stream_latents
 
 Array = NDArray[Any]
 

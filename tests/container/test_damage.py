@@ -7,8 +7,8 @@ import pytest
 
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
-from aeformat.container.reader import open_latents, stream_latents
 from aeformat.errors import FormatError, Truncated
+from aeformat.reader import open_latents, stream_latents
 
 from .files import DECODER, ENCODER, FEEDS, Chunk, Stream, edges, header, read, row_names, same_bits, split, write
 

@@ -85,7 +85,9 @@ def test_the_package_itself_loads_nothing():
     assert not _strangers(_loaded("import aeformat"))
 
 
-@pytest.mark.parametrize("module", ["reader", "container.writer", "container.parser", "container.payloads", "validate"])
+@pytest.mark.parametrize(
+    "module", ["reader", "container.writer", "container.parser", "container.payloads", "validator"]
+)
 def test_the_container_never_loads_tensorflow_or_pillow(module):
     """Nor anything else that is optional."""
     assert _strangers(_loaded(f"import aeformat.{module}")) <= _NEEDED

@@ -13,9 +13,9 @@ import pytest
 
 from aeformat.container.limits import Limits
 from aeformat.container.parser import Parser
-from aeformat.container.reader import open_latents, stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError
+from aeformat.reader import open_latents, stream_latents
 
 from .files import FEEDS, Chunk, Stream, edges, header, split, write
 

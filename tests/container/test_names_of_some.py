@@ -10,10 +10,10 @@ import pytest
 
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
-from aeformat.container.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import NamesInvalid
 from aeformat.pipeline.convert import convert
+from aeformat.reader import stream_latents
 
 HEADER = LatentsHeader(
     decoder=bytes(32), dims=(2,), image=(4, 4, 1), encoding="u8", codec="none", filter="none", values="u8", encoder=None

@@ -7,7 +7,7 @@ import pytest
 
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.names import RowNames
-from aeformat.container.reader import open_latents, stream_latents
+from aeformat.reader import open_latents, stream_latents
 
 from .files import ENCODER, PAIRS, Stream, edges, header, split, write
 

@@ -14,7 +14,6 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RANS_STEPS, Limits
 from aeformat.container.parser import ChunkRead
 from aeformat.container.prior import Prior, symbol_costs
-from aeformat.container.reader import events, open_latents, stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import (
     DecoderMismatch,
@@ -26,9 +25,10 @@ from aeformat.errors import (
 )
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.reader import events, open_latents, stream_latents
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.verify import Verifier
-from aeformat.validate import validate
+from aeformat.validator import validate
 
 from .files import row_names, split
 from .priors import decoder_of, draw, random_prior

@@ -10,9 +10,9 @@ import pytest
 
 from aeformat.container import receipts
 from aeformat.container.names import RowNames
-from aeformat.container.reader import open_latents, stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, ReceiptMismatch
+from aeformat.reader import open_latents, stream_latents
 
 from .files import FEEDS, Stream, header, row_names, split
 

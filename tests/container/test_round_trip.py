@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from aeformat.container.assigned import VALUE_TYPES
 from aeformat.container.names import RowNames
-from aeformat.container.reader import Latents, open_latents, stream_latents
 from aeformat.container.writer import LatentsWriter
+from aeformat.reader import Latents, open_latents, stream_latents
 
 from .files import FEEDS, PAIRS, Stream, edges, from_bits, header, read, row_names, same_bits, split, write
 

@@ -11,9 +11,9 @@ import zstandard
 
 from aeformat.container.header import ModelHeader
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
-from aeformat.container.reader import events, stream_latents
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, StructureInvalid, Truncated, UsageError
+from aeformat.reader import events, stream_latents
 
 from .files import DECODER, FEEDS, Chunk, Stream, edges, header, row_names, same_bits, split, write
 

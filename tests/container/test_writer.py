@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from aeformat.container.names import RowNames
-from aeformat.container.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, Truncated
+from aeformat.reader import stream_latents
 
 from .files import edges, header, read, row_names, same_bits, write
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aeformat.container.limits import Limits
-from aeformat.container.reader import open_latents, stream_latents
 from aeformat.errors import FormatError, UsageError
 from aeformat.model.file_io import read_heading, read_package
-from aeformat.validate import validate
+from aeformat.reader import open_latents, stream_latents
+from aeformat.validator import validate
 
 
 def forward(path: Path, limits: Limits) -> None:

@@ -11,9 +11,9 @@ import pytest
 from aeformat.container import canonical
 from aeformat.container.decoder_prior import read_decoder_prior
 from aeformat.container.header import LatentsHeader, ModelHeader
-from aeformat.container.reader import stream_latents
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, LimitExceeded, ManifestInvalid
+from aeformat.reader import stream_latents
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.verify import Verifier
 

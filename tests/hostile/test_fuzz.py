@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from aeformat.container.reader import stream_latents
 from aeformat.errors import ChecksumMismatch, FormatError
+from aeformat.reader import stream_latents
 from tools.fuzz import run, seeds, targets
 from tools.fuzz.mutator import Mutator
 from tools.fuzz.parts import put_together, take_apart

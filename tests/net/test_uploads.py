@@ -12,8 +12,8 @@ import pytest
 from container.files import split
 from transport.containers import ends, latents
 
-from aeformat.container.reader import stream_latents
 from aeformat.errors import ContentMismatch
+from aeformat.reader import stream_latents
 from aeformat.transport import fields
 from net.running import running, upload
 

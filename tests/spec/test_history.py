@@ -11,8 +11,8 @@ import aeformat
 from aeformat.backends.golden import check
 from aeformat.container.encodings import content_bytes
 from aeformat.container.header import LatentsHeader
-from aeformat.container.reader import open_latents
-from aeformat.validate import validate
+from aeformat.reader import open_latents
+from aeformat.validator import validate
 
 from .reading import read_forward
 from .vectors import VECTORS, load

@@ -12,7 +12,7 @@ from aeformat.backends.golden import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import FormatError, GoldenMismatch, LimitExceeded, ValueInvalid
 from aeformat.model.file_io import package_bytes, read_package
-from aeformat.validate import validate
+from aeformat.validator import validate
 
 from .reading import read_forward
 from .vectors import Vector, cases, every_feed

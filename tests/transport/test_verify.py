@@ -17,10 +17,10 @@ from container.test_rans import file as coded
 
 from aeformat.container.limits import RANS_STEPS
 from aeformat.container.parser import ChunkRead
-from aeformat.container.reader import events, stream_latents
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ContentMismatch, FormatError
 from aeformat.model.file_io import package_bytes
+from aeformat.reader import events, stream_latents
 from aeformat.transport.crc import crc32
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append

@@ -24,7 +24,6 @@ from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
-from aeformat.container.reader import Latents, LatentStream, stream_latents
 from aeformat.container.receipts import Receipts
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.model.file_io import package_bytes, read_heading, read_package
@@ -33,7 +32,8 @@ from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage
-from aeformat.validate import Report, validate
+from aeformat.reader import Latents, LatentStream, stream_latents
+from aeformat.validator import Report, validate
 from tools.fuzz.mutator import Mutator
 
 LIMITS: Final = Limits(chunk_bytes=1 << 16)  # so that a run stays quick; tests/hostile is about memory

@@ -15,7 +15,6 @@ import numpy as np
 
 from aeformat.backends.base import Network
 from aeformat.backends.select import select_backend
-from aeformat.container.reader import stream_latents
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import read_package
 from aeformat.model.match import prior_of
@@ -24,7 +23,8 @@ from aeformat.pipeline.evaluate import compare
 from aeformat.pipeline.pack import PackOptions, pack
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refine import Refinement
-from aeformat.pipeline.unpack import unpack
+from aeformat.pipeline.unpack import unpack_with
+from aeformat.reader import stream_latents
 from tools.rate_distortion.point import SOLID, Images, Point, measured
 from tools.rate_distortion.refined import MOST_NUDGES, NUDGE, SAMPLE, find_price, target
 
@@ -136,7 +136,7 @@ def packed(encoder: Network, images: Images, way: PackOptions, progress: Progres
 
 def unpacked(data: bytes, decoder: Network) -> Images:
     """All images of an .aef."""
-    return np.concatenate([block.images for block in unpack(stream_latents(io.BytesIO(data)), decoder)])
+    return np.concatenate([block.images for block in unpack_with(stream_latents(io.BytesIO(data)), decoder)])
 
 
 def network(package: ModelPackage, n_rows: int) -> Network:

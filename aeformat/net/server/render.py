@@ -13,9 +13,9 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aeformat.container.reader import Latents, open_latents
 from aeformat.errors import DecoderError, FormatError
 from aeformat.net.server.storage import MODELS, Storage
+from aeformat.reader import Latents, open_latents
 from aeformat.transport.fields import PNG
 from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import Problem

@@ -1,0 +1,70 @@
+"""Which rows a person means: a number, a slice, a list of numbers or a mask, as NumPy reads them.
+
+Owns the words for what is no selection.  Knows nothing of files.  NumPy is imported only for lists and arrays.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = SupportsIndex | slice | Sequence[int] | Sequence[bool] | NDArray[Any]
+
+
+def selected_rows(rows: Rows, n_rows: int) -> int | range | list[int]:
+    """The rows of a file of n_rows that are meant: one number for one row, else as many as there are, in that order.
+
+    Negative numbers count from the end; a slice may reach beyond it.  Raises IndexError (no such row, a mask of another
+    length), TypeError (what is no selection of rows).
+    """
+    if isinstance(rows, slice):
+        return range(*rows.indices(n_rows))
+    if isinstance(rows, range):
+        return _in_range(rows, n_rows)
+    number = _number(rows)
+    return _listed(rows, n_rows) if number is None else _row(number, n_rows)
+
+
+def _number(rows: object) -> int | None:
+    """The row, if it is one number.  Raises TypeError."""
+    if rows is None or rows is Ellipsis or isinstance(rows, (bool, float, tuple, str, bytes)):
+        raise TypeError(
+            f"{rows!r} does not select rows; give a number, a slice, a list of numbers or a mask, and index what comes back"
+        )
+    try:
+        return operator.index(rows)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _row(row: int, n_rows: int) -> int:
+    if not -n_rows <= row < n_rows:
+        raise IndexError(f"row {row} of a file of {n_rows} rows")
+    return row % n_rows
+
+
+def _in_range(rows: range, n_rows: int) -> range | list[int]:
+    if rows and rows.start >= 0 and rows[-1] >= 0:
+        _row(max(rows[0], rows[-1]), n_rows)
+        return rows
+    return [_row(row, n_rows) for row in rows]
+
+
+def _listed(rows: object, n_rows: int) -> list[int]:
+    import numpy as np
+
+    array = np.asarray(rows)
+    if array.ndim != 1:
+        raise TypeError(f"rows are selected by one list of numbers or a mask, not by {array.ndim} axes")
+    if array.dtype == np.bool_:
+        if len(array) != n_rows:
+            raise IndexError(f"a mask of {len(array)} values for {n_rows} rows")
+        found: list[int] = np.flatnonzero(array).tolist()
+        return found
+    if len(array) and array.dtype.kind not in "iu":
+        raise TypeError(f"row numbers are integers, not {array.dtype}")
+    return [_row(int(row), n_rows) for row in array]

@@ -1,0 +1,118 @@
+"""Arrays of images <-> arrays of latents, with files where a file is at hand.
+
+Owns what a Python caller needs of the main job without naming an output.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from aeformat.container.selection import selected_rows
+from aeformat.errors import UsageError
+from aeformat.pipeline.decoders import FindDecoder, LoadNetwork, loader, own_decoder
+from aeformat.pipeline.models import Model, as_model
+from aeformat.pipeline.unpack import runs_of, unpack
+from aeformat.reader import Latents, LatentStream, open_latents
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aeformat.container.selection import Rows
+    from aeformat.model.package import ModelPackage
+
+    AnyModel = Model | ModelPackage | str | os.PathLike[str]
+
+DEFAULT_MODEL = "mnist-exact"
+
+
+def encode(
+    images: NDArray[np.uint8],
+    model: AnyModel = DEFAULT_MODEL,
+    *,
+    resize: bool = False,
+    grayscale: bool = False,
+    backend: str = "auto",
+) -> NDArray[Any]:
+    """Images -> latents: (n, h, w, c), or (n, h, w) of one channel, uint8 -> (n, *dims) in the encoder's own type.
+
+    model: a Model, or what load_model takes.
+    resize, grayscale: fit images of another size, or of three channels, to the model.
+    backend: "auto", "numpy" or "tensorflow".
+
+    Raises ImageError (another shape or type), UsageError, FormatError, DecoderMismatch, GoldenMismatch, BackendUnavailable.
+    Source: spec/model.md.
+    """
+    return as_model(model).encode(images, resize=resize, grayscale=grayscale, backend=backend)
+
+
+def decode(
+    latents: NDArray[Any] | Latents | LatentStream | str | os.PathLike[str],
+    decoder: AnyModel | None = None,
+    *,
+    rows: Rows | None = None,
+    backend: str = "auto",
+) -> NDArray[np.uint8]:
+    """Latents -> images (n, h, w, c) uint8, checked against the receipts of the file where it has any.
+
+    latents: an open file, a path, or an array (n, *dims), which takes a decoder.
+    decoder: a Model, or what load_model takes; by default the one inside the file, else this machine's with the model id that
+    the file names.
+    rows: a range, a slice, a list of numbers or a mask; no more of the file is read and decoded than they need.
+    backend: "auto", "numpy" or "tensorflow".
+
+    Raises DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError, UsageError, BackendUnavailable, IndexError (no such
+    row), OSError; for an array ValueError and TypeError too.  Source: spec/container.md, spec/model.md.
+    """
+    if isinstance(latents, (str, os.PathLike)):
+        with open_latents(latents) as opened:
+            return decode(opened, decoder, rows=rows, backend=backend)
+    model = None if decoder is None else as_model(decoder)
+    if isinstance(latents, LatentStream):
+        return _decode_stream(latents, model, rows, backend)
+    if isinstance(latents, Latents):
+        return _decode_rows(latents, model, slice(None) if rows is None else rows, backend)
+    if model is None:
+        raise UsageError("an array does not say which decoder its latents are for; give one")
+    return model.decode(latents if rows is None else latents[rows], backend=backend)
+
+
+def finder(model: Model | None) -> FindDecoder:
+    """What finds the decoder of a file: the model's, if there is one, else own_decoder.  Raises UsageError."""
+    if model is None:
+        return own_decoder
+    package = model.the_decoder
+    return lambda latents: package
+
+
+def network_loader(model: Model | None, backend: str, n_rows: int | None) -> LoadNetwork:
+    """What makes a decoder ready to run: kept in the model, if there is one."""
+    if model is None:
+        return loader(backend, n_rows)
+    kept = model
+    return lambda package: kept.network(package, backend, n_rows)
+
+
+def _decode_stream(stream: LatentStream, model: Model | None, rows: Rows | None, backend: str) -> NDArray[np.uint8]:
+    import numpy as np
+
+    if rows is not None:
+        raise UsageError("rows of a stream cannot be picked; open the file by its path")
+    blocks = unpack(stream, finder(model), network_loader(model, backend, None))
+    nothing = np.empty((0, *stream.header.image), np.uint8)
+    return np.concatenate([nothing, *(block.images for block in blocks)])
+
+
+def _decode_rows(latents: Latents, model: Model | None, rows: Rows, backend: str) -> NDArray[np.uint8]:
+    """Each row that is wanted is decoded once, in the order of the file."""
+    import numpy as np
+
+    wanted = np.atleast_1d(np.asarray(selected_rows(rows, latents.n_rows), np.int64))
+    if not len(wanted):
+        return np.empty((0, *latents.header.image), np.uint8)
+    once = np.unique(wanted)
+    load = network_loader(model, backend, len(once))
+    blocks = unpack(latents, finder(model), load, runs_of(once.tolist()))
+    images = np.concatenate([block.images for block in blocks])
+    return images if np.array_equal(once, wanted) else images[np.searchsorted(once, wanted)]

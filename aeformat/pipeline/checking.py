@@ -1,0 +1,84 @@
+"""Validating with decoders at hand: what the validator asks for, answered from this machine's models.
+
+Owns the step from a decoder to what proves receipts and decodes coded rows.  The rules are the validator's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aeformat.backends.golden import check
+from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.errors import DecoderMissing
+from aeformat.model import store
+from aeformat.model.match import check_decoder, prior_of
+from aeformat.pipeline.models import as_model
+from aeformat.pipeline.unpack import decode_block
+from aeformat.validator import Report
+from aeformat.validator import validate as validate_stream
+
+if TYPE_CHECKING:
+    from aeformat.container.decoder_prior import DecoderPrior
+    from aeformat.container.header import LatentsHeader
+    from aeformat.model.package import ModelPackage
+    from aeformat.pipeline.arrays import AnyModel
+    from aeformat.validator import Prove
+
+
+def decoder_here(model_id: bytes) -> ModelPackage | None:
+    """This machine's decoder with that model id; None where it is not here.  Raises DecoderMismatch (an encoder)."""
+    try:
+        return store.find_decoder(model_id)
+    except DecoderMissing:
+        return None
+
+
+class Decoders:
+    """What the validator asks for.
+
+    find: model id -> the decoder, or None where it is not at hand.  n_asked: how often it was asked.
+    """
+
+    def __init__(self, find: Callable[[bytes], ModelPackage | None] = decoder_here) -> None:
+        self._find = find
+        self.n_asked = 0
+
+    def _found(self, header: LatentsHeader) -> ModelPackage | None:
+        self.n_asked += 1
+        return self._find(header.decoder)
+
+    def prior(self, header: LatentsHeader) -> DecoderPrior | None:
+        """What decodes the rows of a file with codec rans; None where it is not at hand."""
+        decoder = self._found(header)
+        return None if decoder is None else prior_of(decoder)
+
+    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
+        """What proves a file's receipts: its own decoder, or another that is at hand; None where there is none."""
+        decoder = embedded
+        if decoder is None:
+            decoder = self._found(header)
+            if decoder is None:
+                return None
+            check_decoder(header, decoder)
+        network = NumpyBackend().load(decoder)
+        return lambda block: decode_block(block, network)
+
+
+def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> Report:
+    """Check a file, of latents or a model package, against the spec: every problem, not the first.
+
+    decoder: a Model, or what load_model takes, for rows of codec rans and for receipts; by default the one inside the file,
+    else this machine's.  The report's `problems` is empty for a good file; `not_checked` says what could not be checked.
+
+    Raises OSError; UsageError, DecoderMismatch for a decoder that is another.  Source: spec/README.md (validator).
+    """
+    here = Decoders()
+    if decoder is not None:
+        package = as_model(decoder).the_decoder
+        here = Decoders(lambda model_id: package)
+    with open(path, "rb") as file:  # noqa: PTH123 - a path of either kind
+        return validate_stream(
+            file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=os.fspath(path)
+        )

@@ -1,0 +1,170 @@
+"""An autoencoder as a caller holds it: its packages, and networks that are made ready once.
+
+Owns Model, and what it means for a caller to name one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from aeformat.backends.golden import check
+from aeformat.backends.select import select_backend
+from aeformat.container.encodings import array_type
+from aeformat.errors import DecoderMissing, UsageError
+from aeformat.images.fit import ImageFit, check_dtype, layout_of
+from aeformat.model import places, store
+from aeformat.model.file_io import read_package
+from aeformat.model.manifest import ENCODER
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from aeformat.backends.base import Network
+    from aeformat.model.package import ModelPackage
+
+BATCH_ROWS: Final = 4096
+_ID_BYTES: Final = 32
+
+
+class Model:
+    """An autoencoder, or the one half of it that is at hand.
+
+    encoder, decoder: its packages, None for the half that is not at hand.  Networks are loaded on first use and kept.
+    """
+
+    def __init__(self, encoder: ModelPackage | None, decoder: ModelPackage | None) -> None:
+        self.encoder, self.decoder = encoder, decoder
+        self._networks: dict[tuple[bytes, str], Network] = {}
+
+    def __repr__(self) -> str:
+        halves = ((half.role, half.name or half.model_id.hex()[:12]) for half in (self.encoder, self.decoder) if half)
+        return f"<aeformat.Model {', '.join(f'{role} {name}' for role, name in halves)}>"
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The shape of one latent."""
+        return self.the_decoder.input.shape if self.encoder is None else self.encoder.output.shape
+
+    @property
+    def image(self) -> tuple[int, ...]:
+        """The shape of one image: (height, width, channels)."""
+        return self.the_decoder.output.shape if self.encoder is None else self.encoder.input.shape
+
+    @property
+    def the_decoder(self) -> ModelPackage:
+        """The decoder's package.  Raises UsageError where it is not at hand."""
+        if self.decoder is None:
+            raise UsageError("only the encoder of this model is here; decoding takes its decoder")
+        return self.decoder
+
+    @property
+    def the_encoder(self) -> ModelPackage:
+        """The encoder's package.  Raises UsageError where it is not at hand."""
+        if self.encoder is None:
+            raise UsageError("only the decoder of this model is here; encoding takes its encoder")
+        return self.encoder
+
+    def network(self, package: ModelPackage, backend: str, n_rows: int | None) -> Network:
+        """One of the two packages ready to run n_rows; its golden set has come out right.
+
+        Raises GoldenMismatch, UsageError, BackendUnavailable.
+        """
+        chosen = select_backend(backend, n_rows=n_rows, package=package)
+        key = package.model_id, chosen.name
+        if key not in self._networks:
+            check(package)
+            self._networks[key] = chosen.load(package)
+        return self._networks[key]
+
+    def encode(
+        self, images: NDArray[np.uint8], *, resize: bool = False, grayscale: bool = False, backend: str = "auto"
+    ) -> NDArray[Any]:
+        """(n, h, w, c) or, of one channel, (n, h, w) uint8 -> latents (n, *dims) in the encoder's own type.
+
+        resize, grayscale: fit images of another size, or of three channels, to the model.  backend: "auto", "numpy" or
+        "tensorflow".  Raises ImageError (another shape or type), UsageError, GoldenMismatch, BackendUnavailable.
+        """
+        import numpy as np
+
+        package = self.the_encoder
+        height, width, channels = package.input.shape
+        fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale)
+        images = batch_of(images, fit)
+        network = self.network(package, backend, len(images))
+        starts = range(0, len(images), BATCH_ROWS)
+        return np.concatenate([network.run(fit.convert(images[at : at + BATCH_ROWS])) for at in starts])
+
+    def decode(self, latents: NDArray[Any], *, backend: str = "auto") -> NDArray[np.uint8]:
+        """Latents (n, *dims), in a type that goes into the decoder's without loss -> images (n, h, w, c) uint8.
+
+        Raises ValueInvalid (a latent outside the decoder's range, M4-7), ValueError, TypeError, UsageError, GoldenMismatch.
+        """
+        import numpy as np
+
+        package = self.the_decoder
+        latents, wanted = np.asarray(latents), np.dtype(array_type(package.input.type))
+        if latents.dtype != wanted:
+            if not np.can_cast(latents.dtype, wanted, "safe"):
+                raise TypeError(f"latents are {latents.dtype}, the decoder takes {wanted}; convert them with .astype")
+            latents = latents.astype(wanted)
+        network = self.network(package, backend, len(latents))
+        images: NDArray[np.uint8] = network.run(latents)
+        return images
+
+
+def batch_of(images: NDArray[np.uint8], fit: ImageFit) -> NDArray[np.uint8]:
+    """An array as images, (n, h, w, c), of any size that `fit` can convert.  Raises ImageError, UsageError."""
+    import numpy as np
+
+    fit.check()
+    images = np.asarray(images)
+    check_dtype(images.dtype, "the images")
+    layout = layout_of(images.shape, fit, "the images")
+    return images.reshape(layout.n_rows, *layout.image)
+
+
+def load_model(name_or_path: str | os.PathLike[str]) -> Model:
+    """A model by name: of one that is shipped or published, of a file or folder, or by its model id (8 digits are enough).
+
+    A path is that of one package, of a folder with a pair, or what the names of a pair have in common; where it names one
+    half, only that half is loaded.  Raises UsageError where there is no such model, FormatError, DecoderMismatch.
+    """
+    return _model_of(store.find_packages(os.fspath(name_or_path)))
+
+
+def find_model(model_id: bytes | str) -> Model:
+    """The half of a model that has this model id, from this machine; a file's header names its decoder so.
+
+    model_id: 32 bytes, or their 64 hexadecimal digits.  Raises DecoderMissing where it is not here, UsageError, FormatError.
+    """
+    wanted = _model_id(model_id)
+    for path in places.files_of(wanted):
+        package = read_package(path)
+        if package.model_id == wanted:
+            return _model_of([package])
+    raise DecoderMissing(f"model {wanted.hex()} is not here")
+
+
+def as_model(model: Model | ModelPackage | str | os.PathLike[str]) -> Model:
+    """A model, however a caller names it.  Raises as load_model does."""
+    if isinstance(model, Model):
+        return model
+    return load_model(model) if isinstance(model, (str, os.PathLike)) else _model_of([model])
+
+
+def _model_of(packages: list[ModelPackage]) -> Model:
+    encoders = [package for package in packages if package.role == ENCODER]
+    decoders = [package for package in packages if package.role != ENCODER]
+    return Model(encoders[0] if encoders else None, decoders[0] if decoders else None)
+
+
+def _model_id(model_id: bytes | str) -> bytes:
+    try:
+        found = bytes.fromhex(model_id) if isinstance(model_id, str) else bytes(model_id)
+    except ValueError:
+        found = b""
+    if len(found) != _ID_BYTES:
+        raise UsageError(f"{model_id!r} is no model id: 32 bytes, or 64 hexadecimal digits")
+    return found
