@@ -7,6 +7,7 @@ of this process (/dev/stdout, /dev/fd/3).  Those are written down, never replace
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import stat
@@ -42,6 +43,20 @@ def open_stream(name: str | os.PathLike[str]) -> BinaryIO | None:
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
     return os.fdopen(handle, "wb")
+
+
+def can_rewrite(file: BinaryIO) -> bool:
+    """Whether what has been written can be changed afterwards: it can seek, and does not append whatever it is given."""
+    if not file.seekable():
+        return False
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        return not fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND
+    except io.UnsupportedOperation:  # in memory
+        return True
 
 
 def behind_links(path: Path) -> Path:

@@ -135,10 +135,19 @@ def input_file(name: str) -> Iterator[BinaryIO]:
 
 def existing(name: str) -> str:
     """The name of a file that exists.  Raises UsageError.  (os.path, because pathlib alone takes a tenth of info's time.)"""
+    if not name:
+        raise UsageError("a FILE has no name; is a shell variable empty?")
     if not os.path.exists(name):  # noqa: PTH110
-        raise UsageError(f"{name}: no such file")
+        raise UsageError(f"{shown(name)}: no such file")
     if os.path.isdir(name):  # noqa: PTH112
-        raise UsageError(f"{name}: is a folder, not an .aef file")
+        raise UsageError(f"{shown(name)}: is a folder, not an .aef file")
+    return name
+
+
+def ordinary(name: str) -> str:
+    """The name of a file that can be read more than once.  Raises UsageError."""
+    if not is_ordinary(existing(name)):
+        raise UsageError(f"{shown(name)}: is a pipe or a device; it is read more than once, so give an ordinary file")
     return name
 
 

@@ -83,7 +83,7 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
     """The package at `path`, if it is the decoder with that model id.  Raises UsageError, DecoderMismatch, FormatError."""
     from aeformat.model import store
 
-    with common.naming(common.existing(path)):
+    with common.naming(common.ordinary(path)):
         return store.find_decoder(model_id, given=path)
 
 

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     require_net()
     from aeformat.net.client.digest import Digest
 
-    path = Path(common.existing(options.file))
+    path = Path(common.ordinary(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
     with common.naming(options.file), Digest(path) as digest, Bytes() as shown:  # hashes while the rest is imported
         from aeformat.net.client.sending import send_beside

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HEADER_BYTES: Final = 128  # fixed, so that the count can be filled in at the end; there is room for 20 digits
+_PREFIX_BYTES: Final = 10  # magic, version, length
+_ALIGN: Final = 64
+_COUNT_DIGITS: Final = 21  # room for them, as NumPy leaves it, so that the count can be filled in at the end
 _MAGIC: Final = b"\x93NUMPY"
 _LENGTH_BYTES: Final = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # version -> bytes of the header's length
 _MAX_HEADER_BYTES: Final = 10_000  # numpy's own bound on what is handed to Python's parser
@@ -41,11 +43,20 @@ _ENCRYPTED: Final = 0x1  # general purpose flag, APPNOTE.TXT 4.4.4
 
 
 def encode_header(shape: Shape, n_rows: int) -> bytes:
-    """The 128-byte version 1.0 header of n_rows images of uint8: (n, h, w) for one channel, else (n, h, w, c)."""
-    dims = (n_rows, *shape[:2]) if shape[2] == 1 else (n_rows, *shape)
-    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {dims}, }}"
-    prefix = npy_format.magic(1, 0) + (HEADER_BYTES - 10).to_bytes(2, "little")
-    return prefix + text.encode("ascii").ljust(HEADER_BYTES - 11) + b"\n"
+    """The header of n_rows images of uint8: (n, h, w) for one channel, else (n, h, w, c)."""
+    return encode_array_header("|u1", (n_rows, *shape[:2]) if shape[2] == 1 else (n_rows, *shape))
+
+
+def encode_array_header(descr: str, shape: tuple[int, ...]) -> bytes:
+    """The version 1.0 header of an array, as NumPy writes it; its length is the same for every number of rows.
+
+    descr: NumPy's name of the type.  shape: with the number of rows first.
+    """
+    text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+    longest = len(text) + _COUNT_DIGITS - len(str(shape[0]))
+    n_bytes = -(-(_PREFIX_BYTES + longest + 1) // _ALIGN) * _ALIGN
+    prefix = npy_format.magic(1, 0) + (n_bytes - _PREFIX_BYTES).to_bytes(2, "little")
+    return prefix + text.encode("ascii").ljust(n_bytes - _PREFIX_BYTES - 1) + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
