@@ -39,7 +39,7 @@ class Listing:
         """What was left out, how often, and one example each; None where nothing was."""
         if not self.left_out:
             return None
-        by_count = sorted(self.left_out.items(), key=lambda item: -len(item[1]))
+        by_count = sorted(self.left_out.items(), key=lambda item: (-len(item[1]), item[0]))
         texts = [f"{len(names):,} {reason} ({min(names)})" for reason, names in by_count[:_MAX_REASONS]]
         n_others = sum(len(names) for _, names in by_count[_MAX_REASONS:])
         if n_others:
