@@ -172,6 +172,9 @@ def run() -> NoReturn:
         code = _SIGNALLED + stop.number
     try:
         sys.stdout.flush()
+        error = getattr(sys.stdout, "error", None)
+        if error is not None:
+            raise error
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end, and would fail again
         code = code or _unwritten(error)

@@ -36,14 +36,22 @@ class Absent(io.TextIOBase):
 
 
 class Printed:
-    """A text stream that shows control characters as escapes: a name must not move the cursor or colour the terminal."""
+    """A text stream that shows control characters as escapes: a name must not move the cursor or colour the terminal.
+
+    error: the last that writing raised, for argparse says nothing of it.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         """Write the text with what can be shown in place of what cannot."""
-        return self._stream.write(_MOVES.sub(_escape, text))
+        try:
+            return self._stream.write(_MOVES.sub(_escape, text))
+        except OSError as error:
+            self.error = error
+            raise
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -221,9 +221,9 @@ def test_a_stream_must_be_one_array_and_nothing_else(make, stdin, step, change):
 
 
 ARCHIVES = {  # what an archive holds -> what is said
-    "two sets": (dict(x_train=X, x_test=X, y_test=np.arange(2)), ["x_train, x_test", "a.npz:x_train"]),
-    "our name and another": (dict(images=X, masks=X), ["images, masks", "a.npz:images"]),
-    "nothing that fits": (dict(cats=X.astype(float), dogs=X[:, :3]), ["cats, dogs", "none fits", "a.npz:cats"]),
+    "two sets": ({"x_train": X, "x_test": X, "y_test": np.arange(2)}, ["x_train, x_test", "a.npz:x_train"]),
+    "our name and another": ({"images": X, "masks": X}, ["images, masks", "a.npz:images"]),
+    "nothing that fits": ({"cats": X.astype(float), "dogs": X[:, :3]}, ["cats, dogs", "none fits", "a.npz:cats"]),
     "many": ({f"a{n}": X for n in range(40)}, ["a0, a1", "30 more", "a.npz:a0"]),
 }
 
