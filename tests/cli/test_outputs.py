@@ -24,7 +24,6 @@ def packed(aeformat, folder) -> Path:
     Path("set/deep").mkdir(parents=True)
     for number, name in enumerate(("a.png", "b.png", "deep/c.png")):
         Image.fromarray(demo_digits()[number, ..., 0]).save(Path("set", name))
-    shutil.copy("m.decoder.aef", "d.aef") if Path("m.decoder.aef").exists() else None
     return folder / "digits.aef"
 
 
@@ -80,7 +79,7 @@ def test_an_image_in_a_folder_that_is_read_is_not_replaced(aeformat, folder, pac
 
 @POSIX
 def test_a_container_among_the_images_is_not_replaced_by_one_of_them(aeformat, folder, packed):
-    """Nor is a decoder that is read."""
+    """Its rows have names of their own."""
     assert aeformat("pack", "set", "-o", "o.aef").code == 0
     shutil.copy("o.aef", "set/a.png")
     ran = aeformat("unpack", "set/a.png", "-o", "set", "--force")
