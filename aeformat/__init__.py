@@ -18,8 +18,8 @@
     aeformat.unpack("photos.aef", "restored/")
     aeformat.validate("photos.aef").problems
 
-What is in __all__ is public, and so are aeformat.reader (for programs that embed the reader) and aeformat.net; everything else
-may change.  Each name brings what it takes on first use: `import aeformat` loads nothing.
+What is in __all__ is public, and so are aeformat.reader (for programs that embed the reader), aeformat.errors and aeformat.net;
+everything else may change.  Each name brings what it takes on first use: `import aeformat` loads nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         DecoderMissing,
         FormatError,
         GoldenMismatch,
+        Hint,
         ImageError,
         Truncated,
         Unsupported,
@@ -65,6 +66,7 @@ __all__ = [
     "DecoderMissing",
     "FormatError",
     "GoldenMismatch",
+    "Hint",
     "ImageError",
     "LatentStream",
     "Latents",
@@ -99,6 +101,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "DecoderMissing": "errors",
     "FormatError": "errors",
     "GoldenMismatch": "errors",
+    "Hint": "errors",
     "ImageError": "errors",
     "LatentStream": "reader",
     "Latents": "reader",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.destination import behind_links
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -111,16 +111,16 @@ def check_target(path: Path, *, force: bool) -> Path:
         mode = target.lstat().st_mode
     except FileNotFoundError:
         if path.is_symlink() and not force:
-            raise UsageError(f"{path} exists; use --force to replace it") from None
+            raise UsageError(f"{path} exists", hint=Hint.REPLACE_FILE) from None
         return target
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
     if stat.S_ISDIR(mode):
         raise UsageError(f"cannot write {path}: it is a folder")
     if not stat.S_ISREG(mode):
-        raise UsageError(f"cannot write {path}: it is not an ordinary file (use - to write to a pipe)")
+        raise UsageError(f"cannot write {path}: it is not an ordinary file", hint=Hint.USE_STANDARD_OUTPUT)
     if not force:
-        raise UsageError(f"{path} exists; use --force to replace it")
+        raise UsageError(f"{path} exists", hint=Hint.REPLACE_FILE)
     return target
 
 

@@ -6,7 +6,7 @@ first array.
     from aeformat.reader import open_latents, stream_latents
 
     with open_latents("digits.aef") as latents:     # random access: header, trailer, then only what is asked for
-        latents.header.dims, latents.n_rows, latents[7], latents.rows(100, 200)
+        latents.header.dims, latents.n_rows, latents[7], latents[100:200], latents[[1, 5]]
 
     with open("digits.aef", "rb") as file:           # forward: pipes, sockets; every byte is checked
         for block in stream_latents(file):

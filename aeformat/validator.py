@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
-_GRAVITY: Final = (0, 3, 1, 4)  # exit codes, the gravest last
 
 GoldenCheck = Callable[["ModelPackage"], None]
 Prove = Callable[[payloads.Block], object]
@@ -72,7 +71,6 @@ class Report:
     content_id: bytes = b""
     n_receipts: int = 0  # digests
     n_proved: int = 0  # of them: the pixels were decoded, and are theirs
-    exit_code: int = 0
     not_checked: str = ""  # what could not be, and why
     is_cut_short: bool = False  # more problems than are listed
 
@@ -87,11 +85,10 @@ class Report:
         return f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {content_id}"
 
     def as_dict(self) -> dict[str, object]:
-        """As `aeformat validate --json` prints it."""
+        """The report as JSON holds it (spec/README.md, the report)."""
         return {
             "file": self.name,
             "valid": not self.problems,
-            "exit_code": self.exit_code,
             "kind": self.kind,
             "rows": self.n_rows,
             "chunks": self.n_chunks,
@@ -176,13 +173,12 @@ class _Run:
     def problem(self, error: FormatError | GoldenMismatch) -> None:
         """Note a problem after which the content id cannot be told."""
         self._is_whole = False
-        self._note(_problem(error), error.exit_code)
+        self._note(_problem(error))
 
-    def _note(self, problem: Problem, exit_code: int) -> None:
+    def _note(self, problem: Problem) -> None:
         if len(self.report.problems) == _MOST_PROBLEMS:
             raise _TooMany
         self.report.problems.append(problem)
-        self.report.exit_code = max(self.report.exit_code, exit_code, key=_GRAVITY.index)
 
     def event(self, event: Event) -> None:
         """Check what the framing alone does not show."""
@@ -250,7 +246,7 @@ class _Run:
                 self._prove(block)
                 self.report.n_proved += n_new
         except FormatError as error:
-            self._note(_problem(error), error.exit_code)
+            self._note(_problem(error))
             if error.rule == "C7-5":  # it concerns all of them, and is said once
                 self._prove = None
 
@@ -274,7 +270,7 @@ class _Run:
         inside = f"embedded decoder at byte {chunk.payload_at}"
         inner = validate(io.BytesIO(chunk.stored), check_golden=self._check_golden, limits=self._limits)
         for problem in inner.problems:
-            self._note(replace(problem, inside=inside), 1)
+            self._note(replace(problem, inside=inside))
         if inner.problems:
             return
         from aeformat.model.file_io import read_package
@@ -296,7 +292,7 @@ class _Run:
             self._embedded_problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
 
     def _embedded_problem(self, error: FormatError) -> None:
-        self._note(_problem(error), error.exit_code)  # the rows are what they are all the same
+        self._note(_problem(error))  # the rows are what they are all the same
 
     def _trailer(self, event: TrailerRead) -> None:
         self.report.content_id = event.trailer.content_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -37,3 +38,10 @@ def tensorflow() -> object:
     if not tensorflow_installed():
         _skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
     return load_tensorflow()
+
+
+@pytest.fixture(scope="session")
+def hatchling() -> None:
+    """What builds wheels; skips where it is not installed."""
+    if importlib.util.find_spec("hatchling") is None:
+        _skip_or_fail("hatchling is not installed")

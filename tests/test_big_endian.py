@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = """
 import hashlib, io, sys
 import numpy as np
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.container.header import LatentsHeader
 from aeformat.images import demo_digits

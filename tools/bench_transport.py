@@ -1,6 +1,6 @@
 """Throughput and memory of the transport on 127.0.0.1, against nginx and curl, in one run.
 
-    python tools/bench_transport.py [--mb 1000] [--rounds 3]
+    python -m tools.bench_transport [--mb 1000] [--rounds 3]
 
 Sends and fetches one file of raw float64 latents (the worst case: compression saves no byte of them, and each one is hashed and
 looked at for NaN).  Rivals take turns, so that a busy machine disturbs them alike, and each begins with nothing left to be
@@ -30,17 +30,14 @@ from pathlib import Path
 
 import numpy as np
 
+from aeformat import net
+from aeformat.container.header import LatentsHeader
+from aeformat.container.writer import LatentsWriter
+from aeformat.net.client.options import Options
+from aeformat.net.server.disk import Disk
+from tools.loopback.server import Running, free_port, program_path, running
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
-
-from net.running import free_port, program_path, running  # noqa: E402
-
-from aeformat import net  # noqa: E402
-from aeformat.container.header import LatentsHeader  # noqa: E402
-from aeformat.container.writer import LatentsWriter  # noqa: E402
-from aeformat.net.client.options import Options  # noqa: E402
-from aeformat.net.server.disk import Disk  # noqa: E402
-
 NEVER = Options(policy="never")
 CURL_TO_US, SEND_TO_US = "curl -T -> aeformat serve", "aeformat send -> aeformat serve"
 US_TO_CURL_FILE = "aeformat serve -> curl, to a file"
@@ -177,34 +174,38 @@ class Bench:
     def round(self, url: str | None, worker: int) -> None:
         """Every way once.  url: nginx; worker: the process of it that works."""
         named = ["-H", "Upload-Complete: ?1", "-H", "Content-Type: application/vnd.aeformat", "-H", "Expect:"]
-        post = lambda: curl("-X", "POST", "-T", self.source, *named, f"{server.url}v1/uploads")  # noqa: E731
+
+        def post(server: Running) -> None:
+            curl("-X", "POST", "-T", self.source, *named, f"{server.url}v1/uploads")
+
         with running(self.fresh()) as server:
-            self.time(CURL_TO_US, server.process.pid, post)
+            self.time(CURL_TO_US, server.pid, lambda: post(server))
             self.rss = max(self.rss, server.rss())
         with running(self.fresh(), disk=Cached()) as server:
-            self.time(CURL_TO_CACHE, server.process.pid, post)
+            self.time(CURL_TO_CACHE, server.pid, lambda: post(server))
         if shutil.which("openssl"):
             with running(self.fresh()) as server:
-                self.time(CURL_AND_HASH, server.process.pid, lambda: self.hashing_beside(post))
+                self.time(CURL_AND_HASH, server.pid, lambda: self.hashing_beside(lambda: post(server)))
         if url is not None:
             (self.folder / "nginx" / "files" / "f").unlink(missing_ok=True)
             self.time(CURL_TO_NGINX, worker, lambda: curl("-T", self.source, "-H", "Expect:", f"{url}f"))
         with running(self.fresh()) as server:
-            self.time(SEND_TO_US, server.process.pid, lambda: send(self.source, server.url))
+            self.time(SEND_TO_US, server.pid, lambda: send(self.source, server.url))
             blob = f"{server.url}v1/containers/{self.sha256}"
             stored = self.folder / f"store{self.number}" / "objects" / self.sha256[:2] / self.sha256
-            self.serve(stored, server.process.pid, blob, (US_FROM_DISK, US_TO_CURL))
+            self.serve(stored, server.pid, blob, (US_FROM_DISK, US_TO_CURL))
             if url is not None:
                 file = self.folder / "nginx" / "files" / "f"
                 self.serve(file, worker, f"{url}f", (NGINX_FROM_DISK, NGINX_TO_CURL))
             copy = self.folder / "copy"
-            for what, get in (
-                (US_TO_CURL_FILE, lambda: curl("-o", copy, blob)),
-                (US_TO_FETCH, lambda: fetch(blob, copy)),
-            ):
+            ways: dict[str, Callable[[], None]] = {
+                US_TO_CURL_FILE: lambda: curl("-o", copy, blob),
+                US_TO_FETCH: lambda: fetch(blob, copy),
+            }
+            for what, get in ways.items():
                 get()  # untimed, see serve
                 copy.unlink()
-                self.time(what, server.process.pid, get)
+                self.time(what, server.pid, get)
                 copy.unlink()
 
     def slow_readers(self, n_readers: int) -> tuple[int, int]:

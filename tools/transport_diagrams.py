@@ -11,12 +11,13 @@ import sys
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from aeformat.transport import fetch_client, resolver, upload_client, upload_server
 from aeformat.transport.problems import PROBLEMS
 
 PAGE = Path(__file__).resolve().parent.parent / "spec" / "transport.md"
-MACHINES: dict[str, Mapping[Enum, Mapping[Enum, Enum]]] = {
+MACHINES: dict[str, Mapping[Any, Mapping[Any, Enum]]] = {
     "T3-1": upload_server.NEXT,
     "T3-2": upload_client.NEXT,
     "T3-3": fetch_client.NEXT,
@@ -24,7 +25,7 @@ MACHINES: dict[str, Mapping[Enum, Mapping[Enum, Enum]]] = {
 }
 
 
-def diagram(table: Mapping[Enum, Mapping[Enum, Enum]]) -> str:
+def diagram(table: Mapping[Any, Mapping[Any, Enum]]) -> str:
     """One machine in Mermaid's notation."""
     first = next(iter(table))
     lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {first.value}"]
@@ -47,7 +48,8 @@ def updated(text: str) -> str:
     blocks = {name: diagram(table) for name, table in MACHINES.items()} | {"T6-1": problem_table()}
     for name, block in blocks.items():
         pattern = rf"(<!-- from the code: {name} -->\n).*?(<!-- end -->)"
-        text, n_found = re.subn(pattern, lambda match, block=block: f"{match[1]}{block}\n{match[2]}", text, flags=re.S)
+        escaped = block.replace("\\", r"\\")  # in a replacement, a backslash begins a group
+        text, n_found = re.subn(pattern, rf"\g<1>{escaped}\n\g<2>", text, flags=re.S)
         if n_found != 1:
             raise SystemExit(f"{PAGE.name} has {n_found} places for {name}")
     return text

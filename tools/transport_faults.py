@@ -1,6 +1,6 @@
 """Sends and fetches a file through a proxy that damages what passes, and counts.
 
-    python tools/transport_faults.py [--times 20] [--json]
+    python -m tools.transport_faults [--times 20] [--json]
 
 For every fault: how often it was injected, transfers tried and completed, bytes that were sent again, and wrong bytes that
 were delivered, which must be 0.  Everything runs on 127.0.0.1.  Exit code 1 if a byte was wrong or a transfer failed.
@@ -11,28 +11,31 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import hashlib
+import io
 import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+import numpy as np
 
-from net.proxy import DOWN, KINDS, UP, Fault, Proxy  # noqa: E402
-from net.running import Running, running  # noqa: E402
-from transport.containers import latents  # noqa: E402
+from aeformat import net
+from aeformat.container.header import LatentsHeader
+from aeformat.container.writer import LatentsWriter
+from aeformat.net.client.line import Patience
+from aeformat.net.client.options import Options
+from aeformat.transport import retry
+from aeformat.transport.problems import TransferFailed, TransferUnfinished
+from tools.loopback.proxy import DOWN, KINDS, UP, Fault, Proxy
+from tools.loopback.server import Running, running
 
-from aeformat import net  # noqa: E402
-from aeformat.net.client.line import Patience  # noqa: E402
-from aeformat.net.client.options import Options  # noqa: E402
-from aeformat.transport import retry  # noqa: E402
-from aeformat.transport.problems import TransferFailed, TransferUnfinished  # noqa: E402
-
+HEADER = LatentsHeader(hashlib.sha256(b"faults").digest(), (64,), (28, 28, 1), "f64le")
 OPTIONS = Options(policy="never", patience=Patience(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
-SERVER = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}
+SERVER: dict[str, Any] = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}
 
 
 @dataclasses.dataclass
@@ -72,9 +75,17 @@ def through(server: Running, row: Row, rng: Random, per_transfer: int) -> Iterat
         proxy.close()
 
 
+def latents(n_rows: int, seed: int) -> bytes:
+    """A latents file whose bytes depend on the arguments only."""
+    sink = io.BytesIO()
+    with LatentsWriter(sink, HEADER, chunk_rows=20) as writer:
+        writer.write(np.random.default_rng(seed).normal(size=(n_rows, 64)))
+    return sink.getvalue()
+
+
 def transfer(server: Running, row: Row, rng: Random, folder: Path, number: int) -> None:
     """One file, one way, with up to three faults."""
-    data = latents(300, dims=64, chunk_rows=20, seed=rng.randrange(1 << 30))
+    data = latents(300, seed=rng.randrange(1 << 30))
     source, target = folder / f"{number}.aef", folder / f"{number}.back"
     source.write_bytes(data)
     row.n_tried += 1

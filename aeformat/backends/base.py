@@ -1,6 +1,6 @@
-"""What a backend is, and what every backend does before it computes.
+"""What a backend is, and what all backends share.
 
-Owns the Protocols, the check of what goes in (M4-7), and the choice of a block size that M5-3 allows.  Knows nothing of
+Owns the Protocols, the check of the input (M4-7), and the choice of a block size that M5-3 allows.  Knows nothing of
 how a layer is computed.
 """
 
@@ -64,9 +64,9 @@ def checked_rows(end: Endpoint, rows: Rows) -> Rows:
     return rows
 
 
-def in_blocks(run_block: Callable[[Rows], Rows], rows: Rows, n_block: int, made: Endpoint, *, pad: bool) -> Rows:
-    """Run rows block by block.  pad: fill the last block with zeros, so that all have n_block rows."""
-    result = np.empty((len(rows), *made.shape), array_type(made))
+def in_blocks(run_block: Callable[[Rows], Rows], rows: Rows, n_block: int, output: Endpoint, *, pad: bool) -> Rows:
+    """Run a network on blocks of n_block rows.  pad: fill the last block with rows of zeros, so that all are of one size."""
+    result = np.empty((len(rows), *output.shape), array_type(output))
     for start in range(0, len(rows), n_block):
         block = rows[start : start + n_block]
         n_rows = len(block)
@@ -79,10 +79,10 @@ def in_blocks(run_block: Callable[[Rows], Rows], rows: Rows, n_block: int, made:
 def steady_block(candidates: Iterable[int], prepare: Callable[[int], Callable[[Rows], Rows]], probe: Rows) -> int:
     """The first block size at which a row's result does not depend on its place in the block (M5-3).
 
-    Matrix products may treat the first rows of a block otherwise than the last: OpenBLAS does on CPUs with AVX2, and so
-    may TensorFlow with small blocks.  Which sizes are steady depends on the machine, so it is tried out: every row of
-    `probe` is put in all places of a block at once, and all results must have the same bits.  A block of one row has one
-    place.  prepare: block size -> what runs such a block.
+    A matrix product may compute the first rows of a block in another way than the last: OpenBLAS does so on CPUs with
+    AVX2, and TensorFlow may with small blocks.  Which sizes are steady depends on the machine, so it is
+    measured: for every row of `probe` a block is filled with copies of it, and all results must have the same bits.  A block
+    of one row is always steady.  prepare: block size -> the function that runs such a block.
     """
     for n_block in candidates:
         if n_block > 1:
@@ -92,6 +92,6 @@ def steady_block(candidates: Iterable[int], prepare: Callable[[int], Callable[[R
     return 1
 
 
-def _is_steady(made: Rows) -> bool:
-    bits = np.ascontiguousarray(made).view(np.uint8).reshape(len(made), -1)
+def _is_steady(results: Rows) -> bool:
+    bits = np.ascontiguousarray(results).view(np.uint8).reshape(len(results), -1)
     return bool((bits == bits[0]).all())

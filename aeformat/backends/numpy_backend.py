@@ -1,7 +1,7 @@
-"""Networks in NumPy: needs nothing but what the package needs anyway, starts at once, runs everywhere.
+"""Networks in NumPy.  This backend is always installed, starts at once and runs everywhere.
 
-Owns which step runs in which type, and the size of a block.  How a kind is computed is in numpy_layers.py,
-numpy_pixels.py and numpy_lookup.py.
+Owns the number type of each step, and the size of a block.  The layer kinds themselves are in numpy_layers.py,
+numpy_pixels.py, numpy_floats.py and numpy_lookup.py.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ class NumpyBackend:
 class NumpyNetwork:
     """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it.
 
-    Both options are for the exact profile only.  n_block: rows computed at once; by default what suits the network.  integers:
-    sums and lookups in 64-bit integers, without a float anywhere; slower, except where floats are emulated.
+    Both options are for the exact profile only.  n_block: rows computed at once; the default depends on the network's size.
+    integers: compute sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.
     """
 
     def __init__(self, package: ModelPackage, *, n_block: int | None = None, integers: bool = False) -> None:
         assert not integers or package.profile == EXACT
         self.package = package
-        self._local = threading.local()  # each thread computes in memory of its own
+        self._local = threading.local()  # each thread has its own scratch memory
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
         self._is_exact = package.profile == EXACT
         self._n_block = n_block or max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
         if not self._is_exact:
-            assert n_block is None  # M5-3: which sizes are steady is found out below
+            assert n_block is None  # M5-3: the steady sizes are measured below
             sizes = [size for size in (self._n_block, 32, 8, 4) if size <= self._n_block]
             self._n_block = steady_block(sizes, lambda _size: self._run_block, package.golden_input[:3])
 
@@ -64,7 +64,7 @@ class NumpyNetwork:
         return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=not self._is_exact)
 
     def _run_block(self, rows: Rows) -> Rows:
-        """The result lies in memory that the next block uses again."""
+        """The result lies in scratch memory: the next block overwrites it."""
         if not hasattr(self._local, "scratch"):
             self._local.scratch = Scratch()
         values = [rows.astype(self._dtypes[0], copy=False)]
@@ -109,20 +109,20 @@ _LINEAR: Final = {
 }
 _SUMS: Final = frozenset({*_LINEAR, "add"})
 _MOVES: Final = frozenset({"concat", "upsample", "max_pool", "pad", "crop", "reshape", "flatten"})
-_KEEP_TYPE: Final = _SUMS | _MOVES  # these take what they make
+_KEEP_TYPE: Final = _SUMS | _MOVES  # kinds whose inputs have the type of their output
 
 
 def sum_dtype(step: Step, *, integers: bool = False) -> DType:
-    """The type in which a layer that makes sums is computed: exact in the exact profile (section 4)."""
+    """The type that holds a layer's sums; in the exact profile it holds them without rounding (section 4)."""
     if integers:
         return np.dtype(np.int64)
     return np.dtype(np.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else np.float64)
 
 
 def _carriers(package: ModelPackage, *, integers: bool) -> list[DType]:
-    """The type in which each value is held.
+    """The number type that holds each value of the network.
 
-    Integers of 8 bits are held in the type of sums where all that takes them is products of that type: that saves a conversion.
+    An 8-bit value whose readers all compute in one type of sums is held in that type from the start: that saves a conversion.
     """
     values, plan = package.manifest.values, package.plan
     dtypes: list[DType] = [_NATURAL.get(value.type, np.dtype(np.float64)) for value in values]
@@ -131,15 +131,15 @@ def _carriers(package: ModelPackage, *, integers: bool) -> list[DType]:
         if number and plan[number - 1].kind in _SUMS:
             dtypes[number] = sum_dtype(plan[number - 1], integers=integers)
             continue
-        takers = [k for k, step in enumerate(plan) if number in step.inputs]
-        wanted = {dtypes[k + 1] if plan[k].kind in _KEEP_TYPE else dtypes[number] for k in takers}
-        if len(wanted) == 1:
-            dtypes[number] = wanted.pop()
+        readers = [k for k, step in enumerate(plan) if number in step.inputs]
+        read_as = {dtypes[k + 1] if plan[k].kind in _KEEP_TYPE else dtypes[number] for k in readers}
+        if len(read_as) == 1:
+            dtypes[number] = read_as.pop()
     return dtypes
 
 
 def _missing_biases(package: ModelPackage) -> list[tuple[int, ...]]:
-    """For each value, what `lookup` must add to a channel: integer sums come without their bias, and `add` adds them so."""
+    """For each value, the bias that its channels still lack: layers of integer sums leave it out, and `lookup` adds it."""
     biases: list[tuple[int, ...]] = [(0,) * value.shape[-1] for value in package.manifest.values]
     for made, step in enumerate(package.plan, 1):
         if step.bounds is not None and step.kind == "add":

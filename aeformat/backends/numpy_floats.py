@@ -1,7 +1,7 @@
 """Elementwise functions of the float32 profile in NumPy (spec/model.md, section 3).
 
-Owns their formulas, in float32, within the tolerance of section 5.  Each takes the numbers and where to put what it makes
-of them.  Overflow to infinity is meant: 1 / (1 + inf) is 0.
+Owns their formulas, in float32, within the tolerance of section 5.  Each function takes the numbers and the array
+for the results.  Overflow to infinity is intended: 1 / (1 + inf) is 0.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def softplus(x: Array, out: Array) -> None:
 
 
 def erf(x: Array) -> Array:
-    """The error function to 6e-7: 1.5e-7 of the series (Abramowitz and Stegun, 7.1.26), the rest of float32."""
+    """The error function to 6e-7: 1.5e-7 of the series (Abramowitz and Stegun, 7.1.26), the rest is float32 rounding."""
     size = np.abs(x)
     t = size * np.float32(0.3275911)
     t += _ONE

@@ -1,8 +1,8 @@
 """The layer kinds with weights, and elementwise ones, in NumPy (spec/model.md, section 3).
 
-Owns what each kind computes, on blocks of rows: arrays (n, *shape).  Each maker takes a step of the plan and returns an
-Op.  Integer sums are float32 or float64 products, which are exact below the bounds of section 4; they come without their
-bias, which `lookup` adds.  Knows nothing of networks, block sizes or which layer follows which.
+Owns what each kind computes, on blocks of rows: arrays (n, *shape).  Each function takes a step of the plan and returns an
+Op, which computes it.  Integer sums are computed in float32 or float64, which is exact below the bounds of section 4.  They
+do not include the bias: `lookup` adds it.  Knows nothing of networks, block sizes or which layer follows which.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _TILE: Final = 24 << 10  # elements that go through an elementwise function at a
 
 
 class Scratch:
-    """Memory that every block uses again.
+    """Arrays that are allocated once and reused for every block.
 
-    Fresh memory for large arrays comes from the system page by page, and costs more than what is computed in it.  One thread
-    uses a Scratch at a time.
+    The system hands out fresh memory page by page, which takes longer than the computation itself.  A Scratch belongs to one
+    thread.
     """
 
     def __init__(self) -> None:
         self._arrays: dict[object, Array] = {}
 
     def array(self, slot: object, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """The array of a slot.  Zero when it is new, else as it was left; the last block may ask for fewer rows."""
+        """The array of a slot: zeros at first, later the values of its last use.  A later call may ask for fewer rows."""
         n = prod(shape)
         array = self._arrays.get(slot)
         if array is None or array.size < n or array.dtype != dtype:
@@ -46,8 +46,8 @@ Op = Callable[[Array, Scratch], Array]
 
 
 def dense(step: Step, dtype: DTypeLike) -> Op:
-    """x times weights."""
-    weights, slot = _ready(step.arrays["weights"], dtype), object()
+    """The matrix product of the rows and the weights."""
+    weights, slot = _contiguous(step.arrays["weights"], dtype), object()
 
     def run(x: Array, scratch: Scratch) -> Array:
         out = scratch.array(slot, (len(x), weights.shape[1]), dtype)
@@ -60,16 +60,16 @@ def conv2d(step: Step, dtype: DTypeLike) -> Op:
     """Every window of the padded input times the kernel."""
     top, bottom, left, right = step.integers("padding")
     pad = _Pad(top, bottom, left, right, dtype)
-    convolve = _Convolve(_ready(step.arrays["weights"], dtype), step.integers("strides"))
+    convolve = _Convolve(_contiguous(step.arrays["weights"], dtype), step.integers("strides"))
     return lambda x, scratch: convolve(pad(x, scratch), scratch)
 
 
 def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
-    """One ordinary convolution that makes sh * sw output pixels at a time.
+    """A transposed convolution, computed as one ordinary convolution that gives sh * sw output pixels for each window.
 
     Full output row y = q * sh + p gets input row q - j times kernel row j * sh + p, for j from 0 to tall - 1.  So the
-    kernel rows of one p, taken backwards, are an ordinary kernel, and those of all p stand side by side as channels;
-    where the kernel has no such row it is 0.  Columns likewise.
+    kernel rows of one p, in reverse order, are an ordinary kernel, and the kernels of all p are its output channels.
+    A row that the kernel does not have is 0.  Columns are treated in the same way.
     """
     kernel = step.arrays["weights"]
     kernel_height, kernel_width, n_made, n_channels = kernel.shape
@@ -80,7 +80,7 @@ def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
     backwards = spread.reshape(tall, sh, wide, sw, n_made, n_channels)[::-1, :, ::-1]
     weights = backwards.transpose(0, 2, 5, 1, 3, 4).reshape(tall, wide, n_channels, sh * sw * n_made)
     pad = _Pad(tall - 1, tall - 1, wide - 1, wide - 1, dtype)
-    convolve = _Convolve(_ready(weights, dtype), (1, 1))
+    convolve = _Convolve(_contiguous(weights, dtype), (1, 1))
     top, _, left, _ = step.integers("crop")
     height, width, _ = step.made.shape
     full_slot, cut_slot = object(), object()
@@ -100,7 +100,7 @@ def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
 
 def affine(step: Step, dtype: DTypeLike) -> Op:
     """Every channel times its weight."""
-    weights, slot = _ready(step.arrays["weights"], dtype), object()
+    weights, slot = _contiguous(step.arrays["weights"], dtype), object()
 
     def run(x: Array, scratch: Scratch) -> Array:
         return np.multiply(x, weights, out=scratch.array(slot, x.shape, dtype))
@@ -109,7 +109,7 @@ def affine(step: Step, dtype: DTypeLike) -> Op:
 
 
 def with_bias(op: Op, step: Step) -> Op:
-    """A layer of the float32 profile: the sums plus the bias."""
+    """The op of a float32 layer: its sums plus the bias."""
     bias = step.arrays["bias"].astype(np.float32)
 
     def run(x: Array, scratch: Scratch) -> Array:
@@ -121,7 +121,7 @@ def with_bias(op: Op, step: Step) -> Op:
 
 
 def elementwise(function: Callable[[Array, Array], object], dtype: DTypeLike) -> Op:
-    """A function of single numbers, applied tile by tile.  function: the numbers, where its results go."""
+    """Apply a function of single numbers tile by tile.  function: (numbers, array for the results)."""
     slot = object()
 
     def run(x: Array, scratch: Scratch) -> Array:
@@ -134,12 +134,12 @@ def elementwise(function: Callable[[Array, Array], object], dtype: DTypeLike) ->
     return run
 
 
-def _ready(weights: Array, dtype: DTypeLike) -> Array:
+def _contiguous(weights: Array, dtype: DTypeLike) -> Array:
     return np.ascontiguousarray(weights, dtype=dtype)
 
 
 class _Pad:
-    """Zeros around the pixels, and the type of the product.  The zeros are written once: nothing else ever is there."""
+    """Put zeros around the pixels, and convert to the type of the product.  The zeros are written once and stay."""
 
     def __init__(self, top: int, bottom: int, left: int, right: int, dtype: DTypeLike) -> None:
         self._sides, self._dtype, self._slot = (top, bottom, left, right), dtype, object()

@@ -1,7 +1,7 @@
 """`lookup` in NumPy: from integer sums to 8-bit values (spec/model.md, section 4).
 
-Owns the proof that what it computes are the spec's integers.  It is where exact networks spend their time, so it works
-through small tiles that stay in the cache, with as few passes as the numbers at hand allow.
+Owns the proof that its results are the spec's integers.  Exact networks spend most of their time here, so it works on
+small tiles that stay in the cache, with as few passes over them as the numbers allow.
 
 The spec's index, min(max(floor((a m + h) / 2^s) + n/2, 0), n - 1) with a = p + b (sum of products plus bias), is
 
@@ -38,7 +38,7 @@ _TILE: Final = 1 << 15  # elements; float64 values and 64-bit indices of one til
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What a lookup takes: sums in some type that still lack this bias.  bias, bounds: one a channel; bounds with the bias."""
+    """The sums that a lookup reads.  bias: still to be added.  bounds: of the sums with it.  Both have one number a channel."""
 
     dtype: DTypeLike
     bias: tuple[int, ...]
@@ -46,7 +46,7 @@ class Sums:
 
 
 def lookup(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
-    """What turns sums into values of the table, in made_dtype."""
+    """The op that turns sums into values of the table, as made_dtype."""
     if np.dtype(sums.dtype).kind == "i":
         return _in_integers(step, sums, made_dtype)
     table = step.arrays["table"].astype(made_dtype)
@@ -63,7 +63,7 @@ def lookup(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
     if is_folded:
         numerators = [numerator + (middle << shift) for numerator in numerators]
     dtype = np.float32 if max(n_units) < FLOAT32_EXACT and sums.dtype == np.float32 else np.float64
-    # Python's true division of integers rounds correctly, so what has a float form gets it.
+    # Python's true division of integers rounds correctly: a quotient that is a float comes out exact.
     slope = np.array([m / 2**shift for m in multiplier], dtype)
     offset = np.array([numerator / 2**shift for numerator in numerators], dtype)
     whole_dtype = np.int32 if (max(limits) >> shift) + middle < 2**31 else np.intp

@@ -1,8 +1,8 @@
-"""The layer kinds that join values or move their numbers about, in NumPy (spec/model.md, section 3).
+"""The layer kinds without weights that join values or rearrange pixels, in NumPy (spec/model.md, section 3).
 
-Owns add, concat, upsample, the pools, pad and crop, on blocks of rows: arrays (n, *shape), of integers held in whatever
-type the backend chose.  Each maker takes a step of the plan and the type of what it makes, and returns a Join, which takes
-all inputs of the step.  Knows nothing of weights.
+Owns add, concat, upsample, the pools, pad and crop, on blocks of rows: arrays (n, *shape), in the type that
+the backend chose.  Each function takes a step of the plan and the type of its output, and returns a Join, which computes the
+step from all its inputs.  Knows nothing of weights.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def add(_step: Step, dtype: DTypeLike) -> Join:
 
 
 def concat(step: Step, dtype: DTypeLike) -> Join:
-    """The inputs behind each other."""
+    """The inputs one after the other along an axis."""
     axis, slot = step.integer("axis") + 1, object()  # axis 0 is that of the rows
 
     def run(xs: Sequence[Array], scratch: Scratch) -> Array:
@@ -46,7 +46,7 @@ def concat(step: Step, dtype: DTypeLike) -> Join:
 
 
 def upsample(step: Step, dtype: DTypeLike) -> Join:
-    """Every pixel fh times below, fw times beside itself."""
+    """Every pixel repeated fh times down and fw times across."""
     (fh, fw), slot = step.integers("factors"), object()
 
     def run(xs: Sequence[Array], scratch: Scratch) -> Array:
@@ -67,7 +67,7 @@ def max_pool(step: Step, dtype: DTypeLike) -> Join:
 
 
 def average_pool(step: Step, dtype: DTypeLike) -> Join:
-    """The sums of the windows by the number of pixels that are in them."""
+    """The sum of each window, divided by the number of pixels in it; padding does not count."""
     passes = [_Pass(step, axis, np.add, 0, dtype) for axis in range(2)]
     counts = (one.counts for one in passes)
     count = np.multiply.outer(*counts)[..., np.newaxis].astype(np.float32)
@@ -81,7 +81,7 @@ def average_pool(step: Step, dtype: DTypeLike) -> Join:
 
 
 class _Pass:
-    """(n, h, w, c) -> what the windows hold along one axis of the image, 0 or 1, put together by `ufunc`.
+    """(n, h, w, c) -> the windows along one axis of the image, 0 or 1, each reduced to one number by `ufunc`.
 
     counts: how many pixels of the input each window holds on that axis.
     """
@@ -109,9 +109,9 @@ class _Pass:
 
 
 def _parts(n: int, n_made: int, size: int, stride: int, padding: int) -> Iterator[tuple[slice, slice]]:
-    """For each place in the window: which windows have a pixel there, and which pixels those are."""
+    """For each offset in the window: the windows that have a pixel at it, and those pixels."""
     for offset in range(size):
-        first = max(0, -((offset - padding) // stride))  # the first window whose pixel here is not in the padding
+        first = max(0, -((offset - padding) // stride))  # the first window whose pixel at this offset is no padding
         last = min(n_made - 1, (n - 1 + padding - offset) // stride)
         if first <= last:
             at = first * stride + offset - padding
@@ -119,7 +119,7 @@ def _parts(n: int, n_made: int, size: int, stride: int, padding: int) -> Iterato
 
 
 def pad(step: Step, dtype: DTypeLike) -> Join:
-    """The value around the pixels."""
+    """The pixels, with rows and columns of one value around them."""
     top, _, left, _ = step.integers("padding")
     height, width, _ = step.input_shape
     value, slot = step.integer("value"), object()
@@ -135,7 +135,7 @@ def pad(step: Step, dtype: DTypeLike) -> Join:
 
 
 def crop(step: Step, _dtype: DTypeLike) -> Join:
-    """The pixels in the middle, where they are."""
+    """The pixels without those at the edges; a view, nothing is copied."""
     top, _, left, _ = step.integers("crop")
     height, width, _ = step.made.shape
     return lambda xs, _scratch: xs[0][:, top : top + height, left : left + width]

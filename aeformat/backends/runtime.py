@@ -1,6 +1,6 @@
-"""TensorFlow, loaded late: the only module of the package that imports it.
+"""TensorFlow, imported on first use.  No other module of the package imports it.
 
-Owns the import, its log level and the error for its absence.  Knows nothing of what is computed with it.
+Owns the import, the log level and the error where it is not installed.  Knows nothing of what is computed with it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def tensorflow_installed() -> bool:
 def load_tensorflow() -> Any:
     """The tensorflow module, imported on the first call (2-4 s).  Raises BackendUnavailable.
 
-    Quiet, unless TF_CPP_MIN_LOG_LEVEL is set: then everything that TensorFlow says is heard.
+    TensorFlow's messages are hidden, unless TF_CPP_MIN_LOG_LEVEL is set.
     """
     quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only; read once, at import
     try:
-        with _stderr_held_back() if quiet else nullcontext():
+        with _stderr_only_on_failure() if quiet else nullcontext():
             import tensorflow
     except ImportError as error:
         raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"') from error
@@ -39,15 +39,15 @@ def load_tensorflow() -> Any:
 
 
 @contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    """Drop what is written to file descriptor 2, and write it after all if an exception ends the block.
+def _stderr_only_on_failure() -> Iterator[None]:
+    """Hide what is written to file descriptor 2 in this block.  If an exception ends the block, write it then.
 
-    While it is imported, TensorFlow 2.21 prints greetings from C++ before its log level is in force.
+    TensorFlow 2.21 prints messages from C++ while it is imported, before its log level takes effect.
     """
     sys.stderr.flush()
     try:
         stderr = os.dup(2)
-    except OSError:  # closed: nobody listens
+    except OSError:  # it is closed
         yield
         return
     with tempfile.TemporaryFile() as held:

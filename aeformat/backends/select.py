@@ -1,7 +1,7 @@
-"""Which backend a piece of work gets.
+"""The choice of a backend.
 
-Owns the estimate behind "auto": what is installed, and what is done first, its start included.  Imports no backend's
-library before it has decided for it.
+Owns the estimate behind "auto": of the installed backends, the one that finishes first, start-up time included.  TensorFlow
+is not imported before it is chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aeformat.model.values import EXACT
 NAMES: Final = ("auto", "tensorflow", "numpy")
 
 # Measured on two cores of a server CPU of 2024 with TensorFlow 2.21 and NumPy 2.4, dense and convolutional networks for
-# 28 x 28 pixels, right within a factor of two.  That is enough: the choice matters for minutes of work, not for seconds.
+# 28 x 28 pixels, correct within a factor of two.  That is enough: the choice matters for minutes of work, not for seconds.
 _IMPORT: Final = 3.0  # seconds, of TensorFlow
 _COMPILE: Final = 0.5  # seconds, of its graph
 _MULTIPLY_ADD: Final = 30e-12  # seconds in NumPy
@@ -30,12 +30,12 @@ _TENSORFLOW_SHARE: Final = 0.6  # of NumPy's time that TensorFlow takes
 
 
 def select_backend(name: str, *, n_rows: int | None, package: ModelPackage) -> Backend:
-    """The backend called `name`; for "auto" the one that is done first with n_rows, NumPy where that is not known.
+    """The backend called `name`; for "auto" the one that finishes n_rows first, or NumPy where n_rows is None.
 
     Raises UsageError for an unknown name, BackendUnavailable for one that is not installed.
     """
     if name == "auto":
-        return TensorflowBackend() if _tensorflow_pays(n_rows, package) else NumpyBackend()
+        return TensorflowBackend() if _tensorflow_is_faster(n_rows, package) else NumpyBackend()
     if name == "numpy":
         return NumpyBackend()
     if name != "tensorflow":
@@ -45,7 +45,7 @@ def select_backend(name: str, *, n_rows: int | None, package: ModelPackage) -> B
     return TensorflowBackend()
 
 
-def _tensorflow_pays(n_rows: int | None, package: ModelPackage) -> bool:
+def _tensorflow_is_faster(n_rows: int | None, package: ModelPackage) -> bool:
     if n_rows is None or not tensorflow_installed():
         return False
     if package.profile != EXACT and package.role == ENCODER:

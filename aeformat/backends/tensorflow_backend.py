@@ -1,8 +1,9 @@
-"""Networks in TensorFlow: slower to start, faster where there is much to compute.
+"""Networks in TensorFlow: slow to start, fast for many rows.
 
-Owns the graph: one `tf.function` with a fixed block of rows.  Sums are TensorFlow's ordinary CPU kernels, which add up
-the very products of the spec (no Winograd, no FFT, no TF32: hence the CPU, whatever else there is); what is elementwise is
-compiled by XLA, so that a lookup is one pass over memory.  How a kind is computed is in tensorflow_layers.py.
+Owns the graph: one `tf.function` with a fixed block of rows.  Sums are computed by TensorFlow's ordinary CPU
+kernels, which add the products that the spec names: no Winograd, no FFT, no TF32.  So the CPU is used even where there is a
+GPU.  Elementwise kinds are compiled by XLA, so that a lookup is one pass over memory.  The layer kinds are in
+tensorflow_layers.py.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class TensorflowBackend:
 class TensorflowNetwork:
     """One half of an autoencoder in TensorFlow.  See base.Network.  Threads may share it.
 
-    n_block: rows computed at once, exact profile only; by default what suits the network.
+    n_block: rows computed at once, exact profile only; the default depends on the network's size.
     """
 
     def __init__(self, package: ModelPackage, *, n_block: int | None = None) -> None:
@@ -44,7 +45,7 @@ class TensorflowNetwork:
         with self._tf.device(_CPU):
             self._ops = [self._op(step) for step in package.plan]
         is_exact = package.profile == EXACT
-        assert is_exact or n_block is None  # M5-3: which sizes are steady is found out below
+        assert is_exact or n_block is None  # M5-3: the steady sizes are measured below
         if n_block is None:
             n_block = 1
             while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= _BLOCK_ELEMENTS:

@@ -1,7 +1,7 @@
 """The layer kinds in TensorFlow (spec/model.md, sections 3 and 4).
 
-Owns what each kind computes, on tensors (n, *shape).  Takes the tensorflow module as `tf`; does not import it.  Each maker
-takes a step of the plan and returns a function from tensors to a tensor.  Knows nothing of blocks or of which layer follows.
+Owns what each kind computes, on tensors (n, *shape).  Takes the tensorflow module as `tf`; does not import it.  Each
+function takes a step of the plan and returns an Op, which computes it.  Knows nothing of blocks or of which layer follows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ACTIVATIONS: Final = frozenset({"relu", "sigmoid", "tanh", "elu", "gelu", "silu"
 
 
 def make_op(tf: Any, step: Step) -> Op:
-    """What a step computes."""
+    """The op that computes a step."""
     match step.kind:
         case "dense" | "conv2d" | "conv2d_transpose" | "affine":
             return _LINEAR[step.kind](tf, step)
@@ -53,7 +53,7 @@ def _linear(tf: Any, step: Step) -> tuple[Any, Tensor, Tensor]:
     """The type of the sums, weights, bias."""
     kind = _sum_type(tf, step)
     if step.kind == "conv2d" and len(set(step.integers("strides"))) == 2:
-        # TensorFlow 2.21 with oneDNN gives garbage in float32 for strides (1, n), one input channel and one output column.
+        # TensorFlow 2.21 with oneDNN computes wrong float32 sums for strides (1, n), one input channel, one output column.
         kind = tf.float64
     weights, bias = (tf.constant(step.arrays[key].astype(kind.as_numpy_dtype)) for key in ("weights", "bias"))
     return kind, weights, bias
@@ -101,7 +101,7 @@ _LINEAR: Final = {"dense": _dense, "conv2d": _conv2d, "conv2d_transpose": _conv2
 
 
 def _lookup(tf: Any, step: Step) -> Op:
-    """All of it in float64, where every step is exact (M4-4): product, sum, division by a power of two, floor."""
+    """Computed in float64, where every operation is exact (M4-4): product, sum, division by a power of two, floor."""
     table = step.arrays["table"]
     multiplier = step.arrays["multiplier"].astype(np.float64)
     shift = step.integer("shift")

@@ -1,4 +1,4 @@
-"""The layer kinds that move numbers about, in TensorFlow (spec/model.md, section 3).
+"""The layer kinds that rearrange or pool pixels, in TensorFlow (spec/model.md, section 3).
 
 Owns concat, upsample, the pools, pad and crop, on tensors (n, *shape) of any type.  Takes the tensorflow module as `tf`; does
 not import it.
@@ -36,7 +36,7 @@ def _upsample(tf: Any, step: Step) -> Op:
 
 
 def _max_pool(tf: Any, step: Step) -> Op:
-    """In float32, which holds all integers of 8 bits; the padding is smaller than every number."""
+    """Computed in float32, which holds all 8-bit integers.  The padding is -infinity, so it is never the maximum."""
     around = _around(step)
 
     def run(x: Tensor) -> Tensor:
@@ -47,7 +47,7 @@ def _max_pool(tf: Any, step: Step) -> Op:
 
 
 def _average_pool(tf: Any, step: Step) -> Op:
-    """TensorFlow's mean counts the padding; times the window, by the pixels that are in it, it does not."""
+    """TensorFlow's mean counts padding as pixels; dividing by the share of real pixels in the window undoes that."""
     around, size, strides = _around(step), step.integers("size"), step.integers("strides")
     inside = np.pad(np.ones((1, *step.input_shape[:2], 1), np.float32), around)
     share = tf.nn.avg_pool2d(tf.constant(inside), size, strides, "VALID")

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aeformat.cli.streams import shown
 from aeformat.errors import DecoderError, FormatError, UsageError
+from aeformat.pipeline import DEFAULT_MODEL as DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
     from aeformat.model.manifest import Manifest
     from aeformat.model.package import ModelPackage
-
-DEFAULT_MODEL = "mnist-exact"
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
@@ -109,7 +108,8 @@ def about(source: str) -> Iterator[None]:
         with naming(source):
             yield
     except (UsageError, DecoderError) as error:
-        raise type(error)(f"{input_name(source)}: {error}") from None
+        error.source = error.source or input_name(source)
+        raise
 
 
 def input_name(name: str) -> str:

@@ -47,7 +47,7 @@ class DecoderOptions:
         The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
         UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
         """
-        from aeformat.backends.golden import proved
+        from aeformat.backends.golden_check import proved
         from aeformat.pipeline.decoders import embedded_decoder, own_decoder
 
         if self.is_given:

@@ -89,7 +89,7 @@ def _round_trip(
     import numpy as np
 
     from aeformat.atomic import AtomicFile
-    from aeformat.backends.golden import check
+    from aeformat.backends.golden_check import check
     from aeformat.images.memory import ArraySource
     from aeformat.model import store
     from aeformat.pipeline.evaluate import compare

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.advice import describe
 from aeformat.cli.remote import Bytes, add_server, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
@@ -61,4 +62,4 @@ def _fetch_decoder(url: str, path: Path, server: Options, shown: Bytes) -> None:
     try:
         registry_decoder(base.url, header.decoder, server, need=need, say=shown.say)
     except DecoderError as error:
-        shown.say(f"without its decoder: {error}")
+        shown.say(f"without its decoder: {describe(error)}")

@@ -147,7 +147,7 @@ def _model_header(header: ModelHeader) -> dict[str, Any]:
 
 def _manifest(chunk: ChunkRead, header: ModelHeader) -> dict[str, Any]:
     from aeformat.container.limits import MANIFEST_BYTES
-    from aeformat.container.payloads import raw_payload
+    from aeformat.container.raw import raw_payload
     from aeformat.model.manifest import Manifest, tensors_of
 
     if chunk.header.raw_bytes > MANIFEST_BYTES:

@@ -1,6 +1,6 @@
 """The `aeformat` command: options in, exit code out.
 
-Owns the table of commands and what an error looks like: one line on stderr, and an exit code.
+Owns the table of commands.  An error is one line on stderr, and an exit code (advice.py):
 
     0  good            1  the data is bad      2  usage
     3  incomplete      4  the decoder is missing or does not match
@@ -19,7 +19,8 @@ from typing import Final, NoReturn
 
 from aeformat import __version__
 from aeformat.cli import streams
-from aeformat.errors import AeformatError, FormatError, UsageError
+from aeformat.cli.advice import describe, exit_code
+from aeformat.errors import AeformatError, UsageError
 
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except AeformatError as error:
         print(f"aeformat: {describe(error)}", file=sys.stderr)
-        return error.exit_code
+        return exit_code(error.code)
     except BrokenPipeError:
         return BROKEN_PIPE
     except OSError as error:
@@ -94,15 +95,6 @@ def _full(error: OSError, options: argparse.Namespace) -> str | None:
 
     output: str | None = getattr(options, "output", None) if error.errno in NO_ROOM else None
     return None if output is None else output_name(output)
-
-
-def describe(error: AeformatError) -> str:
-    """One line: where, what, which rule, which byte, what to do."""
-    text = " ".join(str(error).split())
-    if isinstance(error, FormatError):
-        source = f"{error.source}: " if error.source else ""
-        return f"{source}{text}; {error.advice}"
-    return text
 
 
 class _Stop:

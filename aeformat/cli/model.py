@@ -79,7 +79,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _install(options: argparse.Namespace) -> int:
-    from aeformat.backends.golden import check
+    from aeformat.backends.golden_check import check
     from aeformat.model import store
 
     for name in options.files:

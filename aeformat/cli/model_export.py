@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert, then write."""
+    """Convert the packages in memory, then write the file."""
     from aeformat.atomic import AtomicFile, check_target
     from aeformat.model import store
 

@@ -1,6 +1,6 @@
-"""A picture of a model's layers: one column a half, branches on its left.
+"""A picture of a model's layers: one column for each half, its branches on the left.
 
-Owns its looks.  For people: nothing reads it back.
+Owns the layout and the colours.  The picture is for people; no program reads it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COLOURS: Final = {
     ),
 }
 
-_SCALE: Final = 2  # drawn this much larger than the numbers below say, for sharp screens
+_SCALE: Final = 2  # of all numbers below, for screens of high resolution
 _WIDTH: Final = 430  # of a box
 _TALL, _LOW = 46, 28  # of a box with and without a second line
 _GAP: Final = 16
@@ -59,7 +59,7 @@ def save_picture(path: Path, packages: Sequence[ModelPackage], *, force: bool) -
 
 
 class _Pen:
-    """Draws in unscaled numbers."""
+    """Draws on an image; all coordinates are given before scaling."""
 
     def __init__(self, image: Any) -> None:
         from PIL import ImageDraw, ImageFont
@@ -89,7 +89,7 @@ class _Pen:
         self._draw.text((x * _SCALE, y * _SCALE), text, fill=ink, font=self._fonts[size], anchor=anchor)
 
     def length(self, text: str, size: int) -> float:
-        """In unscaled pixels."""
+        """The width of a text, before scaling."""
         return float(self._fonts[size].getlength(text)) / _SCALE
 
 
@@ -108,7 +108,7 @@ class _Column:
         self.height = _TITLE + sum(self._heights) + _GAP * (len(self._heights) - 1)
 
     def draw(self, pen: _Pen, x: float, y: float) -> None:
-        """With its upper left corner there."""
+        """Draw the column with its upper left corner at (x, y)."""
         package, left = self._package, x + self._gutter
         pen.text(left, y + 10, f"{package.name or '-'}  {package.role}", 16)
         n_bytes = sum(layer.n_bytes for layer in self._facts)

@@ -117,11 +117,12 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
 
 
 def _nothing(latents: LatentStream | Latents) -> NoReturn:
+    from aeformat.errors import Hint
     from aeformat.reader import LatentStream
 
     assert isinstance(latents, LatentStream)  # to ask for no rows at all is a usage error
     assert latents.damage is not None  # a good file has rows (C9-3)
-    latents.damage.advice = "there is no whole chunk before that, so nothing can be recovered"
+    latents.damage.hint = Hint.NOTHING_TO_RECOVER
     raise latents.damage
 
 

@@ -8,11 +8,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
+from aeformat.cli.advice import BAD, exit_code, gravest
 from aeformat.cli.decoder import given_decoder
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
     from aeformat.pipeline.checking import Decoders
+    from aeformat.validator import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print all problems.  Returns the gravest exit code: 4 a decoder that fails its golden set, 1 bad, 3 cut, 0 good."""
-    from aeformat.backends.golden import check
-    from aeformat.validator import Report, validate
+    from aeformat.backends.golden_check import check
+    from aeformat.validator import validate
 
     reports: list[Report] = []
     here = _decoders(options.decoder)
@@ -39,14 +41,23 @@ def run(options: argparse.Namespace) -> int:
         if not options.json:
             _print(report)
     if options.json:
-        print(json.dumps({"format": "aeformat-report-1", "files": [report.as_dict() for report in reports]}, indent=2))
+        print(json.dumps({"format": "aeformat-report-1", "files": [_as_dict(report) for report in reports]}, indent=2))
     if options.decoder is not None and not here.n_asked:
         raise UsageError(
             "--decoder does nothing for files that carry their decoder, or have neither rows of codec rans nor receipts; "
             "leave it out"
         )
-    codes = {report.exit_code for report in reports}
-    return next(code for code in (4, 1, 3, 0) if code in codes)
+    return gravest(map(exit_code_of, reports))
+
+
+def exit_code_of(report: Report) -> int:
+    """What the command returns for one file.  A problem inside an embedded decoder is one of the file: its data is bad."""
+    return gravest(BAD if problem.inside else exit_code(problem.code) for problem in report.problems)
+
+
+def _as_dict(report: Report) -> dict[str, object]:
+    facts = report.as_dict()
+    return {"file": facts["file"], "valid": facts["valid"], "exit_code": exit_code_of(report)} | facts
 
 
 def _decoders(path: str | None) -> Decoders:
@@ -61,10 +72,7 @@ def _decoders(path: str | None) -> Decoders:
     return Decoders(lambda model_id: given_decoder(path, model_id))
 
 
-def _print(report: object) -> None:
-    from aeformat.validator import Report
-
-    assert isinstance(report, Report)
+def _print(report: Report) -> None:
     name = common.input_name(report.name)
     for problem in report.problems:
         inside = f"{problem.inside}: " if problem.inside else ""

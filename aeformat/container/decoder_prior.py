@@ -11,18 +11,19 @@ import hashlib
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from aeformat.container import assigned, canonical, compression, limits
+from aeformat.container import assigned, canonical, limits
+from aeformat.container.fields import Place, as_any_map, as_integer, as_integers, as_map
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
 from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, Prior, check_shapes
+from aeformat.container.raw import raw_payload
 from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.errors import (
-    CompressionInvalid,
     ContentMismatch,
     DecoderMismatch,
     HeaderInvalid,
-    LimitExceeded,
+    Hint,
     ManifestInvalid,
     StructureInvalid,
 )
@@ -53,7 +54,8 @@ class DecoderPrior(NamedTuple):
         """
         if self.model != header.decoder:
             raise DecoderMismatch(
-                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}; give the right one"
+                f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}",
+                hint=Hint.GIVE_OTHER_DECODER,
             )
         check_fit(header, type=self.type, dims=self.dims, image=self.image, has_prior=self.prior is not None)
         assert self.prior is not None  # C3-16
@@ -110,7 +112,7 @@ class _Scan:
         self.header = header
         self.role = ""
         self._most_bytes = limits.package_bytes
-        self._at = 0  # of the manifest
+        self._place = Place(0)  # of the manifest
         self._n_tensors = 0
         self._arrays: dict[int, NDArray[Any]] = {}
         self._specs: list[Any] = []
@@ -131,68 +133,59 @@ class _Scan:
             if self._prior is not None and number in [self._prior[key] for key in PRIOR_TENSORS]:
                 self._arrays[number] = self._tensor(number, chunk)
 
-    def _raw(self, chunk: ChunkRead, value_bytes: int) -> bytes | memoryview:
-        width = value_bytes if self.header.filter == "shuffle" else 1
-        try:
-            return compression.decompress(chunk.stored, raw_bytes=chunk.header.raw_bytes, value_bytes=width)
-        except compression.BadFrame as error:
-            raise CompressionInvalid(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}") from None
-
-    def _bad(self, rule: str, what: str) -> ManifestInvalid:
-        return ManifestInvalid(rule, self._at, f"manifest: {what}")
-
     def _manifest(self, chunk: ChunkRead) -> None:
-        self._at = chunk.payload_at
+        self._place = place = Place(chunk.payload_at)
         if chunk.header.raw_bytes > limits.MANIFEST_BYTES:
-            raise self._bad("M1-1", f"{chunk.header.raw_bytes} bytes, allowed are {limits.MANIFEST_BYTES}")
-        data = bytes(self._raw(chunk, 1))
+            raise place.invalid("M1-1", f"{chunk.header.raw_bytes} bytes, allowed are {limits.MANIFEST_BYTES}")
+        data = bytes(raw_payload(chunk, self.header))
         if hashlib.sha256(data).digest() != self.header.model:
-            raise self._bad("M1-2", "not the one that the model id names")
+            raise place.invalid("M1-2", "not the one that the model id names")
         try:
             fields = canonical.unpack(data, max_depth=limits.MANIFEST_DEPTH)
         except canonical.NotCanonical as error:
-            raise self._bad("M2-1", str(error)) from None
+            raise place.invalid("M2-1", str(error)) from None
         self.role = str(fields.get("role"))
-        takes, makes = self._map(fields, "input"), self._map(fields, "output")
-        self._type, self._dims = str(takes.get("type")), self._shape(takes.get("shape"), _ENDPOINT_AXES)
-        self._image = self._shape(makes.get("shape"), _ENDPOINT_AXES)
+        takes, makes = (as_any_map(place.inside(key), "M2-2", fields.get(key)) for key in ("input", "output"))
+        self._type = str(takes.get("type"))
+        self._dims = _shape(place.inside("input"), takes.get("shape"), _ENDPOINT_AXES)
+        self._image = _shape(place.inside("output"), makes.get("shape"), _ENDPOINT_AXES)
         specs = fields.get("tensors")
         self._specs = specs if isinstance(specs, list) else []
         if "prior" in fields:
-            self._check_prior(takes, self._map(fields, "prior"))
+            self._check_prior(place.inside("prior"), takes, fields["prior"])
 
-    def _check_prior(self, takes: dict[str, Any], prior: dict[str, Any]) -> None:
+    def _check_prior(self, place: Place, takes: dict[str, Any], value: object) -> None:
         """What section 2 says of the prior, M10-1 and M10-2."""
-        if prior.keys() != {"bits", *PRIOR_TENSORS} or not MIN_BITS <= self._integer(prior["bits"]) <= MAX_BITS:
-            raise self._bad("M2-2", "the prior does not have its keys")
+        prior = as_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
+        as_integer(place.inside('key "bits"'), "M2-2", prior["bits"], MIN_BITS, MAX_BITS)
         if self._type not in _RANGES:
-            raise self._bad("M10-1", f"prior: the input is {self._type}; only integers can have one")
-        self._range = lowest, highest = _RANGES[self._type]
-        if "range" in takes:
-            interval = self._integers(takes["range"])
-            if len(interval) != 2:
-                raise self._bad("M2-2", "a range is a list of two integers")
-            if not lowest <= interval[0] < interval[1] <= highest or interval == self._range:
-                raise self._bad("M2-5", f"the range {list(interval)} is not a part of {self._type}")
-            self._range = interval[0], interval[1]
+            raise place.invalid("M10-1", f"the input is {self._type}; only integers can have one")
+        self._range = self._read_range(takes)
         shapes = {}
         for key, type_of_key in PRIOR_TENSORS.items():
-            number = self._integer(prior[key])
-            if not 0 <= number < len(self._specs) or not isinstance(self._specs[number], dict):
-                raise self._bad("M2-2", f"prior: there is no tensor {number}")
-            spec = self._specs[number]
-            if spec.get("type") != type_of_key:
-                raise self._bad("M10-2", f"prior: {key} is not of type {type_of_key}")
-            shapes[key] = self._shape(spec.get("shape"), _TENSOR_AXES)
+            where = place.inside(f'key "{key}"')
+            spec = self._specs[as_integer(where, "M2-2", prior[key], 0, len(self._specs) - 1)]
+            if as_any_map(where, "M2-2", spec).get("type") != type_of_key:
+                raise where.invalid("M10-2", f"the tensor is not of type {type_of_key}")
+            shapes[key] = _shape(where, spec.get("shape"), _TENSOR_AXES)
         try:
             check_shapes(self._range[1] - self._range[0] + 1, self._dims, shapes)
         except BadPrior as error:
-            raise self._bad(error.rule, f"prior: {error.what}") from None
+            raise place.invalid(error.rule, error.what) from None
         n_bytes = sum(prod(shapes[key]) * _TENSOR_BYTES[type_of_key] for key, type_of_key in PRIOR_TENSORS.items())
         if n_bytes > self._most_bytes:
-            what = f"manifest: a prior of {n_bytes} bytes, this reader takes {self._most_bytes}"
-            raise LimitExceeded("M2-6", self._at, what)
+            raise place.over_limit("M2-6", f"{n_bytes} bytes, this reader takes {self._most_bytes}")
         self._prior = prior
+
+    def _read_range(self, takes: dict[str, Any]) -> tuple[int, int]:
+        """The latents that the decoder takes, M2-5."""
+        place, whole = self._place.inside('input: key "range"'), _RANGES[self._type]
+        if "range" not in takes:
+            return whole
+        lo, hi = as_integers(place, "M2-2", takes["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
+        if not whole[0] <= lo < hi <= whole[1] or (lo, hi) == whole:
+            raise place.invalid("M2-5", f"{[lo, hi]} is not a part of {self._type}")
+        return lo, hi
 
     def _tensor(self, number: int, chunk: ChunkRead) -> NDArray[Any]:
         import numpy as np
@@ -201,7 +194,7 @@ class _Scan:
         shape, width = spec["shape"], _TENSOR_BYTES[spec["type"]]
         if chunk.header.raw_bytes != prod(shape) * width:
             raise ManifestInvalid("M1-4", chunk.payload_at, f"tensor {number}: not as long as its shape and type say")
-        raw = self._raw(chunk, width)
+        raw = raw_payload(chunk, self.header, width)
         if hashlib.sha256(raw).digest() != spec.get("sha256"):
             raise ManifestInvalid("M1-5", chunk.payload_at, f"tensor {number}: not the one that the manifest names")
         return np.frombuffer(raw, _TENSOR_TYPES[spec["type"]]).reshape(shape)
@@ -220,28 +213,10 @@ class _Scan:
             try:
                 prior = Prior(bits=self._prior["bits"], lo=self._range[0], hi=self._range[1], **arrays)
             except BadPrior as error:
-                raise self._bad(error.rule, f"prior: {error.what}") from None
+                raise self._place.inside("prior").invalid(error.rule, error.what) from None
         return DecoderPrior(self.header.model, self._type, self._dims, self._image, prior)
 
-    def _map(self, fields: dict[str, Any], key: str) -> dict[str, Any]:
-        value = fields.get(key)
-        if not isinstance(value, dict):
-            raise self._bad("M2-2", f"{key} is no map")
-        return value
 
-    def _integer(self, value: object) -> int:
-        if type(value) is not int:
-            raise self._bad("M2-2", f"{value!r} is no integer"[:100])
-        return value
-
-    def _shape(self, value: object, most_axes: int) -> tuple[int, ...]:
-        """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""
-        shape = self._integers(value)
-        if not 1 <= len(shape) <= most_axes or min(shape) < 1:
-            raise self._bad("M2-2", f"a shape is a list of 1 to {most_axes} positive integers")
-        return shape
-
-    def _integers(self, value: object) -> tuple[int, ...]:
-        if not isinstance(value, list):
-            raise self._bad("M2-2", "expected a list of integers")
-        return tuple(self._integer(item) for item in value)
+def _shape(place: Place, value: object, most_axes: int) -> tuple[int, ...]:
+    """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""
+    return as_integers(place.inside('key "shape"'), "M2-2", value, range(1, most_axes + 1), 1, canonical.MAX_INT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeformat.container import assigned, compression, rans
+from aeformat.container import assigned, costs, rans
 from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
 from aeformat.container.encodings import BadValue, content_bytes, decode
 from aeformat.container.header import Header, LatentsHeader
@@ -17,12 +17,14 @@ from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, TrailerRead
 from aeformat.container.prior import Prior
+from aeformat.container.raw import raw_payload
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.errors import (
     CompressionInvalid,
     ContentMismatch,
     DecoderMissing,
     FormatError,
+    Hint,
     LimitExceeded,
     NamesInvalid,
     StructureInvalid,
@@ -51,25 +53,16 @@ class Block(NamedTuple):
         )
 
 
-def raw_payload(chunk: ChunkRead, header: Header, value_bytes: int = 1) -> bytes | memoryview:
-    """A chunk's payload before compression and filter.  Raises CompressionInvalid."""
-    width = value_bytes if header.filter == "shuffle" else 1
-    try:
-        return compression.decompress(chunk.stored, raw_bytes=chunk.header.raw_bytes, value_bytes=width)
-    except compression.BadFrame as error:
-        raise CompressionInvalid(error.rule, chunk.payload_at, f"chunk {chunk.number}: {error.what}") from None
-
-
 def raw_rows(
-    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: rans.StepBudget | None = None
+    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: costs.StepBudget | None = None
 ) -> bytes | memoryview:
     """The raw payload of a ROWS chunk.  Raises CompressionInvalid, LimitExceeded (C6-8), DecoderMissing."""
     if is_coded(chunk, header):
         most_steps = check_coded(chunk, header, budget)
         if prior is None:
             raise DecoderMissing(
-                f"the rows are coded with decoder {header.decoder.hex()}, which is not here: get the .aef of that decoder and "
-                "name it (--decoder), or ask for a file that carries it (pack --embed-decoder)"
+                f"the rows are coded with decoder {header.decoder.hex()}, which is not here",
+                hint=Hint.GET_DECODER,
             )
         try:
             return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows, most_steps=most_steps)
@@ -84,20 +77,20 @@ def is_coded(chunk: ChunkRead, header: LatentsHeader) -> bool:
     return header.codec == "rans" and chunk.header.stored_bytes < chunk.header.raw_bytes
 
 
-def check_coded(chunk: ChunkRead, header: LatentsHeader, budget: rans.StepBudget | None = None) -> int:
+def check_coded(chunk: ChunkRead, header: LatentsHeader, budget: costs.StepBudget | None = None) -> int:
     """What a coded ROWS chunk shows without the prior; the steps that it may take.
 
-    budget: of the file, which is then charged; None where the caller has done so.  Raises CompressionInvalid,
+    budget: of the file, which is then charged; None where the chunk stands alone.  Raises CompressionInvalid,
     LimitExceeded (C6-7 to C6-10).
     """
     n_rows, n_values = chunk.header.n_rows, header.n_values
-    budget = rans.StepBudget() if budget is None else budget
-    most_steps = budget.left(chunk.payload_at + len(chunk.stored))
+    budget = costs.StepBudget() if budget is None else budget
+    most_steps = budget.left(chunk.number, chunk.payload_at + len(chunk.stored))
     try:
         n_lanes = rans.check_code(chunk.stored, n_rows=n_rows, n_values=n_values, most_steps=most_steps)
     except rans.BadCode as error:
         raise _bad_code(chunk, error) from None
-    budget.use(rans.n_steps(n_rows, n_lanes, n_values))
+    budget.charge(chunk.number, rans.n_steps(n_rows, n_lanes, n_values))
     return most_steps
 
 
@@ -107,7 +100,7 @@ def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
 
 
 def rows(
-    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: rans.StepBudget | None = None
+    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: costs.StepBudget | None = None
 ) -> NDArray[Any]:
     """The values of a ROWS chunk, (n, *dims) in the header's value type.
 
@@ -163,7 +156,7 @@ class RowReader:
         self._header, self._proves_content = header, proves_content
         self._limits, self._reads_decoder = limits, reads_decoder
         self._prior: Prior | None = None
-        self._budget = rans.StepBudget(limits.rans_steps)
+        self._budget = costs.StepBudget(limits.rans_steps)
         self.n_unread = 0  # rows that `check` passed over, because their prior is not here
         self.n_unread_receipts = 0  # digests of such rows
         self._content = hashlib.sha256(header.content_head)

@@ -1,7 +1,7 @@
 """Interleaved rANS: rows of latents <-> the payload of codec rans (spec/container.md, section 6.1).
 
 Owns the code's bytes.  All lanes take a step at once, as one NumPy operation each; integers only.  Knows nothing of chunks
-or of where the prior came from.  What a payload can make it do is bounded by the steps that its caller allows (C6-8).
+or of where the prior came from.  What a payload can make it do is bounded by the steps that its caller allows (C6-8, costs.py).
 NumPy is imported on first use.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat.container.limits import RANS_STEPS, RANS_STEPS_A_BYTE
+from aeformat.container.limits import RANS_STEPS
 from aeformat.container.prior import Prior
 
 if TYPE_CHECKING:
@@ -29,26 +29,6 @@ class BadCode(ValueError):
     def __init__(self, rule: str, what: str) -> None:
         super().__init__(rule, what)
         self.rule, self.what = rule, what
-
-
-class StepBudget:
-    """What the coded rows of one file may cost (C6-8).
-
-    steps: what they may beside those that the file's bytes allow.  file_bytes: of the whole file, where rows are not read in
-    order; else those up to the end of a payload count.
-    """
-
-    def __init__(self, steps: int = RANS_STEPS, *, file_bytes: int | None = None) -> None:
-        self._steps, self._file_bytes, self._n_used = steps, file_bytes, 0
-
-    def left(self, end: int) -> int:
-        """The steps that a payload may take that ends at byte `end` of the file."""
-        n_bytes = end if self._file_bytes is None else self._file_bytes
-        return min(RANS_STEPS, self._steps + RANS_STEPS_A_BYTE * n_bytes - self._n_used)
-
-    def use(self, n_steps: int) -> None:
-        """A payload took them."""
-        self._n_used += n_steps
 
 
 def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int, most_steps: int = RANS_STEPS) -> int:

@@ -6,44 +6,32 @@ first array.
 
 from __future__ import annotations
 
-import mmap
 import os
-import stat
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
-from zlib import crc32
+from typing import TYPE_CHECKING, Any
 
-from aeformat.container import assigned, encodings, payloads, rans, wire
+from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
-from aeformat.container.header import parse_header
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
+from aeformat.container.mapped import MappedFile
 from aeformat.container.names import RowNames
-from aeformat.container.parser import ChunkRead, Parser
+from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
 from aeformat.container.receipts import Receipts
+from aeformat.container.seeking import Chunks, Framing
 from aeformat.container.selection import selected_rows
-from aeformat.container.sequence import (
-    ChunkSequence,
-    check_cover,
-    check_plain,
-    check_receipt,
-    most_bytes,
-    padding_bytes,
-    raise_first,
-)
+from aeformat.container.sequence import check_cover, check_receipt, raise_first
 from aeformat.container.stream import latents_header
-from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
-from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsupported, UsageError
+from aeformat.container.wire import IndexEntry
+from aeformat.errors import StructureInvalid, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.container.selection import Rows
-
-_READ_BYTES: Final = 1 << 18  # a quarter of a usual chunk
 
 
 class Latents:
@@ -56,119 +44,24 @@ class Latents:
 
     def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> None:
         self._limits = limits
-        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs start-up time that embedders would pay
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UsageError(f"{path} is not an ordinary file; read it forward")
-            self._size = status.st_size
-            self._map: mmap.mmap | bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._size else b""
-        self._is_closed = False
         self._last: tuple[int, Block] | None = None
         self._prior: Prior | None = None
-        self._budget = rans.StepBudget(limits.rans_steps, file_bytes=self._size)
-        self._charged: set[int] = set()  # coded chunks, by position
         self._has_receipts: bool | None = None  # not yet seen
+        self._file = MappedFile(path)
+        self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
-            self._open()
+            framing = Framing(self._file.read, self._file.size, limits)
+            self.header = latents_header(framing.header)
+            self._chunks = Chunks(framing)
+            self._entries = self._chunks.rows()
         except BaseException:
             self.close()
             raise
-
-    def _open(self) -> None:
-        preamble = Preamble.parse(self._map[: wire.PREAMBLE_BYTES])
-        end = wire.PREAMBLE_BYTES + preamble.header_bytes
-        data = self._map[wire.PREAMBLE_BYTES : end]
-        if len(data) < preamble.header_bytes:
-            raise Truncated("C2-7", self._size, "the file ends inside its header")
-        if crc32(data) != preamble.header_crc:
-            raise ChecksumMismatch("C2-6", wire.PREAMBLE_BYTES, "the header's checksum does not match")
-        self.header = latents_header(parse_header(data, wire.PREAMBLE_BYTES))
-        self._header_crc = preamble.header_crc
-        self._first_chunk_at = end
-        self._trailer_at = self._size - TRAILER_BYTES
-        if self._trailer_at < end or self._map[self._trailer_at : self._trailer_at + 4] != assigned.TRAILER:
-            self._refuse_without_trailer()
-        try:
-            self.trailer = Trailer.parse(self._map[self._trailer_at :], self._trailer_at, self._header_crc)
-        except ChecksumMismatch:  # of another file: one that is cut where its embedded decoder ends has that one's
-            self._refuse_without_trailer()
-        self._entries = self._read_index() if self.trailer.index_at else self._walk()
+        self.trailer = self._chunks.trailer
         self._starts = [entry.first_row for entry in self._entries]
 
-    def _refuse_without_trailer(self) -> NoReturn:
-        """There is no trailer at the end: the forward parser says why."""
-        with memoryview(self._map) as view:
-            parser = Parser(self._limits)
-            for start in range(0, self._size, _READ_BYTES):
-                parser.feed(view[start : start + _READ_BYTES])
-            parser.close()
-        raise AssertionError("the forward parser takes a file that has no trailer")
-
-    def _read_index(self) -> list[IndexEntry]:
-        """The index, with as much of C8-1 as it shows by itself."""
-        at, wrong = self.trailer.index_at, self._trailer_at + 16
-        if not self.trailer.n_chunks:
-            raise StructureInvalid("C9-3", self._trailer_at + 4, "an index, but no chunk")
-        if not self._first_chunk_at <= at < self._trailer_at:
-            raise StructureInvalid("C9-4", wrong, f"an index at byte {at}, outside the chunks")
-        chunk = self._chunk(at, self.trailer.n_chunks - 1)
-        end = chunk.payload_at + chunk.header.stored_bytes
-        if chunk.header.tag != assigned.INDEX or end != self._trailer_at:  # C4-6: nothing stands between the two
-            raise StructureInvalid("C9-4", wrong, "there is no index where the trailer says")
-        if chunk.header.n_rows or chunk.header.first_row:
-            raise StructureInvalid("C4-7", at + 4, "the index counts rows")
-        entries = IndexEntry.parse_all(chunk.stored, chunk.payload_at)
-        n_rows, after, next_number = 0, self._first_chunk_at, 0
-        for i, entry in enumerate(entries):
-            if entry.first_row != n_rows or not entry.n_rows or entry.at < after or entry.number < next_number:
-                entry_at = chunk.payload_at + i * wire.INDEX_ENTRY_BYTES
-                raise StructureInvalid("C8-1", entry_at, f"entry {i} of the index does not follow the one before")
-            n_rows, after, next_number = n_rows + entry.n_rows, entry.at + CHUNK_HEADER_BYTES, entry.number + 1
-        if n_rows != self.trailer.n_rows or not n_rows:
-            raise StructureInvalid("C9-3", self._trailer_at + 8, f"{self.trailer.n_rows} rows stated, {n_rows} indexed")
-        return entries
-
-    def _walk(self) -> list[IndexEntry]:
-        """The index of a file without one, from its chunk headers: all of them, so all that they show is checked."""
-        sequence = ChunkSequence(self.header)
-        at = self._first_chunk_at
-        while at < self._trailer_at:
-            header, _, end = self._locate(at, sequence.n_chunks)
-            raise_first(sequence.check(header, at))
-            at = end
-        raise_first(sequence.check_trailer(self.trailer, at))
-        return IndexEntry.parse_all(sequence.index_payload, at)
-
-    def _locate(self, at: int, number: int) -> tuple[ChunkHeader, int, int]:
-        """(header, byte of the payload, byte after it) of chunk `number` at byte `at`, which may be any number."""
-        if self._is_closed:
-            raise ValueError("this reader is closed")
-        if not self._first_chunk_at <= at <= self._trailer_at:
-            raise StructureInvalid("C8-1", at, f"chunk {number} is outside the chunks of this file")
-        front = self._map[at : min(at + CHUNK_HEADER_BYTES, self._trailer_at)]
-        header = ChunkHeader.parse(front, at, self._header_crc, number)
-        header.check_sizes(at, most_bytes(header.tag, self._limits))
-        if header.is_critical and header.tag not in assigned.KIND_OF_TAG:
-            raise Unsupported("C4-5", at, f"critical chunk {header.tag.decode('ascii')} that this reader does not know")
-        raise_first(check_plain(self.header, header, at))
-        payload_at = at + CHUNK_HEADER_BYTES
-        payload_at += padding_bytes(self.header, header.tag, payload_at)
-        end = payload_at + header.stored_bytes
-        if end > self._trailer_at:
-            raise StructureInvalid("C4-10", at, f"chunk {number} reaches into the trailer")
-        return header, payload_at, end
-
-    def _chunk(self, at: int, number: int) -> ChunkRead:
-        header, payload_at, end = self._locate(at, number)
-        if any(self._map[at + CHUNK_HEADER_BYTES : payload_at]):
-            raise StructureInvalid("C4-9", at + CHUNK_HEADER_BYTES, "padding is not zero")
-        stored = self._map[payload_at:end]
-        if wire.bound_crc(self._header_crc, number, stored) != header.payload_crc:
-            raise ChecksumMismatch("C4-11", payload_at, f"the checksum of chunk {number}'s payload does not match")
-        return ChunkRead(number, at, payload_at, header, stored)
-
     def _rows_chunk(self, entry: IndexEntry) -> ChunkRead:
-        chunk = self._chunk(entry.at, entry.number)
+        chunk = self._chunks.chunk(entry.at, entry.number)
         header = chunk.header
         if (header.tag, header.first_row, header.n_rows) != (assigned.ROWS, entry.first_row, entry.n_rows):
             raise StructureInvalid("C8-1", entry.at, f"the index is not that of chunk {entry.number}")
@@ -184,12 +77,10 @@ class Latents:
             entry = self._entries[position]
             chunk = self._rows_chunk(entry)
             if payloads.is_coded(chunk, self.header):
-                if position not in self._charged:
-                    payloads.check_coded(chunk, self.header, self._budget)
-                    self._charged.add(position)
+                payloads.check_coded(chunk, self.header, self._budget)
                 if self._prior is None:
                     self._look_for_prior()
-            values = payloads.rows(chunk, self.header, self._prior)
+            values = payloads.rows(chunk, self.header, self._prior, self._budget)
             values.setflags(write=False)  # it is handed out more than once
             last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
         return last[1]
@@ -197,24 +88,25 @@ class Latents:
     def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:
         """Names and receipts of a ROWS chunk's rows: right before it, so they are found from the chunk of rows before."""
         entry = self._entries[position]
-        at, number = self._first_chunk_at, 0
+        at, number = self._chunks.first_at, 0
         if position:
             before = self._entries[position - 1]
             number = before.number + 1
-            _, _, at = self._locate(before.at, before.number)
+            at = self._chunks.locate(before.at, before.number).end
         found: list[tuple[bytes, int, int]] = []  # tag, place and number of a rCPT, a nAMe, or both in that order
         while number < entry.number:
-            header, _, end = self._locate(at, number)
+            place = self._chunks.locate(at, number)
+            header = place.header
             if found and (found[-1][0], header.tag) != (assigned.RECEIPT, assigned.NAME):
                 raise StructureInvalid("C4-6", at, "row names or receipts without the rows that they are for")
             if header.tag in (assigned.RECEIPT, assigned.NAME):
                 raise_first(check_receipt(header, at))
                 raise_first(check_cover(header, at, entry))
                 found.append((header.tag, at, number))
-            at, number = end, number + 1
+            at, number = place.end, number + 1
         if at != entry.at:
             raise StructureInvalid("C8-1", entry.at, f"the index has another place for chunk {entry.number}")
-        chunks = {tag: self._chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
+        chunks = {tag: self._chunks.chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
         has_receipts = assigned.RECEIPT in chunks
         if self._has_receipts not in (None, has_receipts):
             raise StructureInvalid("C4-6", entry.at, "receipts of some rows only")
@@ -314,7 +206,7 @@ class Latents:
         """
         if self.header.codec != "none" or self.header.encoding_spec.is_text:
             raise UsageError("only uncompressed binary rows can be had without a copy")
-        view = memoryview(self._map)
+        view = self._file.view()
         for entry in self._entries:
             chunk = self._rows_chunk(entry)
             yield encodings.stored_view(
@@ -333,12 +225,9 @@ class Latents:
         return None if chunk is None else chunk.stored
 
     def _decoder_chunk(self) -> ChunkRead | None:
-        at = self._first_chunk_at
-        for number in range(self._entries[0].number):
-            header, _, end = self._locate(at, number)
-            if header.tag == assigned.DECODER:
-                return self._chunk(at, number)
-            at = end
+        for place in self._chunks.walk(self._entries[0].number):
+            if place.header.tag == assigned.DECODER:
+                return self._chunks.chunk(place.at, place.number)
         return None
 
     @property
@@ -358,13 +247,8 @@ class Latents:
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
-        self._is_closed = True
         self._last = None
-        if isinstance(self._map, mmap.mmap):
-            try:
-                self._map.close()
-            except BufferError:  # a zero-copy array still needs it
-                self._map = b""
+        self._file.close()
 
     def __enter__(self) -> Latents:
         return self

@@ -17,7 +17,7 @@ from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
 from aeformat.container.payloads import Block, RowReader
 from aeformat.container.wire import Trailer
-from aeformat.errors import FormatError, UsageError
+from aeformat.errors import FormatError, Hint, UsageError
 
 _READ_BYTES: Final = 1 << 18  # a quarter of a usual chunk
 
@@ -143,5 +143,5 @@ def stream_latents(
 def latents_header(header: Header) -> LatentsHeader:
     """The header, if it is that of a latents file.  Raises UsageError for a model package."""
     if isinstance(header, ModelHeader):
-        raise UsageError("this is a model package, not a file of latents; see aeformat info")
+        raise UsageError("this is a model package, not a file of latents", hint=Hint.OPEN_AS_MODEL)
     return header

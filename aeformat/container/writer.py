@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-from aeformat.container import assigned, compression, limits, rans
+from aeformat.container import assigned, compression, costs, limits, rans
 from aeformat.container import receipts as rcpt
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.encodings import BadValue, check_type, content_bytes, encode
@@ -125,7 +125,7 @@ class LatentsWriter:
             raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
         self._prior = None if prior is None else prior.of(header)
-        self._budget = rans.StepBudget()
+        self._budget = costs.StepBudget()
         self._out = ContainerWriter(sink, header, level=level)
         self.chunk_rows = chunk_rows or min(
             max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes),
@@ -251,10 +251,10 @@ class LatentsWriter:
             row = at // self._header.n_values
             what = f"row {row} holds {values.reshape(-1)[bad[0]]}, the decoder takes {prior.lo} to {prior.hi}"
             raise ValueInvalid("M4-7", at, what)
-        coded = rans.encode_rows(values, prior, most_steps=self._budget.left(self.n_bytes))
+        coded = rans.encode_rows(values, prior, most_steps=self._budget.left(self._n_chunks, self.n_bytes))
         if coded is None or len(coded) >= values.nbytes:
             return None
-        self._budget.use(rans.n_steps(len(values), 1 << coded[0], prior.n_values))
+        self._budget.charge(self._n_chunks, rans.n_steps(len(values), 1 << coded[0], prior.n_values))
         return coded
 
     def close(self) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.container.fields import Place
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.model.builder import PackageBuilder
-from aeformat.model.fields import Place
 from aeformat.model.layers import TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage, Step

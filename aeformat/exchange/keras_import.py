@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyBackend
-from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
+from aeformat.errors import Hint, LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
 from aeformat.exchange.graph import Graph, as_refusal, cut
 from aeformat.exchange.keras_activations import NoForm
@@ -123,7 +123,7 @@ def _start_shape(shape: tuple[int | None, ...], options: Options) -> tuple[int, 
     if None not in shape:
         return tuple(size for size in shape if size is not None)
     if options.image is None or len(shape) != 3:
-        raise UsageError(f"the model takes any size, {list(shape)}: say which with --image HxWxC")
+        raise UsageError(f"the model takes any size, {list(shape)}: say which", hint=Hint.GIVE_IMAGE_SHAPE)
     return tuple(given if size is None else size for size, given in zip(shape, options.image, strict=True))
 
 
@@ -131,7 +131,7 @@ def _image_shape(start: tuple[int, ...], options: Options) -> tuple[int, ...]:
     """[h, w, c] of what the model takes: as it is, with a channel, or as a square."""
     if options.image is not None:
         if prod(options.image) != prod(start):
-            raise UsageError(f"--image {list(options.image)} does not fit the model, which takes {list(start)}")
+            raise UsageError(f"an image of {list(options.image)} does not fit the model, which takes {list(start)}")
         return options.image
     if len(start) == 3:
         return start
@@ -139,7 +139,7 @@ def _image_shape(start: tuple[int, ...], options: Options) -> tuple[int, ...]:
         return (*start, 1)
     side = isqrt(prod(start))
     if len(start) != 1 or side * side != start[0]:
-        raise UsageError(f"the model takes {list(start)}: say which images these are with --image HxWxC")
+        raise UsageError(f"the model takes {list(start)}: say which images these are", hint=Hint.GIVE_IMAGE_SHAPE)
     return side, side, 1
 
 

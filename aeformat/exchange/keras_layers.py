@@ -26,7 +26,9 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
     layer = call.layer
     make = _form(layer)
     if getattr(layer, "quantization_mode", None) is not None:
-        raise NoForm(f"quantised to {layer.quantization_mode}; save it before it is quantised, --exact makes integers")
+        raise NoForm(
+            f"quantised to {layer.quantization_mode}; save it before it is quantised, an exact import makes integers"
+        )
     if getattr(layer, "compute_dtype", None) not in _FLOATS:
         raise NoForm(f"computes in {layer.compute_dtype}; save it with dtype policy float32")
     if len(inputs) != sum(1 if not isinstance(arg, list) else len(arg) for arg in call.args):

@@ -1,8 +1,8 @@
 """Float32 packages as one Keras model in a .keras file.
 
 Owns which Keras layer a layer becomes.  The model takes pixels as numbers from 0 to 255 and gives them from 0 to 1; between the
-halves stands a layer called "latents".  So `model import FILE --bottleneck latents --pixels-in raw` makes
-packages that compute the same.
+halves stands a layer called "latents".  So an import with bottleneck "latents" and pixels_in
+"raw" makes packages that compute the same.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Images in and out: uint8 arrays from and to IDX, .npy, .npz, image files, folders and pipes.
+"""Read and write images: uint8 arrays from and to IDX, .npy, .npz, image files, folders and pipes.
 
-Pillow is imported only where an image file is read or written, or an image converted.
+Pillow is imported only to read or write an image file, or to convert an image.
 """
 
-from aeformat.images.demo import demo_digits
+from aeformat.images.digits import demo_digits
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.mnist import locate_mnist
 from aeformat.images.picture import save_comparison

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TextIO
 import numpy as np
 
 from aeformat.atomic import AtomicFile
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,7 +108,7 @@ def stream_body(stream: BinaryIO) -> Body:
 
 def _refuse_terminal(stream: TextIO | BinaryIO) -> None:
     if stream.isatty():
-        raise UsageError("images are not for a terminal: redirect the output, or name a file")
+        raise UsageError("images are not for a terminal", hint=Hint.REDIRECT_OUTPUT)
 
 
 class ArraySink:

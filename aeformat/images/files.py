@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import numpy as np
 
 from aeformat.errors import ImageError
+from aeformat.images.exact_read import reason_of
 from aeformat.images.fit import MAX_PIXELS, ImageFit, describe, require_pillow
-from aeformat.images.stream import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
-"""What an image is here, what a model takes, and whether the two fit.
+"""The shape of images: of the input, of the model, and the conversions between them.
 
-Owns ImageBlock, ImageFit, the reading of an array's shape as a batch of images, and the two conversions a person can
-ask for (--resize, --grayscale).  Knows nothing of files.  Nothing is converted unless it was asked for.
+Owns ImageBlock, ImageFit, the reading of an array's shape as a batch of images, and the two conversions (resize, grayscale).
+An image is converted only if the caller allows it.  Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from aeformat.errors import ImageError, UsageError
+from aeformat.errors import Hint, ImageError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_PIXELS: Final = 89_478_485  # of one image; Pillow's own default bound against decompression bombs
 Shape = tuple[int, int, int]  # height, width, channels
+_CONVERSIONS: Final = {  # (size, colour): a conversion is needed and is not allowed
+    (False, False): None,
+    (True, False): Hint.RESIZE,
+    (False, True): Hint.GRAYSCALE,
+    (True, True): Hint.RESIZE_AND_GRAYSCALE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class ImageBlock:
 
 @dataclass(frozen=True, slots=True)
 class ImageFit:
-    """The image shape a model takes, and what may be done to an image to get there.
+    """The image shape that a model takes, and the conversions that are allowed.
 
     resize: Pillow's LANCZOS to exactly h x w; the aspect ratio is not kept.
     grayscale: three channels become one by Pillow's "L" (ITU-R 601-2 luma).  It comes before the resizing.
@@ -45,27 +51,22 @@ class ImageFit:
     def check(self) -> None:
         """Raises UsageError where the options contradict the model, or Pillow is missing for them."""
         if self.grayscale and self.shape[2] != 1:
-            raise UsageError(f"--grayscale makes one channel, and the model takes {self.shape[2]}")
+            raise UsageError(f"grayscale makes one channel, and the model takes {self.shape[2]}")
         if self.resize or self.grayscale:
-            require_pillow("--resize and --grayscale")
+            require_pillow("resizing and grayscale")
 
     def check_image(self, found: Shape, label: str) -> None:
         """Raises ImageError unless an image of this shape fits, as it is or by the conversions allowed."""
-        needs = []
-        if found[:2] != self.shape[:2]:
-            needs.append("--resize")
-        if found[2] != self.shape[2]:
-            needs.append("--grayscale")
-        given = {"--resize": self.resize, "--grayscale": self.grayscale}
+        is_size_off, is_colour_off = found[:2] != self.shape[:2], found[2] != self.shape[2]
         wrong = f"{label}: images are {describe(found)} (h x w x channels), the model takes {describe(self.shape)}"
         if min(found) < 1:
             raise ImageError(wrong)
-        if "--grayscale" in needs and (found[2], self.shape[2]) != (3, 1):
+        if is_colour_off and (found[2], self.shape[2]) != (3, 1):
             raise ImageError(wrong)
-        missing = [option for option in needs if not given[option]]
-        if missing:
-            raise ImageError(f"{wrong}; add {' '.join(missing)} to convert them")
-        if needs and found[2] not in (1, 3):
+        hint = _CONVERSIONS[is_size_off and not self.resize, is_colour_off and not self.grayscale]
+        if hint is not None:
+            raise ImageError(wrong, hint=hint)
+        if (is_size_off or is_colour_off) and found[2] not in (1, 3):
             raise ImageError(f"{wrong}; only images of 1 or 3 channels can be resized")
         if found[0] * found[1] > MAX_PIXELS:
             raise ImageError(f"{label}: images are {describe(found)}, above the limit of {MAX_PIXELS:,} pixels")
@@ -90,7 +91,7 @@ class ImageFit:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How an array is read: so many images of this shape, one after the other in C order."""
+    """An array read as images: n_rows of them, each of this shape, one after the other in C order."""
 
     n_rows: int
     image: Shape
@@ -127,7 +128,7 @@ def layout_of(shape: tuple[int, ...], fit: ImageFit, label: str) -> Layout:
 
 
 def check_dtype(dtype: np.dtype[Any], label: str) -> None:
-    """Raises ImageError, saying how to convert, unless the array holds uint8."""
+    """Raises ImageError unless the array holds uint8; the message says how to convert it."""
     if dtype == np.uint8:
         return
     how = {
@@ -145,6 +146,6 @@ def describe(shape: Shape) -> str:
 
 
 def require_pillow(what: str) -> None:
-    """Raises UsageError, saying how to get it, where Pillow is not installed."""
+    """Raises UsageError where Pillow is not installed; the message says how to install it."""
     if importlib.util.find_spec("PIL") is None:
         raise UsageError(f'{what} need Pillow: pip install "aeformat[images]"')

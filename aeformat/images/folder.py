@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from aeformat.atomic import put_in_place, sync_folder, temporary_in
-from aeformat.errors import ImageError, UsageError
+from aeformat.errors import Hint, ImageError, UsageError
+from aeformat.images.file_names import name_key, png_name, png_names
 from aeformat.images.files import save_png
 from aeformat.images.fit import require_pillow
-from aeformat.images.names import name_key, png_name, png_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,7 +190,7 @@ def _check_folder(path: Path, *, force: bool) -> bool:
             raise UsageError(f"cannot make {path}: the folder {path.parent} does not exist")
         return False
     if not force and any(path.iterdir()):
-        raise UsageError(f"{path} exists and is not empty; use --force to write into it")
+        raise UsageError(f"{path} exists and is not empty", hint=Hint.WRITE_INTO_FOLDER)
     return True
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.errors import ImageError, UsageError
+from aeformat.images.exact_read import Readable, damage_as_image_error, read_images, read_up_to
 from aeformat.images.fit import ImageFit, Layout, Shape, layout_of
-from aeformat.images.stream import Readable, damage_named, read_images, read_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,12 +64,12 @@ class IdxInput:
         self.label = label
         self.files: list[str | Path] = [path]
         self._path, self._fit = path, fit
-        with damage_named(label), open_maybe_gzip(path) as file:
+        with damage_as_image_error(label), open_maybe_gzip(path) as file:
             self._layout = self._read_layout(file)
         self.n_rows = self._layout.n_rows
 
     def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
-        with damage_named(self.label), open_maybe_gzip(self._path) as file:
+        with damage_as_image_error(self.label), open_maybe_gzip(self._path) as file:
             if self._read_layout(file) != self._layout:
                 raise ImageError(f"{self.label}: changed while it was read")
             for images in read_images(file, self._layout, n_rows, self.label):

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from aeformat.errors import UsageError
-from aeformat.images.names import IMAGE_SUFFIXES
+from aeformat.images.file_names import IMAGE_SUFFIXES
 
 _KINDS: Final = {
     stat.S_IFIFO: "named pipe",

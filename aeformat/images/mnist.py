@@ -1,7 +1,7 @@
-"""Where the MNIST images are on this machine: `mnist:train` and `mnist:test`.
+"""Find the MNIST images on this machine: `mnist:train` and `mnist:test`.
 
-Owns the places and their order: $AEFORMAT_DATA/mnist/, the Keras cache, Keras's own download.  The download is a
-function that the caller brings, so that this module needs no TensorFlow.
+Owns the places and their order: $AEFORMAT_DATA/mnist/, the Keras cache, a download by Keras.  The caller passes the function
+that downloads, so that this module does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class MnistPlace:
 def locate_mnist(split: str, fetch: Callable[[], None] | None = None) -> MnistPlace:
     """Find the images of "train" or "test".
 
-    fetch: puts mnist.npz into the Keras cache, or raises OSError; called only where the images are nowhere else.
-    Raises UsageError, saying what to put where.
+    fetch: puts mnist.npz into the Keras cache, or raises OSError; called only if the images are not
+    on this machine.  Raises UsageError; the message says which file to put where.
     """
     if split not in _IDX_STEMS:
         raise UsageError(f"there is no {PREFIX}{split}; use {' or '.join(PREFIX + name for name in _IDX_STEMS)}")

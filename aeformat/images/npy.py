@@ -21,8 +21,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from aeformat.errors import ImageError
+from aeformat.images.exact_read import Readable, damage_as_image_error, read_images, read_up_to
 from aeformat.images.fit import ImageFit, Shape, check_dtype, layout_of
-from aeformat.images.stream import Readable, damage_named, read_images, read_up_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -130,7 +130,7 @@ class NpyInput:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[NpyStream]:
-        with damage_named(self.label), self._path.open("rb") as file:
+        with damage_as_image_error(self.label), self._path.open("rb") as file:
             stream = NpyStream(file, self._fit, self.label)
             n_bytes, expected = os.fstat(file.fileno()).st_size, stream.n_bytes
             if n_bytes != expected:
@@ -149,7 +149,7 @@ class NpyStream:
     def __init__(self, file: Readable, fit: ImageFit, label: str, files: Sequence[str | Path] = ()) -> None:
         self.label, self.files = label, list(files)
         self._file, self._fit = file, fit
-        with damage_named(label):
+        with damage_as_image_error(label):
             self._header = NpyHeader.read(file, label)
         self.layout = layout_of(self._header.shape, fit, label)
         self.n_rows = self.layout.n_rows
@@ -161,7 +161,7 @@ class NpyStream:
             yield self._fit.convert(images)
 
     def _forward(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
-        with damage_named(self.label):
+        with damage_as_image_error(self.label):
             yield from read_images(self._file, self.layout, n_rows, self.label)
 
     def _gathered(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
@@ -201,7 +201,7 @@ class NpzInput:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[NpyStream]:
-        with damage_named(self.label), zipfile.ZipFile(self._path) as archive:
+        with damage_as_image_error(self.label), zipfile.ZipFile(self._path) as archive:
             member = choose_array(archive, self._key, self._fit, self.label)
             if member.flag_bits & _ENCRYPTED:
                 raise ImageError(f"{self.label}: is encrypted")
@@ -241,7 +241,7 @@ def _fits(archive: zipfile.ZipFile, member: zipfile.ZipInfo, fit: ImageFit, labe
     if member.flag_bits & _ENCRYPTED:
         return False
     try:
-        with damage_named(label), archive.open(member) as file:
+        with damage_as_image_error(label), archive.open(member) as file:
             layout_of(NpyHeader.read(file, label).shape, fit, label)
     except ImageError:
         return False

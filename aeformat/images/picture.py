@@ -1,6 +1,6 @@
-"""One PNG that shows originals above what the decoder made of them.
+"""A picture that compares originals with decoded images: one PNG, each original above its decoded image.
 
-Owns its looks.  For people: nothing reads it back.
+Owns the layout and the colours.  The picture is for people; no program reads it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Images in: what a person names on the command line becomes blocks of uint8.
+"""Images in: what a person names becomes blocks of uint8.
 
 Owns the choice of a reader for each INPUT, their concatenation into blocks of one size, and the names of the rows.
 Knows no format itself.
@@ -17,11 +17,11 @@ import numpy as np
 
 from aeformat.errors import ImageError, UsageError
 from aeformat.images import idx
+from aeformat.images.file_names import IMAGE_SUFFIXES, check_name
 from aeformat.images.files import FilesInput
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.listing import Listing, is_image_name, list_images
 from aeformat.images.mnist import PREFIX, locate_mnist
-from aeformat.images.names import IMAGE_SUFFIXES, check_name
 from aeformat.images.npy import NpyInput, NpyStream, NpzInput
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ImageSource(Protocol):
 
 
 class _Input(Protocol):
-    """One INPUT of the command line."""
+    """One of the inputs."""
 
     n_rows: int
     label: str

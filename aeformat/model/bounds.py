@@ -1,7 +1,7 @@
-"""How large the numbers of a network can become (spec/model.md, section 4).
+"""The largest numbers that a network can compute (spec/model.md, section 4).
 
-Owns intervals and bounds, computed from the weights in 64-bit integers and Python's own; nothing here is read from
-the file.  What passes is what makes float32 and float64 products of integers exact, so both backends rely on it.
+Owns intervals and bounds.  They are computed from the weights, in 64-bit and in Python's integers; none is read from the
+file.  Both backends rely on them: below these bounds float32 and float64 products of integers are exact.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.model.fields import Place
+from aeformat.container.fields import Place
 from aeformat.model.layers import KINDS
 from aeformat.model.values import ACC, EXACT, INTEGER_RANGES, Interval, Number, Value
 
@@ -27,7 +27,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one value can hold.  interval: None for f32.  bounds: of sums, one a channel, exact profile."""
+    """The numbers that one value can hold.  interval: None for f32.  bounds: of sums, one a channel, exact profile."""
 
     interval: Interval | None
     bounds: tuple[int, ...] | None = None
@@ -36,7 +36,7 @@ class Span:
 def span_of(
     place: Place, kind: str, inputs: Sequence[Span], made: Value, params: Mapping[str, Number], arrays: Arrays
 ) -> Span:
-    """The span of what a layer makes: M4-1 to M4-5.  Raises ManifestInvalid."""
+    """The span of a layer's output: M4-1 to M4-5.  Raises ManifestInvalid."""
     if kind == "lookup":
         return _lookup(place, inputs[0], params["shift"], arrays)
     if kind == "add" and made.type == ACC:
@@ -45,7 +45,7 @@ def span_of(
         return _sums(place, kind, inputs[0], arrays)
     if kind == "to_u8":
         return Span(Interval(*INTEGER_RANGES["u8"]))
-    if made.type in INTEGER_RANGES:  # what moves numbers about, and makes none but a pad's value
+    if made.type in INTEGER_RANGES:  # it rearranges numbers, and adds none but a pad's value
         reach = [x.interval for x in inputs if x.interval is not None]
         value = params.get("value")
         if isinstance(value, int):
@@ -64,7 +64,7 @@ def channel_bounds(weights: NDArray[Any], bias: NDArray[Any], channel_axis: int,
 
 
 def half_step(shift: int) -> int:
-    """h of section 4: what rounds to the nearest."""
+    """h of section 4: half a step, added so that the shift rounds to nearest."""
     return 1 << (shift - 1) if shift else 0
 
 

@@ -1,6 +1,6 @@
-"""What there is to say of a network's layers: sizes, costs, bounds, and who takes what.
+"""Facts about the layers of a network, for people: sizes, costs, bounds, and which layer reads which value.
 
-Owns the numbers and the words; text and pictures are drawn of them elsewhere.
+Owns the numbers and their text.  Tables and pictures are made elsewhere.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from aeformat.model.values import Value
 
 @dataclass(frozen=True, slots=True)
 class LayerFacts:
-    """One layer.  inputs: numbers of values; the layer makes value number + 1.
+    """One layer.  inputs: numbers of the values that it reads; its output is value number + 1.
 
-    note: what its parameters say.  weights: type and shape, or "".  n_bytes: of its tensors, each counted where it is first
+    note: its parameters as text.  weights: type and shape, or "".  n_bytes: of its tensors, each counted where it is first
     used; n_params: weights and biases among them.  bound: of sums in the exact profile (section 4 of spec/model.md).
     """
 
@@ -54,7 +54,7 @@ def facts_of(package: ModelPackage) -> list[LayerFacts]:
 
 
 def _note(step: Step) -> str:
-    """Parameters in words; what is as usual is left out."""
+    """The parameters as text, without those that have their usual value."""
     words = []
     if step.kind in ("conv2d", "conv2d_transpose"):
         kh, kw = step.arrays["weights"].shape[:2]

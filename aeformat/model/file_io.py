@@ -17,7 +17,7 @@ from aeformat.container import assigned
 from aeformat.container.header import ModelHeader
 from aeformat.container.limits import DEFAULT, MANIFEST_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, TrailerRead
-from aeformat.container.payloads import raw_payload
+from aeformat.container.raw import raw_payload
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, LimitExceeded, ManifestInvalid, StructureInvalid, UsageError
 from aeformat.model.identity import open_package, package_header
@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What the first bytes of a package say: enough to list it, not enough to trust it."""
+    """The header and the manifest of a package; its tensors have not been read or checked."""
 
     model_id: bytes
     name: str | None
@@ -42,7 +42,7 @@ class Heading:
 def read_package(source: str | Path | bytes, *, limits: Limits = DEFAULT, max_work: int | None = None) -> ModelPackage:
     """The package in a file, or in the bytes of one; everything but the golden set (golden.py) is checked.
 
-    max_work: the most multiply-adds plus numbers made that one row may take (M7-1).  Raises FormatError; UsageError
+    max_work: the most that multiply-adds and computed numbers of one row may sum to (M7-1).  Raises FormatError; UsageError
     where there is no such file, or it holds latents.
     """
     with open_package(source) as file:
@@ -53,7 +53,7 @@ def read_package(source: str | Path | bytes, *, limits: Limits = DEFAULT, max_wo
                 reader.chunk(event)
             elif isinstance(event, TrailerRead):
                 reader.end(event)
-    return reader.package()  # what the numbers must keep to comes last, behind C9-7
+    return reader.package()  # the rules of the numbers come last, after C9-7
 
 
 def read_heading(source: str | Path | bytes) -> Heading:
@@ -62,7 +62,7 @@ def read_heading(source: str | Path | bytes) -> Heading:
         seen = events(file, DEFAULT)
         reader = _reader(seen)
         chunk = next(seen)
-        assert isinstance(chunk, ChunkRead)  # sequence.py lets nothing but MANF come first
+        assert isinstance(chunk, ChunkRead)  # sequence.py: the first chunk is MANF
         reader.chunk(chunk)
         assert reader.manifest is not None
         return Heading(reader.header.model, reader.name, reader.manifest)

@@ -1,6 +1,6 @@
-"""Which model a file is, by its header alone (spec/model.md, section 1).
+"""The model id of a package, from its header alone (spec/model.md, section 1).
 
-Owns the first look at a package, which takes no NumPy.  What the header says is proved by whoever reads the rest (file_io.py).
+Needs no NumPy.  The header's claim is verified when the whole package is read (file_io.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def read_model_id(source: str | Path | bytes) -> bytes:
 
 
 def open_package(source: str | Path | bytes) -> BinaryIO:
-    """The file, or the bytes as one.  Raises UsageError."""
+    """Open a package for reading: a file, or bytes in memory.  Raises UsageError."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
     try:

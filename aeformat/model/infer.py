@@ -1,7 +1,7 @@
-"""What each kind of layer makes of its inputs: shapes and types (spec/model.md, section 3: M3-5 and M3-6).
+"""The output shape and type of each kind of layer (spec/model.md, section 3: M3-5 and M3-6).
 
-Owns one function a kind, in the order of the spec's table.  Which kinds there are, with which keys, is layers.py's
-business; the numbers in the tensors are bounds.py's, and how a kind is computed is the backends'.
+Owns one function for each kind, in the order of the spec's table.  layers.py owns the list of kinds and their keys, bounds.py
+the numbers in the tensors, and the backends the computation.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from aeformat.model.fields import Place
+from aeformat.container.fields import Place
 from aeformat.model.values import ACC, EXACT, FLOAT_TYPES, INTEGER_RANGES, Interval, Number, Shape, TensorSpec, Value
 
 _ADDENDS: Final = frozenset({*INTEGER_RANGES, ACC})
@@ -19,7 +19,7 @@ _ADDENDS: Final = frozenset({*INTEGER_RANGES, ACC})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One layer with everything that its shape and type follow from.  tensors: by key, such as "weights"."""
+    """One layer with all that decides its output's shape and type.  tensors: by key, such as "weights"."""
 
     place: Place
     profile: str
@@ -50,7 +50,7 @@ def dense(call: Call) -> Value:
 
 
 def conv2d(call: Call) -> Value:
-    """One number a window and kernel."""
+    """One number for each window and kernel."""
     (x,) = call.inputs
     weights = _weights(call, n_axes=4, x=x, x_axes=3)
     kernel_height, kernel_width, n_channels, n_made = weights.shape
@@ -66,7 +66,7 @@ def conv2d(call: Call) -> Value:
 
 
 def conv2d_transpose(call: Call) -> Value:
-    """The kernels side by side, cropped."""
+    """Each pixel spread out by the kernel, and the result cropped."""
     (x,) = call.inputs
     weights = _weights(call, n_axes=4, x=x, x_axes=3)
     kernel_height, kernel_width, n_made, n_channels = weights.shape
@@ -91,7 +91,7 @@ def affine(call: Call) -> Value:
 
 
 def add(call: Call) -> Value:
-    """One shape in, the same out."""
+    """The shape of the inputs, which is the same for all."""
     first, *others = call.inputs
     for x in others:
         if x.shape != first.shape:
@@ -104,7 +104,7 @@ def add(call: Call) -> Value:
 
 
 def concat(call: Call) -> Value:
-    """All inputs behind each other along one axis."""
+    """The inputs one after the other along one axis."""
     first, *others = call.inputs
     axis = call.integer("axis")
     if axis >= len(first.shape):
@@ -127,19 +127,19 @@ def upsample(call: Call) -> Value:
 
 
 def max_pool(call: Call) -> Value:
-    """One number a window and channel."""
+    """One number for each window and channel."""
     shape = _pooled(call)
     return Value(shape, _not_acc(call, call.inputs[0]))
 
 
 def average_pool(call: Call) -> Value:
-    """One number a window and channel."""
+    """One number for each window and channel."""
     shape = _pooled(call)
     return Value(shape, _f32(call, call.inputs[0]))
 
 
 def pad(call: Call) -> Value:
-    """Rows and columns around the input."""
+    """The input with rows and columns added around it."""
     height, width, n_channels = _image(call)
     (x,) = call.inputs
     top, bottom, left, right = call.numbers("padding")
@@ -151,7 +151,7 @@ def pad(call: Call) -> Value:
 
 
 def crop(call: Call) -> Value:
-    """What is left in the middle."""
+    """The input without rows and columns at its edges."""
     height, width, n_channels = _image(call)
     top, bottom, left, right = call.numbers("crop")
     height, width = height - top - bottom, width - left - right
@@ -161,7 +161,7 @@ def crop(call: Call) -> Value:
 
 
 def reshape(call: Call) -> Value:
-    """The shape that the layer says."""
+    """The shape that the layer's key names."""
     (x,) = call.inputs
     shape = call.numbers("shape")
     if prod(shape) != x.n_elements:
@@ -170,7 +170,7 @@ def reshape(call: Call) -> Value:
 
 
 def flatten(call: Call) -> Value:
-    """One axis."""
+    """All numbers on one axis."""
     (x,) = call.inputs
     return Value((x.n_elements,), _not_acc(call, x))
 
@@ -212,7 +212,7 @@ def lookup(call: Call) -> Value:
     return Value(x.shape, table.type)
 
 
-# What several of them need.
+# Checks that several kinds share.
 
 
 def _weights(call: Call, *, n_axes: int, x: Value, x_axes: int) -> TensorSpec:
@@ -234,7 +234,7 @@ def _image(call: Call) -> tuple[int, int, int]:
 
 
 def _pooled(call: Call) -> Shape:
-    """What a pool makes; its windows all hold a pixel (M3-5)."""
+    """The output shape of a pool, every window of which holds a pixel (M3-5)."""
     height, width, n_channels = _image(call)
     size, (sh, sw) = call.numbers("size"), call.numbers("strides")
     top, bottom, left, right = call.numbers("padding")
@@ -247,7 +247,7 @@ def _pooled(call: Call) -> Shape:
 
 
 def _sums(call: Call, shape: Shape, *, channels: int, exact_weights: str = "i8") -> Value:
-    """What a layer with weights makes: the bias' shape (M3-5) and all types (M3-6)."""
+    """The output of a layer with weights, after a check of the bias' shape (M3-5) and of all types (M3-6)."""
     (x,) = call.inputs
     weights, bias = call.tensors["weights"], call.tensors["bias"]
     if bias.shape != (channels,):

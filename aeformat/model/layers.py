@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Final
 
-from aeformat.model import infer as made
-from aeformat.model.fields import Place, a_list, a_map, an_integer, integers
+from aeformat.container.fields import Place, as_integer, as_integers, as_list, as_map
+from aeformat.model import infer as output_of
 from aeformat.model.values import EXACT, FLOAT32, MAX_ELEMENTS, Number, Shape, TensorSpec, Value
 
 BOTH: Final = (EXACT, FLOAT32)
@@ -28,7 +28,7 @@ class Layer:
     params: Mapping[str, Number]
 
     def to_map(self) -> dict[str, object]:
-        """The map that stands in the manifest."""
+        """The layer's map in the manifest."""
         params = {key: list(value) if isinstance(value, tuple) else value for key, value in self.params.items()}
         return {"kind": self.kind, "inputs": list(self.inputs), **params}
 
@@ -37,13 +37,13 @@ class Layer:
 class Kind:
     """One row of the table in section 3.
 
-    n_inputs: how many it takes.  channel_axis: the axis of `weights` that its output channels lie on; None for kinds without
-    weights.  n_uses: how often one row uses each weight, from the shapes of input and output.  n_steps: what one number of
-    the output takes where there are no weights (M7-1).
+    n_inputs: allowed numbers of inputs.  channel_axis: the axis of `weights` for output channels; None for kinds without
+    weights.  n_uses: (input shape, output shape) -> how often one row uses each weight.  n_steps: operations for one number
+    of the output of a kind without weights (M7-1).
     """
 
     keys: tuple[str, ...]
-    infer: Callable[[made.Call], Value]
+    infer: Callable[[output_of.Call], Value]
     profiles: tuple[str, ...] = BOTH
     n_inputs: range = ONE
     channel_axis: int | None = None
@@ -51,20 +51,20 @@ class Kind:
     n_steps: Callable[[Layer], int] = lambda _layer: 0
 
 
-# M3-2: key -> how its value is read.  Numbers of tensors are checked against the manifest's list.
+# M3-2: key -> the check of its value.  Numbers of tensors are checked against the manifest's list.
 TENSOR_KEYS: Final = ("weights", "bias", "multiplier", "table")
 _FORMS: Final[dict[str, Callable[[Place, object], Number]]] = {
-    "strides": lambda place, value: integers(place, "M3-2", value, range(2, 3), 1, 16),
-    "padding": lambda place, value: integers(place, "M3-2", value, range(4, 5), 0, 64),
-    "crop": lambda place, value: integers(place, "M3-2", value, range(4, 5), 0, 64),
-    "shape": lambda place, value: integers(place, "M3-2", value, range(1, 9), 1, MAX_ELEMENTS),
-    "num": lambda place, value: an_integer(place, "M3-2", value, -65_536, 65_536),
-    "den": lambda place, value: an_integer(place, "M3-2", value, 1, 65_536),
-    "shift": lambda place, value: an_integer(place, "M3-2", value, 0, 40),
-    "factors": lambda place, value: integers(place, "M3-2", value, range(2, 3), 1, 16),
-    "size": lambda place, value: integers(place, "M3-2", value, range(2, 3), 1, 1024),
-    "axis": lambda place, value: an_integer(place, "M3-2", value, 0, 7),
-    "value": lambda place, value: an_integer(place, "M3-2", value, -128, 255),
+    "strides": lambda place, value: as_integers(place, "M3-2", value, range(2, 3), 1, 16),
+    "padding": lambda place, value: as_integers(place, "M3-2", value, range(4, 5), 0, 64),
+    "crop": lambda place, value: as_integers(place, "M3-2", value, range(4, 5), 0, 64),
+    "shape": lambda place, value: as_integers(place, "M3-2", value, range(1, 9), 1, MAX_ELEMENTS),
+    "num": lambda place, value: as_integer(place, "M3-2", value, -65_536, 65_536),
+    "den": lambda place, value: as_integer(place, "M3-2", value, 1, 65_536),
+    "shift": lambda place, value: as_integer(place, "M3-2", value, 0, 40),
+    "factors": lambda place, value: as_integers(place, "M3-2", value, range(2, 3), 1, 16),
+    "size": lambda place, value: as_integers(place, "M3-2", value, range(2, 3), 1, 1024),
+    "axis": lambda place, value: as_integer(place, "M3-2", value, 0, 7),
+    "value": lambda place, value: as_integer(place, "M3-2", value, -128, 255),
 }
 
 
@@ -75,32 +75,32 @@ def read_layer(place: Place, number: int, value: object, n_tensors: int) -> Laye
         raise place.invalid("M3-1", f"layer {number} is of no known kind: {kind_name!r:.40}")
     place = place.inside(f"layer {number} ({kind_name})")
     kind = KINDS[kind_name]
-    fields = a_map(place, "M3-2", value, ("kind", "inputs", *kind.keys))
+    fields = as_map(place, "M3-2", value, ("kind", "inputs", *kind.keys))
     params: dict[str, Number] = {}
     for key in kind.keys:
         where = place.inside(f'key "{key}"')
         if key in TENSOR_KEYS:
-            params[key] = an_integer(where, "M3-2", fields[key], 0, n_tensors - 1)
+            params[key] = as_integer(where, "M3-2", fields[key], 0, n_tensors - 1)
         else:
             params[key] = _FORMS[key](where, fields[key])
     if params.get("num") == 0:
         raise place.invalid("M3-2", 'key "num": expected an integer other than 0')
     where = place.inside('key "inputs"')
-    items = a_list(where, "M3-3", fields["inputs"])
+    items = as_list(where, "M3-3", fields["inputs"])
     if len(items) not in kind.n_inputs:
         count = "1 value" if kind.n_inputs == ONE else f"{kind.n_inputs[0]} to {kind.n_inputs[-1]} values"
         raise where.invalid("M3-3", f"expected {count}, found {len(items)}")
-    return Layer(kind_name, tuple(an_integer(where, "M3-3", item, 0, number) for item in items), params)
+    return Layer(kind_name, tuple(as_integer(where, "M3-3", item, 0, number) for item in items), params)
 
 
 def infer(
     place: Place, profile: str, layer: Layer, inputs: tuple[Value, ...], tensors: Mapping[str, TensorSpec]
 ) -> Value:
-    """What a layer makes of its inputs: M3-4 to M3-6.  Raises ManifestInvalid, LimitExceeded."""
+    """The output of a layer, from its inputs: M3-4 to M3-6.  Raises ManifestInvalid, LimitExceeded."""
     kind = KINDS[layer.kind]
     if profile not in kind.profiles:
         raise place.invalid("M3-4", f"this kind does not occur with profile {profile}")
-    value = kind.infer(made.Call(place, profile, inputs, layer.params, tensors))
+    value = kind.infer(output_of.Call(place, profile, inputs, layer.params, tensors))
     if value.n_elements > MAX_ELEMENTS:
         raise place.over_limit("M3-5", f"makes {value.n_elements} numbers a row, allowed are {MAX_ELEMENTS}")
     return value
@@ -117,27 +117,27 @@ def _window(layer: Layer) -> int:
 
 
 _LINEAR: Final = ("weights", "bias")
-_FLOAT: Final = Kind((), made.activation, (FLOAT32,))
+_FLOAT: Final = Kind((), output_of.activation, (FLOAT32,))
 
 KINDS: Final[dict[str, Kind]] = {
-    "dense": Kind(_LINEAR, made.dense, channel_axis=1),
+    "dense": Kind(_LINEAR, output_of.dense, channel_axis=1),
     "conv2d": Kind(
-        (*_LINEAR, "strides", "padding"), made.conv2d, channel_axis=3, n_uses=lambda _x, made: _pixels(made)
+        (*_LINEAR, "strides", "padding"), output_of.conv2d, channel_axis=3, n_uses=lambda _x, made: _pixels(made)
     ),
     "conv2d_transpose": Kind(
-        (*_LINEAR, "strides", "crop"), made.conv2d_transpose, channel_axis=2, n_uses=lambda x, _made: _pixels(x)
+        (*_LINEAR, "strides", "crop"), output_of.conv2d_transpose, channel_axis=2, n_uses=lambda x, _made: _pixels(x)
     ),
-    "affine": Kind(_LINEAR, made.affine, channel_axis=0, n_uses=lambda x, _made: prod(x[:-1])),
-    "add": Kind((), made.add, n_inputs=SEVERAL, n_steps=lambda layer: len(layer.inputs)),
-    "concat": Kind(("axis",), made.concat, n_inputs=SEVERAL),
-    "upsample": Kind(("factors",), made.upsample),
-    "max_pool": Kind(("size", "strides", "padding"), made.max_pool, n_steps=_window),
-    "average_pool": Kind(("size", "strides", "padding"), made.average_pool, (FLOAT32,), n_steps=_window),
-    "pad": Kind(("padding", "value"), made.pad),
-    "crop": Kind(("crop",), made.crop),
-    "reshape": Kind(("shape",), made.reshape),
-    "flatten": Kind((), made.flatten),
-    "scale": Kind(("num", "den"), made.scale, (FLOAT32,)),
+    "affine": Kind(_LINEAR, output_of.affine, channel_axis=0, n_uses=lambda x, _made: prod(x[:-1])),
+    "add": Kind((), output_of.add, n_inputs=SEVERAL, n_steps=lambda layer: len(layer.inputs)),
+    "concat": Kind(("axis",), output_of.concat, n_inputs=SEVERAL),
+    "upsample": Kind(("factors",), output_of.upsample),
+    "max_pool": Kind(("size", "strides", "padding"), output_of.max_pool, n_steps=_window),
+    "average_pool": Kind(("size", "strides", "padding"), output_of.average_pool, (FLOAT32,), n_steps=_window),
+    "pad": Kind(("padding", "value"), output_of.pad),
+    "crop": Kind(("crop",), output_of.crop),
+    "reshape": Kind(("shape",), output_of.reshape),
+    "flatten": Kind((), output_of.flatten),
+    "scale": Kind(("num", "den"), output_of.scale, (FLOAT32,)),
     "relu": _FLOAT,
     "sigmoid": _FLOAT,
     "tanh": _FLOAT,
@@ -145,7 +145,7 @@ KINDS: Final[dict[str, Kind]] = {
     "gelu": _FLOAT,
     "silu": _FLOAT,
     "softplus": _FLOAT,
-    "leaky_relu": Kind(("num", "den"), made.activation, (FLOAT32,)),
-    "to_u8": Kind((), made.to_u8, (FLOAT32,)),
-    "lookup": Kind(("multiplier", "shift", "table"), made.lookup, (EXACT,)),
+    "leaky_relu": Kind(("num", "den"), output_of.activation, (FLOAT32,)),
+    "to_u8": Kind((), output_of.to_u8, (FLOAT32,)),
+    "lookup": Kind(("multiplier", "shift", "table"), output_of.lookup, (EXACT,)),
 }

@@ -1,7 +1,7 @@
-"""The manifest: which layers, which tensors, which endpoints (spec/model.md, sections 2 and 3).
+"""The manifest: layers, tensors and endpoints of a network (spec/model.md, sections 2 and 3).
 
-Owns bytes <-> Manifest, and every rule that can be told from the manifest alone.  Sees no tensor: only what the manifest
-says of each.  Whatever breaks a rule is refused here, before memory is taken for it.
+Owns bytes <-> Manifest, and every rule that can be checked with the manifest alone.  It has the shape, type and digest of each
+tensor, but not its numbers.  A manifest that breaks a rule is refused before memory is allocated for the tensors.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aeformat.container import canonical, limits
+from aeformat.container.fields import Place, as_digest, as_integer, as_integers, as_list, as_map, one_of
 from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, check_shapes
-from aeformat.model.fields import Place, a_digest, a_list, a_map, an_integer, integers, one_of
 from aeformat.model.layers import BOTH, KINDS, TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.values import (
     DTYPES,
@@ -37,7 +37,7 @@ _ENDPOINT_AXES: Final = range(1, 8)  # the golden set adds the row axis, and a t
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What goes into a network, or comes out.  shape: one row.  range: (lo, hi), or None for all that the type holds."""
+    """The input or the output of a network.  shape: of one row.  range: (lo, hi), or None for all that the type holds."""
 
     shape: Shape
     type: str
@@ -56,7 +56,7 @@ class Endpoint:
         return Value(self.shape, self.type)
 
     def to_map(self) -> dict[str, object]:
-        """The map that stands in the manifest."""
+        """Its map in the manifest."""
         fields: dict[str, object] = {"shape": list(self.shape), "type": self.type}
         if self.range is not None:
             fields["range"] = list(self.range)
@@ -65,7 +65,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Numbers of the tensors that hold the golden set."""
+    """The tensors that hold the golden set, by number."""
 
     input: int
     output: int
@@ -73,7 +73,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class PriorSpec:
-    """Numbers of the tensors that hold the prior, and how many bits its frequencies sum to (section 10)."""
+    """The tensors that hold the prior, by number.  bits: its frequencies sum to 2^bits (section 10)."""
 
     bits: int
     classes: int
@@ -82,7 +82,7 @@ class PriorSpec:
     tables: int
 
     def to_map(self) -> dict[str, object]:
-        """The map that stands in the manifest."""
+        """Its map in the manifest."""
         return {"bits": self.bits, **self.tensors}
 
     @property
@@ -93,7 +93,7 @@ class PriorSpec:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One half of an autoencoder, without its numbers.  values: the input, then what each layer makes."""
+    """One half of an autoencoder, without the numbers in its tensors.  values: the input, then each layer's output."""
 
     role: str
     profile: str
@@ -110,7 +110,7 @@ class Manifest:
     def parse(cls, data: bytes, at: int) -> Manifest:
         """Read the manifest whose payload begins at byte `at` of the file.
 
-        Checks every rule that needs no tensor's numbers.  Raises ManifestInvalid, LimitExceeded.
+        Checks every rule that does not depend on the numbers in the tensors.  Raises ManifestInvalid, LimitExceeded.
         """
         place = Place(at)
         if len(data) > limits.MANIFEST_BYTES:
@@ -123,11 +123,11 @@ class Manifest:
 
     @property
     def n_multiply_adds(self) -> int:
-        """Products that one row takes."""
+        """Multiplications for one row."""
         return sum(self.multiply_adds_of(number) for number in range(len(self.layers)))
 
     def multiply_adds_of(self, number: int) -> int:
-        """Products, or sums without products, that layer `number` takes for one row (M7-1)."""
+        """Multiplications, or additions in a layer without them, of layer `number` for one row (M7-1)."""
         layer = self.layers[number]
         kind, x, made = KINDS[layer.kind], self.values[layer.inputs[0]], self.values[number + 1]
         weights = tensors_of(layer).get("weights")
@@ -137,7 +137,7 @@ class Manifest:
 
     @property
     def n_made(self) -> int:
-        """Numbers that one row makes on its way, over all layers."""
+        """Numbers that all layers together compute for one row."""
         return sum(value.n_elements for value in self.values[1:])
 
     def to_bytes(self) -> bytes:
@@ -152,7 +152,7 @@ def manifest_bytes(
     *, role: str, profile: str, input: Endpoint, output: Endpoint, layers: tuple[Layer, ...],
     tensors: tuple[TensorSpec, ...], golden: Golden, decoder: bytes | None, prior: PriorSpec | None = None,
 ) -> bytes:  # fmt: skip
-    """The canonical bytes of a manifest that nobody has checked yet."""
+    """The canonical bytes of a manifest.  Its rules are not checked."""
     fields: dict[str, object] = {
         "role": role,
         "profile": profile,
@@ -170,25 +170,25 @@ def manifest_bytes(
 
 
 def model_id(manifest: bytes) -> bytes:
-    """What names a model: the SHA-256 of its manifest's bytes (M1-2)."""
+    """The model id: SHA-256 of the manifest's bytes (M1-2)."""
     return hashlib.sha256(manifest).digest()
 
 
 def _read(place: Place, fields: dict[str, Any]) -> Manifest:
-    """The checks, in the order of the spec: first the form of everything (M2-2), then what must fit together."""
+    """All checks, in the order of the spec: first each key by itself (M2-2), then the keys against each other."""
     required = ("role", "profile", "input", "output", "layers", "tensors", "golden")
-    a_map(place, "M2-2", fields, required, ("decoder", "prior"))
+    as_map(place, "M2-2", fields, required, ("decoder", "prior"))
     role = one_of(place.inside('key "role"'), "M2-2", fields["role"], (ENCODER, DECODER))
     profile = one_of(place.inside('key "profile"'), "M2-2", fields["profile"], BOTH)
     ends = {name: _read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
-    layer_maps = a_list(place.inside("layers"), "M2-2", fields["layers"])
+    layer_maps = as_list(place.inside("layers"), "M2-2", fields["layers"])
     if not layer_maps:
         raise place.inside("layers").invalid("M2-2", "there are none")
     if len(layer_maps) > MAX_LAYERS:
         raise place.inside("layers").over_limit("M2-2", f"{len(layer_maps)} layers, allowed are {MAX_LAYERS}")
     tensors = _read_tensors(place.inside("tensors"), fields["tensors"])
     golden = _read_golden(place.inside("golden"), fields["golden"], len(tensors))
-    decoder = a_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
+    decoder = as_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
     prior = _read_prior(place.inside("prior"), fields["prior"], len(tensors)) if "prior" in fields else None
 
     if (decoder is None) == (role == ENCODER):
@@ -219,41 +219,41 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
 
 
 def _read_endpoint(place: Place, value: object) -> Endpoint:
-    fields = a_map(place, "M2-2", value, ("shape", "type"), ("range",))
-    shape = integers(place.inside('key "shape"'), "M2-2", fields["shape"], _ENDPOINT_AXES, 1, canonical.MAX_INT)
+    fields = as_map(place, "M2-2", value, ("shape", "type"), ("range",))
+    shape = as_integers(place.inside('key "shape"'), "M2-2", fields["shape"], _ENDPOINT_AXES, 1, canonical.MAX_INT)
     kind = one_of(place.inside('key "type"'), "M2-2", fields["type"], ENDPOINT_TYPES)
     if "range" not in fields:
         return Endpoint(shape, kind)
     where = place.inside('key "range"')
-    lo, hi = integers(where, "M2-2", fields["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
+    lo, hi = as_integers(where, "M2-2", fields["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
     return Endpoint(shape, kind, (lo, hi))
 
 
 def _read_tensors(place: Place, value: object) -> tuple[TensorSpec, ...]:
-    maps = a_list(place, "M2-2", value)
+    maps = as_list(place, "M2-2", value)
     if len(maps) > MAX_TENSORS:
         raise place.over_limit("M2-2", f"{len(maps)} tensors, allowed are {MAX_TENSORS}")
     tensors = []
     for number, item in enumerate(maps):
         where = place.inside(f"tensor {number}")
-        fields = a_map(where, "M2-2", item, ("shape", "type", "sha256"))
-        shape = integers(where.inside('key "shape"'), "M2-2", fields["shape"], range(1, 9), 1, canonical.MAX_INT)
+        fields = as_map(where, "M2-2", item, ("shape", "type", "sha256"))
+        shape = as_integers(where.inside('key "shape"'), "M2-2", fields["shape"], range(1, 9), 1, canonical.MAX_INT)
         kind = one_of(where.inside('key "type"'), "M2-2", fields["type"], DTYPES)
-        tensors.append(TensorSpec(shape, kind, a_digest(where.inside('key "sha256"'), "M2-2", fields["sha256"])))
+        tensors.append(TensorSpec(shape, kind, as_digest(where.inside('key "sha256"'), "M2-2", fields["sha256"])))
     return tuple(tensors)
 
 
 def _read_golden(place: Place, value: object, n_tensors: int) -> Golden:
-    fields = a_map(place, "M2-2", value, ("input", "output"))
+    fields = as_map(place, "M2-2", value, ("input", "output"))
     keys = ("input", "output")
-    return Golden(*(an_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in keys))
+    return Golden(*(as_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in keys))
 
 
 def _read_prior(place: Place, value: object, n_tensors: int) -> PriorSpec:
-    fields = a_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
-    bits = an_integer(place.inside('key "bits"'), "M2-2", fields["bits"], MIN_BITS, MAX_BITS)
+    fields = as_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
+    bits = as_integer(place.inside('key "bits"'), "M2-2", fields["bits"], MIN_BITS, MAX_BITS)
     numbers = {
-        key: an_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in PRIOR_TENSORS
+        key: as_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in PRIOR_TENSORS
     }
     return PriorSpec(bits, **numbers)
 
@@ -311,7 +311,7 @@ def _check_ends(place: Place, layers: tuple[Layer, ...], values: tuple[Value, ..
 def _check_golden(
     place: Place, golden: Golden, tensors: tuple[TensorSpec, ...], input: Endpoint, output: Endpoint
 ) -> None:
-    """M6-1, as far as it can be told without the numbers."""
+    """M6-1, for shapes and types; the numbers are checked with the tensors."""
     n_rows = tensors[golden.input].shape[0]
     for name, number, end in (("input", golden.input, input), ("output", golden.output, output)):
         tensor = tensors[number]

@@ -1,17 +1,17 @@
-"""Whether a decoder is the one that a latents file names, and may prove it (spec/container.md, C3-14, C3-16, C7-5)."""
+"""Checks that a decoder is the one that a latents file names, and that it can verify receipts (C3-14, C3-16, C7-5)."""
 
 from __future__ import annotations
 
 from aeformat.container.decoder_prior import DecoderPrior, check_fit
 from aeformat.container.header import LatentsHeader
 from aeformat.container.receipts import Receipts
-from aeformat.errors import DecoderMismatch, StructureInvalid
+from aeformat.errors import DecoderMismatch, Hint, StructureInvalid
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
 
 
 def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
-    """That this decoder is the one the file names, and takes what the file holds.
+    """Check that this decoder is the one that the file names, and that it takes the file's latents.
 
     Raises DecoderMismatch (another model id, or an encoder), HeaderInvalid (C3-14, C3-16).
     """
@@ -19,8 +19,8 @@ def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
         raise DecoderMismatch(f"{decoder.model_id.hex()[:12]} is an encoder; a decoder is needed")
     if decoder.model_id != header.decoder:
         raise DecoderMismatch(
-            f"the file names decoder {header.decoder.hex()[:12]}, this one is {decoder.model_id.hex()[:12]}; "
-            "give the right one with --decoder"
+            f"the file names decoder {header.decoder.hex()[:12]}, this one is {decoder.model_id.hex()[:12]}",
+            hint=Hint.GIVE_OTHER_DECODER,
         )
     check_fit(
         header,
@@ -32,13 +32,13 @@ def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
 
 
 def prior_of(decoder: ModelPackage) -> DecoderPrior:
-    """What a reader of latents needs of a decoder."""
+    """The parts of a decoder that a reader of latents needs."""
     takes = decoder.input
     return DecoderPrior(decoder.model_id, takes.type, takes.shape, decoder.output.shape, decoder.prior)
 
 
 def check_receipted(receipts: Receipts, decoder: ModelPackage) -> None:
-    """That this decoder's pixels can be held against receipts.  Raises StructureInvalid (C7-5)."""
+    """Check that receipts can be verified with this decoder.  Raises StructureInvalid (C7-5)."""
     if decoder.profile != EXACT:
         what = f"receipts, but their decoder has profile {decoder.profile}, whose pixels differ from machine to machine"
         raise StructureInvalid("C7-5", receipts.at, what)

@@ -1,7 +1,7 @@
 """One half of an autoencoder, checked and ready to compute with (spec/model.md).
 
-Owns ModelPackage: the manifest, its tensors as read-only arrays, and the plan that backends carry out.  Does not read
-files (file_io.py) and runs nothing (backends).
+Owns ModelPackage: the manifest, its tensors as read-only arrays, and the plan that backends execute.  Does not read files
+(file_io.py) or run networks (backends).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.container.fields import Place
 from aeformat.container.prior import BadPrior, Prior
 from aeformat.errors import ManifestInvalid
 from aeformat.model.bounds import Span, check_output, span_of
-from aeformat.model.fields import Place
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
 from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
 
@@ -26,10 +26,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One layer with everything it needs.  Step k makes value k + 1; value 0 is the network's input.
+    """One layer, ready to execute.  The output of step k is value k + 1; value 0 is the network's input.
 
     params: strides, padding and so on, as the kind has them.  arrays: weights, bias, multiplier, table.
-    interval: the integers it can make; None for f32.  bounds: of a layer that makes sums in the exact profile, one a channel.
+    made: shape and type of the output.  interval: the integers that the output can hold; None for f32.  bounds: of the sums of
+    a layer in the exact profile, one a channel.
     """
 
     kind: str
@@ -43,7 +44,7 @@ class Step:
 
     @property
     def bound(self) -> int:
-        """The largest absolute value of its sums.  Exact profile, layers that make sums."""
+        """The largest absolute value of its sums; only for layers of sums in the exact profile."""
         assert self.bounds is not None
         return max(self.bounds)
 
@@ -62,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelPackage:
-    """A model package that keeps every rule of spec/model.md but M6-2 (golden.py).
+    """A model package that follows every rule of spec/model.md; M6-2 is checked apart (golden.py).
 
     tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.  prior: of a decoder
     that has one.
@@ -102,22 +103,22 @@ class ModelPackage:
 
     @property
     def input(self) -> Endpoint:
-        """What goes in."""
+        """Shape and type of the input."""
         return self.manifest.input
 
     @property
     def output(self) -> Endpoint:
-        """What comes out."""
+        """Shape and type of the output."""
         return self.manifest.output
 
     @property
     def golden_input(self) -> Array:
-        """Rows that the network was run on when the package was made."""
+        """The input rows of the golden set."""
         return self.tensors[self.manifest.golden.input]
 
     @property
     def golden_output(self) -> Array:
-        """What came out."""
+        """The output rows of the golden set, as computed when the package was made."""
         return self.tensors[self.manifest.golden.output]
 
     @property
@@ -130,17 +131,17 @@ class ModelPackage:
 
     @property
     def n_multiply_adds(self) -> int:
-        """Products that one row takes."""
+        """Multiplications for one row."""
         return self.manifest.n_multiply_adds
 
     @property
     def n_made(self) -> int:
-        """Numbers that one row makes on its way, over all layers."""
+        """Numbers that all layers together compute for one row."""
         return self.manifest.n_made
 
 
 def check_length(spec: TensorSpec, number: int, n_bytes: int, at: int) -> None:
-    """M1-4, before anything of a tensor is unpacked.  Raises ManifestInvalid."""
+    """M1-4, checked before a tensor is decompressed.  Raises ManifestInvalid."""
     if n_bytes != spec.n_bytes:
         what = f"tensor {number}: {n_bytes} bytes, its shape and type take {spec.n_bytes}"
         raise ManifestInvalid("M1-4", at, what)
@@ -160,7 +161,7 @@ def read_tensor(spec: TensorSpec, number: int, data: bytes | memoryview, at: int
 
 
 def _make_plan(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> tuple[Step, ...]:
-    """Section 4, layer after layer."""
+    """The steps, with the bounds of section 4, layer by layer."""
     spans = [Span(manifest.input.interval)]
     plan = []
     for number, layer in enumerate(manifest.layers):

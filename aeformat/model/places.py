@@ -1,11 +1,12 @@
-"""Where model packages lie on this machine.
+"""Where model packages are on this machine.
 
-Owns the folder that came with this software, the cache, and finding a model in them by the headers of files.  What a file
-holds is for store.py to read and prove; a look takes no NumPy.
+Owns the folders of shipped models (this software's own, and that of the distribution aeformat-models), the cache, and the
+search in them by the headers of the files.  Needs no NumPy.  store.py reads and verifies the packages.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -17,10 +18,13 @@ from aeformat.errors import FormatError
 from aeformat.model.identity import read_model_id
 
 _log: Final = logging.getLogger("aeformat")
+_MORE_MODELS: Final = (
+    "aeformat_models"  # the folder that the distribution aeformat-models installs (models/pyproject.toml)
+)
 
 
 def shipped_folder() -> Path | None:
-    """The folder of the models that came with this software: in the wheel, or models/ in a checkout."""
+    """The folder of the models that came with this software: a few in the wheel, all of models/ in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "shipped_models"
     if inside.is_dir():
@@ -29,8 +33,22 @@ def shipped_folder() -> Path | None:
     return beside if beside.is_dir() and (package.parent / "pyproject.toml").is_file() else None
 
 
+def shipped_files() -> list[Path]:
+    """The shipped packages, by name: this software's own, and those of aeformat-models where it is installed.
+
+    Of two files with one name, the one of this software counts.
+    """
+    own = shipped_folder()
+    found = importlib.util.find_spec(_MORE_MODELS)
+    more = [] if found is None else map(Path, found.submodule_search_locations or ())
+    folders = [*more, *([] if own is None else [own])]
+    return [
+        path for _, path in sorted({path.name: path for folder in folders for path in folder.glob("*.aef")}.items())
+    ]
+
+
 def cache_folder() -> Path:
-    """The folder of the cache; it need not exist.  $AEFORMAT_CACHE, else where this system keeps such things."""
+    """The folder of the cache; it need not exist.  $AEFORMAT_CACHE, else the system's folder for caches."""
     if chosen := os.environ.get("AEFORMAT_CACHE"):
         return Path(chosen) / "models"
     if sys.platform == "win32":
@@ -43,22 +61,21 @@ def cache_folder() -> Path:
 
 
 def cached_path(model_id: bytes) -> Path:
-    """Where the cache keeps a package, whether it has it or not."""
+    """The path of a package in the cache; the file need not exist."""
     return cache_folder() / f"{model_id.hex()}.aef"
 
 
 def files_of(model_id: bytes) -> Iterator[Path]:
-    """The cache's package of a model, if one is there, whatever it holds; then the shipped ones."""
+    """The file in the cache for a model id, unread; then the shipped files whose header states that id."""
     path = cached_path(model_id)
     if path.is_file():
         yield path
-    yield from shipped_files(model_id)
+    yield from shipped_files_of(model_id)
 
 
-def shipped_files(model_id: bytes) -> Iterator[Path]:
+def shipped_files_of(model_id: bytes) -> Iterator[Path]:
     """The shipped packages whose header states this model id.  One that cannot be read is left out, and logged."""
-    folder = shipped_folder()
-    for path in sorted(folder.glob("*.aef")) if folder is not None else ():
+    for path in shipped_files():
         try:
             if read_model_id(path) == model_id:
                 yield path

@@ -1,4 +1,4 @@
-"""The weighted layers in plain NumPy, in whatever type they are given: slow, and apart from every backend.
+"""The layers with weights in plain NumPy, in the type of their arguments.  They are slow, and share no code with a backend.
 
 Owns three functions, written from the table of spec/model.md, section 3.  Golden sets are computed with them: in float64 by
 exchange/reference.py, in int64 by training/rate/quantise.py.

@@ -1,8 +1,8 @@
-"""Where model packages are found and kept.
+"""Find, list and install model packages.
 
-Three places: the models that came with this software, files and folders that a person names, and a cache of packages
-under their model ids.  Owns the order in which they are searched, and the proof that what is found is what was asked
-for.  Knows nothing of how a network is run: `install` is handed what checks the golden set.
+There are three places: the shipped models, files and folders that the user names, and a cache of packages under their model
+ids.  Owns the order of the search, and the check that a package found is the one asked for.  Does not know how a network is
+run: the caller of `install` passes the check of the golden set.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from aeformat.atomic import AtomicFile
-from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, UsageError
+from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, Hint, UsageError
 from aeformat.model import places
 from aeformat.model.file_io import read_heading, read_package
 from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import DECODER, ENCODER, Manifest
 from aeformat.model.package import ModelPackage
+from aeformat.model.published import INSTALL, published_name
 
 _log: Final = logging.getLogger("aeformat")
 _SUFFIX: Final = {ENCODER: ".encoder.aef", DECODER: ".decoder.aef"}
@@ -29,7 +30,7 @@ _MIN_PREFIX: Final = 8  # hexadecimal digits
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One package that is here.  place: "shipped" or "cache".  name: of a shipped file, or what its header says."""
+    """One package on this machine.  place: "shipped" or "cache".  name: from a shipped file's name, else the header."""
 
     path: Path
     place: str
@@ -40,16 +41,17 @@ class Listed:
 
 def shipped_names() -> list[str]:
     """The names of the shipped models."""
-    folder, suffix = places.shipped_folder(), _SUFFIX[ENCODER]
-    return [] if folder is None else sorted(path.name.removesuffix(suffix) for path in folder.glob("*" + suffix))
+    names, suffix = _shipped_paths(), _SUFFIX[ENCODER]
+    return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
 
 def shipped_file(name: str, role: str) -> Path:
     """The file of one half of a shipped model.  Raises UsageError."""
-    folder = places.shipped_folder()
-    path = None if folder is None else folder / (name + _SUFFIX[role])
-    if path is None or not path.is_file():
-        raise UsageError(f"there is no shipped {role} {name!r}; there are {', '.join(shipped_names()) or 'none'}")
+    path = _shipped_paths().get(name + _SUFFIX[role])
+    if path is None:
+        raise _not_here(name) or UsageError(
+            f"there is no shipped {role} {name!r}; there are {', '.join(shipped_names()) or 'none'}"
+        )
     return path
 
 
@@ -70,7 +72,7 @@ def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
             raise UsageError(
                 f"{name_or_path} is no model: a model is two files, NAME.encoder.aef and NAME.decoder.aef beside it"
             )
-        raise UsageError(
+        raise _not_here(name_or_path) or UsageError(
             f"no model {name_or_path!r}: not a shipped one ({known}), not a path, not a model id in the cache"
         )
     encoder, decoder = pair
@@ -90,21 +92,20 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
         found = read_model_id(given)
         if found != model_id:
             raise DecoderMismatch(
-                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}; give that one, or leave it out to "
-                "take this machine's"
+                f"{given} holds model {found.hex()[:12]}, the file needs decoder {wanted}", hint=Hint.GIVE_OTHER_DECODER
             )
         return _as_decoder(read_package(given))
     here = _find_here(model_id)
     if here is not None:
         return _as_decoder(here)
-    raise DecoderMissing(
-        f"decoder {wanted} is not here: get the .aef of that decoder and name it (--decoder), fetch it from a "
-        "server (--registry URL), or ask for a file that carries it (pack --embed-decoder)"
-    )
+    known = published_name(wanted)
+    if known is not None:
+        raise DecoderMissing(f"decoder {wanted} is not here; it is that of model {known}: {INSTALL}")
+    raise DecoderMissing(f"decoder {wanted} is not here", hint=Hint.GET_DECODER)
 
 
 def find_packages(name_or_path: str) -> list[ModelPackage]:
-    """What a person means by a name, a path or a model id: one package of a file, else both halves.
+    """The packages that a name, a path or a model id stands for: a file's one package, else both halves of a pair.
 
     Raises UsageError, DecoderMismatch, FormatError.
     """
@@ -113,7 +114,7 @@ def find_packages(name_or_path: str) -> list[ModelPackage]:
 
 
 def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -> bytes:
-    """Put a package into the cache, after all checks; its model id.  One that is there stays.
+    """Check a package, put it into the cache, and return its model id.  A package that is already there is kept.
 
     check: runs the golden set and raises GoldenMismatch.  Raises FormatError, UsageError.
     """
@@ -130,8 +131,8 @@ def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -
 
 
 def list_models() -> list[Listed]:
-    """All packages that are here.  One that cannot be read is left out, and logged."""
-    return [*_shipped(), *_listed(_cached_files(), "cache")]
+    """All packages on this machine.  One that cannot be read is left out, and logged."""
+    return [*_listed(places.shipped_files(), "shipped"), *_listed(_cached_files(), "cache")]
 
 
 def _files_of_path(path: Path) -> tuple[Path, Path] | None:
@@ -153,10 +154,14 @@ def _files_of_path(path: Path) -> tuple[Path, Path] | None:
 
 
 def _files_of_name(name: str) -> tuple[Path, Path] | None:
-    folder = places.shipped_folder()
-    if folder is None or not name or Path(name).name != name:
-        return None
-    return _files_of_path(folder / name) if (folder / f"{name}{_SUFFIX[ENCODER]}").is_file() else None
+    encoder = _shipped_paths().get(name + _SUFFIX[ENCODER])
+    return None if encoder is None else _files_of_path(encoder)
+
+
+def _not_here(name_or_id: str) -> UsageError | None:
+    """What to say of a model that is not here, where it is one of aeformat-models."""
+    known = published_name(name_or_id)
+    return None if known is None else UsageError(f"model {known} is not here; to install it: {INSTALL}")
 
 
 def _is_model_id(text: str) -> bool:
@@ -168,6 +173,8 @@ def _pair_of_model_id(prefix: str) -> tuple[ModelPackage, ModelPackage]:
     listed = list_models()
     hits = {found.model_id for found in listed if found.model_id.hex().startswith(prefix)}
     if len(hits) != 1:
+        if not hits and (error := _not_here(prefix)):
+            raise error
         count = "no model here" if not hits else f"{len(hits)} models here"
         raise UsageError(f"{count} with a model id that begins with {prefix}")
     (model_id,) = hits
@@ -183,7 +190,7 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
     found = _read_cached(model_id)
     if found is not None:
         return found
-    for path in places.shipped_files(model_id):
+    for path in places.shipped_files_of(model_id):
         try:
             return read_package(path)
         except FormatError as error:
@@ -192,7 +199,7 @@ def _find_here(model_id: bytes) -> ModelPackage | None:
 
 
 def _read_cached(model_id: bytes) -> ModelPackage | None:
-    """The package, if the cache has it whole.  What is there under the wrong name, or broken, is removed and logged."""
+    """The package from the cache, or None.  A file that is damaged or is another package is removed, and logged."""
     path = places.cached_path(model_id)
     if not path.is_file():
         return None
@@ -214,9 +221,9 @@ def _as_decoder(package: ModelPackage) -> ModelPackage:
     return package
 
 
-def _shipped() -> list[Listed]:
-    folder = places.shipped_folder()
-    return [] if folder is None else list(_listed(sorted(folder.glob("*.aef")), "shipped"))
+def _shipped_paths() -> dict[str, Path]:
+    """File name -> path."""
+    return {path.name: path for path in places.shipped_files()}
 
 
 def _cached_files() -> list[Path]:

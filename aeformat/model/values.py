@@ -1,6 +1,6 @@
-"""What flows through a network: shapes, types and intervals (spec/model.md, sections 2 to 4).
+"""Shapes, types and intervals of the values in a network (spec/model.md, sections 2 to 4).
 
-Owns the small types that the rest of the package speaks in.  Knows nothing of layers, manifests or files.
+Owns the small types that all of aeformat.model uses.  Knows nothing of layers, manifests or files.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Interval:
         return max(abs(self.lo), abs(self.hi))
 
     def holds(self, other: Interval) -> bool:
-        """Whether `other` lies inside."""
+        """Whether all of `other` is inside this interval."""
         return self.lo <= other.lo and other.hi <= self.hi
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The network's input or what one layer makes: the shape of one row, and "u8", "i8", "f32" or "acc"."""
+    """The network's input or one layer's output: the shape of one row, and "u8", "i8", "f32" or "acc"."""
 
     shape: Shape
     type: str
@@ -67,7 +67,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What the manifest says of one tensor.  sha256: of its C-order little-endian bytes."""
+    """Shape, type and digest of one tensor, from the manifest.  sha256: of its C-order little-endian bytes."""
 
     shape: Shape
     type: str

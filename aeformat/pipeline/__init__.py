@@ -1,4 +1,8 @@
-"""The main job's steps, each a function over streams: images -> latents -> file -> latents -> images.
+"""The steps from images to a file and back, as functions over streams: images -> latents -> file -> latents -> images.
 
-Knows no command line and prints nothing; progress goes to a callback.
+Prints nothing; progress goes to a callback.
 """
+
+from typing import Final
+
+DEFAULT_MODEL: Final = "mnist-exact"

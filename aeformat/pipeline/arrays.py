@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aeformat.container.selection import selected_rows
 from aeformat.errors import UsageError
+from aeformat.pipeline import DEFAULT_MODEL
 from aeformat.pipeline.decoders import FindDecoder, LoadNetwork, loader, own_decoder
 from aeformat.pipeline.models import Model, as_model
 from aeformat.pipeline.unpack import runs_of, unpack
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
 
     AnyModel = Model | ModelPackage | str | os.PathLike[str]
-
-DEFAULT_MODEL = "mnist-exact"
 
 
 def encode(

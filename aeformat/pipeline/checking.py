@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import DecoderMissing
 from aeformat.model import store

@@ -1,6 +1,6 @@
-"""Conversion between encodings and codecs: twins with the same content id.
+"""Conversion of a file to another encoding or codec.  The values stay the same, and so does the content id.
 
-The values, their type, the row names, receipts, the encoder's id and an embedded decoder are kept.
+The type of the values, the row names, receipts, the encoder's id and an embedded decoder are kept too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ def convert(
     """Write the same latents in another encoding and codec; None keeps the file's own.
 
     find: asked for the file's decoder where codec rans is read or written, and nowhere else.
-
     Raises UsageError if encoding or codec do not go with the values, what `find` raises, FormatError as the file is read.
     """
     header = latents.header

@@ -1,7 +1,7 @@
-"""What a model costs to send, and from how many images on sending latents pays.
+"""The break-even point: from how many images on latents and their decoder together are smaller than the images.
 
-A receiver without the decoder gets it once.  That pays from N images on, where N times what one image saves is more than the
-decoder: N = ceil(decoder bytes / (bytes of an image otherwise - bytes of its latent)).
+A receiver without the decoder gets it once.  Each image then saves the difference between its size in another format and the
+size of its latent.  N images save the decoder's size: N = ceil(decoder bytes / (image bytes - latent bytes)).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TEXT_BASIS: Final = "19-digit text"  # the only one that latents are compared with as text too
-N_MEASURED: Final = 4  # rivals that take time; each tells its progress once for every image
+TEXT_BASIS: Final = "19-digit text"  # against this one the latents are text too
+N_MEASURED: Final = 4  # slow baselines; each reports its progress once for every image
 
 AVIF_OPTIONS: Final[dict[str, Any]] = {"subsampling": "4:0:0", "advanced": {"tune": "psnr"}}
-"""What makes a grey sheet smallest at a given PSNR, of what was tried at libavif's default speed."""
+"""The options that gave the smallest grey sheet at a given PSNR, at libavif's default speed."""
 
 _SHEET_COLUMNS: Final = 30
 _SHEET_IMAGES: Final = 900
-_XZ_SLICE: Final = 1 << 18  # bytes between two reports
+_XZ_SLICE: Final = 1 << 18  # bytes between two updates of the progress
 _PNG_KINDS: Final = {1: 0, 3: 2}  # channels -> colour type
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """Another way to send the same images.  n_bytes: of one image, on average."""
+    """A baseline: another way to send the same images.  n_bytes: of one image, on average."""
 
     name: str
     n_bytes: float
@@ -47,15 +47,15 @@ class Basis:
 
 
 def break_even(decoder_bytes: int, image_bytes: float, latent_bytes: float) -> int | None:
-    """Images from which on latents and decoder together are smaller; None if never."""
+    """The number of images from which on latents and decoder together are smaller; None if they never are."""
     saved = image_bytes - latent_bytes
     return math.ceil(decoder_bytes / saved) if saved > 0 else None
 
 
 def bases(images: NDArray[np.uint8], fidelity: Fidelity, progress: Progress = SILENT) -> Iterator[Basis]:
-    """The rivals, measured on these images, (n, h, w, c) uint8.
+    """The baselines, measured on these images, (n, h, w, c) uint8.
 
-    fidelity: what the model reaches, for the lossy rival.  progress: told of every image N_MEASURED times.
+    fidelity: of the model's images; the lossy baseline is made as good.  progress: counts every image N_MEASURED times.
     """
     n_images, n_pixels = len(images), images[0].size
     yield Basis(TEXT_BASIS, n_pixels * TEXT19_CELL_BYTES, True)
@@ -70,7 +70,7 @@ def bases(images: NDArray[np.uint8], fidelity: Fidelity, progress: Progress = SI
 
 
 def _deflated(images: NDArray[np.uint8], progress: Progress) -> int:
-    """Bytes of all images without zlib's own header and checksum, which a rival would not need."""
+    """Bytes of all images as raw deflate streams, without zlib's header and checksum."""
     total = 0
     for image in images:
         compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -81,12 +81,12 @@ def _deflated(images: NDArray[np.uint8], progress: Progress) -> int:
 
 def _xz_bytes(images: NDArray[np.uint8], progress: Progress) -> int:
     compressor = lzma.LZMACompressor(preset=6)
-    data, total, n_told = memoryview(images.tobytes()), 0, 0
+    data, total, n_reported = memoryview(images.tobytes()), 0, 0
     for at in range(0, len(data), _XZ_SLICE):
         total += len(compressor.compress(data[at : at + _XZ_SLICE]))
         n_done = min(at + _XZ_SLICE, len(data)) * len(images) // len(data)
-        progress.update(n_done - n_told)
-        n_told = n_done
+        progress.update(n_done - n_reported)
+        n_reported = n_done
     return total + len(compressor.flush())
 
 
@@ -110,7 +110,7 @@ def _pillow_png_bytes(image: NDArray[np.uint8]) -> int:
 
 
 def unfiltered_png(image: NDArray[np.uint8]) -> bytes:
-    """(h, w, 1 or 3) as a PNG whose rows are not filtered: for small drawings often the smallest, and Pillow never tries it."""
+    """(h, w, 1 or 3) as a PNG whose rows are not filtered: often the smallest for small drawings; Pillow does not try it."""
     import numpy as np
 
     height, width, channels = image.shape
@@ -125,7 +125,7 @@ def unfiltered_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def _avif(images: NDArray[np.uint8], fidelity: Fidelity) -> Basis | None:
-    """The smallest AVIF of a sheet of images that is at least as good as the model; None where Pillow cannot write it."""
+    """The smallest AVIF of a sheet of images with at least the model's fidelity; None where Pillow cannot write AVIF."""
     try:
         from PIL import Image, features
     except ImportError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from aeformat.backends.golden import proved
+from aeformat.backends.golden_check import proved
 from aeformat.backends.select import select_backend
 from aeformat.errors import FormatError
 from aeformat.model import store

@@ -1,6 +1,6 @@
-"""Evaluation: how far decoded images are from the originals.
+"""Evaluation: the error of decoded images against the originals.
 
-Errors are those of pixels divided by 255, as the literature on MNIST gives them.  MSE is over all pixels of all images;
+Pixels are divided by 255 first, as in the literature on MNIST.  MSE is over all pixels of all images;
 RMSE is its square root; PSNR is 10 log10(1 / MSE) dB.
 """
 
@@ -56,7 +56,7 @@ class ErrorSum:
         self._n_rows += len(originals)
 
     def result(self) -> Fidelity:
-        """What has been added so far: at least one image."""
+        """The fidelity of all images added so far; there must be at least one."""
         return Fidelity(self._n_rows, self._sum / self._n_pixels / 255**2)
 
 
@@ -76,7 +76,7 @@ def compare(originals: Iterable[NDArray[np.uint8]], decoded: Iterable[NDArray[np
 
 
 class _Rows:
-    """Blocks of any size, taken in others."""
+    """A stream of blocks that is read in blocks of other sizes."""
 
     def __init__(self, blocks: Iterable[NDArray[np.uint8]]) -> None:
         self._blocks: Iterator[NDArray[np.uint8]] = iter(blocks)

@@ -19,8 +19,9 @@ from aeformat.images import ImageFit, ImageSource, open_sink, open_source
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.pipeline import DEFAULT_MODEL
 from aeformat.pipeline import pack as packing
-from aeformat.pipeline.arrays import DEFAULT_MODEL, finder, network_loader
+from aeformat.pipeline.arrays import finder, network_loader
 from aeformat.pipeline.models import as_model, batch_of
 from aeformat.pipeline.pack import BATCH_ROWS, Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.select import select_backend
 from aeformat.container.encodings import array_type
-from aeformat.errors import DecoderMissing, UsageError
+from aeformat.errors import DecoderMissing, Hint, UsageError
 from aeformat.images.fit import ImageFit, check_dtype, layout_of
 from aeformat.model import places, store
 from aeformat.model.file_io import read_package
@@ -144,7 +144,7 @@ def find_model(model_id: bytes | str) -> Model:
         package = read_package(path)
         if package.model_id == wanted:
             return _model_of([package])
-    raise DecoderMissing(f"model {wanted.hex()} is not here")
+    raise DecoderMissing(f"model {wanted.hex()} is not here", hint=Hint.GET_DECODER)
 
 
 def as_model(model: Model | ModelPackage | str | os.PathLike[str]) -> Model:

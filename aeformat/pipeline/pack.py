@@ -1,7 +1,7 @@
 """Packing: images -> encoder -> container.
 
-Owns the choice of the header for a model and an encoding.  The bytes depend on the images, the encoder and the options, never
-on how many rows are encoded at once.
+Owns the choice of the header for a model and an encoding.  The bytes depend on the images, the encoder and the options, but
+not on how many rows are encoded at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter, Sink
-from aeformat.errors import ImageError, UsageError
+from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.model.values import EXACT
 from aeformat.pipeline.progress import SILENT, Progress
 
@@ -68,7 +68,7 @@ class Packed:
 
 
 def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
-    """The header for what this encoder makes.  Raises UsageError if encoding or codec do not go with it."""
+    """The header for latents of this encoder.  Raises UsageError if encoding or codec do not fit them."""
     manifest = encoder.package.manifest
     assert manifest.decoder is not None  # M2-3
     encoding, values = encoding_for(manifest.output, options.encoding)
@@ -87,13 +87,13 @@ def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
 
 
 def fitting_filter(encoding: str, codec: str) -> str:
-    """shuffle where values have several bytes to shuffle and something compresses them."""
+    """The filter for an encoding and a codec: "shuffle" where zstd compresses values of several bytes, else "none"."""
     spec = ENCODINGS[encoding]
     return "none" if codec != "zstd" or spec.is_text or spec.n_bytes == 1 else "shuffle"
 
 
 def usual_codec(encoding: str | None, decoder: ModelPackage) -> str:
-    """The codec that makes the smaller file: rans where the decoder has a prior and the encoding allows it, else zstd."""
+    """The codec that gives the smaller file: "rans" where the decoder has a prior and the encoding allows it, else "zstd"."""
     own = _OWN_ENCODING[decoder.input.type] if encoding is None else encoding
     return "rans" if decoder.prior is not None and own in RANS_ENCODINGS else "zstd"
 
@@ -103,9 +103,9 @@ def check_codec(encoding: str, codec: str, prior: DecoderPrior | None) -> None:
     if codec != "rans":
         return
     if encoding not in RANS_ENCODINGS:
-        raise UsageError(f"codec rans goes with encoding u8 or i8 only, not with {encoding}; give --codec zstd")
+        raise UsageError(f"codec rans goes with encoding u8 or i8 only, not with {encoding}", hint=Hint.USE_ZSTD)
     if prior is None or prior.prior is None:
-        raise UsageError("codec rans takes a decoder with a prior, and this one has none; give --codec zstd")
+        raise UsageError("codec rans takes a decoder with a prior, and this one has none", hint=Hint.USE_ZSTD)
 
 
 def encoding_for(latents: Endpoint, wanted: str | None) -> tuple[str, str]:
@@ -137,8 +137,8 @@ def pack(
         _check_provable(options.prove)
     if options.refine is not None and options.codec != "rans":
         raise UsageError(
-            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others; give "
-            "--codec rans, or no --refine"
+            f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others",
+            hint=Hint.USE_RANS,
         )
     latents_type = encoder.package.manifest.output.type
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
@@ -175,12 +175,12 @@ def _rounded(values: NDArray[Any], header: LatentsHeader, first_row: int) -> NDA
 def writer_for(
     sink: Sink, header: LatentsHeader, level: int, decoder: bytes | None, prior: DecoderPrior | None
 ) -> LatentsWriter:
-    """A writer that is given the prior if its codec takes one."""
+    """A writer, with the prior where the codec needs one."""
     return LatentsWriter(sink, header, level=level, decoder=decoder, prior=prior if header.codec == "rans" else None)
 
 
 def _refined(refinement: Refinement, latents: NDArray[Any], images: NDArray[Any], progress: Progress) -> NDArray[Any]:
-    """A few rows at a time, so that progress is seen: a row takes milliseconds."""
+    """Refine a few rows at a time, so that the progress moves: a row takes milliseconds."""
     for start in range(0, len(latents), _REFINED_AT_ONCE):
         rows = slice(start, start + _REFINED_AT_ONCE)
         latents[rows] = refinement.refine(latents[rows], images[rows])
@@ -189,7 +189,7 @@ def _refined(refinement: Refinement, latents: NDArray[Any], images: NDArray[Any]
 
 
 def _check_provable(decoder: Network) -> None:
-    """Refuse a decoder whose pixels no receipt can promise (C7-5)."""
+    """Refuse a decoder whose pixels differ between machines: receipts of them would not hold (C7-5)."""
     profile = decoder.package.profile
     if profile != EXACT:
         raise UsageError(
@@ -199,5 +199,5 @@ def _check_provable(decoder: Network) -> None:
 
 
 def _whole_runs(batch_rows: int, chunk_rows: int) -> int:
-    """Rows to take at once so that receipts, and the chunks they are cut to, do not depend on how many were asked for."""
+    """batch_rows rounded to whole runs of receipts, so that receipts and chunks do not depend on it."""
     return chunk_rows if chunk_rows < RECEIPT_ROWS else max(batch_rows // RECEIPT_ROWS, 1) * RECEIPT_ROWS

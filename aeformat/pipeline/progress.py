@@ -1,4 +1,4 @@
-"""How a long step tells how far it is.  The command line draws it; a library caller may ignore it."""
+"""The progress of a long step.  The caller passes an object that shows it, or SILENT."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of rows as they are done."""
+    """Counts the rows that are done."""
 
     def update(self, n_rows: int, /) -> object:
-        """n_rows more are done."""
+        """Count n_rows more as done."""
         ...
 
 
 class Silent:
-    """Tells nobody."""
+    """Ignores the progress."""
 
     def update(self, n_rows: int, /) -> None:
         """Do nothing."""

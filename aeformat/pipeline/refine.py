@@ -1,10 +1,10 @@
-"""Refining latents: other integers near the encoder's, where they cost fewer bits than their error is worth.
+"""Refining latents: integers near the encoder's that lower the sum of bits and priced error.
 
-Owns the search.  An encoder guesses the latents of an image in one pass; this looks at what the decoder really makes of their
-neighbours.  In a round the decoder is tried with each latent moved by one; to first order the differences add, so the squared
-error of any moves together is a quadratic form.  The move that gains most by it is taken until none gains, and what the
-decoder makes of the moves decides how many of them are kept.  All is counted in integers, with exact decoders alone, so the
-same images give the same file on every machine.
+Owns the search.  An encoder chooses the latents of an image in one pass, without running the decoder.  Here each round decodes
+the image with each latent moved by one.  To first order the differences add, so the squared error of several moves together
+is a quadratic form.  The move that lowers the cost most is taken again and again, until none lowers it.  Then the moved
+latents are decoded, and the result decides how many of the moves are kept.  All costs are integers and the decoder is exact,
+so the same images give the same file on every machine.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from aeformat.container.prior import Prior
 
 _LEVELS: Final = 255**2  # squared grey levels in a unit of squared error
-_CHEAPEST: Final = 2.0**-COST_BITS  # the price that is 1 in integers
-_DEAREST: Final = 2.5e8  # price times pixels: beyond it, totals would leave 64 bits
+_LOWEST_PRICE: Final = 2.0**-COST_BITS  # it is 1 in integers
+_HIGHEST_PRICE: Final = 2.5e8  # times the pixels of an image: above it, sums would not fit 64 bits
 _TRIED_AT_ONCE: Final = 4096  # decodings
 _MOST_BYTES: Final = 1 << 30  # that the differences of one image may take
 _BLOCK_BYTES: Final = 1 << 27  # likewise of several
 _NEVER: Final = 1 << 62  # the cost of a value that the prior does not know
-_MOVES_PER_LATENT: Final = 4  # a latent can go back and forth while others move; on average it does not move once
-_N_PARTS: Final = 4  # all moves, three quarters of them, half, a quarter: so many are decoded
+_MOVES_PER_LATENT: Final = 4  # a latent can move back when others move; on average it moves less than once
+_N_PARTS: Final = 4  # a quarter of the moves, half, three quarters, and all are decoded
 
 Latents = NDArray[Any]
 Images = NDArray[np.uint8]
@@ -41,11 +41,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Refinement:
-    """How far to look.
+    """How latents are refined.
 
     decoder: of profile exact, with a prior.  price: bits that one unit of squared error over a whole image (pixels in 0..1) is
-    worth: the higher, the closer the images and the larger the file.  n_rounds: a round decodes each image as often as it has
-    latents, and five times more.  Raises UsageError for another decoder, a price out of range, or latents too many to try.
+    worth: the higher, the closer the images and the larger the file.  n_rounds: a round decodes an image once for each latent,
+    and five times more.  Raises UsageError for another decoder, a price out of range, or too many latents.
     """
 
     decoder: Network
@@ -59,10 +59,10 @@ class Refinement:
                 "only latents of an exact decoder with a prior can be refined; this one is not such a decoder"
             )
         n_pixels = package.output.value.n_elements
-        if not (self.price >= _CHEAPEST and self.price * n_pixels <= _DEAREST):
+        if not (self.price >= _LOWEST_PRICE and self.price * n_pixels <= _HIGHEST_PRICE):
             raise UsageError(
-                f"a price of {self.price:g} bits is out of range: {_CHEAPEST:.2g} to {_DEAREST / n_pixels:.3g} for images "
-                f"of {n_pixels:,} values"
+                f"a price of {self.price:g} bits is out of range: {_LOWEST_PRICE:.2g} to {_HIGHEST_PRICE / n_pixels:.3g} for "
+                f"images of {n_pixels:,} values"
             )
         if self._bytes_per_row > _MOST_BYTES:
             raise UsageError(
@@ -71,7 +71,7 @@ class Refinement:
 
     @property
     def _bytes_per_row(self) -> int:
-        """Of the differences and of the products of each two."""
+        """Memory for one image: the differences, and the products of each two of them."""
         n_values, n_pixels = (end.value.n_elements for end in (self.decoder.package.input, self.decoder.package.output))
         return 8 * n_values * (n_values + n_pixels)
 
@@ -96,7 +96,7 @@ class Refinement:
         return rows.astype(latents.dtype).reshape(latents.shape)
 
     def _round(self, rows: NDArray[np.int16], targets: NDArray[np.int16], direction: int) -> NDArray[np.int16]:
-        """Rows (m, D) -> rows that cost less or the same."""
+        """One round: rows (m, D) -> rows whose cost is lower or the same."""
         prior = self.decoder.package.prior
         assert prior is not None
         price = round(self.price * (1 << COST_BITS))
@@ -111,12 +111,12 @@ class Refinement:
         errors = np.square(pixels - targets, dtype=np.int32).sum(axis=2, dtype=np.int64)
         moved = (candidates - rows + 1).astype(np.intp)
         bits = np.take_along_axis(np.broadcast_to(costs, (len(candidates), *costs.shape)), moved[..., None], 3)
-        best = (bits[..., 0].sum(axis=2) + price * errors).argmin(axis=0)  # of equals the first: fewer moves
+        best = (bits[..., 0].sum(axis=2) + price * errors).argmin(axis=0)  # of equal ones the first: it has fewer moves
         chosen: NDArray[np.int16] = candidates[best, np.arange(len(rows))]
         return chosen
 
     def _decode(self, rows: NDArray[np.int16]) -> NDArray[np.int16]:
-        """(..., D) -> (..., P): grey levels."""
+        """Decode latents (..., D) to grey levels (..., P)."""
         start = self.decoder.package.input
         latents = rows.reshape(-1, *start.shape).astype(array_type(start))
         return self.decoder.run(latents).reshape(*rows.shape[:-1], -1).astype(np.int16)
@@ -124,7 +124,7 @@ class Refinement:
     def _differences(
         self, prior: Prior, rows: NDArray[np.int16], made: NDArray[np.int16], direction: int
     ) -> NDArray[np.float64]:
-        """(m, D, P): how the pixels change for each latent that grows by 1; measured the other way at the end of the range."""
+        """(m, D, P): the change of the pixels per 1 of a latent, from a step in `direction`, or back at the range's end."""
         ahead = rows + direction
         steps: NDArray[np.int16] = np.where((ahead >= prior.lo) & (ahead <= prior.hi), direction, -direction).astype(
             np.int16
@@ -151,10 +151,10 @@ def _move_costs(prior: Prior, rows: NDArray[np.int16]) -> Ints:
 
 
 def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.intp], NDArray[np.int16]]:
-    """Positions and steps (k, m) in the order in which they are taken; a row that has ended takes steps of 0.
+    """Positions and steps (k, m) in the order of the moves; a row that has no good move left gets steps of 0.
 
     costs: (m, D, 3).  products: (m, D, D), of the differences of each two latents; slopes: (m, D), of the differences and the
-    error that is left; both priced.  No latent gets further than 1 from where it is.
+    remaining error; both times the price.  No latent moves further than 1 from its start.
     """
     n_rows, n_values = slopes.shape
     each = np.arange(n_rows)
@@ -182,7 +182,7 @@ def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.i
 
 
 def _parts(rows: NDArray[np.int16], positions: NDArray[np.intp], steps: NDArray[np.int16]) -> NDArray[np.int16]:
-    """(5, m, D): rows as they are, and with a quarter of their moves, half, three quarters, and all."""
+    """(5, m, D): the rows without moves, with a quarter of their moves, half, three quarters, and all."""
     each = np.arange(len(rows))
     parts = np.repeat(rows[None], _N_PARTS + 1, axis=0)
     n_steps = np.abs(steps).sum(axis=0)

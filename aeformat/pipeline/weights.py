@@ -1,8 +1,8 @@
-"""What a network weighs with its weights as float32, float16 or int8, and what it then computes.
+"""The size of a network with its weights as float32, float16 or int8, and its output with such weights.
 
 Owns the rounding of float weights and the count of their bytes.  A network of profile float32 can be sent with float32 or
-float16 tensors; int8 with a float32 scale a channel is what DESIGN's int8 would take.  One of profile exact is int8 already:
-only its numbers are counted for the other types.
+float16 tensors; int8 with a float32 scale for each channel is computed for comparison: no package holds it.  A network of
+profile exact is int8 already: for the other types only the bytes of its numbers are counted.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PACKAGE_LEVEL: Final = 19  # as packages are written
 class WeightCost:
     """One half's bytes with one type of weights.
 
-    numbers_bytes: weights and biases, as they lie in memory; with int8 what rescales them too.  package_bytes: of the whole
+    numbers_bytes: weights and biases in memory; with int8 their scales too.  package_bytes: of the whole
     container, compressed; None where no package holds that type.
     """
 
@@ -110,7 +110,7 @@ def to_int8(tensor: NDArray[Any], channel_axis: int) -> tuple[NDArray[Any], NDAr
 
 
 def scaled_axis(package: ModelPackage, number: int) -> int:
-    """The axis of a weights tensor that its output channels lie on."""
+    """The axis of a weights tensor for the output channels."""
     step = next(step for found, step in _weights(package) if found == number)
     axis = KINDS[step.kind].channel_axis
     assert axis is not None  # it has weights

@@ -55,7 +55,7 @@ def train(
 ) -> TrainedPair:
     """Train `recipe`, on images (n, h, w, c) uint8, and leave a checkpoint in `out_dir`.
 
-    `progress`: where to report, a bar on a terminal, else a line every few epochs.  `epochs` stretches the recipe's
+    `progress`: where to report, a bar where that is interactive, else a line every few epochs.  `epochs` stretches the recipe's
     schedule.  A finished run that is resumed trains no further.  Raises UsageError, BackendUnavailable.
     """
     if epochs is not None:

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains: a bar on a terminal, else a line every few epochs.
+"""What a person sees while a model trains: a bar on an interactive stream, else a line every few epochs.
 
 Owns the wording.  Knows nothing of how training works.
 """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ def spellings(name: str) -> list[str]:
     Path("sub").mkdir()
     Path("symbolic.npy").symlink_to(name)
     os.link(name, "hard.npy")
-    return [name, f"./{name}", f"sub/../{name}", os.path.abspath(name), "symbolic.npy", "hard.npy"]
+    return [name, f"./{name}", f"sub/../{name}", str(Path(name).absolute()), "symbolic.npy", "hard.npy"]
 
 
 @POSIX
@@ -94,7 +96,7 @@ def test_standard_input_is_not_replaced_either(aeformat, folder, packed, monkeyp
     saved = os.dup(0)
     os.dup2(handle, 0)
     try:
-        monkeypatch.setattr(sys, "stdin", open(0, closefd=False))
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.FileIO(0, closefd=False)))
         ran = aeformat("pack", "-", "-o", "digits.npy", "--force")
     finally:
         os.dup2(saved, 0)

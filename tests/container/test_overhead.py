@@ -63,7 +63,7 @@ def test_wide_payloads_lie_at_multiples_of_64_and_can_be_had_without_a_copy(enco
     path = tmp_path / "x.aef"
     path.write_bytes(write(rows, head, chunk_rows=chunk_rows, decoder=b"odd length"))
     with open_latents(path) as latents:
-        mapped = np.frombuffer(latents._map, np.uint8)
+        mapped = np.frombuffer(latents._file.view(), np.uint8)
         start = 0
         for view in latents.stored_chunks():
             assert view.dtype.byteorder != ">"

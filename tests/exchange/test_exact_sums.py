@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.errors import UsageError
 from aeformat.exchange.exact import PIXELS, _natural_scale
 from aeformat.exchange.exact_import import loss, make_exact

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.tensorflow_backend import TensorflowBackend
+from aeformat.cli.advice import describe
 from aeformat.errors import UsageError
 from aeformat.exchange.exact_import import loss, make_exact
 from aeformat.exchange.keras_import import Imported, Options, import_keras
@@ -164,7 +165,7 @@ def refusal(keras, tmp_path: Path, make, bottleneck: str = "z", **more) -> str:
     make(keras.layers).save(path)
     with pytest.raises(UsageError) as caught:
         import_keras(Options(path, bottleneck, "net", **more))
-    return str(caught.value)
+    return describe(caught.value)
 
 
 def test_all_that_has_no_form_is_named_at_once(keras, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "fuzz" / "run.py"
 
 
-@pytest.mark.parametrize("name", targets.available())
+@pytest.mark.parametrize("name", targets.TARGETS)
 def test_a_target_holds_for_all_that_is_kept(name):
     """Seeds, kept corpus and regressions: nothing undocumented escapes, and all ways to read agree."""
-    target = targets.available()[name]
+    target = targets.TARGETS[name]
     for data in seeds.start(name, takes_maps=target.takes_maps):
         target(data)
 
@@ -56,7 +56,7 @@ def test_an_error_that_is_not_documented_breaks_a_target(monkeypatch, tmp_path, 
             raise KeyError("a bug")
         return "good"
 
-    monkeypatch.setattr(targets, "available", lambda: {"reader": targets.Target("reader", buggy, (FormatError,))})
+    monkeypatch.setattr(targets, "TARGETS", {"reader": targets.Target("reader", buggy, (FormatError,))})
 
     assert run.main(["reader", "--engine", "random", "--seconds", "1", "--crashes", str(tmp_path)]) == 1
     assert "broken after" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from aeformat.cli.advice import describe
 from aeformat.errors import AeformatError, ImageError, UsageError
 from aeformat.images import ImageFit, open_source
 
@@ -128,7 +129,7 @@ def test_a_misfit_names_what_was_found_and_what_was_expected(tmp_path, make, std
     with pytest.raises(ImageError) as caught:
         open_source(["-" if feed == "stdin" else str(tmp_path / "a.npy")], ImageFit(shape))
 
-    message = str(caught.value)
+    message = describe(caught.value)
     assert all(part in message for part in says)
     assert ("standard input" if feed == "stdin" else "a.npy") in message
     assert "\n" not in message
@@ -389,7 +390,7 @@ def test_an_impossible_input_is_a_usage_error(tmp_path, monkeypatch, inputs, err
 
 def test_grayscale_for_a_colour_model_is_a_contradiction():
     """The options are checked before any file is."""
-    with pytest.raises(UsageError, match="--grayscale"):
+    with pytest.raises(UsageError, match="grayscale"):
         open_source(["missing"], ImageFit((4, 3, 3), grayscale=True))
 
 

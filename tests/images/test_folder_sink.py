@@ -14,7 +14,7 @@ from PIL import Image
 from aeformat.errors import AeformatError, ImageError, UsageError
 from aeformat.images import ImageFit, open_sink, open_source
 from aeformat.images import folder as folder_module
-from aeformat.images.names import name_key
+from aeformat.images.file_names import name_key
 
 SHAPE = (4, 3, 1)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="symbolic links")
@@ -217,7 +217,7 @@ def test_a_folder_that_is_not_empty_needs_force(tmp_path, make):
     write(out, make.pictures(2), ["a.png", "b/c.png"])
     (out / "notes.txt").write_text("mine")
     before = (out / "a.png").read_bytes()
-    with pytest.raises(UsageError, match="--force"):
+    with pytest.raises(UsageError, match=r"not empty$"):
         write(out, make.pictures(2), None)
 
     write(out, make.pictures(3), ["a.png", "b/d.png", "e.png"], force=True)

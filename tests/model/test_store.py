@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
-from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, Truncated, UsageError
+from aeformat.backends.golden_check import check
+from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, Hint, Truncated, UsageError
 from aeformat.model import places, store
 from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import package_bytes, write_package
@@ -147,9 +147,10 @@ def test_finding_a_decoder_reads_no_other_package_whole(shipped: Path, monkeypat
 
 
 def test_a_missing_decoder_says_what_to_do(shipped: Path) -> None:
-    with pytest.raises(DecoderMissing, match="--decoder") as caught:
+    with pytest.raises(DecoderMissing, match=r"is not here$") as caught:
         store.find_decoder(THREE[1].model_id)
 
+    assert caught.value.hint is Hint.GET_DECODER
     assert THREE[1].model_id.hex() in str(caught.value)
 
 

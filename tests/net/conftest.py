@@ -1,4 +1,4 @@
-"""These tests need the extra [net]; without it each module is one test that is skipped, and says so."""
+"""These tests need the extra [net] and a system that can fork; elsewhere each module is one test that is skipped, and says so."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import pytest
 
 _MISSING = [name for name in ("h11", "starlette", "uvicorn") if importlib.util.find_spec(name) is None]
+_CAN_FORK = hasattr(os, "fork")  # the servers under test are (tools/loopback/server.py)
 
 
 class _Missing(pytest.Module):
@@ -18,6 +19,8 @@ class _Missing(pytest.Module):
 
 
 def _refuse() -> None:
+    if not _CAN_FORK:
+        pytest.skip("this system cannot fork, and the servers of these tests are forked")
     reason = f'not installed: {", ".join(_MISSING)}; pip install "aeformat[net]"'
     if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
         pytest.fail(reason)
@@ -25,7 +28,7 @@ def _refuse() -> None:
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    return _Missing.from_parent(parent, path=module_path) if _MISSING else None
+    return _Missing.from_parent(parent, path=module_path) if _MISSING or not _CAN_FORK else None
 
 
 @pytest.fixture(autouse=True)

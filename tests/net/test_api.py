@@ -34,9 +34,9 @@ from aeformat.net.client.wire import Base
 from aeformat.transport.fields import repr_digest
 from aeformat.transport.messages import Request
 from aeformat.transport.problems import TransferFailed
-from net.proxy import Fault, Proxy
 from net.running import running, self_signed, upload
 from net.test_tenants import write_tokens
+from tools.loopback.proxy import Fault, Proxy
 
 FILE = latents(2000, dims=64, chunk_rows=100)
 SHA = hashlib.sha256(FILE).hexdigest()

@@ -17,9 +17,9 @@ from aeformat.net.client.fetching import part_path
 from aeformat.net.client.wire import Base, Exchange
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Request
-from net.proxy import Fault, Proxy
 from net.running import running, upload
 from net.test_api import BOTH, FILE, NEVER, SHA, call, command
+from tools.loopback.proxy import Fault, Proxy
 
 FEEDS = {
     "whole": lambda d: [d],

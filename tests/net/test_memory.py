@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 import time
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import pytest
 from aeformat import net
 from aeformat.net.client.options import Options
 from net.running import running
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-from bench_transport import make
+from tools.bench_transport import make
 
 NEVER = Options(policy="never")
 MB = 1_000_000

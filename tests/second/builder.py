@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Any
 
-from .msgpack import pack
+from tools.second.msgpack import pack
 
 MAGIC = b"\x89AEF\r\n\x1a\n"
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from .decoder import read_container
+from tools.second.decoder import read_container
+
 from .test_second_vectors import VECTORS, cases
 
 HERE = Path(__file__).parent

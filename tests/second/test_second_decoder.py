@@ -8,12 +8,13 @@ import struct
 import pytest
 import zstandard
 
-from . import values
+from tools.second import values
+from tools.second.decoder import SpecError, read_container, read_model, run_model
+from tools.second.evaluate import run_rows
+from tools.second.model import Model, Tensor, check_layers, count
+from tools.second.msgpack import pack, read_canonical
+
 from .builder import DECODER, LATENTS, Builder, ModelBuilder, content_id, preamble, two_rows, u
-from .decoder import SpecError, read_container, read_model, run_model
-from .evaluate import run_rows
-from .model import Model, Tensor, check_layers, count
-from .msgpack import pack, read_canonical
 
 
 def refusal(data: bytes, read=read_container) -> tuple[str, int]:

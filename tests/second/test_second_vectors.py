@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from .decoder import SpecError, read_container, read_model, run_model
-from .model import work
+from tools.second.decoder import SpecError, read_container, read_model, run_model
+from tools.second.model import work
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 

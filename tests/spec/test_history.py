@@ -8,7 +8,7 @@ import io
 import pytest
 
 import aeformat
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.container.encodings import content_bytes
 from aeformat.container.header import LatentsHeader
 from aeformat.reader import open_latents

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aeformat.backends.base import array_type
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import FormatError, GoldenMismatch, LimitExceeded, ValueInvalid
 from aeformat.model.file_io import package_bytes, read_package

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from aeformat import errors
+from aeformat.cli.advice import exit_code
 from aeformat.container import assigned as codes
 from aeformat.container import header, limits, names
 from aeformat.model import layers, manifest, values
@@ -84,7 +85,7 @@ def test_error_codes():
     for kind in classes:
         classes += [sub for sub in kind.__subclasses__() if sub.__module__ in (errors.__name__, problems.__name__)]
 
-    assert {(e["code"], e["exit_code"]) for e in ASSIGNED["errors"]} == {(c.code, c.exit_code) for c in classes}
+    assert {(e["code"], e["exit_code"]) for e in ASSIGNED["errors"]} == {(c.code, exit_code(c.code)) for c in classes}
     for entry in ASSIGNED["errors"]:
         kind = next(c for c in classes if c.code == entry["code"])
         speaks_of_a_rule = issubclass(kind, errors.FormatError) and kind is not errors.FormatError

@@ -9,7 +9,8 @@ import pytest
 
 from aeformat.container.header import LatentsHeader
 from aeformat.container.parser import ChunkRead, Event, Parser
-from aeformat.container.payloads import raw_payload, raw_rows
+from aeformat.container.payloads import raw_rows
+from aeformat.container.raw import raw_payload
 from tools.build_vectors.latents import Latents
 
 from . import abnf, cddl

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import UsageError
 from aeformat.model.file_io import read_package

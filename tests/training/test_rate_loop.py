@@ -118,7 +118,7 @@ def test_a_base_is_where_training_starts(images, whole, runs, tmp_path):
     base = State.load_base(runs, "tiny")
     assert np.array_equal(started.weights[0], base.weights[0])
     assert started.weights[2].shape == (54, 4)
-    with pytest.raises(UsageError, match="aeformat model train tiny"):
+    with pytest.raises(UsageError, match="starts from tiny"):
         train(child, images[:300], images[300:], tmp_path)
 
 

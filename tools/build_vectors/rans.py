@@ -91,7 +91,8 @@ def code(
     bits, lo = prior["bits"], network.input.get("range", [0 if network.input["type"] == "u8" else -128])[0]
     n = len(arrays["tables"]) // network.tensors[prior["tables"]].shape[0]
     n_values, lanes = len(rows[0]), 1 << log2
-    states, words = [start] * lanes, []
+    words: list[int] = []
+    states = [start] * lanes
     for first in reversed(range(0, len(rows), lanes)):
         block = range(first, min(first + lanes, len(rows)))
         for position in reversed(range(-1, n_values)):

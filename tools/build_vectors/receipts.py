@@ -110,8 +110,8 @@ def _order() -> Iterator[Case]:
     ):  # fmt: skip
         yield _bad_chunk(number, name, file.draft, chunk, 0, "C4-6", why)
     last = two.with_(before={0: first, 1: second, 2: [replace(second[0], first_row=2)]}).draft
-    file = last.build()
-    yield bad(729, "receipts-at-the-end", file, "C4-6", file.trailer_at, "No ROWS follows the last rCPT.")
+    built = last.build()
+    yield bad(729, "receipts-at-the-end", built, "C4-6", built.trailer_at, "No ROWS follows the last rCPT.")
     yield _bad_chunk(730, "then-index", replace(last, has_index=True), 5, 0, "C4-6", "ROWS must follow rCPT.",
                      seek="may accept")  # fmt: skip
     model = TWO_PIXELS.file()
@@ -120,6 +120,7 @@ def _order() -> Iterator[Case]:
 
 
 def _counts() -> Iterator[Case]:
+    changes: dict[str, Any]
     file = _file(3, 66, embed=False)
     draft, digest = file.draft, bytes(32)
     for number, name, changes, offset, why in (

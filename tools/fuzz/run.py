@@ -72,10 +72,10 @@ def _engine(wanted: str) -> str:
 
 def _smoke(options: argparse.Namespace) -> int:
     """Every target in a process of its own: atheris can run only one."""
-    from tools.fuzz.targets import available
+    from tools.fuzz.targets import TARGETS
 
     failed = []
-    for name in available():
+    for name in TARGETS:
         command = [sys.executable, __file__, name, "--engine", options.engine, "--seconds", str(options.seconds)]
         command += ["--seed", str(options.seed), "--crashes", str(options.crashes)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -91,11 +91,11 @@ def _smoke(options: argparse.Namespace) -> int:
 
 
 def _target(name: str) -> Target:
-    from tools.fuzz.targets import available  # not before atheris can watch the import
+    from tools.fuzz.targets import TARGETS  # not before atheris can watch the import
 
-    if name not in available():
-        raise SystemExit(f"no target {name!r}; there are {', '.join(available())}")
-    return available()[name]
+    if name not in TARGETS:
+        raise SystemExit(f"no target {name!r}; there are {', '.join(TARGETS)}")
+    return TARGETS[name]
 
 
 def _replay(options: argparse.Namespace) -> int:
@@ -155,7 +155,7 @@ def _at_random(options: argparse.Namespace) -> int:
 def _with_atheris(options: argparse.Namespace) -> int:
     import atheris
 
-    with atheris.instrument_imports(include=["aeformat", "second"]):
+    with atheris.instrument_imports(include=["aeformat", "tools.second"]):
         target = _target(options.target)
     from tools.fuzz.mutator import Mutator, plain_change
     from tools.fuzz.seeds import files, start

@@ -8,17 +8,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 
 from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.cli.validate import exit_code_of
 from aeformat.container import canonical
 from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
@@ -87,6 +87,10 @@ class _Pieces:
         return next(self._pieces, b"")
 
 
+def _stream(pieces: Iterable[bytes]) -> BinaryIO:
+    return cast("BinaryIO", _Pieces(pieces))  # more than read() no reader of streams may ask for
+
+
 def _place(error: FormatError) -> tuple[str, str, int]:
     return error.code, error.rule, error.at
 
@@ -107,7 +111,7 @@ def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bo
     stream: LatentStream | None = None
     decoder = None
     try:
-        stream = stream_latents(_Pieces(pieces), recover=recover, limits=LIMITS)
+        stream = stream_latents(_stream(pieces), recover=recover, limits=LIMITS)
         if decoder_first:
             decoder = stream.embedded_decoder
         for block in stream:
@@ -117,7 +121,7 @@ def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bo
         return Outcome(_place(error), stream and stream.header, tuple(blocks), decoder)
     except DecoderMissing:
         return Outcome(_UNREAD, stream and stream.header, tuple(blocks), decoder)
-    damage = stream.damage and _place(stream.damage)
+    damage = None if stream.damage is None else _place(stream.damage)
     return Outcome(damage, stream.header, tuple(blocks), decoder, stream.trailer)
 
 
@@ -195,12 +199,12 @@ def _walk(latents: Latents) -> int:
 
 def validator(data: bytes) -> str:
     """Any bytes give a report, whatever pieces they come in; it is empty for what readers take, and names what they refuse."""
-    reports = [validate(_Pieces(pieces), limits=LIMITS) for pieces in _in_pieces(data)]
+    reports = [validate(_stream(pieces), limits=LIMITS) for pieces in _in_pieces(data)]
     for report in reports[1:]:
         agree(_problems(report), _problems(reports[0]), "validated whole, and in pieces")
     report = reports[0]
     json.dumps(report.as_dict())
-    agree(bool(report.problems), report.exit_code != 0, "problems, and the exit code")
+    agree(bool(report.problems), exit_code_of(report) != 0, "problems, and the exit code")
     error = _first_error(data)
     if error == _UNREAD or _carries_a_broken_coder(data):
         return _name(error)  # it may go on to find more
@@ -332,11 +336,11 @@ def _run(read: ModelPackage) -> None:
 
 
 def second(data: bytes) -> str:
-    """The package and the second decoder (tests/second) break off at the same rule and byte."""
-    from second.container import read_latents, read_preamble
-    from second.decoder import _check_decoder
-    from second.errors import SpecError
-    from second.model import read_package as read_second
+    """The package and the second decoder (tools/second) break off at the same rule and byte."""
+    from tools.second.container import read_latents, read_preamble
+    from tools.second.decoder import _check_decoder
+    from tools.second.errors import SpecError
+    from tools.second.model import read_package as read_second
 
     try:
         file = read_preamble(data)
@@ -448,13 +452,3 @@ TARGETS: Final = {
         Target("second", second, ()),
     )
 }
-
-
-def available() -> dict[str, Target]:
-    """The targets that can run here: the second decoder is part of the tests, not of the package."""
-    tests = _ROOT / "tests"
-    if not (tests / "second" / "container.py").is_file():
-        return {name: target for name, target in TARGETS.items() if name != "second"}
-    if str(tests) not in sys.path:
-        sys.path.append(str(tests))
-    return dict(TARGETS)

@@ -19,6 +19,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def _run(options: argparse.Namespace) -> None:
     points = [] if options.add is None else kept_points(options.models, options.add)
     for number, job in enumerate(wanted, 1):
         with _Bar(f"[{number}/{len(wanted)}] {job.label}", job.n_images, quiet=cache.has(job.key)) as bar:
-            points += cache.get(job.key, lambda job=job, bar=bar: job.measure(bar.update))
+            points += cache.get(job.key, partial(job.measure, bar.update))
     if options.only is not None:
         card_rows = tables.everything(points)
         print(card.markdown(card_rows, right=3), end="")
@@ -112,19 +113,19 @@ def jobs(models: Path, train: Images, test: Images) -> list[Job]:
         ways = "; ".join(ours.ways(name, ours.read_pair(models, name)[1]))
         found.append(
             Job(name, f"ours {name} {key} {ways} zstandard {version('zstandard')} {images}", n * len(ways.split(";")),
-                lambda told, name=name: ours.measure(models, name, test, _Told(told)))
+                partial(_measure_ours, models, name, test))
         )  # fmt: skip
     for number, (family, setting, layout, _, _) in enumerate(byte_codecs.BYTE_CODECS):
         found.append(
             Job(f"{family}, {layout}", f"{family} {setting} {layout} {version('zstandard')} {images}", 0,
-                lambda told, number=number: [byte_codecs.measure(number, test)])
+                partial(_measure_bytes, number, test))
         )  # fmt: skip
     rival = pca.PcaRival(train, test)
     for step, dims in pca.SWEEP:
         key = f"pca {step} {dims} {pca.DEAD_ZONES} {pca.GAINS} {digest(train)} {images}"
         found.append(
             Job(f"PCA, step {step}", key, len(dims) * len(pca.DEAD_ZONES),
-                lambda told, step=step: rival.measure(step, told))
+                partial(rival.measure, step))
         )  # fmt: skip
     libraries = json.dumps(picture_codecs.versions())
     for codec in picture_codecs.PICTURE_CODECS:
@@ -132,9 +133,23 @@ def jobs(models: Path, train: Images, test: Images) -> list[Job]:
             key = f"{codec} {quality} {libraries} {images}"
             found.append(
                 Job(f"{codec.family} {codec.layout} {codec.label(quality)}", key, n,
-                    lambda told, codec=codec, quality=quality: [picture_codecs.measure(codec, quality, test, told)])
+                    partial(_measure_pictures, codec, quality, test))
             )  # fmt: skip
     return found
+
+
+def _measure_ours(models: Path, name: str, test: Images, told: Callable[[int], None]) -> list[Point]:
+    return ours.measure(models, name, test, _Told(told))
+
+
+def _measure_bytes(number: int, test: Images, _told: Callable[[int], None]) -> list[Point]:
+    return [byte_codecs.measure(number, test)]
+
+
+def _measure_pictures(
+    codec: picture_codecs.PictureCodec, quality: int | None, test: Images, told: Callable[[int], None]
+) -> list[Point]:
+    return [picture_codecs.measure(codec, quality, test, told)]
 
 
 def kept_points(folder: Path, names: list[str]) -> list[Point]:

@@ -69,7 +69,8 @@ class Pca:
 def quantise(coefficients: NDArray[np.float64], step: float, dead_zone: float) -> NDArray[np.int8]:
     """Whole steps as int8; a fraction of 1 - dead_zone or more rounds away from zero."""
     levels = np.sign(coefficients) * np.floor(np.abs(coefficients) / step + dead_zone)
-    return np.clip(levels, -127, 127).astype(np.int8)
+    whole: NDArray[np.int8] = np.clip(levels, -127, 127).astype(np.int8)
+    return whole
 
 
 def histograms(levels: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -137,10 +138,11 @@ class PcaRival:
                 told(1)
         return points
 
-    def _pixels(self, sums: NDArray[np.float32], gain: float) -> Images:
+    def _pixels(self, sums: NDArray[np.floating[Any]], gain: float) -> Images:
         mean = self._fitted[0].mean.astype(np.float32)
         pixels = np.clip(np.float32(gain) * sums + mean, 0, 1)
-        return np.floor(255 * pixels + 0.5).astype(np.uint8).reshape(self._test_images.shape)
+        images: Images = np.floor(255 * pixels + 0.5).astype(np.uint8).reshape(self._test_images.shape)
+        return images
 
 
 def _zstd_bytes(array: NDArray[np.int8]) -> int:

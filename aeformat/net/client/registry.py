@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aeformat.backends.golden import check
+from aeformat.backends.golden_check import check
 from aeformat.errors import DecoderMissing, FormatError, GoldenMismatch
 from aeformat.model import store
 from aeformat.model.file_io import read_package

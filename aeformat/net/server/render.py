@@ -68,7 +68,7 @@ class Artist:
             raise Problem.of("invalid-container", error) from error
 
     def _network(self, latents: Latents, tenant: str) -> Network:
-        from aeformat.backends.golden import proved
+        from aeformat.backends.golden_check import proved
         from aeformat.backends.numpy_backend import NumpyBackend
         from aeformat.model.file_io import read_package
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 from aeformat.training.rate.recipe import RateRecipe
 from aeformat.training.rate.stack import Parameters
 
@@ -84,7 +84,7 @@ class State:
         """Read what the recipe `base` had after its first phase.  Raises UsageError if it was not trained here."""
         path = runs / base / phase_file(0)
         if not path.exists():
-            raise UsageError(f"training starts from {base}: run `aeformat model train {base}` first (no {path})")
+            raise UsageError(f"training starts from {base}, and there is no {path}", hint=Hint.TRAIN_BASE_FIRST)
         return _read(path)[0]
 
 

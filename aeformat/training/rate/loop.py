@@ -69,7 +69,7 @@ def train(
 ) -> TrainedStacks:
     """Train `recipe` on images (n, h, w, c) uint8, and leave checkpoints in runs/NAME.
 
-    `progress`: where to report, a bar on a terminal, else a line every other epoch.  A finished run that is resumed
+    `progress`: where to report, a bar where that is interactive, else a line every other epoch.  A finished run that is resumed
     trains no further.  Raises UsageError (no checkpoint, images of another shape), BackendUnavailable.
     """
     tf = load_tensorflow()

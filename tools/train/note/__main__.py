@@ -64,12 +64,14 @@ def _reproduce(options: argparse.Namespace) -> None:
     tf = load_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    images = [_mnist(split) for split in ("mnist:train", "mnist:test")]
+    train_images, test_images = _mnist("mnist:train"), _mnist("mnist:test")
     runs = []
     for dims in LATENT_DIMS:
         recipe = NoteRecipe(dims, seed=options.seed)
         with _Progress(recipe) as progress:
-            runs.append(train(recipe, *images, options.runs, resume=options.resume, told=progress.told))
+            runs.append(
+                train(recipe, train_images, test_images, options.runs, resume=options.resume, told=progress.told)
+            )
     made_with = {
         "python": platform.python_version(),
         "tensorflow": tf.__version__,

@@ -143,7 +143,7 @@ class _Trainer:
 def _save(path: Path, run: NoteRun, arrays: list[Floats], rng: np.random.Generator) -> None:
     about = {**asdict(run), "shuffler": dict(rng.bit_generator.state)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    named = {f"array_{i}": array for i, array in enumerate(arrays)}
+    named: dict[str, Any] = {f"array_{i}": array for i, array in enumerate(arrays)}
     with AtomicFile(path, force=True) as file:
         np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **named)
 

@@ -484,8 +484,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
         elif chunk.tag == b"nAMe":
             names = read_names(chunk.raw(header, 1), chunk.n_rows, chunk.payload_at)
             for key, entries in names.items():
-                known = labels[key] or []
-                labels[key] = known + [None] * (file.n_rows - len(known)) + entries
+                so_far = labels[key] or []
+                labels[key] = so_far + [None] * (file.n_rows - len(so_far)) + entries
         elif chunk.tag == b"ROWS":
             width = 1 if encoding == "text19" else values.ENCODINGS[encoding][0]
             if header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
@@ -508,9 +508,9 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])
     read_trailer(file, content.digest(), may_end)
-    for key, entries in labels.items():
-        if entries is not None:
-            labels[key] = entries + [None] * (file.n_rows - len(entries))
+    for key, known in labels.items():
+        if known is not None:
+            labels[key] = known + [None] * (file.n_rows - len(known))
     return {
         "header": header,
         "minor": file.minor,

@@ -301,7 +301,7 @@ def check_layers(model: Model) -> None:
         if manifest["profile"] == "float32" and kind == "lookup":
             raise model.error("M3-4", "lookup with profile float32")
         # M3-5
-        shapes, types = ([of[i] for i in layer["inputs"]] for of in (model.shapes, model.types))
+        shapes, types = [model.shapes[i] for i in layer["inputs"]], [model.types[i] for i in layer["inputs"]]
         shape = _joined_shape(layer, shapes) if kind in JOINING else _shape_after(model, layer, shapes[0])
         if shape is None or min(shape) < 1:
             raise model.error("M3-5", f"layer {k} ({kind}) does not fit {shapes}")

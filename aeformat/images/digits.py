@@ -1,4 +1,4 @@
-"""The demo digits: 100 small drawings in MNIST's conventions that travel with the package.
+"""The demo digits: 100 small drawings in MNIST's conventions that are part of the package.
 
 They were drawn by tools/draw_digits.py from strokes, so no data set's licence applies to them.
 """

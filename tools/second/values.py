@@ -69,8 +69,8 @@ _CELL = {j: {0: b"+-", 2: b".", 21: b"e", 22: b"+-"}.get(j, b"0123456789") for j
 def _read_text19(raw: bytes, row_values: int, where: Callable[[int], int]) -> list[float]:
     """Cells of 26 characters; a space between two of a row, a line feed after the last."""
     for at, character in enumerate(raw):  # C5-1
-        cell, j = divmod(at, 27)
-        if character not in _CELL.get(j, b"\n" if (cell + 1) % row_values == 0 else b" "):
+        number, j = divmod(at, 27)
+        if character not in _CELL.get(j, b"\n" if (number + 1) % row_values == 0 else b" "):
             raise SpecError("C5-1", where(at), f"{bytes([character])!r} does not belong there")
     values = []
     for at in range(0, len(raw), 27):  # C5-2

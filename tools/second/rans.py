@@ -76,7 +76,7 @@ def read_prior(model: Any) -> Prior:
 def count_steps(data: bytes, n_rows: int, n_values: int, used: int, at: int) -> int:
     """C6-7 and C6-8; the steps of a payload at byte `at`, and those of the payloads before it."""
     # C6-7
-    lanes = 2 ** data[0]
+    lanes = 1 << data[0]
     if data[0] > 10 or lanes > n_rows:
         raise SpecError("C6-7", at, f"{lanes} lanes for {n_rows} rows")
     # C6-8

@@ -1,7 +1,7 @@
-"""Rows of bytes out of a forward stream: a file, a gzip or zip member, standard input.
+"""Images out of a forward stream of bytes: a file, a gzip or zip member, standard input.
 
-Owns reading exactly what a header promised, and saying so when the stream ends early, goes on, or is damaged.
-Allocates nothing that the stream has not delivered.
+Owns reading exactly as many bytes as a header states, and the error where the stream ends early, goes on, or is damaged.
+Allocates no memory for bytes that have not arrived.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from aeformat.images.fit import Layout
 
-_PIECE_BYTES: Final = 1 << 20  # read(n) may allocate n before it has n: never ask for more than this at once
-_BLOCK_BYTES: Final = 64 << 20  # of images that are larger than the model's, so that --resize stays small in memory
+_PIECE_BYTES: Final = 1 << 20  # read(n) may allocate n bytes before they arrive: never ask for more than this at once
+_BLOCK_BYTES: Final = 64 << 20  # of images that are larger than the model's, so that resizing stays small in memory
 _DAMAGE: Final = (
     EOFError,
     OSError,  # gzip.BadGzipFile is one
@@ -39,14 +39,14 @@ _DAMAGE: Final = (
 
 
 class Readable(Protocol):
-    """What can be read forward."""
+    """A stream that can be read forward."""
 
     def read(self, n_bytes: int, /) -> bytes: ...
 
 
 @contextlib.contextmanager
-def damage_named(label: str) -> Iterator[None]:
-    """Turn what gzip, zipfile and the system raise about unreadable input into an ImageError that names it."""
+def damage_as_image_error(label: str) -> Iterator[None]:
+    """Turn the errors of gzip, zipfile and the system about unreadable input into an ImageError that names the input."""
     try:
         yield
     except _DAMAGE as error:
@@ -54,13 +54,13 @@ def damage_named(label: str) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """What an exception says, on one line and without the path, which the message around it names."""
+    """The message of an exception, on one line and without a path: the message around it names the input."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 
 
 def read_images(file: Readable, layout: Layout, n_rows: int, label: str) -> Iterator[NDArray[np.uint8]]:
-    """Yield (up to n_rows, h, w, c) until the layout's images are read; then the stream must end.
+    """Yield (up to n_rows, h, w, c) until all images of the layout are read; the stream must end there.
 
     Raises ImageError where it does not end there, and whatever `file.read` raises.
     """

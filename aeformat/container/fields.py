@@ -1,27 +1,25 @@
-"""Typed access to a map that nobody has checked yet; every refusal says which key and what was expected.
+"""Checks of the values in an untrusted map.  Each error says which key is wrong, and what was expected.
 
-Owns the words of the errors about manifests.  Knows nothing of which keys there are.
+Owns the text of the errors about manifests.  Does not know which keys a manifest has.
 """
 
 from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeformat.errors import LimitExceeded, ManifestInvalid
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in which manifest something stands.  at: first byte of the manifest's payload in the file."""
+class Place(NamedTuple):
+    """A position in a manifest, for errors.  at: first byte of the manifest's payload in the file."""
 
     at: int
     path: str = "manifest"
 
     def inside(self, name: str) -> Place:
-        """A place further in."""
+        """The place of a part of this one."""
         return Place(self.at, f"{self.path}: {name}")
 
     def invalid(self, rule: str, what: str) -> ManifestInvalid:
@@ -33,19 +31,25 @@ class Place:
         return LimitExceeded(rule, self.at, f"{self.path}: {what}")
 
 
-def a_map(
+def as_any_map(place: Place, rule: str, value: object) -> dict[str, Any]:
+    """`value` as a map of whatever keys."""
+    if not isinstance(value, dict):
+        raise place.invalid(rule, f"expected a map, found {reprlib.repr(value)}")
+    return value
+
+
+def as_map(
     place: Place, rule: str, value: object, required: Collection[str], optional: Collection[str] = ()
 ) -> dict[str, Any]:
     """`value` as a map with all of `required`, any of `optional`, and no other key."""
-    if not isinstance(value, dict):
-        raise place.invalid(rule, f"expected a map, found {reprlib.repr(value)}")
+    fields = as_any_map(place, rule, value)
     for key in required:
-        if key not in value:
+        if key not in fields:
             raise place.invalid(rule, f'key "{key}" is missing')
-    for key in value:
+    for key in fields:
         if key not in required and key not in optional:
             raise place.invalid(rule, f"unknown key {reprlib.repr(key)}")
-    return value
+    return fields
 
 
 def one_of(place: Place, rule: str, value: object, choices: Collection[str]) -> str:
@@ -55,30 +59,30 @@ def one_of(place: Place, rule: str, value: object, choices: Collection[str]) -> 
     return value
 
 
-def an_integer(place: Place, rule: str, value: object, lo: int, hi: int) -> int:
+def as_integer(place: Place, rule: str, value: object, lo: int, hi: int) -> int:
     """`value` as an integer from lo to hi.  A boolean is none."""
     if not isinstance(value, int) or isinstance(value, bool) or not lo <= value <= hi:
         raise place.invalid(rule, f"expected an integer from {lo} to {hi}, found {reprlib.repr(value)}")
     return value
 
 
-def a_list(place: Place, rule: str, value: object) -> list[Any]:
+def as_list(place: Place, rule: str, value: object) -> list[Any]:
     """`value` as a list."""
     if not isinstance(value, list):
         raise place.invalid(rule, f"expected a list, found {reprlib.repr(value)}")
     return value
 
 
-def integers(place: Place, rule: str, value: object, lengths: range, lo: int, hi: int) -> tuple[int, ...]:
+def as_integers(place: Place, rule: str, value: object, lengths: range, lo: int, hi: int) -> tuple[int, ...]:
     """`value` as a list of as many integers from lo to hi as `lengths` allows."""
-    items = a_list(place, rule, value)
+    items = as_list(place, rule, value)
     if len(items) not in lengths:
         count = str(lengths[0]) if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
         raise place.invalid(rule, f"expected {count} integers, found {len(items)} entries")
-    return tuple(an_integer(place, rule, item, lo, hi) for item in items)
+    return tuple(as_integer(place, rule, item, lo, hi) for item in items)
 
 
-def a_digest(place: Place, rule: str, value: object) -> bytes:
+def as_digest(place: Place, rule: str, value: object) -> bytes:
     """`value` as 32 bytes."""
     if not isinstance(value, bytes) or len(value) != 32:
         raise place.invalid(rule, f"expected 32 bytes, found {reprlib.repr(value)}")

@@ -10,8 +10,9 @@ import math
 import struct
 from typing import Any
 
+from .container import count
 from .errors import SpecError
-from .model import WEIGHTED, Model, count, endpoint_range, half, rows_of
+from .model import WEIGHTED, Model, endpoint_range, half, rows_of
 from .values import Number
 
 Values = list[Number]

@@ -1,4 +1,4 @@
-"""The golden check, carried out: rule M6-2 with the NumPy backend, which every installation has."""
+"""The golden check (M6-2) on the NumPy backend, which every installation has.  The comparison itself is model/golden.py."""
 
 from __future__ import annotations
 

@@ -97,7 +97,9 @@ class Proxy:
                         )
                     self._pass(server, client, head, rest, fault if method == "GET" else None, DOWN)
 
-    def _pass(self, source, sink, head: bytes, rest: bytes, fault: Fault | None, way: str) -> bool:
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, head: bytes, rest: bytes, fault: Fault | None, way: str
+    ) -> bool:
         """Head and body of one message.  False: the connection is to be cut."""
         size = _length(head)
         kind = fault.kind if fault and size else ""
@@ -125,11 +127,12 @@ class Proxy:
                     time.sleep(1)
                 return False
             if kind == "flip a bit" and n_passed <= at < end:
-                data = bytearray(data)
-                data[at - n_passed] ^= 0x10
+                flipped = bytearray(data)
+                flipped[at - n_passed] ^= 0x10
+                data = bytes(flipped)
             sink.sendall(data)
             self._count(way, len(data))
-            n_passed, tail = end, (tail + bytes(data))[-extra:] if extra else b""
+            n_passed, tail = end, (tail + data)[-extra:] if extra else b""
         if extra:
             sink.sendall(tail)
         return True

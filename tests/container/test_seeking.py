@@ -1,0 +1,129 @@
+"""Framing by offset says what the forward parser says, without reading a payload; a mapped file ends when it is closed."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from aeformat.container.mapped import MappedFile
+from aeformat.container.parser import ChunkRead, HeaderRead, TrailerRead
+from aeformat.container.seeking import ChunkPlace, Chunks, Framing
+from aeformat.errors import FormatError, UsageError
+from aeformat.reader import events
+
+from .files import edges, header, write
+
+FILES = {
+    "an index": write(edges("f32", 11), header(), chunk_rows=4, decoder=b"not looked into"),
+    "no index": write(edges("f32", 3), header()),
+    "compressed": write(edges("f32", 11), header(codec="zstd", filter="shuffle"), chunk_rows=4),
+}
+
+
+def framing(data: bytes) -> Framing:
+    """What a caller who can read at any place makes of it."""
+    return Framing(lambda at, n_bytes: data[at : at + n_bytes], len(data))
+
+
+def seen(chunks: list[ChunkPlace]) -> list[tuple[object, ...]]:
+    """What the places say."""
+    return [(place.number, place.at, place.payload_at, place.end, place.header) for place in chunks]
+
+
+def forward(data: bytes) -> tuple[list[tuple[object, ...]], tuple[str, str, int] | None]:
+    """The same from the forward parser, and where it stops."""
+    found: list[tuple[object, ...]] = []
+    try:
+        for event in events(io.BytesIO(data)):
+            if isinstance(event, ChunkRead):
+                end = event.payload_at + event.header.stored_bytes
+                found.append((event.number, event.at, event.payload_at, end, event.header))
+    except FormatError as error:
+        return found, (error.code, error.rule, error.at)
+    return found, None
+
+
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES)
+def test_the_places_are_those_of_the_forward_parser(data):
+    """Of header, chunks and trailer, and the chunks themselves."""
+    whole = framing(data)
+    first, *chunks, last = events(io.BytesIO(data))
+    assert isinstance(first, HeaderRead) and isinstance(last, TrailerRead)
+
+    assert (whole.header, whole.header_crc, whole.first_chunk_at, whole.front) == first
+    assert seen(list(whole.scan())) == forward(data)[0]
+    found = Chunks(whole)
+    assert (found.trailer, found.trailer_at) == (last.trailer, last.at)
+    assert [found.chunk(chunk.at, chunk.number) for chunk in chunks] == [chunk._replace(front=b"") for chunk in chunks]
+    assert seen(list(found.walk(len(chunks)))) == forward(data)[0]
+
+
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES)
+def test_a_cut_file_ends_by_the_rule_of_the_place(data):
+    """At whatever byte it is cut: the whole chunks before it, then the forward parser's error, from both."""
+    for size in range(len(data)):
+        cut, found = data[:size], []
+        with pytest.raises(FormatError) as caught:
+            for place in framing(cut).scan():
+                found.append(place)
+        with pytest.raises(FormatError) as opened:
+            Chunks(framing(cut))
+
+        chunks, error = forward(cut)
+        assert (seen(found), (caught.value.code, caught.value.rule, caught.value.at)) == (chunks, error), size
+        assert (opened.value.code, opened.value.rule, opened.value.at) == error, size
+
+
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES)
+def test_a_changed_header_is_found_without_the_payloads(data):
+    """Every bit in front, of the chunk headers and of the trailer: the forward parser's error; payloads are left out."""
+    places = list(framing(data).scan())
+    ends = [
+        (0, framing(data).first_chunk_at),
+        *((place.at, place.at + 32) for place in places),
+        (len(data) - 64, len(data)),
+    ]
+    for start, stop in ends:
+        for at in range(start, stop):
+            changed = bytearray(data)
+            changed[at] ^= 1 << at % 8
+            with pytest.raises(FormatError) as caught:
+                list(framing(bytes(changed)).scan())
+            assert (caught.value.code, caught.value.rule, caught.value.at) == forward(bytes(changed))[1], at
+    changed = bytearray(data)
+    changed[places[-1].payload_at] ^= 1
+    assert seen(list(framing(bytes(changed)).scan())) == seen(places)
+
+
+def test_what_follows_the_trailer_is_found():
+    """C9-7, where a second file was put behind the first."""
+    data = FILES["an index"]
+    with pytest.raises(FormatError) as caught:
+        list(framing(data + b"?").scan())
+
+    assert (caught.value.rule, caught.value.at) == ("C9-7", len(data))
+
+
+def test_a_mapped_file_is_read_until_it_is_closed(tmp_path):
+    """A view that is in use keeps the bytes; nothing else can be read."""
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    file = MappedFile(path)
+    view = np.frombuffer(file.view(), np.uint8)
+
+    assert (file.size, file.read(3, 4), file.read(8, 9), file.read(20, 1)) == (10, b"3456", b"89", b"")
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.read(0, 1)
+    assert view.tobytes() == b"0123456789"
+
+
+def test_an_empty_file_and_a_folder(tmp_path):
+    """The first has no bytes, the second is no file."""
+    (tmp_path / "empty").touch()
+
+    assert MappedFile(tmp_path / "empty").read(0, 1) == b""
+    with pytest.raises((UsageError, OSError)):
+        MappedFile(tmp_path)

@@ -1,0 +1,129 @@
+"""A server of this package in a process of its own, on a free port of 127.0.0.1: for tests, and for what measures the transport."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from aeformat.net.client.line import Line, Patience
+from aeformat.net.client.wire import Base
+from aeformat.net.server.disk import Disk
+from aeformat.net.server.run import Settings, serve
+from aeformat.transport.limits import DEFAULT
+from aeformat.transport.messages import Request, Response
+
+_FORK = multiprocessing.get_context("fork")
+
+
+class Running:
+    """One server process."""
+
+    def __init__(self, settings: Settings, disk: Disk | None = None, *, log: Path | None = None) -> None:
+        receiver, sender = _FORK.Pipe(duplex=False)
+        self.process = _FORK.Process(target=self._run, args=(settings, disk, sender, log), daemon=True)
+        self.process.start()
+        sender.close()
+        self.is_up = receiver.poll(60)
+        try:
+            self.url = receiver.recv() if self.is_up else ""
+        except EOFError:  # it died first
+            self.is_up, self.url = False, ""
+
+    @staticmethod
+    def _run(settings: Settings, disk: Disk | None, sender: Connection, log: Path | None) -> None:
+        sys.stderr = open(log or os.devnull, "a", buffering=1)  # noqa: SIM115, PTH123
+        serve(settings, ready=sender.send, disk=disk)
+
+    @property
+    def pid(self) -> int:
+        """Of the process, dead or alive."""
+        assert self.process.pid is not None  # it was started
+        return self.process.pid
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rsplit(":", 1)[1].rstrip("/"))
+
+    def stop(self, how: int = signal.SIGKILL) -> None:
+        """Send it the signal, and wait for its end."""
+        if self.process.is_alive():
+            os.kill(self.pid, how)
+        self.process.join(60)
+
+    def rss(self) -> int:
+        """Resident bytes, at most so far."""
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmHWM"))
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        fields: dict[str, str] | None = None,
+        body: bytes | None = None,
+        token: str | None = None,
+    ) -> Response:
+        """One exchange with our own client."""
+        line = Line(Base.parse(self.url, token=token), Patience(idle_seconds=60))
+        span = None if body is None else (0, len(body))
+        found = line.ask(
+            Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
+        )
+        assert isinstance(found, Response), found
+        return found
+
+    def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
+        """What comes back for these bytes, until the server closes or nothing more comes."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+            sock.settimeout(seconds)
+            with contextlib.suppress(OSError):
+                sock.sendall(data)
+            found = b""
+            with contextlib.suppress(OSError):
+                while piece := sock.recv(65536):
+                    found += piece
+            return found
+
+
+@contextlib.contextmanager
+def running(
+    root: Path,
+    *,
+    port: int = 0,
+    tokens: Path | None = None,
+    disk: Disk | None = None,
+    log: Path | None = None,
+    certificate: tuple[Path, Path] | None = None,
+    **limits: Any,
+) -> Iterator[Running]:
+    """A server with these limits, killed at the end."""
+    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
+    server = Running(settings, disk, log=log)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, for now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def program_path(program: str) -> str | None:
+    """Where a program is: on the path, beside this Python, or where servers are."""
+    places = (None, str(Path(sys.executable).parent), "/usr/sbin:/usr/local/sbin")
+    return next((found for place in places if (found := shutil.which(program, path=place))), None)
