@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
-from aeformat.container.mapped import MappedFile
+from aeformat.container.opened import MappedFile
 from aeformat.container.names import RowNames
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block

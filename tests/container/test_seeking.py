@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from aeformat.container.mapped import MappedFile
+from aeformat.container.opened import MappedFile
 from aeformat.container.parser import ChunkRead, HeaderRead, TrailerRead
 from aeformat.container.seeking import ChunkPlace, Chunks, Framing
 from aeformat.errors import FormatError, UsageError
