@@ -127,21 +127,23 @@ ENCODINGS = [
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
 def test_any_name_is_shown(folder, packed, encoding):
     """What the terminal cannot show, and what would move its cursor, is escaped; one line stays one."""
-    environment = {**os.environ, **encoding}
     for name in NAMES:
         Path(os.fsdecode(name)).write_bytes(packed.read_bytes())
-        for arguments in (
-            ["validate", name],
-            ["info", name],
-            ["unpack", name, "-o", name + b".idx"],
-            ["info", b"no" + name],
-        ):
-            ran = subprocess.run([sys.executable, "-m", "aeformat", *arguments], capture_output=True, env=environment)
-            said = ran.stdout + ran.stderr
-            assert ran.returncode == (2 if name not in arguments else 0), said
-            assert said and not {0x1B, 0x07, 0x0D, 0xFF} & set(said) and "\u202e" not in said.decode("utf-8", "replace")
-            assert b"lines.aef" not in said.splitlines()
-            assert b"Traceback" not in said
+    commands = [
+        (0, len(NAMES), ["validate", *NAMES]),
+        (0, 1, ["unpack", NAMES[0], "-o", NAMES[3] + b".idx"]),
+        (2, 1, ["info", b"no" + NAMES[3]]),
+        (0, None, ["info", NAMES[3]]),
+        (3, None, ["validate", "/dev/null", NAMES[2]]),
+    ]
+    for code, n_lines, arguments in commands:
+        run = [sys.executable, "-m", "aeformat", *arguments]
+        ran = subprocess.run(run, capture_output=True, env={**os.environ, **encoding})
+        said = ran.stdout + ran.stderr
+        assert ran.returncode == code and said, said
+        assert not {0x1B, 0x07, 0x0D, 0xFF} & set(said) and "\u202e" not in said.decode("utf-8", "replace")
+        assert b"lines.aef" not in said.splitlines() and n_lines in (None, said.count(b"\n")), said
+        assert b"Traceback" not in said
 
 
 def test_escapes_are_those_of_python():
