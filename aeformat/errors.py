@@ -26,6 +26,10 @@ class Hint(str, Enum):
     REPORT_MACHINE = "report-machine"  # this machine computes wrongly: do not use the model on it
     GET_DECODER = "get-decoder"  # from whoever made the file, from a server, or inside the file
     GIVE_OTHER_DECODER = "give-other-decoder"  # the package at hand is not the decoder that the file names
+    GIVE_DECODER = "give-decoder"  # the server that was asked lacks it too: get its package and pass it in
+    TRANSFER_ALWAYS = "transfer-always"  # `Options(policy="always")` of aeformat.net
+    SET_TOKEN = "set-token"  # `Options(token=...)` of aeformat.net, not in the URL
+    SET_TOKEN_FILE = "set-token-file"  # `Settings(tokens=...)` of the server, or listen on the loopback interface only
     REPLACE_FILE = "replace-file"  # `force=True`
     WRITE_INTO_FOLDER = "write-into-folder"  # `force=True`
     USE_STANDARD_OUTPUT = "use-standard-output"  # the output is a pipe or a device

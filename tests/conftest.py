@@ -1,12 +1,27 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and two promises of every run: no test depends on speed, no worker grows without end."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 from pathlib import Path
+from typing import Final
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Slow machines do the same work: no deadlines.  With CI=true each run draws the same examples.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    database=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("any machine")
+
+_MOST_BYTES: Final = 1_500_000_000  # resident memory of one worker; checked where AEFORMAT_REQUIRE_ALL=1
+_peaks: dict[str, int] = {}  # worker -> resident bytes, at most so far
 
 _MNIST_FILE = "t10k-images-idx3-ubyte.gz"
 
@@ -45,3 +60,34 @@ def hatchling() -> None:
     """What builds wheels; skips where it is not installed."""
     if importlib.util.find_spec("hatchling") is None:
         _skip_or_fail("hatchling is not installed")
+
+
+def _peak_bytes() -> int:
+    """Of this process; 0 where that cannot be told."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """A worker of pytest-xdist has ended and said how large it was."""
+    _peaks[node.gateway.id] = getattr(node, "workeroutput", {}).get("peak_bytes", 0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["peak_bytes"] = _peak_bytes()
+        return
+    if not _peaks:
+        _peaks["this process"] = _peak_bytes()
+    if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1" and max(_peaks.values()) > _MOST_BYTES:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how large the workers became."""
+    sizes = ", ".join(f"{name} {n_bytes / 1e6:,.0f} MB" for name, n_bytes in sorted(_peaks.items()))
+    terminalreporter.write_line(f"resident memory, at most: {sizes} (a worker may take {_MOST_BYTES / 1e6:,.0f} MB)")

@@ -56,7 +56,7 @@ server {{ listen 127.0.0.1:{port}; root files; location / {{ dav_methods PUT; }}
 
 
 def make(path: Path, n_mb: int) -> None:
-    """A file of that size, the same numbers again and again."""
+    """Make a file of that size; it repeats the same numbers."""
     header = LatentsHeader(hashlib.sha256(b"bench").digest(), (64,), (28, 28, 1), "f64le")
     rows = np.random.default_rng(1).normal(size=(8 << 10, 64))
     with path.open("wb") as file, LatentsWriter(file, header) as writer:
@@ -66,7 +66,7 @@ def make(path: Path, n_mb: int) -> None:
 
 @contextlib.contextmanager
 def nginx(folder: Path) -> Iterator[tuple[str | None, int]]:
-    """An nginx that takes PUT, and the process that works; None where there is none."""
+    """An nginx that accepts PUT, and its worker process; None if nginx is not installed."""
     program = program_path("nginx")
     if program is None:
         yield None, 0
@@ -90,12 +90,12 @@ def nginx(folder: Path) -> Iterator[tuple[str | None, int]]:
 
 
 def curl(*arguments: object) -> None:
-    """curl, which must succeed."""
+    """Run curl; it must succeed."""
     subprocess.run(["curl", "-sS", "-f", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
 def aeformat(*arguments: object) -> None:
-    """A command of ours, which must succeed."""
+    """Run a command of aeformat; it must succeed."""
     command = [sys.executable, "-m", "aeformat", *map(str, arguments), "--model-policy", "never"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
@@ -103,38 +103,38 @@ def aeformat(*arguments: object) -> None:
 
 
 def send(source: Path, url: str) -> None:
-    """`aeformat send`, a process like curl's, its start included."""
+    """Run `aeformat send` in a process of its own, as curl; its start is included in the time."""
     aeformat("send", source, url)
 
 
 def fetch(url: str, target: Path) -> None:
-    """`aeformat fetch`, its start included."""
+    """Run `aeformat fetch` in a process of its own; its start is included in the time."""
     aeformat("fetch", url, "-o", target)
 
 
 def drop_from_cache(path: Path) -> None:
-    """The next one who reads it reads it from disk."""
+    """Drop a file from the system's cache, so that the next reader reads it from the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def processor_seconds(pid: int) -> float:
-    """What a process has used so far, user and system."""
+    """The CPU seconds that a process has used so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Cached(Disk):
-    """As where the file system writes through the system's cache only."""
+    """A disk whose file system has no direct I/O."""
 
     def open_direct(self, path: Path) -> int | None:
-        """There is none."""
+        """Always None: there is no direct I/O."""
         return None
 
 
 class Bench:
-    """One file, one server at a time, one nginx."""
+    """The files and servers of one run: one file, one server at a time, one nginx."""
 
     def __init__(self, folder: Path, source: Path) -> None:
         self.folder, self.source = folder, source
@@ -146,13 +146,13 @@ class Bench:
         self.used: dict[str, list[float]] = {}
 
     def fresh(self) -> Path:
-        """A new store, so that nothing is there already; the old one makes room."""
+        """The folder of a new, empty store; the one before is deleted."""
         shutil.rmtree(self.folder / f"store{self.number}", ignore_errors=True)
         self.number += 1
         return self.folder / f"store{self.number}"
 
     def time(self, what: str, pid: int, work: Callable[[], object]) -> None:
-        """Note how long it takes, and how long the server's processor does."""
+        """Measure the seconds that `work` takes, and the CPU seconds of the server's process meanwhile."""
         os.sync()
         used, began = processor_seconds(pid), time.perf_counter()
         work()
@@ -160,19 +160,22 @@ class Bench:
         self.used.setdefault(what, []).append(processor_seconds(pid) - used)
 
     def hashing_beside(self, work: Callable[[], object]) -> None:
-        """Hash the file while something else is done with it."""
+        """Do `work` while another process hashes the file."""
         with subprocess.Popen(["openssl", "dgst", "-sha256", self.source], stdout=subprocess.DEVNULL):
             work()
 
     def serve(self, file: Path, pid: int, url: str, names: tuple[str, str]) -> None:
-        """A file from disk, and once more from the cache; before that untimed: a cache that grows costs a virtual machine."""
+        """Measure fetching a file from the disk, and once more from the cache.
+
+        A first fetch is not measured, because on a virtual machine a cache that grows takes time.
+        """
         curl("-o", "/dev/null", url)
         drop_from_cache(file)
         for what in names:
             self.time(what, pid, lambda: curl("-o", "/dev/null", url))
 
     def round(self, url: str | None, worker: int) -> None:
-        """Every way once.  url: nginx; worker: the process of it that works."""
+        """Measure each way once.  url: of nginx, if it is installed.  worker: its worker process."""
         named = ["-H", "Upload-Complete: ?1", "-H", "Content-Type: application/vnd.aeformat", "-H", "Expect:"]
 
         def post(server: Running) -> None:
@@ -209,12 +212,12 @@ class Bench:
                 copy.unlink()
 
     def slow_readers(self, n_readers: int) -> tuple[int, int]:
-        """Resident bytes before and while so many clients ask for the file and hardly read."""
+        """The server's resident bytes before, and while so many clients request the file and hardly read."""
         with running(self.fresh()) as server:
             net.send(self.source, server.url, NEVER)
-            server.ask("GET", "v1/")
+            server.request("GET", "v1/")
             with running(self.folder / f"store{self.number}") as again, contextlib.ExitStack() as stack:
-                again.ask("GET", "v1/")
+                again.request("GET", "v1/")
                 before = again.rss()
                 for _ in range(n_readers):
                     sock = stack.enter_context(socket.create_connection(("127.0.0.1", again.port)))
@@ -225,7 +228,7 @@ class Bench:
 
 
 def versions() -> str:
-    """What is compared, and on what."""
+    """The versions of the compared programs, and the machine, in one line."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     first = [
         subprocess.run(command, capture_output=True, text=True, check=False)
@@ -238,7 +241,7 @@ def versions() -> str:
 
 
 def main() -> int:
-    """Prints two tables."""
+    """Measure, and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mb", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)

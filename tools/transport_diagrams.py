@@ -13,12 +13,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from aeformat.transport import fetch_client, resolver, upload_client, upload_server
+from aeformat.transport import fetch_client, resolver, upload_client, upload_states
 from aeformat.transport.problems import PROBLEMS
 
 PAGE = Path(__file__).resolve().parent.parent / "spec" / "transport.md"
 MACHINES: dict[str, Mapping[Any, Mapping[Any, Enum]]] = {
-    "T3-1": upload_server.NEXT,
+    "T3-1": upload_states.NEXT,
     "T3-2": upload_client.NEXT,
     "T3-3": fetch_client.NEXT,
     "T9-1": resolver.NEXT,

@@ -2,8 +2,8 @@
 
     python -m tools.transport_faults [--times 20] [--json]
 
-For every fault: how often it was injected, transfers tried and completed, bytes that were sent again, and wrong bytes that
-were delivered, which must be 0.  Everything runs on 127.0.0.1.  Exit code 1 if a byte was wrong or a transfer failed.
+For each fault it counts: how often it was injected, transfers tried and completed, bytes that were sent again, and wrong bytes
+that were delivered, which must be 0.  Everything runs on 127.0.0.1.  Exit code 1 if a byte was wrong or a transfer failed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 from aeformat import net
 from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
-from aeformat.net.client.line import Patience
+from aeformat.net.client.http_client import Timeouts
 from aeformat.net.client.options import Options
 from aeformat.transport import retry
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
@@ -34,7 +34,7 @@ from tools.loopback.proxy import DOWN, KINDS, UP, Fault, Proxy
 from tools.loopback.server import Running, running
 
 HEADER = LatentsHeader(hashlib.sha256(b"faults").digest(), (64,), (28, 28, 1), "f64le")
-OPTIONS = Options(policy="never", patience=Patience(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
+OPTIONS = Options(policy="never", timeouts=Timeouts(idle_seconds=0.6, rate_bytes=2000, rate_seconds=0.5))
 SERVER: dict[str, Any] = {"idle_seconds": 0.6, "rate_bytes": 2000, "rate_seconds": 0.5, "tries_at_offset": 6}
 
 
@@ -53,7 +53,7 @@ class Row:
 
 @contextlib.contextmanager
 def through(server: Running, row: Row, rng: Random, per_transfer: int) -> Iterator[Proxy]:
-    """A proxy that injects the row's fault a few times, then none."""
+    """A proxy that injects the row's fault `per_transfer` times, then none."""
     left = per_transfer
 
     def plan(method: str, is_range: bool) -> Fault | None:
@@ -76,7 +76,7 @@ def through(server: Running, row: Row, rng: Random, per_transfer: int) -> Iterat
 
 
 def latents(n_rows: int, seed: int) -> bytes:
-    """A latents file whose bytes depend on the arguments only."""
+    """Make a latents file.  Its bytes depend on the arguments only."""
     sink = io.BytesIO()
     with LatentsWriter(sink, HEADER, chunk_rows=20) as writer:
         writer.write(np.random.default_rng(seed).normal(size=(n_rows, 64)))
@@ -84,7 +84,7 @@ def latents(n_rows: int, seed: int) -> bytes:
 
 
 def transfer(server: Running, row: Row, rng: Random, folder: Path, number: int) -> None:
-    """One file, one way, with up to three faults."""
+    """Transfer one file, in the row's direction, with up to three faults."""
     data = latents(300, seed=rng.randrange(1 << 30))
     source, target = folder / f"{number}.aef", folder / f"{number}.back"
     source.write_bytes(data)
@@ -103,7 +103,7 @@ def transfer(server: Running, row: Row, rng: Random, folder: Path, number: int) 
 
 
 def _stored(server: Running, sha256: bytes) -> bytes:
-    """The whole blob, over the server's own connection."""
+    """The whole blob, fetched without the proxy."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "blob"
         net.fetch(f"{server.url}v1/containers/{sha256.hex()}", path, OPTIONS)
@@ -111,7 +111,7 @@ def _stored(server: Running, sha256: bytes) -> bytes:
 
 
 def table(n_times: int, seed: int) -> list[Row]:
-    """All faults, each way."""
+    """All faults, each in both directions."""
     retry.FIRST_SECONDS = 0.02  # type: ignore[misc]  # the schedule is tested elsewhere; this is about bytes
     rows = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "root", **SERVER) as server:

@@ -79,10 +79,10 @@ def in_blocks(run_block: Callable[[Rows], Rows], rows: Rows, n_block: int, outpu
 def steady_block(candidates: Iterable[int], prepare: Callable[[int], Callable[[Rows], Rows]], probe: Rows) -> int:
     """The first block size at which a row's result does not depend on its place in the block (M5-3).
 
-    A matrix product may compute the first rows of a block in another way than the last: OpenBLAS does so on CPUs with
-    AVX2, and TensorFlow may with small blocks.  Which sizes are steady depends on the machine, so it is
-    measured: for every row of `probe` a block is filled with copies of it, and all results must have the same bits.  A block
-    of one row is always steady.  prepare: block size -> the function that runs such a block.
+    A library may compute the last rows of a block in another way than the first.  Which sizes are steady depends on the
+    machine, so it is measured: for every row of `probe` a block is filled with copies of it, and all results must have the same
+    bits.  A block of one row is always steady.  prepare: block size -> the function that runs such a block; its results
+    should hold the floats on the way too, since rounding to pixels hides most differences.
     """
     for n_block in candidates:
         if n_block > 1:
@@ -90,6 +90,19 @@ def steady_block(candidates: Iterable[int], prepare: Callable[[int], Callable[[R
             if all(_is_steady(run_block(np.repeat(row[np.newaxis], n_block, axis=0))) for row in probe):
                 return n_block
     return 1
+
+
+def probe_rows(package: ModelPackage) -> Rows:
+    """Rows for `steady_block`: two of the golden set, and three of random numbers."""
+    end = package.input
+    draw = np.random.default_rng(0)
+    dtype = array_type(end)
+    if dtype.kind in "iu":
+        lo, hi = end.range or (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        random = draw.integers(lo, hi, (3, *end.shape), endpoint=True)
+    else:
+        random = draw.standard_normal((3, *end.shape)) * np.array([0.01, 1, 30]).reshape(3, *(1,) * len(end.shape))
+    return np.concatenate([package.golden_input[:2], random.astype(dtype)])
 
 
 def _is_steady(results: Rows) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from aeformat.backends import numpy_floats, numpy_layers
-from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, steady_block
+from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
@@ -40,8 +40,8 @@ class NumpyBackend:
 class NumpyNetwork:
     """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it.
 
-    Both options are for the exact profile only.  n_block: rows computed at once; the default depends on the network's size.
-    integers: compute sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.
+    n_block: rows computed at once; the default depends on the network's size.  integers: for the exact profile only; compute
+    sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.
     """
 
     def __init__(self, package: ModelPackage, *, n_block: int | None = None, integers: bool = False) -> None:
@@ -51,17 +51,12 @@ class NumpyNetwork:
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
-        self._is_exact = package.profile == EXACT
         self._n_block = n_block or max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
-        if not self._is_exact:
-            assert n_block is None  # M5-3: the steady sizes are measured below
-            sizes = [size for size in (self._n_block, 32, 8, 4) if size <= self._n_block]
-            self._n_block = steady_block(sizes, lambda _size: self._run_block, package.golden_input[:3])
 
     def run(self, rows: Rows) -> Rows:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
         checked_rows(self.package.input, rows)
-        return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=not self._is_exact)
+        return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=False)
 
     def _run_block(self, rows: Rows) -> Rows:
         """The result lies in scratch memory: the next block overwrites it."""
@@ -82,8 +77,7 @@ class NumpyNetwork:
         made_dtype = self._dtypes[number + 1]
         match step.kind:
             case "dense" | "conv2d" | "conv2d_transpose" | "affine":
-                op = _LINEAR[step.kind](step, made_dtype)
-                return op if step.bounds is not None else numpy_layers.with_bias(op, step)
+                return numpy_layers.float_sums(step) if step.bounds is None else _LINEAR[step.kind](step, made_dtype)
             case "lookup":
                 (source,) = step.inputs
                 bounds = self.package.plan[source - 1].bounds

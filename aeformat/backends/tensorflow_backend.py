@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, steady_block
+import numpy as np
+
+from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, probe_rows, steady_block
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.backends.tensorflow_layers import ACTIVATIONS, Op, make_op
 from aeformat.model.package import ModelPackage, Step
@@ -52,9 +54,9 @@ class TensorflowNetwork:
                 n_block *= 2
         if not is_exact:
             sizes = [size for size in (n_block, 64, 8) if size <= n_block]
-            n_block = steady_block(sizes, self._compile, package.golden_input[:3])
+            n_block = steady_block(sizes, self._all_values, probe_rows(package))
         self._n_block = n_block
-        self._run_block = self._compile(n_block)
+        self._compiled = self._compile(n_block)
 
     def run(self, rows: Rows) -> Rows:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
@@ -65,21 +67,32 @@ class TensorflowNetwork:
         op = make_op(self._tf, step)
         return self._tf.function(op, jit_compile=True) if step.kind in _COMPILED else op
 
-    def _compile(self, n_block: int) -> Callable[[Rows], Rows]:
+    def _run_block(self, rows: Rows) -> Rows:
+        with self._tf.device(_CPU):
+            made: Rows = self._compiled(rows)[-1].numpy()
+        return made
+
+    def _all_values(self, n_block: int) -> Callable[[Rows], Rows]:
+        """What makes (n, bytes): all numbers on the way, so that the probe sees floats before they are rounded to pixels."""
+        compiled = self._compile(n_block)
+
+        def run_block(rows: Rows) -> Rows:
+            with self._tf.device(_CPU):
+                values = [value.numpy().reshape(len(rows), -1) for value in compiled(rows)]
+            return np.concatenate([value.view(np.uint8).reshape(len(rows), -1) for value in values], axis=1)
+
+        return run_block
+
+    def _compile(self, n_block: int) -> Callable[[Rows], list[Any]]:
+        """A graph for blocks of that many rows, which gives all values of the network."""
         tf, start = self._tf, self.package.input
 
-        def network(rows: Any) -> Any:
+        def network(rows: Any) -> list[Any]:
             values = [rows]
             for step, op in zip(self.package.plan, self._ops, strict=True):
                 values.append(op(*(values[number] for number in step.inputs)))
-            return values[-1]
+            return values[1:] if self.package.profile != EXACT else values[-1:]
 
         signature = tf.TensorSpec((n_block, *start.shape), tf.as_dtype(array_type(start)))
-        compiled = tf.function(network, input_signature=[signature])
-
-        def run_block(rows: Rows) -> Rows:
-            with tf.device(_CPU):
-                made: Rows = compiled(rows).numpy()
-            return made
-
-        return run_block
+        compiled: Callable[[Rows], list[Any]] = tf.function(network, input_signature=[signature])
+        return compiled

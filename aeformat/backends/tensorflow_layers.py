@@ -7,11 +7,13 @@ function takes a step of the plan and returns an Op, which computes it.  Knows n
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from aeformat.backends import tensorflow_pixels
+from aeformat.backends.exact_sums import LEAST_EXPONENT, ROW_BITS, slice_weights
 from aeformat.model.bounds import FLOAT32_EXACT, half_step
 from aeformat.model.package import Step
 
@@ -23,8 +25,10 @@ ACTIVATIONS: Final = frozenset({"relu", "sigmoid", "tanh", "elu", "gelu", "silu"
 def make_op(tf: Any, step: Step) -> Op:
     """The op that computes a step."""
     match step.kind:
+        case "dense" | "conv2d" | "conv2d_transpose" if step.bounds is None:
+            return _float_sums(tf, step)
         case "dense" | "conv2d" | "conv2d_transpose" | "affine":
-            return _LINEAR[step.kind](tf, step)
+            return _with_bias(tf, step, _sum_type(tf, step))
         case "add":
             kind = _sum_type(tf, step)
             return lambda *xs: sum(tf.cast(x, kind) for x in xs)
@@ -49,52 +53,98 @@ def _sum_type(tf: Any, step: Step) -> Any:
     return tf.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else tf.float64
 
 
-def _linear(tf: Any, step: Step) -> tuple[Any, Tensor, Tensor]:
-    """The type of the sums, weights, bias."""
-    kind = _sum_type(tf, step)
-    if step.kind == "conv2d" and len(set(step.integers("strides"))) == 2:
+def _with_bias(tf: Any, step: Step, kind: Any) -> Op:
+    op = _LINEAR[step.kind](tf, step, kind)
+    bias = tf.constant(step.arrays["bias"].astype(kind.as_numpy_dtype))
+    return lambda x: op(x) + bias
+
+
+def _float_sums(tf: Any, step: Step) -> Op:
+    """Sums that are the same in any order, as numpy_layers.float_sums has them (exact_sums.py)."""
+    sliced = slice_weights(step)
+    integer_sums = _LINEAR[step.kind](tf, sliced.step, tf.float64)
+    plain_step = replace(step, arrays={**step.arrays, "weights": sliced.weights})
+    plain_sums = _LINEAR[step.kind](tf, plain_step, tf.float64)
+    bias = step.arrays["bias"].astype(np.float64)
+    axes = tuple(range(1, len(step.input_shape) + 1))
+    per_row = (-1, *(1,) * len(step.made.shape))
+
+    def run(x: Tensor) -> Tensor:
+        x = tf.cast(x, tf.float32)
+        largest = tf.reduce_max(tf.abs(x), axes)
+        exponents = tf.maximum(tf.bitwise.right_shift(tf.bitcast(largest, tf.int32), 23) - 126, LEAST_EXPONENT)
+        is_finite = tf.math.is_finite(x)
+        up = tf.reshape(tf.cast(_power(tf, ROW_BITS - exponents), tf.float32), (-1, *(1,) * len(axes)))
+        slices = integer_sums(tf.round(tf.where(is_finite, x, np.float32(0)) * up))
+        slices = tf.reshape(slices, (-1, *step.made.shape[:-1], sliced.n_slices, len(bias)))
+        sums = slices[..., 0, :]
+        for number in range(1, sliced.n_slices):
+            sums += slices[..., number, :]
+        sums *= tf.reshape(_power(tf, exponents - ROW_BITS), per_row)
+        sums = tf.cond(
+            tf.reduce_all(is_finite),
+            lambda: sums,
+            # Infinity and NaN come through as they would in any order.
+            lambda: tf.where(
+                tf.reshape(tf.math.is_finite(largest), per_row),
+                sums,
+                sums + plain_sums(tf.where(is_finite, np.float32(0), x)),
+            ),
+        )
+        return tf.cast(sums + bias, tf.float32)
+
+    return run
+
+
+def _power(tf: Any, exponents: Tensor) -> Tensor:
+    """2 to these powers, int32, exactly: the bits of float64, put together."""
+    return tf.bitcast(tf.bitwise.left_shift(tf.cast(exponents, tf.int64) + 1023, tf.constant(52, tf.int64)), tf.float64)
+
+
+def _weights(tf: Any, step: Step, kind: Any) -> Tensor:
+    return tf.constant(step.arrays["weights"].astype(kind.as_numpy_dtype))
+
+
+def _dense(tf: Any, step: Step, kind: Any) -> Op:
+    weights = _weights(tf, step, kind)
+    return lambda x: tf.matmul(tf.cast(x, kind), weights)
+
+
+def _conv2d(tf: Any, step: Step, kind: Any) -> Op:
+    strides = step.integers("strides")
+    if len(set(strides)) == 2:
         # TensorFlow 2.21 with oneDNN computes wrong float32 sums for strides (1, n), one input channel, one output column.
-        kind = tf.float64
-    weights, bias = (tf.constant(step.arrays[key].astype(kind.as_numpy_dtype)) for key in ("weights", "bias"))
-    return kind, weights, bias
+        sums = _conv2d_of(tf, step, tf.float64)
+        return lambda x: tf.cast(sums(x), kind)
+    return _conv2d_of(tf, step, kind)
 
 
-def _dense(tf: Any, step: Step) -> Op:
-    kind, weights, bias = _linear(tf, step)
-    return lambda x: tf.matmul(tf.cast(x, kind), weights) + bias
-
-
-def _conv2d(tf: Any, step: Step) -> Op:
-    kind, weights, bias = _linear(tf, step)
-    made = kind if step.bounds is not None else tf.float32
+def _conv2d_of(tf: Any, step: Step, kind: Any) -> Op:
+    weights = _weights(tf, step, kind)
     top, bottom, left, right = step.integers("padding")
     around = ((0, 0), (top, bottom), (left, right), (0, 0))
     strides = step.integers("strides")
-
-    def run(x: Tensor) -> Tensor:
-        return tf.cast(tf.nn.conv2d(tf.pad(tf.cast(x, kind), around), weights, strides, "VALID") + bias, made)
-
-    return run
+    return lambda x: tf.nn.conv2d(tf.pad(tf.cast(x, kind), around), weights, strides, "VALID")
 
 
-def _conv2d_transpose(tf: Any, step: Step) -> Op:
-    kind, weights, bias = _linear(tf, step)
+def _conv2d_transpose(tf: Any, step: Step, kind: Any) -> Op:
+    weights = _weights(tf, step, kind)
     top, _, left, _ = step.integers("crop")
     strides = step.integers("strides")
     n_tall, n_wide = ((step.input_shape[i] - 1) * strides[i] + weights.shape[i] for i in range(2))
-    height, width, n_made = step.made.shape
+    height, width, _ = step.made.shape
 
     def run(x: Tensor) -> Tensor:
-        full = (tf.shape(x)[0], n_tall, n_wide, n_made)
+        full = (tf.shape(x)[0], n_tall, n_wide, weights.shape[2])
         sums = tf.nn.conv2d_transpose(tf.cast(x, kind), weights, full, strides, "VALID")
-        return sums[:, top : top + height, left : left + width] + bias
+        return sums[:, top : top + height, left : left + width]
 
     return run
 
 
-def _affine(tf: Any, step: Step) -> Op:
-    kind, weights, bias = _linear(tf, step)
-    return lambda x: tf.cast(x, kind) * weights + bias
+def _affine(tf: Any, step: Step, kind: Any) -> Op:
+    weights = _weights(tf, step, kind)
+    return lambda x: tf.cast(x, kind) * weights
 
 
 _LINEAR: Final = {"dense": _dense, "conv2d": _conv2d, "conv2d_transpose": _conv2d_transpose, "affine": _affine}

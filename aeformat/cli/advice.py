@@ -29,6 +29,10 @@ ADVICE: Final[Mapping[Hint, str]] = {
         "that carries it (pack --embed-decoder)"
     ),
     Hint.GIVE_OTHER_DECODER: "give that one with --decoder, or leave it out to take this machine's",
+    Hint.GIVE_DECODER: "get its package and give it with --decoder",
+    Hint.TRANSFER_ALWAYS: "fetch it all the same with --model-policy always",
+    Hint.SET_TOKEN: "give tokens with --token-file",
+    Hint.SET_TOKEN_FILE: "give --tokens, or listen on 127.0.0.1",
     Hint.REPLACE_FILE: "use --force to replace it",
     Hint.WRITE_INTO_FOLDER: "use --force to write into it",
     Hint.USE_STANDARD_OUTPUT: "use - to write to a pipe",

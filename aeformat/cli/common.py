@@ -1,4 +1,4 @@
-"""What several commands share: options, opening files by name, progress, sizes in words."""
+"""Helpers of several commands: options, opening files by name, progress, sizes as text."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:
-    """--force."""
+    """Add the option --force."""
     parser.add_argument("--force", action="store_true", help="replace the output if it exists")
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
-    """--backend."""
+    """Add the option --backend."""
     parser.add_argument(
         "--backend",
         choices=("auto", "tensorflow", "numpy"),
@@ -38,7 +38,7 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
 
 
 def add_codec(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
-    """--encoding, --codec and --level.  is_new: for a file that is made, not converted."""
+    """Add the options --encoding, --codec and --level.  is_new: the file is made from images, not converted."""
     from aeformat.container.assigned import CODECS, ENCODINGS
     from aeformat.container.compression import MAX_LEVEL
 
@@ -58,13 +58,13 @@ def add_codec(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:
-    """--resize and --grayscale."""
+    """Add the options --resize and --grayscale."""
     parser.add_argument("--resize", action="store_true", help="scale images to the model's size")
     parser.add_argument("--grayscale", action="store_true", help="make colour images grey where the model wants it")
 
 
 def level_of(options: argparse.Namespace, codec: str) -> int:
-    """zstd's level.  Raises UsageError where one is given and the codec is another."""
+    """The level for zstd.  Raises UsageError if --level is given with another codec."""
     from aeformat.container.compression import DEFAULT_LEVEL
 
     if options.level is None:
@@ -93,7 +93,7 @@ class bounded_int:  # noqa: N801 - used like a function, as an argparse type
 
 @contextlib.contextmanager
 def naming(source: str) -> Iterator[None]:
-    """Let a FormatError that passes through say which file it speaks of."""
+    """Put the name of a file into a FormatError that is raised in this block."""
     try:
         yield
     except FormatError as error:
@@ -103,7 +103,7 @@ def naming(source: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def about(source: str) -> Iterator[None]:
-    """Let an error that says what a file is, or is not, say which file.  For the step that opens it only."""
+    """Put the name of a file into any error that is raised while it is opened in this block."""
     try:
         with naming(source):
             yield
@@ -113,12 +113,12 @@ def about(source: str) -> Iterator[None]:
 
 
 def input_name(name: str) -> str:
-    """What a person calls an input."""
+    """The name of an input in messages."""
     return "standard input" if name == "-" else shown(name)
 
 
 def output_name(name: str) -> str:
-    """What a person calls an output."""
+    """The name of an output in messages."""
     return "standard output" if name == "-" else shown(name)
 
 
@@ -229,14 +229,14 @@ def _for_no_terminal(stream: BinaryIO) -> BinaryIO:
 
 
 def network(package: ModelPackage, backend: str, n_rows: int | None) -> Network:
-    """The package, ready to run on the backend of that name."""
+    """Load a package for a backend, by the backend's name."""
     from aeformat.backends.select import select_backend
 
     return select_backend(backend, n_rows=n_rows, package=package).load(package)
 
 
 class ProgressBar:
-    """Rows done, on a terminal only: tqdm's bar where it is installed, else a line a second."""
+    """Shows how many rows are done, on a terminal only: with tqdm if it is installed, else as a line every second."""
 
     def __init__(self, what: str, n_rows: int | None) -> None:
         self._bar: Any = None
@@ -253,7 +253,7 @@ class ProgressBar:
         return self
 
     def update(self, n_rows: int) -> None:
-        """n_rows more are done."""
+        """Count n_rows more as done."""
         self._n_done += n_rows
         if self._bar is not None:
             self._bar.update(n_rows)
@@ -268,7 +268,7 @@ class ProgressBar:
 
 
 def size(n_bytes: float) -> str:
-    """A size for people: 1,234 B, 12.3 kB, 4.56 MB (powers of 1000)."""
+    """A size as text: 1,234 B, 12.3 kB, 4.56 MB (powers of 1000)."""
     if n_bytes < 10_000:
         return f"{n_bytes:,.0f} B"
     power = min((len(f"{n_bytes:.0f}") - 1) // 3, 3)
@@ -276,7 +276,7 @@ def size(n_bytes: float) -> str:
 
 
 def prior_text(manifest: Manifest) -> str:
-    """A decoder's prior for people, from its manifest, which has one."""
+    """A decoder's prior as text.  The manifest must have one."""
     assert manifest.prior is not None
     n_classes, n_tables = (
         manifest.tensors[number].shape[0] for number in (manifest.prior.classes, manifest.prior.tables)
@@ -285,12 +285,12 @@ def prior_text(manifest: Manifest) -> str:
 
 
 def decibels(psnr: float) -> str:
-    """A PSNR for people."""
+    """A PSNR as text."""
     return "identical" if psnr == float("inf") else f"{psnr:.2f} dB"
 
 
 def print_table(rows: list[list[str]], *, right: int = 1) -> None:
-    """Rows of cells in columns; the first row is the heading; columns from `right` on are right-aligned."""
+    """Print rows of cells as a table.  The first row is the heading; columns from number `right` on are right-aligned."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for number, row in enumerate(rows):
         cells = [
@@ -302,7 +302,7 @@ def print_table(rows: list[list[str]], *, right: int = 1) -> None:
 
 
 def print_json(value: Mapping[str, object]) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document."""
     import json
 
     print(json.dumps(value, indent=2))

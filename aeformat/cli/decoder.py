@@ -14,7 +14,7 @@ from aeformat.cli.remote import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
-    from aeformat.net.client.registry import Need
+    from aeformat.net.client.decoders import DecoderNeed
     from aeformat.reader import Latents, LatentStream
 
 
@@ -59,15 +59,15 @@ class DecoderOptions:
 
     def _ask(self, latents: LatentStream | Latents) -> ModelPackage:
         """From the server that --registry names, after a look among this machine's models."""
-        from aeformat.cli.remote import say, server_options
+        from aeformat.cli.remote import print_notice, server_options
         from aeformat.cli.serve import require_net
 
         require_net()
-        from aeformat.net.client.registry import registry_decoder
+        from aeformat.net.client.decoders import registry_decoder
 
         server = server_options(self._options)
         need = _need(latents, self._name, server.image_bytes)
-        return registry_decoder(self._options.registry, latents.header.decoder, server, need=need, say=say)
+        return registry_decoder(self._options.registry, latents.header.decoder, server, need=need, notify=print_notice)
 
     def refuse(self, model_id: bytes, why: str) -> None:
         """Where no decoder is needed: one that is given is held against the file all the same, and then said to do nothing.
@@ -87,15 +87,17 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
         return store.find_decoder(model_id, given=path)
 
 
-def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> Need | None:
+def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> DecoderNeed | None:
     """What the decoder is weighed against; None where nobody knows how many rows there are."""
-    from aeformat.net.client.registry import Need
+    from aeformat.net.client.decoders import DecoderNeed
 
     n_rows = n_rows_of(name)
     if not n_rows:
         return None
     height, width, channels = latents.header.image
-    return Need(n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size)
+    return DecoderNeed(
+        n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size
+    )
 
 
 def n_rows_of(name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""aeformat demo: the main job end to end on a hundred digits, with a table and a picture."""
+"""aeformat demo: pack, validate and unpack a hundred digits, and show the result as a table and a picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _N_IMAGES = 100
 _FLOAT_MODEL = "mnist-128-64-128"
 _PICTURE = "aeformat-demo.png"
-# Model, encoding, codec of the files that the demo makes.
+# The files of the demo: model, encoding, codec.
 _FILES = (
     (common.DEFAULT_MODEL, "u8", "zstd"),
     (common.DEFAULT_MODEL, "u8", "none"),
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _images() -> tuple[NDArray[np.uint8], str]:
-    """(100, 28, 28, 1) uint8 and what they are: MNIST's test set where it is at hand, else the digits of this project."""
+    """(100, 28, 28, 1) uint8 and their description: of MNIST's test set if it is found, else the digits of this project."""
     from aeformat.images import ImageFit, demo_digits, open_source
 
     try:
@@ -116,7 +116,7 @@ def _figures(fidelity: Fidelity) -> list[str]:
 
 
 def _target(name: str | None, *, force: bool) -> Path:
-    """Where the picture goes, checked before the work.  Raises UsageError."""
+    """The path of the picture.  It is checked before the work begins.  Raises UsageError."""
     from aeformat.atomic import check_target
 
     if name is None:

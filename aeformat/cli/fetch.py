@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aeformat.cli import common
 from aeformat.cli.advice import describe
-from aeformat.cli.remote import Bytes, add_server, refuse_server, server_options
+from aeformat.cli.remote import ByteProgress, add_server, print_notice, refuse_server, server_options
 from aeformat.cli.serve import require_net
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `aeformat fetch`."""
+    """Add the options of `aeformat fetch`."""
     parser.add_argument("url", metavar="URL", help="of a container or a model, as `aeformat send` prints it")
     parser.add_argument(
         "-o", "--output", metavar="FILE.aef", help="where to put it (default: its name in the URL, here)"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fetch a file; then, if it is one of latents, the decoder it needs, where that is missing and pays."""
+    """Fetch a file; if it holds latents, then also the decoder that it needs, if that is missing here and pays."""
     require_net()
     from aeformat import net
 
@@ -36,30 +36,30 @@ def run(options: argparse.Namespace) -> int:
     options.output = options.output or f"{options.url.rsplit('/', 1)[-1]}.aef"
     path = Path(options.output)
     server = server_options(options)
-    with Bytes() as shown:
-        fetched = net.fetch(options.url, path, server, force=options.force, progress=shown.at)
+    with ByteProgress() as progress:
+        fetched = net.fetch(options.url, path, server, force=options.force, progress=progress.update)
         print(f"{path}: {fetched.n_bytes:,} bytes, sha256 {fetched.sha256.hex()}", file=sys.stderr)
         if server.policy != "never" and "/v1/containers/" in options.url:
-            _fetch_decoder(options.url, path, server, shown)
+            _fetch_decoder(options.url, path, server)
     return 0
 
 
-def _fetch_decoder(url: str, path: Path, server: Options, shown: Bytes) -> None:
-    """The decoder too.  The file is here in any case: without a decoder that is said, and is no failure."""
+def _fetch_decoder(url: str, path: Path, server: Options) -> None:
+    """Fetch the decoder of a fetched file.  If that fails, print a notice: the command has not failed, the file is here."""
     from aeformat.errors import DecoderError
-    from aeformat.net.client.fetching import blob_url
-    from aeformat.net.client.registry import Need, registry_decoder
+    from aeformat.net.client.decoders import DecoderNeed, registry_decoder
+    from aeformat.net.client.fetching import parse_blob_url
     from aeformat.reader import open_latents
 
-    base, _kind, _name = blob_url(url, server)
+    address, _kind, _name = parse_blob_url(url, server)
     with open_latents(path) as latents:
         if latents.embedded_decoder is not None:
             return
         header, n_rows = latents.header, latents.n_rows
     height, width, channels = header.image
     image_bytes = height * width * channels if server.image_bytes is None else server.image_bytes
-    need = Need(n_rows, image_bytes, path.stat().st_size)
+    need = DecoderNeed(n_rows, image_bytes, path.stat().st_size)
     try:
-        registry_decoder(base.url, header.decoder, server, need=need, say=shown.say)
+        registry_decoder(address.url, header.decoder, server, need=need, notify=print_notice)
     except DecoderError as error:
-        shown.say(f"without its decoder: {describe(error)}")
+        print_notice(f"without its decoder: {describe(error)}")

@@ -25,7 +25,7 @@ from aeformat.errors import AeformatError, UsageError
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _SIGNALLED: Final = 128  # plus the signal's number
-_AGAIN_SECONDS: Final = 0.05
+_RETRY_SECONDS: Final = 0.05
 
 # Command -> what --help says of it.  Each lives in the module of its name here, with `add_arguments` and `run`.
 COMMANDS: Final = {
@@ -50,14 +50,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser(wanted: str | None) -> argparse.ArgumentParser:
-    """The parser, with the options of the wanted command only: the others' modules are not loaded."""
+def _parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser, with the options of the chosen command only: the modules of the others are not imported."""
     parser = _Parser(prog="aeformat", description="Pack what an autoencoder has compressed, and get the images back.")
     parser.add_argument("--version", action="version", version=f"aeformat {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == wanted:
+        if name == chosen:
             import_module(f"aeformat.cli.{name}").add_arguments(command)
     return parser
 
@@ -67,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = argparse.Namespace()
     try:
-        wanted = next((argument for argument in arguments if argument in COMMANDS), None)
-        options = _parser(wanted).parse_args(arguments)
+        chosen = next((argument for argument in arguments if argument in COMMANDS), None)
+        options = _parser(chosen).parse_args(arguments)
         if getattr(options, "output", None) == "":
             raise UsageError("the output has no name; is a shell variable empty?")
         code: int = import_module(f"aeformat.cli.{options.command}").run(options)
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return BROKEN_PIPE
     except OSError as error:
-        where = error.filename if error.filename is not None else _full(error, options)
+        where = error.filename if error.filename is not None else _output_on_full_disk(error, options)
         print(f"aeformat: {'' if where is None else f'{where}: '}{error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -88,8 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _full(error: OSError, options: argparse.Namespace) -> str | None:
-    """What could not be written: the system does not say, once a file is open.  A command writes its output only."""
+def _output_on_full_disk(error: OSError, options: argparse.Namespace) -> str | None:
+    """The output, where the disk is full.  Such an error has no file name once the file is open; a command has one output."""
     from aeformat.atomic import NO_ROOM
     from aeformat.cli.common import output_name
 
@@ -98,21 +98,21 @@ def _full(error: OSError, options: argparse.Namespace) -> str | None:
 
 
 class _Stop:
-    """Ends the command when a signal says so, by an exception, so that temporary files are removed on the way out.
+    """Ends the command on a signal by raising an exception, so that temporary files are removed.
 
-    The exception is raised wherever Python is just then, and not all places let it through.  Out of a destructor or the
-    callback of a weak reference (each import has some) it cannot come: Python tells sys.unraisablehook, and goes on as if
-    nothing had been said.  Out of the making of a class, or of C code, it comes as another error.  number: of the last signal.
+    The exception is raised at the point that Python has reached, and it can get lost there.  A destructor, or the callback of a
+    weak reference (each import has some), drops it: Python calls sys.unraisablehook and continues.  Then the signal is sent
+    again.  The creation of a class, or C code, turns it into another error.  number: of the last signal.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell wants it to be ignored
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the shell has set it to be ignored
             signal.signal(signal.SIGINT, self._interrupt)
         for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), self._terminate)
-        sys.unraisablehook = self._lost
+        sys.unraisablehook = self._dropped
 
     def _interrupt(self, number: int, _frame: FrameType | None) -> NoReturn:
         self.number = number
@@ -122,20 +122,20 @@ class _Stop:
         self.number = number
         raise SystemExit(_SIGNALLED + number)
 
-    def _lost(self, lost: sys.UnraisableHookArgs) -> None:
-        """Python dropped an exception; was it ours, then the signal comes again, when the place is left."""
-        if self.number is None or not issubclass(lost.exc_type, KeyboardInterrupt | SystemExit):
-            sys.__unraisablehook__(lost)
+    def _dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        """Python has dropped an exception.  If it was ours, send the signal again a little later."""
+        if self.number is None or not issubclass(dropped.exc_type, KeyboardInterrupt | SystemExit):
+            sys.__unraisablehook__(dropped)
             return
         import threading
 
-        again = threading.Timer(_AGAIN_SECONDS, _signal_main_thread, (self.number,))
+        again = threading.Timer(_RETRY_SECONDS, _signal_main_thread, (self.number,))
         again.daemon = True
         again.start()
 
 
 def _signal_main_thread(number: int) -> None:
-    """Also out of a system call that waits, where the system can."""
+    """Send a signal to the main thread; on POSIX this also interrupts a system call that waits."""
     if sys.platform == "win32":
         from _thread import interrupt_main
 
@@ -160,7 +160,7 @@ def run() -> NoReturn:
         if stop.number is None:
             raise
         code = _SIGNALLED + stop.number
-    if code and stop.number is not None:  # whatever went wrong then, that was why
+    if code and stop.number is not None:  # the signal was the cause of any error
         code = _SIGNALLED + stop.number
     try:
         sys.stdout.flush()

@@ -1,7 +1,7 @@
-"""aeformat model cost: the note's Table 1 for every model, on every basis.
+"""aeformat model cost: sizes and break-even points of every model, against several baselines.
 
-Everything is measured here and now: packages as they lie on disk, latents from packing the images, rivals from
-compressing the same images.
+All figures are measured when the command runs: the sizes of the packages, the latents of the images, and the same images in
+other formats.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from aeformat.pipeline.cost import Basis
     from aeformat.pipeline.evaluate import Fidelity
 
-_OPTIMIZER_SLOTS = 2  # what the note's checkpoint keeps beside each float32 weight
+_OPTIMIZER_SLOTS = 2  # numbers that a checkpoint keeps beside each float32 weight
 _FLOAT32_BYTES = 4
 
 
 def cost(options: argparse.Namespace) -> int:
-    """Print sizes, bytes a sample and break-even counts."""
+    """Print sizes, bytes for each image and break-even points."""
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.images import ImageFit, open_source
     from aeformat.model import store
@@ -103,7 +103,7 @@ def _measure(
 def _weights(
     encoder: ModelPackage, decoder: ModelPackage, sizes: dict[str, int], images: NDArray[np.uint8]
 ) -> list[dict[str, Any]]:
-    """Both halves with each type of weights.  The PSNR is of the decoder's: it is what travels."""
+    """Both halves with each type of weights.  PSNR: with the decoder's weights in that type; the encoder is not sent."""
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.weights import TYPES, rounded, weight_costs
 
@@ -153,7 +153,7 @@ def _row(basis: Basis, latent_bytes: float, decoder_bytes: int, weights: list[di
 def _packed(
     encoder: ModelPackage, decoder: ModelPackage, images: NDArray[np.uint8], encoding: str | None, codec: str
 ) -> tuple[float, Fidelity]:
-    """(bytes an image, fidelity) of a real file of all images."""
+    """Pack all images into a file in memory: (bytes for each image, fidelity)."""
     from aeformat.images.memory import ArraySource
     from aeformat.model.match import prior_of
     from aeformat.pipeline.evaluate import compare

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
 
 _PIXELS = ("unit", "signed", "raw")  # exchange/pixels.py
-_N_SAMPLES = 512  # images that --exact looks at and that the loss is measured on
+_N_SAMPLES = 512  # images for --exact, and for the measurement of the loss
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,10 +74,10 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.atomic import check_target
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.exchange.exact_import import loss, make_exact
-    from aeformat.exchange.graph import as_refusal
     from aeformat.exchange.keras_import import Options, import_keras
     from aeformat.exchange.samples import Images, read_samples
     from aeformat.model.file_io import checked_name, write_package
+    from aeformat.model.graph import as_refusal
 
     path, folder = Path(options.model), Path(options.output)
     if options.exact and not options.samples:
@@ -121,7 +121,7 @@ def _name_of(path: Path) -> str:
 
 
 def _check_folder(folder: Path) -> None:
-    """That the folder is there or can be made.  Raises UsageError."""
+    """Check that the folder exists or can be made.  Raises UsageError."""
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
         raise UsageError(f"-o {folder}: {there} is a file, and no folder for the two packages")

@@ -34,7 +34,7 @@ _SCALE: Final = 2  # of all numbers below, for screens of high resolution
 _WIDTH: Final = 430  # of a box
 _TALL, _LOW = 46, 28  # of a box with and without a second line
 _GAP: Final = 16
-_LANE: Final = 14
+_TRACK_WIDTH: Final = 14
 _MARGIN: Final = 24
 _TITLE: Final = 62
 
@@ -94,15 +94,17 @@ class _Pen:
 
 
 class _Column:
-    """One half.  Box 0 is the input, box k + 1 layer k; lanes: of the connections that pass boxes by."""
+    """One half.  Box 0 is the input, box k + 1 layer k.  Connections that pass boxes by run in tracks beside them."""
 
     def __init__(self, package: ModelPackage) -> None:
         self._package = package
         self._facts = facts_of(package)
-        self._lanes = _lanes(
+        self._tracks = _tracks(
             [(i, k + 1) for k, layer in enumerate(self._facts) for i in dict.fromkeys(layer.inputs) if i != k]
         )
-        self._gutter = (1 + max(self._lanes.values(), default=-1)) * _LANE + (_LANE if self._lanes else 0)
+        self._gutter = (1 + max(self._tracks.values(), default=-1)) * _TRACK_WIDTH + (
+            _TRACK_WIDTH if self._tracks else 0
+        )
         self._heights = [_LOW, *(_TALL if _second_line(layer) else _LOW for layer in self._facts)]
         self.width = self._gutter + _WIDTH
         self.height = _TITLE + sum(self._heights) + _GAP * (len(self._heights) - 1)
@@ -137,8 +139,8 @@ class _Column:
         for k, layer in enumerate(self._facts):
             if k in layer.inputs:
                 pen.line((middle, tops[k] + self._heights[k]), (middle, tops[k + 1]), arrow=True)
-        for (start, end), lane in self._lanes.items():
-            at = left - _LANE * (lane + 1)
+        for (start, end), track in self._tracks.items():
+            at = left - _TRACK_WIDTH * (track + 1)
             from_y, to_y = tops[start] + self._heights[start] * 0.7, tops[end] + self._heights[end] * 0.35
             pen.line((left, from_y), (at, from_y), (at, to_y), (left, to_y), arrow=True)
 
@@ -184,10 +186,10 @@ def _short(number: int) -> str:
     )
 
 
-def _lanes(edges: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """A lane for each connection, so that no two overlap in one; short ones stand nearest to the boxes."""
+def _tracks(edges: Sequence[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Choose a track for each connection, so that no two overlap in one; short ones stand nearest to the boxes."""
     found: dict[tuple[int, int], int] = {}
     for start, end in sorted(edges, key=lambda edge: edge[1] - edge[0]):
-        taken = {lane for (a, b), lane in found.items() if a < end and start < b}
-        found[start, end] = next(lane for lane in range(len(edges)) if lane not in taken)
+        taken = {track for (a, b), track in found.items() if a < end and start < b}
+        found[start, end] = next(track for track in range(len(edges)) if track not in taken)
     return found

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common, lanes
+from aeformat.cli import common, layer_graph
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _print(package: ModelPackage) -> None:
     if m.prior is not None:
         print(f"  prior of its latents: {common.prior_text(m)}")
     rows = [_HEADING]
-    for line, number in lanes.draw([layer.inputs for layer in facts]):
+    for line, number in layer_graph.draw([layer.inputs for layer in facts]):
         if number is None:
             rows.append([_shown(line), *[""] * (len(_HEADING) - 1)])
         elif number < 0:
@@ -89,5 +89,5 @@ def _shown(line: str) -> str:
     try:
         line.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        return lanes.plain(line)
+        return layer_graph.plain(line)
     return line

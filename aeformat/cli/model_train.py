@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-_GOLDEN_STEP = 6  # through the demo digits: all ten digits, in several hands
 
 
 def add_arguments(action: argparse.ArgumentParser) -> None:
@@ -32,64 +24,41 @@ def add_arguments(action: argparse.ArgumentParser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """Train, or list what can be trained.  Says on stderr how it goes, and what was written."""
-    from aeformat.errors import UsageError
-    from aeformat.training.rate.recipe import RATE_RECIPES, RateRecipe
-    from aeformat.training.recipe import RECIPES, Recipe
+    from aeformat.exchange.samples import golden_images
+    from aeformat.training import conv_loop, dense_loop
+    from aeformat.training.export import check_targets, export_pair
+    from aeformat.training.mnist_images import all_mnist
+    from aeformat.training.recipe import IMAGE, DenseRecipe
+    from aeformat.training.shipped import RECIPES, recipe_named
 
-    known: dict[str, Recipe | RateRecipe] = {**RECIPES, **RATE_RECIPES}
     if options.recipe == "list":
         common.print_table(
             [["recipe", "profile", "latents", "epochs"]]
-            + [[r.name, r.profile, str(r.latent_dims), str(r.epochs)] for r in known.values()],
+            + [[r.name, r.profile, str(r.latent_dims), str(r.epochs)] for r in RECIPES.values()],
             right=2,
         )
         return 0
-    if options.recipe not in known:
-        raise UsageError(f"no recipe named {options.recipe!r}; there are {', '.join(known)}")
-    act = _train_dense if options.recipe in RECIPES else _train_stacks
-    for path in act(options):
-        print(f"{path}: {common.size(path.stat().st_size)}", file=sys.stderr)
-    return 0
-
-
-def _train_dense(options: argparse.Namespace) -> tuple[Path, Path]:
-    from aeformat.training.export import check_targets, export_pair
-    from aeformat.training.loop import train
-    from aeformat.training.recipe import recipe_named
-
     recipe = recipe_named(options.recipe)
-    if options.seed is not None:
-        recipe = recipe.with_seed(options.seed)
-    output = _output(options)
-    check_targets(recipe, output, force=options.force)
-    train_images, test_images = _mnist()
-    pair = train(
-        recipe, train_images, test_images, Path(options.runs) / recipe.name, resume=options.resume,
-        progress=sys.stderr, epochs=options.epochs,
-    )  # fmt: skip
-    return export_pair(pair, _golden(), output, force=options.force)
-
-
-def _train_stacks(options: argparse.Namespace) -> tuple[Path, Path]:
-    from aeformat.training.export import check_targets
-    from aeformat.training.rate.export import export_stacks
-    from aeformat.training.rate.loop import train
-    from aeformat.training.rate.recipe import RATE_RECIPES
-
-    recipe = RATE_RECIPES[options.recipe]
     if options.seed is not None:
         recipe = recipe.with_seed(options.seed)
     if options.epochs is not None:
         recipe = recipe.with_epochs(options.epochs)
     output = _output(options)
     check_targets(recipe, output, force=options.force)
-    train_images, test_images = _mnist()
-    pair = train(
-        recipe, train_images, test_images, Path(options.runs), resume=options.resume, progress=sys.stderr
-    )  # fmt: skip
-    return export_stacks(
-        pair, train_images, _golden(), output, force=options.force, report=lambda what: print(what, file=sys.stderr)
-    )
+    images = all_mnist("train"), all_mnist("test")
+    runs, settings = Path(options.runs), {"resume": options.resume, "progress": sys.stderr}
+    if isinstance(recipe, DenseRecipe):
+        pair = dense_loop.train(recipe, *images, runs, **settings)
+    else:
+        pair = conv_loop.train(recipe, *images, runs, **settings)
+    paths = export_pair(pair, images[0], golden_images(IMAGE), output, force=options.force, report=_say)
+    for path in paths:
+        _say(f"{path}: {common.size(path.stat().st_size)}")
+    return 0
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr)
 
 
 def _output(options: argparse.Namespace) -> Path:
@@ -100,25 +69,3 @@ def _output(options: argparse.Namespace) -> Path:
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     return output
-
-
-def _golden() -> NDArray[np.uint8]:
-    """This project's own digits, so that no data set travels with a package."""
-    from aeformat.images import demo_digits
-
-    return demo_digits()[::_GOLDEN_STEP]
-
-
-def _mnist() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    from aeformat.backends.runtime import fetch_mnist
-
-    return _all_images("mnist:train", fetch_mnist), _all_images("mnist:test", fetch_mnist)
-
-
-def _all_images(split: str, fetch: Callable[[], None]) -> NDArray[np.uint8]:
-    import numpy as np
-
-    from aeformat.images import ImageFit, open_source
-
-    source = open_source([split], ImageFit((28, 28, 1)), fetch_mnist=fetch)
-    return np.concatenate([block.images for block in source.blocks(10_000)])

@@ -1,4 +1,4 @@
-"""What the commands that reach a server share: its options, lines for people, progress in bytes."""
+"""Shared by the commands that reach a server: its options, notices, progress in bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ SERVER: Final = ("token_file", "ca_file", "model_policy", "image_bytes")
 
 
 def add_server(parser: argparse.ArgumentParser, verb: str) -> None:
-    """--token-file, --ca-file, --model-policy and --image-bytes; see `refuse_server` and `server_options`."""
+    """Add the options --token-file, --ca-file, --model-policy and --image-bytes; `server_options` reads them.
+
+    verb: "send" or "fetch", for the help text.
+    """
     parser.add_argument("--token-file", metavar="FILE", help=f"holds the token (default: ${TOKEN})")
     parser.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's")
     parser.add_argument(
@@ -34,14 +37,14 @@ def add_server(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def refuse_server(options: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    """No option that does nothing is taken.  Raises UsageError."""
+    """Refuse options that would do nothing.  names: of the options.  why: when they do nothing.  Raises UsageError."""
     for name in names:
         if getattr(options, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} does nothing {why}; leave it out")
 
 
 def server_options(options: argparse.Namespace) -> Options:
-    """What these options say.  Raises UsageError."""
+    """Read the options of `add_server`, and the token from its file or the environment.  Raises UsageError."""
     from aeformat.net.client.options import Options
 
     token = os.environ.get(TOKEN)
@@ -53,13 +56,13 @@ def server_options(options: argparse.Namespace) -> Options:
     return Options(token or None, options.ca_file, options.model_policy or POLICIES[0], options.image_bytes)
 
 
-def say(text: str) -> None:
-    """A line for people."""
+def print_notice(text: str) -> None:
+    """Print a line for people to stderr."""
     print(f"aeformat: {text}", file=sys.stderr)
 
 
-class Bytes:
-    """Progress in bytes, on a terminal only: tqdm's bar where it is installed, else a line a second."""
+class ByteProgress:
+    """Shows progress in bytes, on a terminal only: tqdm's bar if it is installed, else one line a second."""
 
     def __init__(self) -> None:
         self._is_on = sys.stderr.isatty()
@@ -67,25 +70,21 @@ class Bytes:
         self._bar: Any = None
         self._shown = time.monotonic()
 
-    def __enter__(self) -> Bytes:
+    def __enter__(self) -> ByteProgress:
         return self
 
-    def say(self, text: str) -> None:
-        """A line for people."""
-        say(text)
-
-    def at(self, what: str, n_bytes: int, size: int) -> None:
-        """So many bytes are there."""
+    def update(self, what: str, n_bytes: int, size: int) -> None:
+        """Show that n_bytes of `size` bytes are transferred.  what: the label; a new one begins a new bar."""
         if not self._is_on:
             return
-        bar = self._begun(what, size)
+        bar = self._bar_for(what, size)
         if bar is not None:
             bar.update(n_bytes - bar.n)
         elif time.monotonic() - self._shown > 1:
             self._shown = time.monotonic()
             print(f"{what}: {common.size(n_bytes)} of {common.size(size)}", file=sys.stderr)
 
-    def _begun(self, what: str, size: int) -> Any:
+    def _bar_for(self, what: str, size: int) -> Any:
         if what != self._what:
             self._end()
             self._what = what

@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from aeformat.cli import common
-from aeformat.cli.remote import Bytes, add_server, server_options
+from aeformat.cli.remote import ByteProgress, add_server, print_notice, server_options
 from aeformat.cli.serve import require_net
 from aeformat.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `aeformat send`."""
+    """Add the options of `aeformat send`."""
     parser.add_argument("file", metavar="FILE.aef", help="a container or a model package")
     parser.add_argument("url", metavar="URL", help="of the server")
     parser.add_argument("--decoder", metavar="PATH", help="the decoder's package, if it is not one of this machine's")
@@ -20,17 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send a file, and its decoder where that pays."""
+    """Send a file, and its decoder if that pays."""
     require_net()
-    from aeformat.net.client.digest import Digest
+    from aeformat.net.client.digest import FileDigest
 
     path = Path(common.ordinary(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
-    with common.naming(options.file), Digest(path) as digest, Bytes() as shown:  # hashes while the rest is imported
-        from aeformat.net.client.sending import send_beside
+    with common.naming(options.file), FileDigest(path) as digest, ByteProgress() as progress:
+        from aeformat.net.client.sending import send_with_digest  # while the file is being hashed
 
-        sent = send_beside(
-            digest, path, options.url, server_options(options), model=model, progress=shown.at, say=shown.say
+        server = server_options(options)
+        sent = send_with_digest(
+            digest, path, options.url, server, model=model, progress=progress.update, notify=print_notice
         )
     print(sent.url)
     return 0

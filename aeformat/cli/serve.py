@@ -15,7 +15,7 @@ _LARGEST: Final = 1 << 50
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `aeformat serve`."""
+    """Add the options of `aeformat serve`."""
     parser.add_argument(
         "root", metavar="FOLDER", type=Path, help="where containers and models are kept; made if it is not there"
     )
@@ -35,10 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until told to stop."""
+    """Serve until the process is told to stop."""
     require_net()
     from aeformat.net.server.run import Settings, serve
-    from aeformat.transport.limits import DEFAULT
+    from aeformat.transport.transfer_limits import DEFAULT
 
     if (options.certfile is None) != (options.keyfile is None):
         raise UsageError("--certfile and --keyfile go together")
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def require_net() -> None:
-    """Say what to install, without importing it: the server's part takes clients time.  Raises UsageError."""
+    """Check that the extra [net] is installed, without importing it, which takes time.  Raises UsageError if it is not."""
     for name in ("h11", "starlette", "uvicorn"):
         if find_spec(name) is None:
             raise UsageError(f"{name} is not installed: pip install 'aeformat[net]'")

@@ -47,6 +47,7 @@ class Latents:
         self._limits = limits
         self._last: tuple[int, Block] | None = None
         self._prior: Prior | None = None
+        self._has_used_decoder = False  # the embedded one
         self._has_receipts: bool | None = None  # not yet seen
         self._file = OpenedFile(path)
         self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
@@ -80,7 +81,7 @@ class Latents:
             if payloads.is_coded(chunk, self.header):
                 payloads.check_coded(chunk, self.header, self._budget)
                 if self._prior is None:
-                    self._look_for_prior()
+                    self._use_decoder()
             values = payloads.rows(chunk, self.header, self._prior, self._budget)
             values.setflags(write=False)  # it is handed out more than once
             last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
@@ -223,9 +224,21 @@ class Latents:
 
     @property
     def embedded_decoder(self) -> bytes | None:
-        """The container of the decoder that travels in this file, if one does.  Raises FormatError."""
+        """The container of the decoder that travels in this file, if one does.
+
+        With codec rans it is used, so checked as in a file read forward (section 6.1, C7-4).  Raises FormatError.
+        """
+        return self._use_decoder()
+
+    def _use_decoder(self) -> bytes | None:
+        """The embedded decoder, if there is one; with codec rans its prior is from now on that of the rows."""
         chunk = self._decoder_chunk()
-        return None if chunk is None else chunk.stored
+        if chunk is None:
+            return None
+        if self.header.codec == "rans" and not self._has_used_decoder:
+            self.give_prior(payloads.embedded_prior(chunk, self.header, self._limits))
+            self._has_used_decoder = True
+        return chunk.stored
 
     def _decoder_chunk(self) -> ChunkRead | None:
         for place in self._chunks.walk(self._entries[0].number):
@@ -241,12 +254,6 @@ class Latents:
     def give_prior(self, prior: DecoderPrior) -> None:
         """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
         self._prior = prior.of(self.header)
-
-    def _look_for_prior(self) -> None:
-        """In the embedded decoder, if there is one."""
-        chunk = self._decoder_chunk()
-        if chunk is not None:
-            self.give_prior(payloads.embedded_prior(chunk, self.header, self._limits))
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""

@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.exchange.graph import Graph
-from aeformat.exchange.reference import all_values
+from aeformat.model.graph import Graph
+from aeformat.model.reference import all_values
 
 Array = NDArray[Any]
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from aeformat.errors import UsageError
 from aeformat.exchange.calibrate import Quantiser, Seen, cover, fit
-from aeformat.exchange.graph import Graph
-from aeformat.exchange.reference import all_values
+from aeformat.model.graph import Graph
 from aeformat.model.layers import KINDS
 from aeformat.model.package import Step
+from aeformat.model.reference import value_of
 from aeformat.model.values import EXACT, Value
 
 Array = NDArray[Any]
@@ -350,7 +350,7 @@ def _uniform(step: Step) -> Step:
 
 
 def _apply(step: Step, x: Array) -> Array:
-    return np.asarray(all_values([step], np.reshape(x, (-1, 1)))[-1].reshape(np.shape(x)))
+    return value_of(step, [np.reshape(x, (-1, 1)).astype(np.float64)]).reshape(np.shape(x))
 
 
 def _after(second: Function, first: Function, x: Array) -> Array:

@@ -6,7 +6,6 @@ Owns the order: look at the samples, quantise the encoder, then the decoder on w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +13,13 @@ from numpy.typing import NDArray
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.exchange.calibrate import Quantiser, look
 from aeformat.exchange.exact import PIXELS, quantise, starts_with_transpose
-from aeformat.exchange.graph import Graph
-from aeformat.exchange.reference import golden_output
 from aeformat.exchange.samples import golden_images
-from aeformat.model.manifest import DECODER, ENCODER, Endpoint
-from aeformat.model.package import ModelPackage
+from aeformat.model.graph import Graph
+from aeformat.model.manifest import Endpoint
+from aeformat.model.pair import Pair, build_pair
 from aeformat.pipeline.evaluate import compare
 
 Images = NDArray[np.uint8]
-Pair = tuple[ModelPackage, ModelPackage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +39,8 @@ def make_exact(halves: tuple[Graph, Graph], samples: Images, name: str) -> Pair:
     first, q = quantise(encoder, seen, PIXELS, keep_zero=starts_with_transpose(decoder))
     seen, _ = look(decoder, q.real(q.of(latents)))
     second, _ = quantise(decoder, seen, q)
-    image, golden = samples.shape[1:], golden_images(samples.shape[1:])
-    pixels, codes = Endpoint(image, "u8"), _endpoint(decoder.shape(0), q)
-    draft: list[NDArray[Any]] = []
-
-    def encode(package: ModelPackage) -> NDArray[Any]:
-        draft.append(golden_output(package, golden))
-        return draft[0]
-
-    first.build(ENCODER, (pixels, codes), golden, encode, name=None, decoder=bytes(32))
-    decoder_package = second.build(DECODER, (codes, pixels), draft[0], lambda p: golden_output(p, draft[0]), name=name)
-    made = first.build(
-        ENCODER, (pixels, codes), golden, lambda _: draft[0], name=name, decoder=decoder_package.model_id
-    )
-    return made, decoder_package
+    golden = golden_images(samples.shape[1:])
+    return build_pair(first, second, golden, latents=_endpoint(decoder.shape(0), q), name=name)
 
 
 def loss(float32: Pair, exact: Pair, images: Images) -> Loss:

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from aeformat.exchange.graph import Array, Graph
+from aeformat.model.graph import Array, Graph
 from aeformat.model.layers import KINDS
 from aeformat.model.package import Step
 

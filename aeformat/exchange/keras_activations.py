@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.exchange.graph import Graph
+from aeformat.model.graph import Graph
 
 Array = NDArray[Any]
 

@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import Hint, LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
-from aeformat.exchange.graph import Graph, as_refusal, cut
 from aeformat.exchange.keras_activations import NoForm
 from aeformat.exchange.keras_calls import Calls, input_shape, load_model
 from aeformat.exchange.keras_layers import convert
 from aeformat.exchange.pixels import add_pixels_in, add_pixels_out, numbers_of, pixels_of
-from aeformat.exchange.reference import golden_output
 from aeformat.exchange.samples import golden_images, patterns
 from aeformat.model.golden import FLOAT_TOLERANCE, MAX_LEVELS, ROWS_PER_FLIP
-from aeformat.model.manifest import DECODER, ENCODER, Endpoint
+from aeformat.model.graph import Graph, as_refusal, cut
+from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
+from aeformat.model.pair import build_pair
 from aeformat.model.values import Value
 
 Images = NDArray[np.uint8]
@@ -89,26 +89,10 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
     by_keras = calls.run(numbers_of(images, options.pixels_in).reshape(-1, *start))
     with as_refusal(str(options.path)):
         encoder, decoder = (fold(half) for half in cut(graph, numbers[at]))
-        imported = build_pair(encoder, decoder, image, options.name)
+        latents = Endpoint(decoder.shape(0), "f32")
+        imported = build_pair(encoder, decoder, golden_images(image), latents=latents, name=options.name)
     comparison = _compare(imported, images, by_keras[at], by_keras[calls.output], options.pixels_out)
     return Imported(*imported, (encoder, decoder), comparison)
-
-
-def build_pair(encoder: Graph, decoder: Graph, image: tuple[int, ...], name: str) -> tuple[ModelPackage, ModelPackage]:
-    """The packages of two halves in float32.  Raises ManifestInvalid, LimitExceeded."""
-    pixels, latents = Endpoint(image, "u8"), Endpoint(decoder.shape(0), "f32")
-    golden = golden_images(image)
-    codes: list[Floats] = []
-
-    def encode(draft: ModelPackage) -> Floats:
-        codes.append(golden_output(draft, golden))
-        return codes[0]
-
-    # The decoder's golden input is the encoder's golden output, and the encoder names the decoder: so a draft comes first.
-    encoder.build(ENCODER, (pixels, latents), golden, encode, name=None, decoder=bytes(32))
-    second = decoder.build(DECODER, (latents, pixels), codes[0], lambda p: golden_output(p, codes[0]), name=name)
-    first = encoder.build(ENCODER, (pixels, latents), golden, lambda _: codes[0], name=name, decoder=second.model_id)
-    return first, second
 
 
 def _check_size(image: tuple[int, ...]) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.runtime import load_tensorflow
-from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_activations import ACTIVATION_LAYERS, Convert, NoForm, activate, channelwise
 from aeformat.exchange.keras_calls import Call
+from aeformat.model.graph import Graph
 
 Array = NDArray[Any]
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_activations import channelwise
+from aeformat.model.graph import Graph
 
 Array = NDArray[Any]
 

@@ -1,7 +1,7 @@
 """Where model packages are on this machine.
 
 Owns the folders of shipped models (this software's own, and that of the distribution aeformat-models), the cache, and the
-search in them by the headers of the files.  Needs no NumPy.  store.py reads and verifies the packages.
+search in all of them by the headers of the files.  Needs no NumPy.  store.py reads and verifies the packages.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The layers with weights in plain NumPy, in the type of their arguments.  They are slow, and share no code with a backend.
 
-Owns three functions, written from the table of spec/model.md, section 3.  Golden sets are computed with them: in float64 by
-exchange/reference.py, in int64 by training/rate/quantise.py.
+Owns three functions, written from the table of spec/model.md, section 3.  reference.py computes golden sets with them.
 """
 
 from __future__ import annotations

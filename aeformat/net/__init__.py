@@ -1,15 +1,16 @@
 """Sending and fetching containers over HTTP, and the server for it (spec/transport.md).
 
-Thin shells around aeformat.transport: sockets, files and clocks live here.  Needs the extra [net].
+The state machines of aeformat.transport decide; this package carries out what they decide, with sockets, files, clocks and
+threads.  Needs the extra [net].
 
     from aeformat import net
 
     sent = net.send("digits.aef", "https://host/")                    # resumes where an earlier run stopped
     net.fetch("https://host/v1/containers/<sha256>", "digits.aef")    # digest verified before the rename
-    decoder = net.registry_decoder("https://host/", model_id)         # fetched once, proved, cached
+    decoder = net.registry_decoder("https://host/", model_id)         # fetched once, checked, cached
 
-`asend` and `afetch` are the same for asyncio.  Each brings what it takes on first use: that takes longer than to send or fetch
-a small file.
+`asend` and `afetch` are the same for asyncio.  Each name is imported on first use, because the imports take longer than
+sending or fetching a small file.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from aeformat.net.client.aio import afetch, asend
+    from aeformat.net.client.decoders import registry_decoder
     from aeformat.net.client.fetching import fetch
     from aeformat.net.client.options import Fetched, Options, Sent
-    from aeformat.net.client.registry import registry_decoder
     from aeformat.net.client.sending import send
 
 __all__ = ["Fetched", "Options", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
@@ -33,7 +34,7 @@ _HOMES: Final = {
     "afetch": "client.aio",
     "asend": "client.aio",
     "fetch": "client.fetching",
-    "registry_decoder": "client.registry",
+    "registry_decoder": "client.decoders",
     "send": "client.sending",
 }
 
@@ -43,7 +44,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """What is public, on first use."""
+    """Import a public name on its first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

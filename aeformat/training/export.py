@@ -1,30 +1,52 @@
 """From a trained pair to two model packages: NAME.encoder.aef and NAME.decoder.aef.
 
-Owns which layers a package gets and its golden set, computed here in int64 or float64, apart from every backend.  Knows
-nothing of how pairs are trained, or of the bytes of a package.
+Owns which layers a package gets, and its prior.  Knows nothing of how pairs are trained, or of the bytes of a package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.atomic import check_target
+from aeformat.backends.select import select_backend
 from aeformat.errors import UsageError
-from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import write_package
+from aeformat.model.graph import Graph
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
-from aeformat.training.loop import Images, TrainedPair
-from aeformat.training.network import TrainedDense
-from aeformat.training.progress import Planned
-from aeformat.training.quantise import ExactHalf, evaluate, quantise_pair
+from aeformat.model.pair import Pair, build_pair, draft_encoder
+from aeformat.model.reference import value_of
+from aeformat.model.values import DTYPES, Value
+from aeformat.training.prior_fit import fit_prior
+from aeformat.training.quantise import (
+    ExactStack,
+    ExactStep,
+    drop_constants,
+    exact_graph,
+    quantise_decoder,
+    quantise_encoder,
+    quantise_pair,
+)
+from aeformat.training.recipe import ConvRecipe, DenseRecipe
+from aeformat.training.reporting import Planned
+from aeformat.training.stack import Activation, Parameters, Reshape, Stack, registry_form, walk
+from aeformat.training.trained import Images, TrainedPair
 
 N_GOLDEN_ROWS: Final = 16
+PRIOR_BITS: Final = 15
+_WIDEST: Final = (-128, 127)
+_TOP: Final = 255
+
+
+class Reporter(Protocol):
+    """Told what is being done."""
+
+    def __call__(self, what: str) -> None: ...
 
 
 def check_targets(recipe: Planned, out_dir: Path, *, force: bool) -> None:
@@ -33,95 +55,115 @@ def check_targets(recipe: Planned, out_dir: Path, *, force: bool) -> None:
         check_target(path, force=force)
 
 
-def export_pair(pair: TrainedPair, images: Images, out_dir: Path, *, force: bool = False) -> tuple[Path, Path]:
-    """Write the encoder's and the decoder's package into `out_dir`; their paths.
-
-    images: (n, h, w, c) u8, the first 16 become the golden set; they travel with the package, so they must be
-    images that may be published, not a data set's.  Raises UsageError where a file exists (without
-    `force`), or where the pair has no exact form.
-    """
-    encoder, decoder = build_pair(pair, images)
-    paths = package_paths(pair.recipe.name, out_dir)
-    for package, path in zip((encoder, decoder), paths, strict=True):
-        write_package(package, path, force=force)
-    return paths
-
-
-def build_pair(pair: TrainedPair, images: Images) -> tuple[ModelPackage, ModelPackage]:
-    """The encoder's and the decoder's package, in memory.  Raises UsageError."""
-    golden = images[:N_GOLDEN_ROWS]
-    return _exact(pair, golden) if pair.recipe.profile == "exact" else _float32(pair, golden)
-
-
 def package_paths(name: str, out_dir: Path) -> tuple[Path, Path]:
     """Where the two packages of a pair go."""
     return out_dir / f"{name}.encoder.aef", out_dir / f"{name}.decoder.aef"
 
 
-def _exact(pair: TrainedPair, golden: Images) -> tuple[ModelPackage, ModelPackage]:
-    shape, latents_end = golden.shape[1:], Endpoint((pair.recipe.latent_dims,), "u8")
-    encoder, decoder = quantise_pair(pair)
-    latents = evaluate(encoder, golden.reshape(len(golden), -1))
-    pixels = evaluate(decoder, latents).reshape(golden.shape)
+def export_pair(
+    pair: TrainedPair, train_images: Images, golden: Images, out_dir: Path, *, force: bool, report: Reporter
+) -> tuple[Path, Path]:
+    """Write the encoder's and the decoder's package into `out_dir`; their paths.
 
-    second = PackageBuilder(role="decoder", profile="exact", input=latents_end, output=Endpoint(shape, "u8"))
-    _add_exact(second, decoder)
-    second.layer("reshape", shape=shape)
-    decoder_package = second.build(golden_input=latents, golden_output=pixels, name=pair.recipe.name)
-
-    first = PackageBuilder(
-        role="encoder", profile="exact", input=Endpoint(shape, "u8"), output=latents_end,
-        decoder=decoder_package.model_id,
-    )  # fmt: skip
-    first.layer("flatten")
-    _add_exact(first, encoder)
-    return first.build(golden_input=golden, golden_output=latents, name=pair.recipe.name), decoder_package
+    train_images: (n, h, w, c) u8, to whose latents a prior is fitted.  golden: likewise; the first 16 travel with the
+    package, so they must be images that may be published, not a data set's.  Raises UsageError where a file exists (without
+    `force`), or where the pair has no exact form.
+    """
+    check_targets(pair.recipe, out_dir, force=force)
+    paths = package_paths(pair.recipe.name, out_dir)
+    for package, path in zip(packages_of(pair, train_images, golden, report), paths, strict=True):
+        write_package(package, path, force=force)
+    return paths
 
 
-def _add_exact(builder: PackageBuilder, half: ExactHalf) -> None:
-    for layer in half:
-        builder.layer("dense", weights=builder.tensor(layer.weights), bias=builder.tensor(layer.bias))
-        builder.layer(
-            "lookup",
-            multiplier=builder.tensor(layer.multiplier),
-            shift=layer.shift,
-            table=builder.tensor(layer.table),
-        )
+def packages_of(pair: TrainedPair, train_images: Images, golden: Images, report: Reporter) -> Pair:
+    """The encoder's and the decoder's package, in memory; see `export_pair`.  Raises UsageError."""
+    golden = golden[:N_GOLDEN_ROWS]
+    if pair.recipe.profile == "float32":
+        return _float32(pair, golden)
+    if isinstance(pair.recipe, DenseRecipe):
+        return _exact_dense(pair.recipe, pair, golden)
+    return _exact_conv(pair.recipe, pair, train_images, golden, report)
 
 
-def _float32(pair: TrainedPair, golden: Images) -> tuple[ModelPackage, ModelPackage]:
-    shape, latents_end = golden.shape[1:], Endpoint((pair.recipe.latent_dims,), "f32")
-    latents = _run_sigmoids(pair.encoder, golden.reshape(len(golden), -1) / 255).astype(np.float32)
-    outputs = _run_sigmoids(pair.decoder, latents)
-    pixels = np.floor(255 * outputs + 0.5).astype(np.uint8).reshape(golden.shape)
-
-    second = PackageBuilder(role="decoder", profile="float32", input=latents_end, output=Endpoint(shape, "u8"))
-    _add_sigmoids(second, pair.decoder)
-    second.layer("reshape", shape=shape)
-    second.layer("to_u8")
-    decoder_package = second.build(golden_input=latents, golden_output=pixels, name=pair.recipe.name)
-
-    first = PackageBuilder(
-        role="encoder", profile="float32", input=Endpoint(shape, "u8"), output=latents_end,
-        decoder=decoder_package.model_id,
-    )  # fmt: skip
-    first.layer("flatten")
-    first.layer("scale", num=1, den=255)
-    _add_sigmoids(first, pair.encoder)
-    return first.build(golden_input=golden, golden_output=latents, name=pair.recipe.name), decoder_package
+def _exact_dense(recipe: DenseRecipe, pair: TrainedPair, golden: Images) -> Pair:
+    image, latents = Value(golden.shape[1:], "u8"), Endpoint((recipe.latent_dims,), "u8")
+    first, second = quantise_pair(recipe, pair.encoder, pair.decoder)
+    encoder = exact_graph(image, first)
+    decoder = exact_graph(latents.value, (*second, ExactStep("reshape", image.shape)))
+    return build_pair(encoder, decoder, golden, latents=latents, name=recipe.name)
 
 
-def _add_sigmoids(builder: PackageBuilder, half: Sequence[TrainedDense]) -> None:
-    for layer in half:
-        if layer.activation != "sigmoid":
-            raise UsageError(f"profile float32 has no layer like {layer.activation!r}, which keeps within a range")
-        builder.layer("dense", weights=builder.tensor(layer.weights), bias=builder.tensor(layer.bias))
-        builder.layer("sigmoid")
+def _exact_conv(recipe: ConvRecipe, pair: TrainedPair, train_images: Images, golden: Images, report: Reporter) -> Pair:
+    """Without latents that never change, the decoder with a prior."""
+    report(f"encoding {len(train_images):,} images for the prior")
+    image = Value(recipe.shape, "u8")
+    whole = exact_graph(image, quantise_encoder(recipe.encoder, pair.encoder, recipe.shape, _WIDEST))
+    draft = draft_encoder(whole, golden, _latents_end(recipe.latent_dims, _WIDEST))
+    latents = select_backend("auto", n_rows=len(train_images), package=draft).load(draft).run(train_images)
+    encoder, decoder, of_encoder, of_decoder, kept = drop_constants(
+        recipe.encoder, recipe.decoder, (pair.encoder, pair.decoder), latents
+    )
+    latents = np.ascontiguousarray(latents[:, kept])
+    span = int(latents.min()), int(latents.max())
+    report(f"fitting the prior: {len(kept)} latents from {span[0]} to {span[1]}")
+    n_classes, n_tables = recipe.prior
+    prior = fit_prior(latents, *span, n_classes=n_classes, n_tables=n_tables, bits=PRIOR_BITS, seed=recipe.seed)
+
+    end = _latents_end(len(kept), span)
+    second: ExactStack = quantise_decoder(decoder, of_decoder, len(kept))
+    first: ExactStack = quantise_encoder(encoder, of_encoder, recipe.shape, span)
+    return build_pair(
+        exact_graph(image, first), exact_graph(end.value, second), golden, latents=end, name=recipe.name, prior=prior
+    )
 
 
-def _run_sigmoids(half: Sequence[TrainedDense], rows: NDArray[Any]) -> NDArray[np.float64]:
-    """(n, n_in) -> (n, n_out) in float64: what section 5 of the spec measures float32 against."""
+def _latents_end(dims: int, span: tuple[int, int]) -> Endpoint:
+    return Endpoint((dims,), "i8", None if span == _WIDEST else span)
+
+
+def _float32(pair: TrainedPair, golden: Images) -> Pair:
+    """Profile float32.  Weights and biases of convolutional recipes are stored as float16."""
+    recipe, image = pair.recipe, golden.shape[1:]
+    latents = Endpoint((recipe.latent_dims,), "f32")
+    encoder, decoder = Graph(Value(image, "u8")), Graph(latents.value)
+    if isinstance(recipe, DenseRecipe):
+        encoder.add("flatten")
+    encoder.add("scale", num=1, den=_TOP)
+    _add_float(encoder, recipe.encoder, pair.encoder, recipe)
+    _add_float(decoder, recipe.decoder, pair.decoder, recipe)
+    if isinstance(recipe, DenseRecipe):
+        decoder.add("reshape", shape=image)
+    decoder.add("to_u8")
+    return build_pair(encoder, decoder, golden, latents=latents, name=recipe.name, run=_float_values)
+
+
+_DENSE_KINDS: Final[dict[Activation, str | None]] = {"sigmoid": "sigmoid"}  # the others keep within a range in training
+_CONV_KINDS: Final[dict[Activation, str | None]] = {"gelu": "gelu", "sigmoid": "sigmoid", "linear": None}
+
+
+def _add_float(graph: Graph, stack: Stack, parameters: Sequence[Parameters], recipe: DenseRecipe | ConvRecipe) -> None:
+    is_dense = isinstance(recipe, DenseRecipe)
+    kinds, dtype = (_DENSE_KINDS, np.float32) if is_dense else (_CONV_KINDS, np.float16)
+    for layer, before, after, mine in walk(stack, parameters, graph.shape(graph.last)):
+        if isinstance(layer, Reshape):
+            graph.add("reshape", shape=after)
+            continue
+        if layer.activation not in kinds:
+            raise UsageError(f"profile float32 has no layer like {layer.activation!r} of this recipe")
+        kind, params = registry_form(layer, before, after)
+        graph.add(kind, weights=mine.weights.astype(dtype), bias=mine.bias.astype(dtype), **params)
+        if (function := kinds[layer.activation]) is not None:
+            graph.add(function)
+
+
+def _float_values(package: ModelPackage, rows: NDArray[Any]) -> NDArray[Any]:
+    """(n, *input.shape) -> (n, *output.shape): the reference, but for pixels / 255, which `scale` would round to float32.
+
+    Golden latents of the shipped float32 packages were made so, and a recipe must give its package again to the bit.  Both are
+    far within the tolerance of M5-2.
+    """
     values = rows.astype(np.float64)
-    for layer in half:
-        values = 1 / (1 + np.exp(-(values @ layer.weights + layer.bias)))
-    return values
+    for step in package.plan:
+        values = values / _TOP if step.kind == "scale" else value_of(step, [values])
+    return values.astype(np.dtype(DTYPES[package.output.type]).newbyteorder("="))

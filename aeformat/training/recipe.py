@@ -1,115 +1,141 @@
-"""What is trained and how: one frozen record per shipped model.
+"""What is trained and how: one frozen record for each model.
 
-Owns the names, shapes and schedules.  Knows nothing of TensorFlow, files, or how a step is computed.
+Owns two kinds of recipe, which share all but what their loops need: networks of dense layers, trained for the error alone, and
+networks with convolutions, trained for bits against error.  Knows nothing of TensorFlow, files, or how a step is computed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, TypeVar
 
-from aeformat.errors import UsageError
 from aeformat.training import schedule
+from aeformat.training.stack import Dense, Shape, Stack
 
-Activation = Literal["sigmoid", "gelu", "clip"]
 Loss = Literal["bce", "mse"]
 Profile = Literal["exact", "float32"]
+RecipeT = TypeVar("RecipeT", bound="Recipe")
 
-
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """A fully connected layer and the function after it."""
-
-    units: int
-    activation: Activation
-    gain: float = 4.0  # width of the initial weights, in units of Glorot-uniform
+IMAGE: Final = (28, 28, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of epochs with one loss.  The learning rate falls from `learning_rate` to 0 along half a cosine."""
+    """A stretch of epochs.  The learning rate falls from `learning_rate` to 0 along half a cosine.
+
+    rounded: weights, latents and activations are rounded as the exact profile will round them.
+    """
 
     epochs: int
     learning_rate: float
-    loss: Loss
-    quantised: bool = False  # weights, latents and activations are rounded as the exact profile will round them
+    rounded: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
+class DensePhase(Phase):
+    """A phase with one loss."""
+
+    loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class ConvPhase(Phase):
+    """A phase with a prior that is learned.
+
+    n_classes: of the prior's mixture; 0 where there is no prior: squared error alone, latents unrounded.  augmented: the part
+    of the images that is replaced by variants.
+    """
+
+    n_classes: int = 1
+    augmented: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that fixes the result of a training run, but for the images and the machine."""
+    """Everything that fixes the result of a training run, but for the images and the machine.
+
+    seed: of initial weights, noise and the order of the images.
+    """
 
     name: str
-    profile: Profile
-    n_inputs: int  # pixels of an image
-    encoder: tuple[Dense, ...]
-    decoder: tuple[Dense, ...]
-    phases: tuple[Phase, ...]
+    encoder: Stack
+    decoder: Stack
+    phases: tuple[Any, ...]
     batch: int = 256
     seed: int = 1
-    weight_levels: int = 127  # int8 weights lie in -weight_levels .. weight_levels (exact profile only)
 
     @property
     def epochs(self) -> int:
+        """Of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     @property
-    def layers(self) -> tuple[Dense, ...]:
-        return self.encoder + self.decoder
-
-    @property
     def latent_dims(self) -> int:
-        return self.encoder[-1].units
+        """Numbers in one latent."""
+        last = self.encoder[-1]
+        assert isinstance(last, Dense)
+        return last.units
 
-    def phase_at(self, epoch: int) -> tuple[Phase, int]:
-        """The phase that `epoch` (from 0) falls into, and the epoch's number within it."""
-        number, epoch_in_phase = schedule.phase_at(self.phases, epoch)
-        return self.phases[number], epoch_in_phase
+    def phase_at(self, epoch: int) -> tuple[int, int]:
+        """The number of the phase that `epoch` (from 0) falls into, and the epoch's number within it."""
+        return schedule.phase_at(self.phases, epoch)
 
-    def with_seed(self, seed: int) -> Recipe:
-        """The same recipe with other initial weights and another order of the images."""
+    def until(self: RecipeT, epoch: int) -> RecipeT:
+        """What of this recipe decides the state after `epoch` epochs: the phases begun by then."""
+        return replace(self, phases=schedule.begun(self.phases, epoch))
+
+    def with_seed(self: RecipeT, seed: int) -> RecipeT:
+        """The same recipe with another seed."""
         return replace(self, seed=seed)
 
-    def with_epochs(self, epochs: int) -> Recipe:
-        """The same schedule, stretched or squeezed to `epochs` in all."""
+    def with_epochs(self: RecipeT, epochs: int) -> RecipeT:
+        """The same schedule, stretched or squeezed to `epochs` in all.  Raises UsageError for none."""
         return replace(self, phases=schedule.stretched(self.phases, epochs))
 
 
-def _published(latent_dims: int, epochs: int) -> Recipe:
-    """784-128-d-128-784, sigmoid everywhere: the networks of the 2018 note.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseRecipe(Recipe):
+    """Dense layers only, trained for the error alone.
 
-    With a gain of 1 such a network stays on the mean image for dozens of epochs.
+    n_inputs: pixels of an image.  weight_levels: int8 weights lie in -weight_levels .. weight_levels (exact profile only).
     """
-    return Recipe(
-        name=f"mnist-128-{latent_dims}-128",
-        profile="float32",
-        n_inputs=784,
-        encoder=(Dense(128, "sigmoid"), Dense(latent_dims, "sigmoid")),
-        decoder=(Dense(128, "sigmoid"), Dense(784, "sigmoid")),
-        phases=(Phase(epochs, 5e-3, "bce"), Phase(epochs // 3, 1e-3, "mse")),
-    )
+
+    encoder: tuple[Dense, ...]
+    decoder: tuple[Dense, ...]
+    phases: tuple[DensePhase, ...]
+    profile: Profile
+    n_inputs: int
+    weight_levels: int = 127
+
+    @property
+    def layers(self) -> tuple[Dense, ...]:
+        """Those of the encoder, then those of the decoder."""
+        return self.encoder + self.decoder
 
 
-# Only the decoder travels, so the encoder may be wider.  The gains give latents a deviation near 2, well inside the range
-# of "clip", and spread over few of the 256 levels; of those tried they train best.
-_EXACT = Recipe(
-    name="mnist-exact",
-    profile="exact",
-    n_inputs=784,
-    encoder=(Dense(512, "gelu", 1.5), Dense(64, "clip", 0.3)),
-    decoder=(Dense(128, "gelu", 5.0), Dense(784, "sigmoid", 1.0)),
-    phases=(Phase(60, 3e-3, "bce"), Phase(30, 1e-3, "mse"), Phase(20, 5e-4, "mse", quantised=True)),
-    weight_levels=63,
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvRecipe(Recipe):
+    """Convolutions too, trained for bits against error.
 
-RECIPES: Final[dict[str, Recipe]] = {
-    recipe.name: recipe
-    for recipe in (_published(64, 60), _published(50, 60), _published(36, 60), _published(22, 90), _EXACT)
-}
+    price: bits that one unit of squared error over a whole image (pixels in 0..1) is worth; 0: no rate.  prior: classes and
+    tables of the prior that travels with the decoder.  base: another recipe, whose weights after its first phase this one
+    starts from.
+    """
+
+    phases: tuple[ConvPhase, ...]
+    price: float
+    prior: tuple[int, int] = (120, 96)
+    base: str | None = None
+    shape: Shape = IMAGE
+
+    @property
+    def profile(self) -> Profile:
+        """Of the packages."""
+        return "exact" if self.price else "float32"
+
+    def until(self, epoch: int) -> ConvRecipe:
+        """As `Recipe.until`; the prior, which is fitted at the end, has no part in it."""
+        return replace(Recipe.until(self, epoch), prior=(0, 0))
 
 
-def recipe_named(name: str) -> Recipe:
-    """The recipe of that name.  Raises UsageError, listing the names there are."""
-    if name not in RECIPES:
-        raise UsageError(f"no recipe named {name!r}; there are {', '.join(RECIPES)}")
-    return RECIPES[name]
+AnyRecipe = DenseRecipe | ConvRecipe

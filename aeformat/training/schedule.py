@@ -23,6 +23,17 @@ def phase_at(phases: Sequence[PhaseT], epoch: int) -> tuple[int, int]:
     raise AssertionError("an epoch past the last phase")
 
 
+def begun(phases: Sequence[PhaseT], epoch: int) -> tuple[PhaseT, ...]:
+    """The phases that have begun when `epoch` epochs are done."""
+    found, seen = [], 0
+    for phase in phases:
+        if seen >= epoch:
+            break
+        found.append(phase)
+        seen += phase.epochs
+    return tuple(found)
+
+
 def stretched(phases: Sequence[PhaseT], epochs: int) -> tuple[PhaseT, ...]:
     """The same schedule, stretched or squeezed to `epochs` in all.  Raises UsageError for none."""
     if epochs < 1:

@@ -1,5 +1,6 @@
-"""The transport without I/O (spec/transport.md): what to send, what to answer, what to believe.
+"""The transport protocol without I/O (spec/transport.md): state machines for both ends of an upload and for a fetch.
 
-Each machine is a table of state x event.  Bytes, responses and randomness are handed in, actions come out.  No socket,
-clock, file or thread is used in here; aeformat.net carries the actions out.
+Each state machine is a table of state x event.  Its caller passes in bytes, responses and randomness, and carries out the
+actions that it returns.  No module in here uses a socket, a clock, a file or a thread (.importlinter holds that);
+aeformat.net carries the actions out.
 """

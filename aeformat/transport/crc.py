@@ -1,7 +1,7 @@
-"""CRC-32 for what passes through: the fastest that is at hand.
+"""CRC-32 by the fastest library that is installed.
 
-Owns that choice.  ISA-L's gives the same numbers as zlib's, several times as fast; it comes with the extra [net] where there
-is a wheel, and nothing needs it.  The reader keeps to the standard library.
+Owns the choice of that library.  ISA-L computes the same numbers as zlib, several times as fast.  The extra [net] installs it
+where there is a wheel; nothing depends on it.  The reader uses the standard library only.
 """
 
 from __future__ import annotations

@@ -30,14 +30,14 @@ class BadField(ValueError):
 
 
 def integer(name: str, text: str) -> int:
-    """A byte count.  Raises BadField."""
+    """Parse a byte count from the header field `name`.  Raises BadField."""
     if not _INTEGER.fullmatch(text.strip()):
         raise BadField(f"{name} is {text[:40]!r}, not a byte count")
     return int(text)
 
 
 def boolean(name: str, text: str) -> bool:
-    """?0 or ?1.  Raises BadField."""
+    """Parse a boolean, ?0 or ?1, from the header field `name`.  Raises BadField."""
     value = _BOOLEANS.get(text.strip())
     if value is None:
         raise BadField(f"{name} is {text[:40]!r}, not ?0 or ?1")
@@ -45,16 +45,16 @@ def boolean(name: str, text: str) -> bool:
 
 
 def boolean_text(value: bool) -> str:
-    """?0 or ?1."""
+    """Write a boolean as RFC 8941 does: ?0 or ?1."""
     return "?1" if value else "?0"
 
 
 def limit_text(limits: Mapping[str, int]) -> str:
-    """The value of Upload-Limit."""
+    """Write the value of the field Upload-Limit."""
     return ", ".join(f"{name}={value}" for name, value in limits.items())
 
 
 def parse_limit(text: str) -> dict[str, int]:
-    """What Upload-Limit says; members that are not integers are left out, as the draft demands."""
+    """Parse the value of the field Upload-Limit.  Members that are not integers are ignored, as the draft demands."""
     members = (_MEMBER.fullmatch(part.strip()) for part in text.split(","))
     return {match[1]: int(match[2]) for match in members if match}

@@ -1,7 +1,7 @@
-"""Fetching one blob, resumable and verified chunk by chunk (spec/transport.md, section 5).
+"""The client's side of fetching one blob: resumable, verified chunk by chunk (spec/transport.md, section 5).
 
-Owns which bytes to ask for, whether a response may be appended to what is there, and when the file is proven.  A damaged
-chunk costs that chunk: what came before it is kept, and the rest is asked for again.
+Owns which bytes to request, whether a response may be appended to the partial file, and when the file is complete and
+verified.  After a damaged chunk the verified bytes before it are kept, and the rest is requested again.
 """
 
 from __future__ import annotations
@@ -10,37 +10,37 @@ from enum import Enum
 from typing import Final
 
 from aeformat.errors import FormatError
-from aeformat.transport import fields
-from aeformat.transport.fields import ContentRange
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport import http_fields
+from aeformat.transport.http_fields import ContentRange
 from aeformat.transport.messages import Action, Cut, Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import AFTER, RESUME, TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.verify import Verifier
 
 
 class State(Enum):
-    """What the client is about to find out."""
+    """What the client is waiting for."""
 
-    PROBE = "probe"  # size and digest
-    ASK = "ask"  # for the bytes that are missing
-    BODY = "body"  # they are coming
-    CUT = "cut"  # the partial file is being cut back
+    PROBE = "probe"  # the blob's size and digest
+    ASK = "ask"  # the response to the request for the missing bytes
+    BODY = "body"  # the end of that response's body
+    CUT = "cut"  # the partial file to be truncated
     DONE = "done"
     FAILED = "failed"
 
 
 class Event(Enum):
-    """What happened."""
+    """What has happened."""
 
     KNOWN = "known"  # size and digest are known
-    BEGUN = "begun"  # a body that continues what is there
-    ANEW = "anew"  # what is there is no good, or the body begins at the first byte
-    STOPPED = "stopped"  # the body ended or broke; whole chunks are kept
-    READY = "ready"  # the partial file ends where its verified chunks do
+    BEGUN = "begun"  # a body comes that continues the partial file
+    ANEW = "anew"  # the partial file cannot be continued: begin at the first byte
+    STOPPED = "stopped"  # the body ended too early or was damaged; the verified chunks are kept
+    READY = "ready"  # the partial file ends where its verified chunks end
     WHOLE = "whole"  # all bytes are there, and the digest is right
-    LOST = "lost"
-    REFUSED = "refused"
+    LOST = "lost"  # no usable response came, or the server asks to wait
+    REFUSED = "refused"  # retrying cannot help
 
 
 # T3-3.  What is absent cannot happen.
@@ -65,27 +65,37 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
 
 
 class FetchClient:
-    """One download.  Ask `next`, carry it out, report with `on`, `data` and `ended`; until Done or Failed."""
+    """The state machine of one download.
+
+    Call `next` and carry out the action that it returns; report the result with `on`, `data`, `ended` or `go_on`.  Repeat
+    this until `next` returns Done or Failed.
+    """
 
     def __init__(self, path: str, retry: Retry, *, limits: TransferLimits, sha256: bytes | None = None) -> None:
-        """sha256: what the bytes must be, where the caller knows; else the server's word, for what it is worth."""
+        """Begin a download of the blob at `path`.
+
+        sha256: the digest of the blob, if the caller knows it.  Otherwise the digest that the server names is believed.
+        """
         self._path, self._retry, self._limits = path, retry, limits
         self._expected = sha256
         self.state = State.PROBE
         self.size = 0
         self._tag = ""
-        self.verifier = self._fresh()
+        self.verifier = self._new_verifier()
         self._written = 0  # bytes of the partial file
-        self._best = 0
-        self._n_anew = 0
+        self._best = 0  # the most verified bytes so far
+        self._n_restarts = 0
         self._pending: Wait | None = None
         self._end: Done | Failed | None = None
 
-    def _fresh(self) -> Verifier:
+    def _new_verifier(self) -> Verifier:
         return Verifier(self._limits, checks_content=False)
 
     def restore(self, data: bytes) -> bool:
-        """The next bytes of a partial file, before the first `next`.  False: no good from here on, read no further."""
+        """Verify the next bytes of an earlier run's partial file; call this before the first `next`.
+
+        False: the bytes are damaged, so that reading further is of no use.
+        """
         try:
             self.verifier.feed(data)
         except FormatError:
@@ -93,24 +103,24 @@ class FetchClient:
         return True
 
     def restored(self) -> int:
-        """The partial file was read.  Cut it to this length."""
+        """End the reading of the partial file.  Return the length that it must be truncated to."""
         self._keep_verified()
         return self._written
 
     @property
     def verified_at(self) -> int:
-        """Bytes that are there and good."""
+        """The number of bytes that are in the partial file and verified."""
         return self.verifier.verified_at
 
     def next(self) -> Action:
-        """What to do now."""
+        """The action to carry out now."""
         if self._end is not None:
             return self._end
         if self.state is State.CUT:
             return Cut(self._written)
         if self._pending is not None:
             return self._pending
-        identity = {"Accept-Encoding": "identity", "Accept": fields.MEDIA_TYPE}
+        identity = {"Accept-Encoding": "identity", "Accept": http_fields.MEDIA_TYPE}
         if self.state is State.PROBE:
             return Request("HEAD", self._path, identity)
         if self.verified_at:
@@ -118,18 +128,18 @@ class FetchClient:
         return Request("GET", self._path, identity)
 
     def go_on(self) -> None:
-        """A Wait is over, or a Cut is done."""
+        """Report that a Wait is over, or that a Cut is done."""
         if self.state is not State.CUT:
             self._pending = None
         elif self.verified_at < self.size:
             self._go(Event.READY)
-        else:  # all is there: what was damaged came behind it
-            self._go(self._whole())
+        else:  # the file is complete: the damaged bytes came after its end
+            self._go(self._complete())
 
     def on(self, found: Response | Lost) -> bool:
-        """What came of the last Request.  True: the body continues the partial file, give it to `data`."""
+        """Report the result of the last Request.  True: the body continues the partial file, so pass it to `data`."""
         try:
-            event = self._lost(found.why) if isinstance(found, Lost) else self._meaning(found)
+            event = self._lost(found.reason) if isinstance(found, Lost) else self._meaning(found)
         except TransferFailed as error:
             event = self._fail(error)
         self._go(event)
@@ -139,17 +149,18 @@ class FetchClient:
         if found.get("Content-Encoding") not in (None, "identity"):  # T5-4
             return self._lost("the body is coded although identity was asked for")
         if self.state is State.PROBE:
-            return self._probed(found) if found.status == 200 else self._no(found)
+            return self._probed(found) if found.status == 200 else self._refused(found)
         if found.status == 206:  # T5-5
             span = ContentRange.parse(found.get("Content-Range") or "")
             if span is None or span.start != self.verified_at or span.size != self.size:
                 return self._lost(f"the server sent {found.get('Content-Range')!r} for bytes from {self.verified_at}")
             return Event.BEGUN
         if found.status == 200:
-            return Event.BEGUN if not self.verified_at else self._anew()
-        return self._anew() if found.status == 416 else self._no(found)
+            return Event.BEGUN if not self.verified_at else self._restart()
+        return self._restart() if found.status == 416 else self._refused(found)
 
-    def _no(self, found: Response) -> Event:
+    def _refused(self, found: Response) -> Event:
+        """What a response without a body for the file means.  Raises TransferFailed if retrying cannot help."""
         if found.retry in (AFTER, RESUME):
             return self._lost(str(found.refusal("fetching")), found.retry_after)
         if 300 <= found.status < 400:
@@ -157,7 +168,7 @@ class FetchClient:
         raise found.refusal("fetching")
 
     def _probed(self, found: Response) -> Event:
-        named = fields.parse_repr_digest(found.get("Repr-Digest") or "")
+        named = http_fields.parse_repr_digest(found.get("Repr-Digest") or "")
         length = found.get("Content-Length") or ""
         if named is None or not length.isdigit():
             raise TransferFailed("the server does not say the digest and the length of what it has")
@@ -165,17 +176,17 @@ class FetchClient:
             raise TransferFailed(f"the server has other bytes there: their digest is {named.hex()}")
         if int(length) > self._limits.max_size:
             raise TransferFailed(f"{length} bytes are more than the {self._limits.max_size} that are allowed here")
-        self._expected, self.size, self._tag = named, int(length), fields.entity_tag(named)
+        self._expected, self.size, self._tag = named, int(length), http_fields.entity_tag(named)
         if self.verified_at == self.size and self._has_digest():
-            return self._whole()
+            return self._complete()
         if self.verified_at >= self.size:
-            self._start_over()
+            self._drop_all()
         return Event.KNOWN
 
     def data(self, data: bytes) -> bool:
-        """The next bytes of the body: append them to the partial file.  False: stop reading this response (T5-6).
+        """Verify the next bytes of the body, which the caller appends to the partial file (T5-6).
 
-        Bytes that were received before the False was seen may still be given; they are not taken.
+        False: stop reading this response.  Later bytes of it may still be passed in; they are ignored.
         """
         if self.state is not State.BODY:
             return False
@@ -196,33 +207,34 @@ class FetchClient:
             self._retry.progress()
         return True
 
-    def ended(self, why: str = "the response ended early") -> None:
-        """The body is over: complete, or broken off."""
+    def ended(self, reason: str = "the response ended early") -> None:
+        """Report the end of the body, complete or not.  reason: why it is over, if it is not complete."""
         if self.state is not State.BODY:
             return
         if self._written < self.size:
-            self._stopped(why)
+            self._stopped(reason)
         elif self._has_digest():
-            self._go(self._whole())
+            self._go(self._complete())
         else:
-            self._start_over()
+            self._drop_all()
             self._stopped("the bytes do not have the digest that was promised")
 
     def _has_digest(self) -> bool:
         return self.verifier.is_complete and self.verifier.sha256 == self._expected
 
-    def _whole(self) -> Event:
+    def _complete(self) -> Event:
+        """All bytes are there: end the download, or begin anew if they do not have the digest."""
         if not self._has_digest():
-            self._start_over()
+            self._drop_all()
             return Event.ANEW
         assert self._expected is not None
         self._end = Done(self._path, self._expected)
         return Event.WHOLE
 
-    def _stopped(self, why: str) -> None:
-        """A body is over before its time.  Keep what is verified."""
+    def _stopped(self, reason: str) -> None:
+        """A body ended too early or was damaged: keep the verified bytes."""
         try:
-            self._failed(why)
+            self._failed(reason)
         except TransferFailed as error:
             self._go(self._fail(error))
             return
@@ -233,29 +245,30 @@ class FetchClient:
         self.verifier.rewind()
         self._written = self.verified_at
 
-    def _anew(self) -> Event:
-        self._n_anew += 1
-        if self._n_anew > self._retry.tries:
+    def _restart(self) -> Event:
+        self._n_restarts += 1
+        if self._n_restarts > self._retry.tries:
             raise TransferFailed(
                 "the server does not let downloads be resumed, and the connection does not last for one"
             )
-        self._start_over()
+        self._drop_all()
         return Event.ANEW
 
-    def _start_over(self) -> None:
-        self.verifier = self._fresh()
+    def _drop_all(self) -> None:
+        self.verifier = self._new_verifier()
         self._written = 0
 
-    def _lost(self, why: str, retry_after: float | None = None) -> Event:
-        self._failed(why, retry_after)
+    def _lost(self, reason: str, retry_after: float | None = None) -> Event:
+        self._failed(reason, retry_after)
         return Event.LOST
 
-    def _failed(self, why: str, retry_after: float | None = None) -> None:
+    def _failed(self, reason: str, retry_after: float | None = None) -> None:
+        """Count a failure and wait.  Raises TransferUnfinished if there were too many without progress."""
         seconds = self._retry.failed(retry_after)
         if seconds is None:
-            what = f"{why}; gave up after {self._retry.tries} tries without progress, {self.verified_at} bytes are kept"
-            raise TransferUnfinished(what)
-        self._pending = Wait(seconds, why)
+            kept = f"{self.verified_at} bytes are kept"
+            raise TransferUnfinished(f"{reason}; gave up after {self._retry.tries} tries without progress, {kept}")
+        self._pending = Wait(seconds, reason)
 
     def _fail(self, error: TransferFailed) -> Event:
         self._end = Failed(error)

@@ -1,6 +1,6 @@
-"""What a client machine asks for, and what it is told (both clients, both shells).
+"""The actions that a client's state machine returns, and the responses that it takes.
 
-Owns these few types.  Paths are relative to the server's base URL.
+Owns these types, which sending and fetching share.  Paths are relative to the server's base URL.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WITHOUT_BODY: Final = {  # answers to HEAD
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Send this.  body: which bytes of the file, (start, stop); None for no body."""
+    """Action: send this request.  body: the bytes of the file to send, as (start, stop); None for no body."""
 
     method: str
     path: str
@@ -32,27 +32,27 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let this much time pass, then call `go_on`."""
+    """Action: wait for this time, then call `go_on`.  reason: the failure that is waited out, for people."""
 
     seconds: float
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Cut the partial file to this length, then call `go_on`."""
+    """Action: truncate the partial file to this length, then call `go_on`."""
 
     at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Hash:
-    """Compute the SHA-256 of the file, then call `hashed`."""
+    """Action: compute the SHA-256 of the file, then call `hashed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The transfer is complete and its digest is right.  path: of the object on the server."""
+    """End: the transfer is complete and its digest is right.  path: where the file is on the server."""
 
     path: str
     sha256: bytes
@@ -60,32 +60,32 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The transfer has failed."""
+    """End: the transfer has failed with this error."""
 
     error: problems.TransferFailed
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The head of a final response, and for a problem its document.  fields: names in small letters."""
+    """A final response.  fields: header fields, by their names in lower case.  body: only that of a short answer."""
 
     status: int
     fields: Mapping[str, str]
     body: bytes = b""
 
     def get(self, name: str) -> str | None:
-        """A header field."""
+        """The value of a header field; None if the response does not have it."""
         return self.fields.get(name.lower())
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds; None if it does not say, or gives a date."""
+        """The seconds in Retry-After; None if the field is missing or gives a date."""
         text = self.get("Retry-After") or ""
         return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
 
     @property
     def problem(self) -> Mapping[str, object]:
-        """The members of a problem document, none if it is not one."""
+        """The members of the problem document in the body; empty if the body is none."""
         if not (self.get("Content-Type") or "").startswith("application/problem+json"):
             return {}
         try:
@@ -96,7 +96,10 @@ class Response:
 
     @property
     def retry(self) -> str:
-        """never, resume, restart or after: the problem's own hint, else what the status suggests (T6-3)."""
+        """What the client may do next: one of NEVER, RESUME, RESTART, AFTER of `problems`.
+
+        It is the problem document's own hint; without one the status decides (T6-3).
+        """
         hint = self.problem.get("retry")
         if hint in (problems.NEVER, problems.RESUME, problems.RESTART, problems.AFTER):
             return str(hint)
@@ -107,7 +110,7 @@ class Response:
         return problems.AFTER if self.status in (425, 429) or self.status >= 500 else problems.NEVER
 
     def refusal(self, what: str) -> problems.TransferFailed:
-        """For people: what the server did not want, and why."""
+        """The error for this refusal.  what: the step that was refused, as "sending"."""
         detail = self.problem.get("detail") or self.problem.get("title") or _WITHOUT_BODY.get(self.status, "")
         text = "".join(c if c.isprintable() else " " for c in str(detail))[:_MAX_DETAIL]
         return problems.TransferFailed(
@@ -117,9 +120,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No response came, or it broke off."""
+    """No response came, or it broke off.  reason: for people."""
 
-    why: str
+    reason: str
 
 
 Action = Request | Wait | Cut | Done | Failed

@@ -1,6 +1,6 @@
-"""Problems: what a server answers when it does not do what it was asked (spec/transport.md, section 6).
+"""Problems: a server's answers to requests that it refuses (spec/transport.md, section 6).
 
-Owns the table of problem types with their status and what a client may do next.  Knows nothing of how they are sent.
+Owns the table of problem types, with their status and what a client may do next.  Knows nothing of how they are sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from aeformat.errors import AeformatError, FormatError
 from aeformat.transport import draft
 
-# T6-2: what may help.
+# T6-2: what a client may do next.
 NEVER: Final = "never"  # the same request can only fail again
 RESUME: Final = "resume"  # ask for the offset (it may be in the answer), go on from there
 RESTART: Final = "restart"  # the upload is gone: create a new one
@@ -30,7 +30,7 @@ class ProblemType:
 
     @property
     def uri(self) -> str:
-        """The `type` of the document."""
+        """The URI that names this type in a problem document."""
         return (draft.PROBLEM_BASE if self.slug in draft.PROBLEMS else "urn:aeformat:problem:") + self.slug
 
 
@@ -74,7 +74,11 @@ PROBLEMS: Final = {
 
 
 class Problem(AeformatError):
-    """A request that gets a problem document.  slug: key of PROBLEMS.  fields: headers that go with it."""
+    """A refused request; its answer is a problem document.
+
+    slug: key of PROBLEMS.  detail: the sentence for people.  fields: further header fields of the answer.  members: further
+    members of the document.
+    """
 
     code = "transport"
 
@@ -88,11 +92,11 @@ class Problem(AeformatError):
 
     @classmethod
     def of(cls, slug: str, error: FormatError) -> Problem:
-        """A problem that passes on what a reader found: its code, rule and byte."""
+        """Make a problem from a reader's error.  Its code, rule and byte become members of the document."""
         return cls(slug, str(error), code=error.code, rule=error.rule, byte=error.at)
 
     def document(self) -> dict[str, Any]:
-        """The body, RFC 9457."""
+        """The problem document (RFC 9457): the body of the answer."""
         return {
             "type": self.type.uri,
             "title": self.type.title,
@@ -104,7 +108,7 @@ class Problem(AeformatError):
 
 
 class TransferFailed(AeformatError):
-    """A transfer was refused, or its other end broke the protocol.  status: of HTTP, 0 if none came."""
+    """The peer refused a transfer or broke the protocol.  status: the HTTP status, 0 if there was no response."""
 
     code = "transfer"
 
@@ -117,7 +121,6 @@ class TransferFailed(AeformatError):
 
 
 class TransferUnfinished(TransferFailed):
-    """The tries are used up.  What was acknowledged is kept: run the same command again."""
+    """All tries failed.  The bytes that were acknowledged or verified are kept: the same transfer can be started again."""
 
     code = "transfer-unfinished"
-    exit_code = 3

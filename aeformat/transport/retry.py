@@ -1,4 +1,4 @@
-"""When to try again: full jitter, reset by progress (spec/transport.md, T8-1 and T8-2)."""
+"""When to retry: exponential backoff with full jitter, reset by progress (spec/transport.md, T8-1 and T8-2)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ LONGEST_RETRY_AFTER: Final = 3600.0
 
 @dataclass(slots=True)
 class Retry:
-    """Counts failures since the last progress.  rng is the caller's, so that a seed replays a schedule."""
+    """Counts the failures since the last progress.  rng: the caller's random numbers, so that a seed repeats a schedule."""
 
     rng: Random
     tries: int = TRIES
     n_failed: int = 0
 
     def progress(self) -> None:
-        """Something new was acknowledged: the count begins anew."""
+        """Reset the count: more bytes than ever before were acknowledged or verified."""
         self.n_failed = 0
 
     def failed(self, retry_after: float | None = None) -> float | None:
-        """Seconds to wait before the next try, None to give up.  retry_after: what the server asked for at least."""
+        """Count a failure.  Return the seconds to wait before the next try, or None to give up.
+
+        retry_after: the seconds that the server asked for, of which at most an hour counts; the wait is at least that long.
+        """
         self.n_failed += 1
         if self.n_failed >= self.tries:
             return None

@@ -1,6 +1,6 @@
-"""What the server's side of an upload is asked, and what it asks for in return (spec/transport.md, section 4).
+"""The input and the actions of the server's side of an upload (spec/transport.md, section 4).
 
-Owns these few types.  Whoever carries actions out does so in order, one call at a time for each upload.
+Owns these types.  The caller carries the actions out in order, and makes one call at a time for each upload.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Put the staging file in its place under this digest, then call `stored`; `not_stored` if that fails."""
+    """Move the staging file to its final place under this digest.  Then call `stored`, or `not_stored` if that failed."""
 
     sha256: bytes
     size: int
@@ -39,12 +39,12 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The staged bytes are of no more use."""
+    """Delete the staging file; the upload is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """End the request with this.  problem: None for success."""
+    """End the request with this answer.  fields: header fields.  problem: None for success."""
 
     status: int
     fields: dict[str, str]
@@ -56,7 +56,11 @@ Action = Truncate | Sync | Replay | Store | Discard | Answer
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """What a request that writes says of itself.  body_bytes: its Content-Length, if it has one."""
+    """The head of a request that appends to an upload.
+
+    offset: its Upload-Offset.  is_last: whether it ends the upload (Upload-Complete).  length: its Upload-Length, if it has
+    one.  body_bytes: its Content-Length, if it has one.
+    """
 
     offset: int
     is_last: bool

@@ -1,8 +1,9 @@
 """The client's side of one upload (spec/transport.md, section 3).
 
-Owns what to ask next after each response, each broken connection, each restart of the program.  Trusts the server's
-offset, never its own idea of what arrived (T5-1); believes in success only when the server names the file's own digest (T5-3),
-which the sender of a large file may learn while it sends: it then asks once, beside the sending (T5-10).
+Owns which request comes next: after each response, each broken connection, each restart of the program.  Trusts the
+server's offset, never its own count of the bytes that it sent (T5-1).  Believes in success only when the server names the
+file's own digest (T5-3).  The digest of a large file may become known while the file is being sent; then the client probes
+once whether the server has the file already (T5-10).
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from aeformat.transport import draft, fields, problems
+from aeformat.transport import draft, http_fields, problems
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 
 
 class State(Enum):
-    """What the client is about to find out."""
+    """What the client is doing."""
 
-    PROBE = "probe"  # whether the server has the container already
-    CREATE = "create"
-    SEND = "send"
-    QUERY = "query"  # how far the upload is
-    LOOK = "look"  # as PROBE, once the file's digest is known
-    DROP = "drop"  # the server had the container: the upload is given up
-    CONFIRM = "confirm"  # whether the digest that the server names is the file's
+    PROBE = "probe"  # asks whether the server has the container already
+    CREATE = "create"  # creates an upload
+    SEND = "send"  # sends the file's bytes
+    QUERY = "query"  # asks how far the upload is
+    LOOK = "look"  # as PROBE, while the file is sent and its digest has become known
+    DROP = "drop"  # cancels the upload: the server had the container already
+    CONFIRM = "confirm"  # compares the digest that the server names with the file's, once that is known
     DONE = "done"
     FAILED = "failed"
 
@@ -37,13 +38,13 @@ class Event(Enum):
     """What a response means."""
 
     FOUND = "found"  # the server has the container
-    NAMED = "named"  # the server has stored something; the file's own digest is not known yet
-    HASHED = "hashed"  # it has become known
-    ABSENT = "absent"
-    AT = "at"  # the upload is there; its offset is known
-    GONE = "gone"  # the upload is not there any more
-    LOST = "lost"  # nothing is known; or the server asks to wait
-    REFUSED = "refused"
+    NAMED = "named"  # the server has stored a container and named its digest; the file's own is not known yet
+    HASHED = "hashed"  # the file's own digest has become known
+    ABSENT = "absent"  # the server does not have the container
+    AT = "at"  # the upload exists; its offset is known
+    GONE = "gone"  # the upload does not exist any more
+    LOST = "lost"  # no usable response came, or the server asks to wait
+    REFUSED = "refused"  # retrying cannot help
 
 
 # T3-2.  What is absent cannot happen.
@@ -86,10 +87,12 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """What is to be sent.  sha256: None while it is not known.  ends: where chunks end, ascending; requests are cut there.
+class UploadSource:
+    """The file to send.
 
-    model: the model id of a package, which lies under that name; what is there already may be compressed otherwise.
+    size: its bytes.  sha256: its digest, None while that is not known.  ends: the offsets where its chunks end, ascending;
+    requests are split there.  model: the model id of a model package, under which a server stores it.  A package that the
+    server has already under that id may have another digest, because it may be compressed in another way.
     """
 
     size: int
@@ -99,25 +102,28 @@ class Parcel:
 
 
 class UploadClient:
-    """One upload.  Ask `next`, carry the action out, say what came of it with `on`; until Done or Failed."""
+    """The state machine of one upload.
 
-    def __init__(self, parcel: Parcel, retry: Retry, *, upload: str | None = None) -> None:
-        """upload: path of an upload that an earlier run of the program began."""
-        self._parcel, self._retry = parcel, retry
-        self._sha256 = parcel.sha256
-        self._named = b""  # the digest of what the server has stored
-        self._has_looked = upload is not None
+    Call `next` and carry out the action that it returns; report the result with `on`, `hashed` or `go_on`.  Repeat this
+    until `next` returns Done or Failed.
+    """
+
+    def __init__(self, source: UploadSource, retry: Retry, *, upload: str | None = None) -> None:
+        """Begin an upload, or resume one.  upload: the path of an upload that an earlier run of the program began."""
+        self._source, self._retry = source, retry
+        self._sha256 = source.sha256
+        self._named = b""  # the digest that the server named for what it has stored
+        self._has_probed = upload is not None
         self.upload = upload
         self.state = State.PROBE if upload is None else State.QUERY
         self.offset = 0
-        self.n_sent = 0  # bytes that requests were asked to send, all tries together
-        self._best = 0
+        self._best = 0  # the largest offset so far
         self._max_append: int | None = None
         self._wait: Wait | None = None
         self._end: Done | Failed | None = None
 
     def next(self) -> Request | Wait | Hash | Done | Failed:
-        """What to do now."""
+        """The action to carry out now."""
         if self._end is not None:
             return self._end
         if self._wait is not None:
@@ -126,8 +132,8 @@ class UploadClient:
             return Hash()
         if self.state is State.PROBE and self._path is None:  # there is nothing to ask for yet
             self._go(Event.ABSENT)
-        if (look := self.aside()) is not None:
-            return look
+        if (probe := self.probe_while_sending()) is not None:
+            return probe
         if self.state in (State.PROBE, State.LOOK):
             assert self._path is not None
             return Request("HEAD", self._path)
@@ -137,9 +143,9 @@ class UploadClient:
                 "v1/uploads",
                 {
                     draft.COMPLETE: "?0",
-                    draft.LENGTH: str(self._parcel.size),
+                    draft.LENGTH: str(self._source.size),
                     draft.INTEROP: draft.INTEROP_VERSION,
-                    "Content-Type": fields.MEDIA_TYPE,
+                    "Content-Type": http_fields.MEDIA_TYPE,
                 },
                 (0, 0),
             )
@@ -154,37 +160,38 @@ class UploadClient:
             self.upload,
             {
                 draft.OFFSET: str(self.offset),
-                draft.COMPLETE: draft.boolean_text(stop == self._parcel.size),
+                draft.COMPLETE: draft.boolean_text(stop == self._source.size),
                 draft.INTEROP: draft.INTEROP_VERSION,
                 "Content-Type": draft.PARTIAL,
             },
             (self.offset, stop),
         )
 
-    def aside(self) -> Request | None:
-        """What to ask now, also while a PATCH is being sent (T5-10); its answer is for `on`, before that of the PATCH.
+    def probe_while_sending(self) -> Request | None:
+        """The request that asks, while a PATCH is being sent, whether the server has the file already (T5-10).
 
-        Break the PATCH off unless `is_sending` then: what comes of it is of no interest any more.
+        None if there is nothing to ask.  Report its response with `on` before that of the PATCH.  If `is_sending` is then
+        False, abort the PATCH and do not report its response.
         """
-        if not self.is_sending or self._has_looked or self._path is None:
+        if not self.is_sending or self._has_probed or self._path is None:
             return None
         self._go(Event.HASHED)
         return Request("HEAD", self._path)
 
     @property
     def is_sending(self) -> bool:
-        """Whether the file's bytes are wanted now."""
+        """Whether the client is sending the file's bytes."""
         return self.state is State.SEND
 
     @property
     def _path(self) -> str | None:
-        """Where the file will lie, or lies."""
-        if self._parcel.model is not None:
-            return f"v1/models/{self._parcel.model.hex()}"
+        """The path of the file on the server; None while it depends on a digest that is not known."""
+        if self._source.model is not None:
+            return f"v1/models/{self._source.model.hex()}"
         return None if self._sha256 is None else f"v1/containers/{self._sha256.hex()}"
 
     def hashed(self, sha256: bytes) -> None:
-        """The file's digest: the answer to Hash, or before that is asked."""
+        """Report the file's digest: as the answer to Hash, or as soon as it is known."""
         self._sha256 = sha256
         if self.state is State.CONFIRM:
             try:
@@ -195,21 +202,21 @@ class UploadClient:
                 self._go(Event.REFUSED)
 
     def _stop(self) -> int:
-        """Where the next request ends: at the end of a chunk, within what the server takes in one request (T5-2)."""
-        size, most = self._parcel.size, self._max_append
+        """Where the body of the next request ends: at the end of a chunk, within the server's limit (T5-2)."""
+        size, most = self._source.size, self._max_append
         if most is None or size - self.offset <= most:
             return size
-        ends = self._parcel.ends
+        ends = self._source.ends
         fitting = bisect_right(ends, self.offset + most)
         best = ends[fitting - 1] if fitting else 0
         return best if best > self.offset else self.offset + most
 
     def go_on(self) -> None:
-        """A Wait is over."""
+        """Report that a Wait is over."""
         self._wait = None
 
     def on(self, found: Response | Lost) -> None:
-        """What came of the last Request."""
+        """Report the result of the last Request."""
         try:
             event = self._lost(found) if isinstance(found, Lost) else self._meaning(found)
         except TransferFailed as error:
@@ -221,28 +228,28 @@ class UploadClient:
         self.state = NEXT[self.state][event]
         if self.state is State.DONE and self._end is None:
             assert self._sha256 is not None and self._path is not None
-            self.offset = self._parcel.size
+            self.offset = self._source.size
             self._end = Done(self._path, self._sha256)
         if event is Event.GONE:
             self.upload = None
 
     def _lost(self, found: Lost) -> Event:
-        if self.state is State.DROP:  # a courtesy: the upload expires in any case
+        if self.state is State.DROP:  # it does not matter: the upload expires in any case
             return Event.GONE
         if self.state is State.LOOK:
-            self._has_looked = True
+            self._has_probed = True
         else:
-            self._failed(found.why)
+            self._failed(found.reason)
         return Event.LOST
 
     def _meaning(self, found: Response) -> Event:
-        """Which event a response is.  Raises TransferFailed."""
+        """Translate a response into an event.  Raises TransferFailed."""
         if self.state is State.DROP:
             return Event.GONE
         if 300 <= found.status < 400:
             raise TransferFailed(f"the server redirects ({found.status}); redirects are not followed", found.status)
         if self.state in (State.PROBE, State.LOOK):
-            return self._looked(found)
+            return self._probed(found)
         if found.status in (200, 201, 204):
             return self._success(found)
         hint = found.retry
@@ -254,20 +261,20 @@ class UploadClient:
                 self._failed("the upload is gone")
                 return Event.GONE
             if hint == problems.RESUME:
-                return self._behind(found)
+                return self._resumed(found)
             if found.status == 413 and self._can_be_smaller(found):
                 self._failed(str(found.refusal("sending")))
                 return Event.LOST
         raise found.refusal("sending")
 
-    def _looked(self, found: Response) -> Event:
-        """Whether the server has the file.  Nobody needs to be allowed to read what he may send (403)."""
+    def _probed(self, found: Response) -> Event:
+        """Translate the response to a probe.  403 counts as absent: a token that may write need not allow reading."""
         if found.status == 200:
-            if self._parcel.model is None:
+            if self._source.model is None:
                 self._check_digest(self._digest(found))
             return Event.FOUND
         if self.state is State.LOOK or found.status in (403, 404):
-            self._has_looked = True
+            self._has_probed = True
             return Event.ABSENT
         if found.retry != problems.AFTER:
             raise found.refusal("sending")
@@ -275,32 +282,36 @@ class UploadClient:
         return Event.LOST
 
     def _can_be_smaller(self, found: Response) -> bool:
-        """413: the server, or a proxy that says no more than that, may take the file in smaller pieces."""
-        asked = self._stop() - self.offset
+        """After a 413: halve the size of requests if the answer names no smaller limit, as that of a proxy does not.
+
+        False: requests cannot get smaller.
+        """
+        refused_bytes = self._stop() - self.offset
         self._learn_limits(found)
-        if self._max_append is None or self._max_append >= asked:
-            self._max_append = asked // 2
+        if self._max_append is None or self._max_append >= refused_bytes:
+            self._max_append = refused_bytes // 2
         return self._max_append > 0
 
-    def _behind(self, found: Response) -> Event:
-        """409: the offset may be in the answer; without it, ask."""
+    def _resumed(self, found: Response) -> Event:
+        """Translate a refusal that allows to go on: from the offset in it, or else after a query."""
         at = self._offset(found)
         if at is None:
             self._failed(f"the server says {found.status}")
             return Event.LOST
         if at <= self._best:
             self._failed(str(found.refusal("sending")))
-        self._moved(at)
+        self._set_offset(at)
         return Event.AT
 
     def _success(self, found: Response) -> Event:
+        """Translate a successful response to CREATE, SEND or QUERY.  Raises TransferFailed."""
         if self.state is State.CREATE:
             location = found.get("Location")
             if location is None:
                 raise TransferFailed("the server created an upload and does not say where")
             self.upload = location
             self._learn_limits(found)
-            self._moved(0)
+            self._set_offset(0)
             return Event.AT
         if found.get(draft.COMPLETE) == "?1" or (self.state is State.SEND and found.status == 201):
             self._named = self._digest(found)
@@ -314,7 +325,7 @@ class UploadClient:
         if self.state is State.SEND and at <= self.offset:
             self._failed(f"the server kept nothing of what came after byte {at}: a proxy may be holding requests back")
         self._learn_limits(found)
-        self._moved(at)
+        self._set_offset(at)
         return Event.AT
 
     def _offset(self, found: Response) -> int | None:
@@ -325,11 +336,11 @@ class UploadClient:
             at = draft.integer(draft.OFFSET, text)
         except draft.BadField as error:
             raise TransferFailed(f"the server's {error}") from None
-        if at > self._parcel.size:
-            raise TransferFailed(f"the server claims to have {at} bytes of {self._parcel.size}")
+        if at > self._source.size:
+            raise TransferFailed(f"the server claims to have {at} bytes of {self._source.size}")
         return at
 
-    def _moved(self, at: int) -> None:
+    def _set_offset(self, at: int) -> None:
         if at > self._best:
             self._best = at
             self._retry.progress()
@@ -341,19 +352,20 @@ class UploadClient:
             self._max_append = limits["max-append-size"]
 
     def _digest(self, found: Response) -> bytes:
-        named = fields.parse_repr_digest(found.get("Repr-Digest") or "")
+        named = http_fields.parse_repr_digest(found.get("Repr-Digest") or "")
         if named is None:
             raise TransferFailed("the server does not say which digest it has stored")
         return named
 
     def _check_digest(self, named: bytes) -> None:
-        """T5-3.  Raises TransferFailed."""
+        """Compare the digest that the server names with the file's (T5-3).  Raises TransferFailed."""
         if named != self._sha256:
             raise TransferFailed(f"the server has stored other bytes: its digest is {named.hex()}")
 
-    def _failed(self, why: str, retry_after: float | None = None) -> None:
+    def _failed(self, reason: str, retry_after: float | None = None) -> None:
+        """Count a failure and wait.  Raises TransferUnfinished if there were too many without progress."""
         seconds = self._retry.failed(retry_after)
         if seconds is None:
-            what = f"{why}; gave up after {self._retry.tries} tries without progress, {self._best} bytes are kept"
+            what = f"{reason}; gave up after {self._retry.tries} tries without progress, {self._best} bytes are kept"
             raise TransferUnfinished(what)
-        self._wait = Wait(seconds, why)
+        self._wait = Wait(seconds, reason)

@@ -1,20 +1,19 @@
 """The server's side of one upload (spec/transport.md, sections 3 and 4).
 
-Owns which request may write (T4-4, T4-9), what is acknowledged (T4-1), and when an upload is finished, refused or over.
-Calls return actions; a Sync that was carried out is reported with `synced`.  What was received but not verified is never
-acknowledged (T4-3): it is cut off, and the verifier goes back to the last good structure.
+Owns which request may write (T4-4, T4-9), which bytes are acknowledged (T4-1), and when an upload is finished, refused or
+over.  Its methods return actions, which the caller carries out; a Sync is then reported with `synced`.  Bytes that were
+received but not verified are never acknowledged (T4-3): they are truncated, and the verifier goes back to the end of the last
+good structure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
-from typing import Final
 
 from aeformat.errors import FormatError, LimitExceeded
-from aeformat.transport import draft, fields
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport import draft, http_fields
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import (
     Action,
     Answer,
@@ -25,95 +24,36 @@ from aeformat.transport.upload_actions import (
     Sync,
     Truncate,
 )
+from aeformat.transport.upload_states import NEXT, REFUSED, Event, State
 from aeformat.transport.verify import Verifier
 
 
-class State(Enum):
-    """Where an upload is."""
-
-    CREATED = "created"
-    RECEIVING = "receiving"
-    IDLE = "idle"
-    VERIFYING = "verifying"
-    COMMITTED = "committed"
-    FAILED = "failed"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-
-
-class Event(Enum):
-    """What can happen to it."""
-
-    APPEND = "append"  # a request may write; it fences the one before
-    PAUSE = "pause"  # the request ended, was cut, fenced by a HEAD, or brought a damaged chunk
-    LAST = "last"  # the last request ended with a whole container
-    STORED = "stored"  # the container is in its place
-    REFUSE = "refuse"  # no request can make this container good
-    EXPIRE = "expire"
-    CANCEL = "cancel"
-
-
-# T3-1.  What is absent is illegal.
-NEXT: Final[dict[State, dict[Event, State]]] = {
-    State.CREATED: {
-        Event.APPEND: State.RECEIVING,
-        Event.PAUSE: State.IDLE,
-        Event.EXPIRE: State.EXPIRED,
-        Event.CANCEL: State.CANCELLED,
-    },
-    State.RECEIVING: {
-        Event.APPEND: State.RECEIVING,
-        Event.PAUSE: State.IDLE,
-        Event.LAST: State.VERIFYING,
-        Event.REFUSE: State.FAILED,
-        Event.EXPIRE: State.EXPIRED,
-        Event.CANCEL: State.CANCELLED,
-    },
-    State.IDLE: {
-        Event.APPEND: State.RECEIVING,
-        Event.PAUSE: State.IDLE,
-        Event.REFUSE: State.FAILED,
-        Event.EXPIRE: State.EXPIRED,
-        Event.CANCEL: State.CANCELLED,
-    },
-    State.VERIFYING: {Event.STORED: State.COMMITTED, Event.PAUSE: State.IDLE},
-    State.COMMITTED: {Event.EXPIRE: State.EXPIRED},
-    State.FAILED: {Event.EXPIRE: State.EXPIRED, Event.CANCEL: State.CANCELLED},
-    State.EXPIRED: {},
-    State.CANCELLED: {},
-}
-
-# T6-1: what a request is told that the table does not allow.
-_REFUSED: Final = {
-    State.VERIFYING: ("upload-verifying", "the container is being put in place"),
-    State.COMMITTED: ("completed-upload", "the upload is complete"),
-    State.EXPIRED: ("upload-gone", "the upload expired"),
-    State.CANCELLED: ("upload-gone", "the upload was cancelled"),
-}
-
-
 class UploadServer:
-    """One upload.  now: seconds on any steady clock, the same one in every call."""
+    """The state machine of one upload.  now: seconds of a monotonic clock, the same clock in every call."""
 
     def __init__(
         self, limits: TransferLimits, *, now: float, length: int | None = None, is_restored: bool = False
     ) -> None:
-        """is_restored: the staging file may hold bytes from before a crash; the first request replays them."""
+        """Begin an upload, or go on with one after a restart.  Raises Problem if `length` is above the limit.
+
+        length: its Upload-Length, if that is known.  is_restored: the staging file may hold bytes from before a restart; the
+        first request has them replayed.
+        """
         self._limits = limits
-        self._make: Callable[[], Verifier] = lambda: Verifier(limits)
-        self.verifier = self._make()
+        self._new_verifier: Callable[[], Verifier] = lambda: Verifier(limits)
+        self.verifier = self._new_verifier()
         self.state = State.IDLE if is_restored else State.CREATED
         self.length = length
-        self.acknowledged = 0  # verified and synced: what a crash cannot take
-        self.generation = 0
+        self.acknowledged = 0  # bytes that are verified and synced: they survive a crash
+        self.generation = 0  # number of the request that may write
         self.content_location = ""
         self._needs_replay = is_restored
-        self.n_received = 0  # end of what is stored or on its way there; the verifier follows
+        self.n_received = 0  # bytes that are in the staging file or about to be written; the verifier may be behind
         self._is_last = False
-        self._touched = now
-        self._damage: tuple[int, int] = (-1, 0)  # where, how often
+        self._touched = now  # time of the last request
+        self._damage: tuple[int, int] = (-1, 0)  # offset of the last damaged chunk, how often it arrived damaged
         self._failure: Problem | None = None
-        self._stored: tuple[int, bytes] = (0, b"")  # size and digest of what was put in its place
+        self._stored: tuple[int, bytes] = (0, b"")  # size and digest of the stored container
         if length is not None:
             self._check_size(length)
 
@@ -121,17 +61,18 @@ class UploadServer:
     def finished(
         cls, limits: TransferLimits, *, now: float, size: int, sha256: bytes, content_location: str
     ) -> UploadServer:
-        """An upload that was complete before the server was restarted: it still answers HEAD (T4-11)."""
+        """Restore an upload that was complete before the server was restarted; it still answers HEAD (T4-11)."""
         upload = cls(limits, now=now)
         upload.state, upload.content_location, upload._stored = State.COMMITTED, content_location, (size, sha256)
         return upload
 
     # Requests.  Each raises Problem where the state or the request does not allow it.
 
-    def append(self, request: Append, *, now: float, room: int) -> tuple[int, list[Action]]:
-        """A request wants to write.  Its generation, which later calls for it must give (T4-9).
+    def append(self, request: Append, *, now: float, quota_left: int) -> tuple[int, list[Action]]:
+        """Begin a request that writes.  Return its generation and the actions; later calls for it pass the generation (T4-9).
 
-        room: bytes the tenant may still store, this upload's own not counted.  Call `settle` first.
+        quota_left: the bytes that the tenant may still store; the bytes of this upload do not count as stored.  Call `settle`
+        first.
         """
         self._require(Event.APPEND)
         self._check_length(request)
@@ -144,17 +85,17 @@ class UploadServer:
             )
         if request.body_bytes is not None:
             self._check_append(request)
-            if request.offset + request.body_bytes > room:
-                raise _over_quota(room)
+            if request.offset + request.body_bytes > quota_left:
+                raise _over_quota(quota_left)
         self._go(Event.APPEND)
         self.generation += 1
         self._is_last, self._touched, self.n_received = request.is_last, now, request.offset
         return self.generation, []
 
     def settle(self, *, now: float) -> list[Action]:
-        """A newer request is here: the one before may not write any more, and what it left unverified is cut off.
+        """End the request before, because a newer one has come: it may not write any more, its unverified bytes are dropped.
 
-        After these actions, and a replay if there is one, `verifier.verified_at` is the acknowledged offset.
+        Once these actions are carried out, Replay included, `verifier.verified_at` is the offset to answer with.
         """
         self._touched = max(self._touched, now)
         if self.state is State.RECEIVING:
@@ -163,23 +104,23 @@ class UploadServer:
         if self.state not in (State.CREATED, State.IDLE):
             return []
         if self._needs_replay:
-            self.verifier = self._make()
+            self.verifier = self._new_verifier()
             return [Replay()]
         return self._drop_tail()
 
     def head(self) -> Answer:
-        """What the upload has come to.  Call `settle` first."""
+        """Answer a HEAD request: the upload's offset, or its result.  Call `settle` first."""
         if self.state is State.FAILED:
             assert self._failure is not None
             raise self._failure
         if self.state in (State.EXPIRED, State.CANCELLED):
-            raise Problem(*_REFUSED[self.state])
+            raise Problem(*REFUSED[self.state])
         if self.state is State.COMMITTED:
             return Answer(200, self._result())
         return Answer(200, self._progress() | {draft.LIMIT: self._limits.upload_limit})
 
     def cancel(self) -> list[Action]:
-        """DELETE."""
+        """Carry out a DELETE request: the upload is cancelled."""
         self._require(Event.CANCEL)
         self._go(Event.CANCEL)
         self.generation += 1
@@ -187,27 +128,30 @@ class UploadServer:
 
     # The body of a request.
 
-    def data(self, generation: int, n_bytes: int, *, now: float, room: int) -> int | None:
-        """The next bytes of the body: where to write them.  `check` them too, in order; written or not, that is the same.
+    def data(self, generation: int, n_bytes: int, *, now: float, quota_left: int) -> int | None:
+        """Take the next n_bytes of the body.  Return the offset in the staging file to write them to.
 
-        None: they are too many; say `excess` once nothing is being checked.  room: as for `append`, by now.
+        Pass them to `check` too, in order; before or after they are written makes no difference.  None: there are too many
+        bytes; call `excess` once no check is running.  quota_left: as for `append`, at this moment.
         """
         self.require(generation)
         self._touched = now
         at = self.n_received
         end = at + n_bytes
-        if end > min(room, self._limits.max_size):
+        if end > min(quota_left, self._limits.max_size):
             return None
         self.n_received = end
         return at
 
-    def excess(self, n_bytes: int, *, room: int) -> list[Action]:
-        """More came than may: the end of the request, for size of the upload too."""
+    def excess(self, n_bytes: int, *, quota_left: int) -> list[Action]:
+        """End a request whose next n_bytes are above a limit.  Above `max_size` the upload is over too."""
         end = self.n_received + n_bytes
-        return self._refuse(self._too_long(end)) if end > self._limits.max_size else self._pause(_over_quota(room))
+        if end > self._limits.max_size:
+            return self._refuse(self._too_long(end))
+        return self._pause(_over_quota(quota_left))
 
     def check(self, data: bytes | memoryview) -> FormatError | None:
-        """Verify bytes that `data` has let pass.  An error is for `broken`; nothing is checked after it."""
+        """Verify the next bytes that `data` accepted.  Pass an error to `broken`; after an error check no more bytes."""
         try:
             self.verifier.feed(data)
         except FormatError as error:
@@ -215,16 +159,19 @@ class UploadServer:
         return None
 
     def sync_due(self, written: int) -> Sync | None:
-        """What may be synced while more arrives.  written: so many bytes of the staging file are."""
+        """The Sync that is worthwhile while more bytes arrive, None if there is none yet.
+
+        written: the number of bytes that are in the staging file.
+        """
         at = min(written, self.verifier.verified_at)
         return Sync(at) if at - self.acknowledged >= self._limits.sync_bytes else None
 
     def not_written(self) -> None:
-        """The disk failed: what is staged is not known any more, and will be read back."""
+        """Report that the disk failed: the contents of the staging file are not known, and the next request replays them."""
         self._needs_replay = True
 
     def end(self, generation: int, *, now: float) -> list[Action]:
-        """The body is complete.  With `Upload-Complete: ?1` it must have ended with the trailer (T4-7)."""
+        """End a request whose body is complete.  With `Upload-Complete: ?1` the container must be complete too (T4-7)."""
         self.require(generation)
         self._touched = now
         verifier = self.verifier
@@ -238,14 +185,17 @@ class UploadServer:
                 verifier.close()
             except FormatError as error:
                 return self._damaged("upload-truncated", error)
-            raise AssertionError("a verifier is complete, or says why not")
+            raise AssertionError("close() raises unless the verifier is complete")
         if self.length not in (None, verifier.n_fed):
             return self._refuse(self._other_length(verifier.n_fed))
         self._go(Event.LAST)
         return [Sync(verifier.n_fed), Store(verifier.sha256, verifier.n_fed)]
 
     def lost(self, generation: int) -> list[Action]:
-        """The connection broke, or the body came too slowly.  Does nothing for a request that was fenced."""
+        """End a request whose connection broke or whose body came too slowly.
+
+        Does nothing if a newer request has come.
+        """
         if generation != self.generation or self.state is not State.RECEIVING:
             return []
         self._go(Event.PAUSE)
@@ -254,13 +204,13 @@ class UploadServer:
     # Reports of actions.
 
     def synced(self, at: int) -> None:
-        """The first `at` bytes are on disk: what is verified and synced is acknowledged (T4-1)."""
+        """Report that the first `at` bytes of the staging file are synced: they are acknowledged (T4-1)."""
         self.acknowledged = max(self.acknowledged, at)
 
     def replay(self, data: bytes) -> bool:
-        """The next stored bytes: after a restart, or where the disk failed, the offset follows from them (T4-15).
+        """Verify the next bytes of the staging file, after a restart or a failure of the disk (T4-15).
 
-        False: they are no good from `verifier.verified_at` on, read no further.
+        False: the bytes from `verifier.verified_at` on are damaged, so that reading further is of no use.
         """
         try:
             self.verifier.feed(data)
@@ -271,7 +221,7 @@ class UploadServer:
         return True
 
     def replayed(self) -> list[Action]:
-        """All stored bytes were replayed."""
+        """End a replay."""
         self._needs_replay = False
         if self._failure is not None:
             self._go(Event.REFUSE)
@@ -279,29 +229,32 @@ class UploadServer:
         return self._drop_tail()
 
     def stored(self, content_location: str) -> Answer:
-        """The container is in its place.  content_location: its path."""
+        """Report that the container is in its final place.  content_location: its path."""
         self._go(Event.STORED)
         self._stored = self.verifier.n_fed, self.verifier.sha256
-        self.verifier = self._make()  # the old one holds a chunk, or a whole model
+        self.verifier = self._new_verifier()  # the old one holds a chunk, or a whole model
         self.content_location = content_location
         return Answer(201, self._result())
 
     def not_stored(self, problem: Problem) -> list[Action]:
-        """There is no room for it, or the disk failed.  The last request can be repeated, without a body."""
+        """Report that the container could not be stored.  The client can repeat the last request, without a body."""
         return self._pause(problem)
 
     def tick(self, now: float) -> list[Action]:
-        """Time has passed.  [Discard()] where the upload is over."""
+        """Let the upload expire if it is too old; then [Discard()] is returned."""
         if now - self._touched <= self._limits.max_age or Event.EXPIRE not in NEXT[self.state]:
             return []
         self._go(Event.EXPIRE)
         self.generation += 1
         return [Discard()]
 
-    # What follows from damage.
+    # Damaged and invalid containers.
 
     def broken(self, error: FormatError) -> list[Action]:
-        """What `check` found ends the request.  Damage can be sent again (T4-5), else the upload is over (T4-6)."""
+        """End the request whose bytes failed `check`.
+
+        A damaged chunk can be sent again (T4-5).  After any other error the upload is over (T4-6).
+        """
         if self.verifier.is_damage(error):
             return self._damaged("chunk-damaged", error)
         slug = "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
@@ -317,20 +270,20 @@ class UploadServer:
 
     def _pause(self, problem: Problem) -> list[Action]:
         self._go(Event.PAUSE)
-        return [*self._drop_tail(), self._no(problem)]
+        return [*self._drop_tail(), self._refusal(problem)]
 
     def _refuse(self, problem: Problem) -> list[Action]:
         self._failure = problem
         self._go(Event.REFUSE)
-        self.verifier = self._make()
+        self.verifier = self._new_verifier()
         return [Discard(), Answer(problem.type.status, problem.fields, problem)]
 
-    def _no(self, problem: Problem) -> Answer:
+    def _refusal(self, problem: Problem) -> Answer:
         return Answer(problem.type.status, self._progress() | problem.fields, problem)
 
     def _drop_tail(self) -> list[Action]:
-        """Cut off what is not verified, sync what is."""
-        if self._needs_replay:  # nothing is known before that
+        """Truncate the unverified bytes, sync the verified ones."""
+        if self._needs_replay:  # before that it is not known which bytes are verified
             return []
         at = self.n_received = self.verifier.verified_at
         actions: list[Action] = []
@@ -376,10 +329,10 @@ class UploadServer:
         if self.state is State.FAILED:
             assert self._failure is not None
             raise self._failure
-        raise Problem(*_REFUSED[self.state], fields=self._result() if self.state is State.COMMITTED else None)
+        raise Problem(*REFUSED[self.state], fields=self._result() if self.state is State.COMMITTED else None)
 
     def require(self, generation: int) -> None:
-        """Whether this request may still write (T4-9).  Raises Problem."""
+        """Check that this request may still write (T4-9).  Raises Problem."""
         if generation != self.generation or self.state is not State.RECEIVING:
             raise Problem("superseded", "a newer request took over this upload")
 
@@ -394,9 +347,9 @@ class UploadServer:
             draft.OFFSET: str(self._stored[0]),
             draft.COMPLETE: "?1",
             "Content-Location": self.content_location,
-            "Repr-Digest": fields.repr_digest(self._stored[1]),
+            "Repr-Digest": http_fields.repr_digest(self._stored[1]),
         }
 
 
-def _over_quota(room: int) -> Problem:
-    return Problem("quota-exceeded", f"there is room for {room} bytes")
+def _over_quota(quota_left: int) -> Problem:
+    return Problem("quota-exceeded", f"there is room for {quota_left} bytes")

@@ -1,9 +1,9 @@
-"""Verifying a container as it passes (spec/transport.md, section 4).
+"""Verifying a container while its bytes arrive (spec/transport.md, section 4).
 
-Owns one pass over a container's bytes: framing, content, digest.  A chunk counts only when its checksum, its compression
-and its values have been checked (T4-2); the content id of latents is for whoever reads the rows.  What came after the last
-good structure can be forgotten, so that a resumed transfer costs one chunk however long it is.  Memory is bounded by one
-chunk and one piece, for a package by its tensors.
+Owns one pass over a container's bytes: framing, content, digest.  A chunk is verified when its checksum, its compression
+and its values have been checked (T4-2).  The content id of latents is left to the reader of the rows.  The verifier can go
+back to the end of the last good structure, so that resuming a transfer of any length costs one chunk.  Memory is bounded by
+one chunk and one piece; for a package, by its tensors.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser
 from aeformat.container.payloads import RowReader
 from aeformat.errors import ChecksumMismatch, FormatError, LimitExceeded, NotAef
 from aeformat.transport.crc import crc32
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
     from aeformat.model.file_io import PackageReader
 
-# What a flipped bit can look like although all was well when it was sent: version before its checksum, padding, a
-# piece of the stream that came twice.
+# Further rules that bytes damaged on their way can break: a version before its checksum, padding, a piece of the stream
+# that arrived twice.
 _ALSO_DAMAGE: Final = frozenset({"C2-2", "C4-9", "C9-7"})
 
 
 class Verifier:
-    """Feed it a container from its first byte.  After damage it can `rewind`; after another error it is used up.
+    """Verifies one container, fed from its first byte.
 
-    checks_content: False where the framing of chunks is enough (T5-6).
+    After damage it can be used again from `rewind` on; after another error it cannot.  checks_content: False where checking
+    the framing of chunks is enough (T5-6).
     """
 
     def __init__(self, limits: TransferLimits, *, checks_content: bool = True) -> None:
@@ -48,26 +49,26 @@ class Verifier:
 
     @property
     def verified_at(self) -> int:
-        """End of the last whole good structure."""
+        """The offset where the last complete verified structure ends: header, chunk, index or trailer."""
         return self._parser.verified_at
 
     @property
     def is_complete(self) -> bool:
-        """Whether the container is whole and nothing follows it."""
+        """Whether the container is complete and no byte was fed beyond its end."""
         return self._parser.is_complete and self.n_fed == self.verified_at
 
     @property
     def is_aligned(self) -> bool:
-        """Whether no byte was fed beyond the last good structure."""
+        """Whether no byte was fed beyond `verified_at`."""
         return self.n_fed == self.verified_at
 
     @property
     def sha256(self) -> bytes:
-        """Of all bytes up to `verified_at`."""
+        """The SHA-256 of all bytes before `verified_at`."""
         return self._sha256.digest()
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take the next bytes.  Raises FormatError at the first broken rule."""
+        """Verify the next bytes.  Raises FormatError at the first broken rule."""
         self.n_fed += len(data)
         events = self._parser.feed(data)
         for event in events:
@@ -76,20 +77,20 @@ class Verifier:
             self._parser.feed(b"")  # an error behind good structures is raised now, not with the next bytes
 
     def is_damage(self, error: FormatError) -> bool:
-        """Whether what `feed` raised can be the line's fault, so that sending the chunk again may help (T4-5).
+        """Whether an error that `feed` raised may come from the transfer, so that sending the chunk again may help (T4-5).
 
-        Never behind `verified_at`: the checksums held there, and what a payload says is the sender's word.
+        An error before `verified_at` never does: the checksums there are right, so the sender's file is wrong.
         """
         is_kind = isinstance(error, ChecksumMismatch | NotAef) or error.rule in _ALSO_DAMAGE
         return is_kind and error.at >= self.verified_at
 
     def rewind(self) -> None:
-        """Forget what came after `verified_at`; the next bytes are the ones from there on."""
+        """Go back to `verified_at`: the next bytes to be fed are the ones from there on."""
         self._parser.rewind()
         self.n_fed = self.verified_at
 
     def close(self) -> None:
-        """Say that nothing follows.  Raises Truncated if something must."""
+        """Take the end of the bytes.  Raises Truncated if the container is not complete."""
         self._parser.close()
 
     def _event(self, event: Event) -> None:

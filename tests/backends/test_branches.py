@@ -21,7 +21,7 @@ from aeformat.model.manifest import Endpoint
 JOINED = {"affine", "add", "concat", "upsample", "max_pool", "pad", "crop"}
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_integers_are_those_of_the_spec(seed: int) -> None:
     package = random_branches(seed, "exact")
@@ -32,7 +32,7 @@ def test_integers_are_those_of_the_spec(seed: int) -> None:
     check_golden(package, network)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_floats_are_within_a_grey_level(seed: int) -> None:
     """M5-1."""

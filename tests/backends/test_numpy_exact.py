@@ -17,7 +17,7 @@ from aeformat.errors import ValueInvalid
 from aeformat.model.golden import check_golden
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32 - 1))
 def test_random_networks_give_the_integers_of_the_spec(seed: int) -> None:
     """Dense, conv2d and conv2d_transpose mixed; odd strides, padding and crops; float32 and float64 sums."""

@@ -53,7 +53,7 @@ def test_to_u8_rounds_half_up_and_clips() -> None:
     assert made.tolist() == [0, 0, 0, 1, 0, 255, 255, 255, 255, 0]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32 - 1))
 def test_random_networks_are_within_a_grey_level(seed: int) -> None:
     """M5-1 against a float64 evaluation, with every layer and activation, float16 weights too."""

@@ -70,7 +70,7 @@ def test_each_path_gives_the_index_of_the_spec(name: str) -> None:
     check(*CASES[name])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.data())
 def test_random_numbers_give_the_index_of_the_spec(data: st.DataObject) -> None:
     """Anything that M4-1 to M4-4 let through."""

@@ -16,8 +16,8 @@ from aeformat.cli.advice import ADVICE, BAD, GOOD, INCOMPLETE, NO_DECODER, USAGE
 from aeformat.errors import DecoderMissing, FormatError, Hint, Truncated, UsageError
 
 PACKAGE = Path(aeformat.__file__).parent
-BELOW = [path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py"))]
-BELOW = [path for path in BELOW if path.parts[0] not in ("cli", "net", "transport")]
+MODULES = [path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py"))]
+BELOW = [path for path in MODULES if path.parts[0] != "cli"]
 WORDS = re.compile(
     r"(?<![-\w])--[a-z]|exit.?code|exit.?status|exit with|command.?line|terminal|argparse"
     r"|aeformat (?:pack|unpack|info|validate|convert|eval|serve|send|fetch|model)\b",

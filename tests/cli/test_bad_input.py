@@ -233,14 +233,14 @@ def test_ctrl_c_while_packing_leaves_nothing(folder, name, code):
     np.save(head, np.tile(demo_digits()[..., 0], (100, 1, 1)))
     child.stdin.write(head.getvalue()[: 5000 * 784])
     child.stdin.flush()
-    for _ in range(200):
+    for _ in range(2400):
         if any(path.name.startswith(".aeformat-tmp-") for path in Path().iterdir()):
             break
         time.sleep(0.05)
     else:
         pytest.fail("the command never began to write")
     child.send_signal(getattr(signal, name))
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=300)
     assert child.returncode == code, err.decode()
     assert b"Traceback" not in err
     assert listing() == ["digits.npy"]

@@ -74,7 +74,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
     code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)" + CODE
     ran = subprocess.run(
         [sys.executable, "-c", code, PLACES["plain code"], str(int(signal.SIGINT))],
-        cwd=tmp_path, input=_npy(), stderr=subprocess.PIPE, timeout=60, check=False,
+        cwd=tmp_path, input=_npy(), stderr=subprocess.PIPE, timeout=300, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr.decode()
     assert [path.name for path in tmp_path.iterdir()] == ["o.aef"]

@@ -10,6 +10,7 @@ from aeformat.model import places
 
 # Test MSE in the note's table; ours must be no worse.
 NOTE = {"mnist-128-64-128": 0.011, "mnist-128-50-128": 0.012, "mnist-128-36-128": 0.013, "mnist-128-22-128": 0.014}
+_COSTS = []
 
 
 @pytest.fixture
@@ -34,9 +35,17 @@ def test_the_default_model_keeps_its_promises(aeformat, mnist):
     assert (places.shipped_folder() / "mnist-exact.decoder.aef").stat().st_size < 110_000
 
 
-def test_cost_covers_every_basis(aeformat, mnist):
+@pytest.fixture
+def costs(aeformat, mnist):
+    """What model cost says of the note's model; it is asked once."""
+    if not _COSTS:
+        _COSTS.extend(json.loads(aeformat("model", "cost", "mnist-128-64-128", "--json").out)["models"])
+    return _COSTS[0]
+
+
+def test_cost_covers_every_basis(costs):
     """model cost: the note's checkpoint pays from about 131 images on, on the text basis; every rival has a row."""
-    facts = json.loads(aeformat("model", "cost", "mnist-128-64-128", "--json").out)["models"][0]
+    facts = costs
     assert 120 <= facts["checkpoint_break_even_text"] <= 140
     assert facts["checkpoint_bytes"] == 218_192 * 12
     bases = {row["basis"]: row for row in facts["bases"]}
@@ -47,9 +56,9 @@ def test_cost_covers_every_basis(aeformat, mnist):
     assert bases["AVIF, one sheet"]["bytes_per_image"] == pytest.approx(41, abs=5)
 
 
-def test_cost_covers_every_type_of_weights(aeformat, mnist):
+def test_cost_covers_every_type_of_weights(costs):
     """model cost: the note's decoder is 437.8 kB of float32, half of that as float16, and int8 loses under 0.1 dB."""
-    facts = json.loads(aeformat("model", "cost", "mnist-128-64-128", "--json").out)["models"][0]
+    facts = costs
     weights = {row["type"]: row for row in facts["weights"]}
     assert weights["float32"]["decoder_numbers_bytes"] == 437_824
     assert weights["float16"]["decoder_numbers_bytes"] == 218_912

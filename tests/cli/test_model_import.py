@@ -10,7 +10,7 @@ import pytest
 from exchange.needs import need
 
 from aeformat.backends.runtime import load_tensorflow
-from aeformat.exchange.graph import Graph
+from aeformat.model.graph import Graph
 from aeformat.model.values import Value
 
 

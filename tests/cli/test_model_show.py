@@ -9,7 +9,7 @@ import pytest
 from model.branches import random_branches
 from model.networks import cancelling
 
-from aeformat.cli import lanes
+from aeformat.cli import layer_graph
 from aeformat.model.facts import facts_of
 from aeformat.model.file_io import read_package
 
@@ -26,30 +26,30 @@ DRAWN = {
         ["○", "●", "├─╮", "● │", "├─┼─╮", "● │ │", "●─┼─╯", "●─╯"],
     ),
     "a value that goes on": ([[0], [1], [2, 1], [3, 1]], ["○", "●", "├─╮", "● │", "●─┤", "●─╯"]),
-    "a lane that is used again": ([[0], [1, 0], [2], [3, 2]], ["○", "├─╮", "● │", "●─╯", "├─╮", "● │", "●─╯"]),
+    "a column that is used again": ([[0], [1, 0], [2], [3, 2]], ["○", "├─╮", "● │", "●─╯", "├─╮", "● │", "●─╯"]),
 }
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_branches_are_drawn_as_lanes(name: str) -> None:
+def test_branches_are_drawn_as_columns(name: str) -> None:
     inputs, wanted = DRAWN[name]
 
-    drawn = lanes.draw(inputs)
+    drawn = layer_graph.draw(inputs)
 
     assert [line for line, _ in drawn] == wanted
     assert [number for _, number in drawn if number is not None] == [-1, *range(len(inputs))]
 
 
-def test_lanes_of_random_networks_end_where_they_should() -> None:
-    """Each layer is on one line, the last stands alone in the first lane, and ASCII says the same."""
+def test_columns_of_random_networks_end_where_they_should() -> None:
+    """Each layer is on one line, the last stands alone in the first column, and ASCII says the same."""
     for seed in range(60):
         package = random_branches(seed, "exact")
-        drawn = lanes.draw([step.inputs for step in package.plan])
+        drawn = layer_graph.draw([step.inputs for step in package.plan])
 
         assert sum(number is not None for _, number in drawn) == len(package.plan) + 1
         assert drawn[-1][0].replace("●", "").strip("─╯┤ ") == ""
         for line, _ in drawn:
-            assert lanes.plain(line).isascii() and len(lanes.plain(line)) == len(line)
+            assert layer_graph.plain(line).isascii() and len(layer_graph.plain(line)) == len(line)
 
 
 def test_facts_add_up(folder) -> None:

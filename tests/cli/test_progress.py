@@ -34,14 +34,14 @@ class Bar:
 
 
 def show() -> None:
-    with remote.Bytes() as shown:
-        shown.at("decoder", 50, 50)
+    with remote.ByteProgress() as progress:
+        progress.update("decoder", 50, 50)
         for n_bytes in (10_000, 90_000, 40_000, 100_000):  # it goes back where a chunk was damaged
-            shown.at("sending", n_bytes, 100_000)
+            progress.update("sending", n_bytes, 100_000)
 
 
-def test_a_bar_for_each_thing_that_moves(monkeypatch):
-    """It ends where the server is, also after it went back."""
+def test_a_bar_for_each_transfer(monkeypatch):
+    """A bar ends at the offset of the server, even if that went back."""
     Bar.made = []
     monkeypatch.setitem(sys.modules, "tqdm", SimpleNamespace(tqdm=Bar))
     monkeypatch.setattr(sys, "stderr", Terminal())
@@ -53,7 +53,7 @@ def test_a_bar_for_each_thing_that_moves(monkeypatch):
 
 
 def test_a_line_a_second_without_tqdm(monkeypatch):
-    """In sizes for people."""
+    """Sizes are printed with units."""
     clock = iter(range(0, 100, 2))
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys, "stderr", Terminal())

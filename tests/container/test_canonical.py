@@ -191,3 +191,12 @@ def test_hostile_nesting_costs_neither_memory_nor_the_stack(data):
     tracemalloc.stop()
 
     assert peak < 100_000
+
+
+@pytest.mark.parametrize(("data", "rule"), [(b"\xc1", "C3-1"), (b"\x81\xa1a\xcc\x01", "C3-3")], ids=["none", "longer"])
+def test_bytes_that_were_not_scanned_are_not_believed(data, rule):
+    """`build` refuses by itself what is no msgpack, and what does not encode to the same bytes."""
+    with pytest.raises(canonical.NotCanonical) as caught:
+        canonical.build(data)
+
+    assert caught.value.rule == rule

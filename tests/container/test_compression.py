@@ -206,3 +206,21 @@ def test_shuffle_is_the_loop_of_the_spec(width, data):
 
     assert bytes(shuffle(raw, width)) == expected
     assert bytes(unshuffle(expected, width)) == raw
+
+
+def test_a_decoder_of_frames_that_gives_less_is_not_believed(monkeypatch):
+    """C6-6, should a release of libzstd not see it by itself."""
+
+    class Short:
+        def __init__(self, **_options):
+            pass
+
+        def decompress(self, *_arguments, **_options):
+            return bytes(99)
+
+    frame = compress(bytes(100), level=1, value_bytes=1)
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", Short)
+    with pytest.raises(BadFrame) as caught:
+        decompress(frame, raw_bytes=100, value_bytes=1)
+
+    assert caught.value.rule == "C6-6" and "99 bytes, not 100" in caught.value.what

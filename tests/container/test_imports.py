@@ -31,7 +31,7 @@ def _loaded(code: str, *arguments: str) -> set[str]:
         [sys.executable, "-I", "-c", _PRELUDE + code + "\ntell()", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert made.returncode == 0, made.stderr
     return set(json.loads(made.stdout.splitlines()[-1]))

@@ -89,6 +89,7 @@ REFUSED = {
     "label-text": (canonical.pack({"labels": ["1"]}), "C7-1"),
     "source-short": (canonical.pack({"sources": [bytes(31)]}), "C7-1"),
     "source-text": (canonical.pack({"sources": ["x" * 32]}), "C7-1"),
+    "deeper": (canonical.pack({"names": [["a"]]}), "C7-1"),
     "type-before-safety": (canonical.pack({"names": ["/"], "sources": [b""]}), "C7-1"),
 }
 
@@ -119,4 +120,5 @@ def test_slices_and_joins_keep_rows_together():
     assert RowNames.join([names.slice(0, 2), names.slice(2, 5)]) == names
     assert names.slice(1, 3) == row_names(2, first=1)
     assert len(names) == 5
+    assert {names, row_names(5)} == {names}
     assert len(RowNames()) == 0

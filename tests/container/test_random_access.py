@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from aeformat.container.limits import Limits
+from aeformat.container.parser import Parser
 from aeformat.errors import FormatError, Truncated, UsageError
 from aeformat.reader import open_latents
 
@@ -246,7 +247,48 @@ def test_a_file_that_does_not_fit_together_is_not_opened(change, rule, open_byte
     assert not isinstance(caught.value, Truncated)
 
 
+def test_a_chunk_that_reaches_into_the_trailer_is_refused(open_bytes):
+    """C4-10, where there is no index: the last payload ends with what would be a trailer."""
+    parts = _without_index(PLAIN)
+    last = parts.chunks[-1]
+    tail = parts.join()[-64:]
+
+    with pytest.raises(FormatError) as caught:
+        open_bytes(parts.change(-1, stored=last.stored + tail, raw_len=None).join()[:-64])
+
+    assert (caught.value.rule, caught.value.at) == ("C4-10", parts.places()[-2])
+
+
+def test_the_forward_parser_finds_out_why_there_is_no_trailer(open_bytes, monkeypatch):
+    """Or it has a fault, which is ours and no error of the file."""
+    monkeypatch.setattr(Parser, "close", lambda _parser: None)
+
+    with pytest.raises(AssertionError, match="no trailer"):
+        open_bytes(PLAIN.join()[:-64])
+
+
+def test_a_second_chunk_under_one_number_is_found(open_bytes):
+    """C8-1: the index names a copy that stands behind the chunk it is of, bound to the same number."""
+    number = len(INDEXED.chunks) - 2
+    copied = replace(INDEXED.insert(number + 1, replace(INDEXED.chunks[number], number=number)), n_rows=len(ROWS))
+    entries = INDEXED.entries()
+    entries[-1] = (copied.places()[number + 1], *entries[-1][1:])
+    with open_bytes(copied.with_index(entries).join()) as latents, pytest.raises(FormatError) as caught:
+        latents[10]
+
+    assert (caught.value.rule, caught.value.at) == ("C8-1", entries[-1][0])
+
+
+def test_blocks_of_rows_that_are_not_there(open_bytes):
+    """A caller's mistake."""
+    with open_bytes(INDEXED.join()) as latents:
+        for start, stop in ((0, 12), (3, 3), (-1, 2)):
+            with pytest.raises(IndexError):
+                list(latents.blocks(start, stop))
+
+
 ROW_DAMAGE = {
+    "names-without-their-rows": (lambda p: p.insert(2, Chunk(b"abCd", b"?")), "C4-6"),
     "another-length": (lambda p: p.change(2, stored=p.chunks[2].stored[:-4], raw_len=None), "C4-8"),
     "compressed-where-codec-is-none": (lambda p: p.change(2, raw_len=1000), "C4-8"),
     "padding": (lambda p: p.spoil_padding(2), "C4-9"),

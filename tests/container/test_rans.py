@@ -27,7 +27,7 @@ from aeformat.errors import (
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
 from aeformat.reader import events, open_latents, stream_latents
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.verify import Verifier
 from aeformat.validator import validate
 
@@ -242,12 +242,46 @@ def test_the_embedded_decoder_is_all_it_takes(tmp_path):
         assert latents.names(399).names == ("digits/399.png",)
 
 
+BROKEN_DECODERS = {
+    "another manifest": (lambda package: split(package).change(0, stored=b"\x80", raw_len=None).join(), "M1-2"),
+    "no container": (lambda package: package[1:], "C2-1"),
+    "another decoder": (lambda _: package_bytes(decoder_of(None, lo=-6, hi=9, dims=(2, 3))), "C7-4"),
+}
+
+
+@pytest.mark.parametrize(("damage", "rule"), BROKEN_DECODERS.values(), ids=BROKEN_DECODERS)
+@pytest.mark.parametrize("is_coded", [True, False], ids=["coded rows", "rows as they are"])
+def test_a_broken_decoder_inside_is_refused_by_both_readers(damage, rule, is_coded, tmp_path):
+    """Codec rans uses it as soon as it comes (section 6.1): nobody hands it out unchecked, also where no row needs it."""
+    rows = ROWS if is_coded else ROWS[PRIOR.choose(ROWS)[1].argmax()][None]
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header(), prior=prior_of(DECODER), decoder=damage(package_bytes(DECODER))) as writer:
+        writer.write(rows)
+    (tmp_path / "x.aef").write_bytes(sink.getvalue())
+    broken = []
+
+    with pytest.raises(FormatError) as forward:
+        list(stream_latents(io.BytesIO(sink.getvalue())))
+    with open_latents(tmp_path / "x.aef") as latents:
+        for ask in (lambda: latents.embedded_decoder, lambda: latents.needs_prior, lambda: latents.embedded_decoder):
+            with pytest.raises(FormatError) as caught:
+                ask()
+            broken.append((caught.value.rule, caught.value.at))
+
+    assert forward.value.rule == rule
+    assert broken == [(rule, forward.value.at)] * 3
+
+
 def test_without_the_decoder_rows_are_missing_not_broken(tmp_path):
     """Exit code 4, the model id in the message; given the prior, the same reader goes on."""
     (tmp_path / "x.aef").write_bytes(file())
 
     with pytest.raises(DecoderMissing, match=DECODER.model_id.hex()):
         rows_of(file())
+    stream = stream_latents(io.BytesIO(file()))
+    assert stream.needs_prior and not stream_latents(io.BytesIO(file(embed=True))).needs_prior
+    stream.give_prior(prior_of(DECODER))
+    assert not stream.needs_prior
     with open_latents(tmp_path / "x.aef") as latents:
         assert latents.needs_prior
         with pytest.raises(DecoderMissing):
@@ -360,6 +394,13 @@ def test_a_latent_outside_the_decoder_s_range_is_not_written(value):
             file(rows, **more)
 
         assert (caught.value.rule, caught.value.at) == ("M4-7", 6 * 123 + 5)
+
+
+def test_a_value_outside_the_prior_has_no_code():
+    """A caller's mistake, where the writer is not asked."""
+    for value in (-7, 10):
+        with pytest.raises(ValueError, match="outside the prior's range, -6 to 9"):
+            rans.encode_rows(np.full((1, 2, 3), value, np.int16), PRIOR)
 
 
 def test_the_writer_wants_a_prior_for_codec_rans_and_for_no_other():

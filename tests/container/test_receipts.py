@@ -128,6 +128,14 @@ def test_a_wrong_pixel_is_found_in_its_run(row):
     assert f"rows {block.first_row + 64 * run} to " in str(caught.value)
 
 
+def test_more_images_than_receipts_are_a_mistake():
+    """Of the caller: every digest that there is holds."""
+    (block,) = stream_latents(io.BytesIO(written(ROWS[:64])))
+
+    with pytest.raises(ValueError, match="64 bytes of receipts for 65 images, not 32"):
+        block.receipts.check(pixels(ROWS[:65]))
+
+
 def test_receipts_of_some_rows_only_are_found_by_a_reader_that_seeks(tmp_path):
     """With an index nobody walks past all chunks, so it is seen when both kinds of rows were read (C4-6)."""
     parts = split(written(ROWS, chunk_rows=100))

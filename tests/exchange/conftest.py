@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.needs import need
-
 
 @pytest.fixture(scope="session")
-def keras():
+def keras(tensorflow):
     """The keras module of TensorFlow."""
-    need("tensorflow")
-    from aeformat.backends.runtime import load_tensorflow
-
-    return load_tensorflow().keras
+    return tensorflow.keras

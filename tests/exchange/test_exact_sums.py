@@ -11,9 +11,9 @@ from aeformat.backends.golden_check import check
 from aeformat.errors import UsageError
 from aeformat.exchange.exact import PIXELS, _natural_scale
 from aeformat.exchange.exact_import import loss, make_exact
-from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_import import Options, import_keras
 from aeformat.exchange.samples import patterns
+from aeformat.model.graph import Graph
 from aeformat.model.values import Value
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
-from aeformat.exchange.graph import Graph
 from aeformat.exchange.keras_activations import NoForm
 from aeformat.exchange.keras_calls import Calls
 from aeformat.exchange.keras_layers import convert
-from aeformat.exchange.reference import all_values
+from aeformat.model.graph import Graph
+from aeformat.model.reference import all_values
 from aeformat.model.values import Value
 from exchange.nets import randomise
 

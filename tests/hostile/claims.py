@@ -170,7 +170,7 @@ CLAIMS: Final[dict[str, Claim]] = {
     "256 MiB of zeros for a reader of 1 MiB": Claim(
         lambda: latents(rows(frame(bytes(CHUNK)), raw_len=CHUNK), filter="none", dims=[CHUNK]), "C4-4", chunk_bytes=MIB
     ),
-    "256 MiB of rows in the state of one lane": Claim(
+    "256 MiB of rows in the state of one worker": Claim(
         lambda: latents(Chunk(b"ROWS", b"\0\0\0\1\0", CHUNK, raw_len=CHUNK), codec="rans"), "C6-8"
     ),
     "2^255 lanes": Claim(lambda: latents(Chunk(b"ROWS", b"\xff" * 5, CHUNK, raw_len=CHUNK), codec="rans"), "C6-7"),

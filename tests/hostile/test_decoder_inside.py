@@ -14,7 +14,7 @@ from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, LimitExceeded, ManifestInvalid
 from aeformat.reader import stream_latents
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.verify import Verifier
 
 WILD = {

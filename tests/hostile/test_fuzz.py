@@ -35,8 +35,8 @@ def test_a_short_pass_finds_nothing(tmp_path):
         "--smoke",
         "--engine",
         "random",
-        "--seconds",
-        "2",
+        "--runs",
+        "500",
         "--crashes",
         str(tmp_path),
     ]
@@ -58,7 +58,7 @@ def test_an_error_that_is_not_documented_breaks_a_target(monkeypatch, tmp_path, 
 
     monkeypatch.setattr(targets, "TARGETS", {"reader": targets.Target("reader", buggy, (FormatError,))})
 
-    assert run.main(["reader", "--engine", "random", "--seconds", "1", "--crashes", str(tmp_path)]) == 1
+    assert run.main(["reader", "--engine", "random", "--runs", "400", "--crashes", str(tmp_path)]) == 1
     assert "broken after" in capsys.readouterr().out
     (crash,) = tmp_path.iterdir()
     assert b"nAMe" in crash.read_bytes()

@@ -44,7 +44,7 @@ def test_minus_128_counts_as_128() -> None:
     assert channel_bounds(np.full((2, 1), -128, np.int8), np.zeros(1, np.int32), 1, 255) == (2 * 128 * 255,)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_no_input_leaves_the_interval_of_the_output(seed: int, has_branches: bool) -> None:
     """What the loader proves of a random network holds for random inputs."""

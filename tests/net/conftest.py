@@ -1,4 +1,4 @@
-"""These tests need the extra [net] and a system that can fork; elsewhere each module is one test that is skipped, and says so."""
+"""These tests need the extra [net] and a system that can fork.  Elsewhere each module counts as one skipped test with its reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _CAN_FORK = hasattr(os, "fork")  # the servers under test are (tools/loopback/se
 
 
 class _Missing(pytest.Module):
-    """A test module whose imports are not there: it is not imported."""
+    """A test module that is not imported, because its imports would fail."""
 
     def collect(self):
         yield pytest.Function.from_parent(self, name="test_the_extra_net_is_installed", callobj=_refuse)
@@ -33,6 +33,6 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Nothing of the user's is read or written."""
+    """Use a cache folder of the test's own, and no token, so that nothing of the user's is read or written."""
     monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("AEFORMAT_TOKEN", raising=False)

@@ -1,9 +1,10 @@
-"""Servers to test against (tools/loopback), disks that fail at a step, and what else the tests of the transport share."""
+"""Shared by the tests of net: servers (tools/loopback), disks that fail at a step, small helpers."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -21,6 +22,7 @@ __all__ = [
     "Dying",
     "Running",
     "Unplugged",
+    "accepts",
     "free_port",
     "half",
     "needs",
@@ -33,13 +35,13 @@ __all__ = [
 
 
 def half(data) -> int:
-    """Bytes of it, whole blocks where there are some: what goes past the cache goes in blocks."""
+    """Half the size of `data`, rounded down to whole blocks if there are some, as direct I/O needs them."""
     n_bytes = len(data) // 2
     return n_bytes // BLOCK_BYTES * BLOCK_BYTES or (0 if len(data) == BLOCK_BYTES else n_bytes)
 
 
 class Dying(Disk):
-    """Kills its process at the n-th step, before it, or in the middle of a write."""
+    """A disk that kills its process at the n-th step: before the step, or in the middle of a write."""
 
     def __init__(self, n_steps: int) -> None:
         self._n_left = n_steps
@@ -82,15 +84,15 @@ class Dying(Disk):
 
 
 class Unplugged(Dying):
-    """Loses its power at the n-th step: of what was written or cut since the last sync, nothing was done."""
+    """A disk that loses its power at the n-th step: all writes and truncations since the last sync are undone."""
 
     def __init__(self, n_steps: int) -> None:
         super().__init__(n_steps)
         self._lock = threading.RLock()
-        self._undo: list[tuple[int, int, bytes, int]] = []  # handle, where, what was there, the file's length
+        self._undo: list[tuple[int, int, bytes, int]] = []  # file descriptor, offset, bytes before, file size before
 
     def _note(self, handle: int, at: int, n_bytes: int) -> None:
-        mine = os.open(f"/proc/self/fd/{handle}", os.O_RDWR)  # the file, whatever it is called by then
+        mine = os.open(f"/proc/self/fd/{handle}", os.O_RDWR)  # the file, even if it is renamed later
         self._undo.append((mine, at, os.pread(mine, n_bytes, at), os.fstat(mine).st_size))
 
     def write(self, handle, at, data):
@@ -121,16 +123,25 @@ class Unplugged(Dying):
             super()._die()
 
 
-def until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for it; fails where it does not come."""
+def until(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until `is_so` returns True.  Fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.02)
 
 
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 30).close()
+    except OSError:
+        return False
+    return True
+
+
 def needs(program: str) -> str:
-    """Its path; skips where it is not installed, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
+    """The path of a program.  If it is not installed the test is skipped; with AEFORMAT_REQUIRE_ALL=1 it fails."""
     found = program_path(program)
     if found is None:
         if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
@@ -140,7 +151,7 @@ def needs(program: str) -> str:
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
-    """Files of a certificate for 127.0.0.1 and its key."""
+    """Make a certificate for 127.0.0.1.  Returns the files of the certificate and of its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
     made = subprocess.run(
         [needs("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
@@ -152,6 +163,6 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 
 def upload(server: Running, data: bytes, token: str | None = None) -> Response:
-    """The whole of a file in one POST."""
+    """Send a whole file in one POST."""
     fields = {"Upload-Complete": "?1", "Content-Type": "application/vnd.aeformat"}
-    return server.ask("POST", "v1/uploads", fields, data, token)
+    return server.request("POST", "v1/uploads", fields, data, token)

@@ -1,4 +1,4 @@
-"""Bodies of containers, for schemathesis: it sends what it made up, as it is."""
+"""Bodies for schemathesis, which sends them as they are: containers, good and bad."""
 
 from __future__ import annotations
 

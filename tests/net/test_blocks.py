@@ -1,4 +1,4 @@
-"""Staging files are written in whole blocks, past the system's cache: every byte is there all the same."""
+"""Staging files are written in whole blocks without the system's cache, and every byte is in its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from transport.containers import latents
 
-from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, on_a_block
+from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES, BlockWriter, aligned_array
 from aeformat.net.server.disk import Disk
 from net.running import running, until, upload
 
@@ -19,7 +19,10 @@ DATA = random.Random(1).randbytes(3_000_000)
 
 
 class Watched(Disk):
-    """Notes what is written how.  refuses: every direct write, with this error; cannot_open: none can be opened."""
+    """A disk that records each write.
+
+    refuses: the error of every direct write.  cannot_open: direct I/O cannot be opened.
+    """
 
     def __init__(self, *, refuses: int | None = None, cannot_open: bool = False) -> None:
         self.direct, self.through = [], []
@@ -44,7 +47,7 @@ class Watched(Disk):
 
 @contextlib.contextmanager
 def writing(path, disk):
-    """A BlockWriter for the file at `path`, made if need be."""
+    """A BlockWriter for the file at `path`, which is created if needed."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         writer = BlockWriter(disk, handle, path)
@@ -55,14 +58,14 @@ def writing(path, disk):
 
 
 def aligned(at: int) -> memoryview:
-    """DATA, as a piece that belongs at byte `at` lies in memory."""
-    data = on_a_block(len(DATA) + BLOCK_BYTES).data[at % BLOCK_BYTES :][: len(DATA)]
+    """DATA, aligned in memory as a piece that belongs at byte `at`."""
+    data = aligned_array(len(DATA) + BLOCK_BYTES).data[at % BLOCK_BYTES :][: len(DATA)]
     data[:] = DATA
     return data
 
 
 def has_direct(folder):
-    """Whether this file system writes past the cache."""
+    """Whether this file system supports direct I/O."""
     (folder / "probe").touch()
     handle = Disk().open_direct(folder / "probe")
     if handle is None:
@@ -75,7 +78,7 @@ def has_direct(folder):
 @pytest.mark.parametrize("start", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 1_000_003])
 @pytest.mark.parametrize("piece", [5_000, 70_001, DIRECT_BYTES, DIRECT_BYTES + BLOCK_BYTES, 1_500_007, 1 << 22])
 def test_every_byte_is_in_its_place(tmp_path, start, piece, cannot_open):
-    """However the pieces are cut, and wherever the request begins, at once; what stood before is not touched."""
+    """However the pieces are cut, and wherever the request begins.  Bytes before it are not touched."""
     path = tmp_path / "data"
     path.write_bytes(DATA[:start])
     data = aligned(start)[: len(DATA) - start]
@@ -87,8 +90,8 @@ def test_every_byte_is_in_its_place(tmp_path, start, piece, cannot_open):
         assert path.read_bytes() == DATA  # before it is closed: what was written can be synced
 
 
-def test_large_pieces_go_past_the_cache(tmp_path):
-    """All but what is before the first block, and behind the last, where the memory is that of a block."""
+def test_large_pieces_are_written_without_the_cache(tmp_path):
+    """All but the bytes before the first block and after the last one, if the memory is aligned."""
     if not has_direct(tmp_path):
         pytest.skip("this file system does not write past the cache")
     disk, n_odd = Watched(), BLOCK_BYTES - 100
@@ -103,8 +106,8 @@ def test_large_pieces_go_past_the_cache(tmp_path):
     assert (tmp_path / "data").read_bytes()[100:] == DATA + DATA[:1000]
 
 
-def test_other_memory_goes_through_it(tmp_path):
-    """What does not lie as it will in the file would have to be copied first."""
+def test_memory_that_is_not_aligned_goes_through_the_cache(tmp_path):
+    """It would have to be copied first."""
     disk = Watched()
     with writing(tmp_path / "data", disk) as writer:
         writer.write(0, aligned(1))
@@ -112,8 +115,8 @@ def test_other_memory_goes_through_it(tmp_path):
     assert (tmp_path / "data").read_bytes() == DATA
 
 
-def test_without_a_handle_to_spare_it_goes_through_the_cache(tmp_path, monkeypatch):
-    """A process has only so many; one is open already."""
+def test_without_a_free_file_descriptor_bytes_go_through_the_cache(tmp_path, monkeypatch):
+    """A process has only so many file descriptors; one is open already."""
     real = os.open
 
     def none_left(path, flags, *more):
@@ -128,8 +131,8 @@ def test_without_a_handle_to_spare_it_goes_through_the_cache(tmp_path, monkeypat
     assert disk.through == [(0, len(DATA))] and not disk.direct
 
 
-def test_what_was_opened_is_closed(tmp_path):
-    """Uploads leave no handle behind, whether they end well, in damage, or with the connection."""
+def test_file_descriptors_are_closed(tmp_path):
+    """Uploads leave none open, whether they end well, with damage, or with a lost connection."""
     file = latents(60_000, dims=64, chunk_rows=1000)
     with running(tmp_path / "root") as server:
         assert upload(server, latents(5, seed=2)).status == 201
@@ -143,13 +146,13 @@ def test_what_was_opened_is_closed(tmp_path):
             b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nUpload-Complete: ?1\r\nContent-Type: application/vnd.aeformat\r\n"
             b"Content-Length: %d\r\n\r\n" % len(file) + file[:9_000_000], 0.5
         ) == b""  # fmt: skip
-        until(lambda: "aeformat_uploads_open 2" in server.ask("GET", "metrics").body.decode())
+        until(lambda: "aeformat_uploads_open 2" in server.request("GET", "metrics").body.decode())
         until(lambda: len(list(handles.iterdir())) <= before + 2)  # the staging files of two that may go on
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP])
-def test_a_file_system_that_refuses_is_written_the_other_way(tmp_path, error):
-    """Larger blocks than ours, or no such thing: the same bytes."""
+def test_a_file_system_without_direct_io_is_written_through_the_cache(tmp_path, error):
+    """It has larger blocks, or no direct I/O: the same bytes are written."""
     path = tmp_path / "data"
     disk = Watched(refuses=error)
     with writing(path, disk) as writer:
@@ -158,7 +161,7 @@ def test_a_file_system_that_refuses_is_written_the_other_way(tmp_path, error):
 
 
 def test_other_errors_of_the_disk_are_raised(tmp_path):
-    """A full disk is no reason to try another way."""
+    """A full disk is not a reason to write through the cache."""
     if not has_direct(tmp_path):
         pytest.skip("this file system does not write past the cache")
     disk = Watched(refuses=errno.ENOSPC)

@@ -1,15 +1,12 @@
-"""Clients that are not ours: curl (the lines of the documentation as they stand), httpx, urllib3; and nginx in between."""
+"""Other clients: curl (the commands of the documentation as they stand), httpx, urllib3; and nginx in front of the server."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import os
 import re
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,7 @@ from transport.containers import latents
 
 from aeformat import net
 from aeformat.net.client.options import Options
-from net.running import free_port, needs, running
+from net.running import accepts, free_port, needs, running, until
 
 DOCS = Path(__file__).resolve().parents[2] / "spec" / "transport"
 LINES = dict(re.findall(r"<!-- curl: (\w+) -->\n```sh\n(.*?)```", (DOCS / "README.md").read_text(), re.S))
@@ -27,7 +24,7 @@ PATH = f"v1/containers/{SHA}"
 
 
 def needs_module(name: str):
-    """The module; skips where it is not installed, unless AEFORMAT_REQUIRE_ALL=1 promised everything."""
+    """Import a module.  If it is not installed the test is skipped; with AEFORMAT_REQUIRE_ALL=1 it fails."""
     return importlib.import_module(name) if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1" else pytest.importorskip(name)
 
 
@@ -39,7 +36,7 @@ def server(tmp_path):
 
 @pytest.fixture
 def shell(server, tmp_path):
-    """Pastes a block of the documentation."""
+    """A function that runs blocks of the documentation in a shell."""
     needs("curl")
     (tmp_path / "digits.aef").write_bytes(FILE)
 
@@ -56,8 +53,8 @@ def shell(server, tmp_path):
     return paste
 
 
-def test_the_lines_of_the_documentation_work_as_pasted(shell, server, tmp_path):
-    """curl sends, resumes, fetches, asks."""
+def test_the_commands_of_the_documentation_work_as_they_stand(shell, server, tmp_path):
+    """curl sends, resumes, fetches, asks, deletes."""
     assert '"versions":["v1"]' in shell("about")
     assert PATH in shell("send")
     found = shell("resume").lower()
@@ -69,12 +66,12 @@ def test_the_lines_of_the_documentation_work_as_pasted(shell, server, tmp_path):
     assert '{"missing":["000' in shell("fetch", "ask")
     (tmp_path / "copy.aef").unlink()
     assert "204 No Content" in shell("fetch", "delete")
-    assert server.ask("GET", PATH).status == 404
+    assert server.request("GET", PATH).status == 404
     assert set(LINES) == {"about", "send", "resume", "fetch", "ask", "delete"}
 
 
 def test_httpx(server):
-    """T4-8: an upload in ignorance of chunks makes progress; and a range."""
+    """T4-8: an upload by a client that knows nothing of chunks makes progress.  Also a range request."""
     httpx = needs_module("httpx")
     with httpx.Client(base_url=server.url, timeout=60) as client:
         where = client.post("v1/uploads", headers={"Upload-Complete": "?0"}).headers["Location"]
@@ -94,7 +91,7 @@ def test_httpx(server):
 
 
 def test_urllib3(server):
-    """T4-12: a body of unknown length, in chunks of HTTP; the answer is final, not 104."""
+    """T4-12: a chunked body of unknown length.  The answer is the final one, not 104."""
     urllib3 = needs_module("urllib3")
     pool = urllib3.PoolManager()
     pieces = (FILE[at : at + 10_000] for at in range(0, len(FILE), 10_000))
@@ -105,7 +102,7 @@ def test_urllib3(server):
 
 
 def test_nginx_in_front(server, tmp_path):
-    """The configuration of the documentation: what was sent before a cut is acknowledged, so nothing is buffered."""
+    """The configuration of the documentation buffers nothing: bytes sent before a connection breaks are acknowledged."""
     nginx, port = needs("nginx"), free_port()
     text = (DOCS / "nginx.conf").read_text()
     text = text.replace("127.0.0.1:8443", f"127.0.0.1:{port}").replace("127.0.0.1:8023", f"127.0.0.1:{server.port}")
@@ -119,26 +116,17 @@ def test_nginx_in_front(server, tmp_path):
         url = f"http://127.0.0.1:{port}/"
         front = type(server).__new__(type(server))
         front.url, front.process = url, server.process
-        for _ in range(100):
-            assert process.poll() is None, process.stderr.read()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        where = front.ask("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"").get("Location")
+        until(lambda: accepts(port) or process.poll() is not None)
+        assert process.poll() is None, process.stderr.read()
+        where = front.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"").get("Location")
         head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
         head += f"Content-Type: application/partial-upload\r\nContent-Length: {len(FILE)}\r\n\r\n"
         front.raw(head.encode() + FILE[: len(FILE) // 2], seconds=2)  # then the connection is closed
-        offset = 0
-        for _ in range(100):
-            offset = int(front.ask("HEAD", where).get("Upload-Offset"))
-            if offset:
-                break
-            time.sleep(0.05)
-        assert offset
+        until(lambda: int(front.request("HEAD", where).get("Upload-Offset")) > 0)
         (tmp_path / "x.aef").write_bytes(FILE)
         sent = net.send(tmp_path / "x.aef", url, Options(policy="never"))
         assert net.fetch(sent.url, tmp_path / "back.aef", Options(policy="never")).path.read_bytes() == FILE
-        assert front.ask("GET", PATH, {"Accept-Encoding": "gzip"}).get("Content-Encoding") is None
+        assert front.request("GET", PATH, {"Accept-Encoding": "gzip"}).get("Content-Encoding") is None
     finally:
         process.terminate()
         process.wait(10)

@@ -7,7 +7,7 @@ from tools.loopback.proxy import KINDS
 
 
 def test_every_fault_both_ways(monkeypatch):
-    """Wrong bytes: 0.  Completed: all."""
+    """No wrong byte; all transfers complete."""
     monkeypatch.setattr("aeformat.transport.retry.FIRST_SECONDS", 0.5)  # the tool sets its own; this puts it back
     rows = transport_faults.table(2, seed=11)
     assert {row.fault for row in rows} == set(KINDS)

@@ -1,4 +1,4 @@
-"""Disks that fill up, and tenants that would fill them: 507, and no byte is acknowledged that is not there."""
+"""Full disks and exhausted quotas: the answer is 507, and no byte is acknowledged that is not on the disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHA = hashlib.sha256(FILE).hexdigest()
 
 
 class Full(Disk):
-    """Fails once: at the n-th large write, after half of it; or at the n-th sync, or rename."""
+    """A disk that fails once: at the n-th large write, after half of it; or at the n-th sync, or rename."""
 
     def __init__(self, step: str, n: int) -> None:
         self._step, self._n = step, n
@@ -56,7 +56,7 @@ class Full(Disk):
     ],
 )
 def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path, step, n, sync_bytes):
-    """T4-1: 507 or 500, then from the offset on; the blob is whole."""
+    """T4-1: the answer is 507 or 500.  The client goes on from the offset, and the blob is complete."""
     with running(tmp_path / "root", disk=Full(step, n), sync_bytes=sync_bytes) as server:
         where = create(server)
         at, seen = 0, set()
@@ -65,14 +65,14 @@ def test_a_disk_that_fails_loses_nothing_that_was_acknowledged(tmp_path, step, n
             seen.add(found.status)
             if found.status == 201:
                 break
-            at = int(server.ask("HEAD", where).get("Upload-Offset"))
+            at = int(server.request("HEAD", where).get("Upload-Offset"))
         assert seen <= {201, 500, 507} and 201 in seen
     blob = tmp_path / "root" / "objects" / SHA[:2] / SHA
     assert blob.read_bytes() == FILE
 
 
 def test_uploads_side_by_side_do_not_exceed_a_quota(tmp_path):
-    """What all of them have staged counts, at each piece: eight at once get no more room than one."""
+    """The staged bytes of all uploads count, at each piece."""
     files = [latents(20_000, dims=64, chunk_rows=500, seed=seed) for seed in range(4)]
     tokens = write_tokens(tmp_path / "tokens", {"small": ("small", list(SCOPES), None)})
     text = tokens.read_text()
@@ -98,15 +98,15 @@ def test_uploads_side_by_side_do_not_exceed_a_quota(tmp_path):
             sock.close()
 
 
-def test_endings_are_told_of_for_the_newest_only(tmp_path):
-    """Section 7: a client that fails on and on costs a bounded number of answers."""
+def test_results_are_kept_for_the_newest_uploads_only(tmp_path):
+    """Section 7: the number of kept results is bounded."""
     with running(tmp_path / "root", uploads_told=5) as server:
         gone = []
         for number in range(9):
             where = create(server)
             assert patch(server, where, 0, latents(5, seed=number), last=True).status == 201
             gone.append(where)
-        assert [server.ask("HEAD", where).status for where in gone] == [404] * 4 + [200] * 5
+        assert [server.request("HEAD", where).status for where in gone] == [404] * 4 + [200] * 5
         assert slug(patch(server, gone[0], 0, b"x")) == "upload-unknown"
         assert upload(server, latents(5, seed=1)).status == 201
         assert len(list((tmp_path / "root" / "uploads").iterdir())) == 5

@@ -1,4 +1,4 @@
-"""Memory is bounded by the limits: not by how long a blob is, nor by how slowly it is read (T7-1)."""
+"""Memory is bounded by the limits, not by the length of a blob or the speed of its readers (T7-1)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 
 def test_a_long_upload_and_fifty_slow_readers(tmp_path):
-    """A gigabyte through chunks of 1 MiB, and fifty clients that read one packet of it: neither is in memory."""
+    """A gigabyte in chunks of 1 MiB, and fifty clients that read one packet of it: memory holds neither."""
     source = tmp_path / "long.aef"
     make(source, 1000)
     with running(tmp_path / "root") as server:
-        server.ask("GET", "v1/")
+        server.request("GET", "v1/")
         at_rest = server.rss()
         sha256 = net.send(source, server.url, NEVER).sha256.hex()
         assert server.rss() - at_rest < 64 * MB  # four pieces of 4 MiB, a chunk, and what malloc keeps
@@ -36,6 +36,6 @@ def test_a_long_upload_and_fifty_slow_readers(tmp_path):
             sock.recv(1000)
         time.sleep(2)
         assert server.rss() - at_rest < 15 * MB
-        assert server.ask("GET", "v1/").status == 200
+        assert server.request("GET", "v1/").status == 200
         for sock in socks:
             sock.close()

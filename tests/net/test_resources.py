@@ -16,13 +16,13 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
-from aeformat.transport import fields
+from aeformat.transport import http_fields
 from net.running import running, upload
 
 FILE = latents(400, dims=32)
 SHA = hashlib.sha256(FILE).digest()
 PATH = f"v1/containers/{SHA.hex()}"
-TAG = fields.entity_tag(SHA)
+TAG = http_fields.entity_tag(SHA)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def digits():
-    """(container, its decoder's package, the images it stands for)."""
+    """A container, its decoder's package, and the images that it decodes to."""
     decoder = store.find_pair("mnist-exact")[1]
     end = decoder.input
     lo, hi = (end.interval.lo, end.interval.hi) if end.interval else (0, 255)
@@ -47,13 +47,13 @@ def digits():
     return sink.getvalue(), package_bytes(decoder, level=3), NumpyBackend().load(decoder).run(rows)
 
 
-def test_a_blob_says_what_it_is(server):
+def test_the_fields_of_a_blob(server):
     """T2-1, for HEAD and GET."""
-    head, get = server.ask("HEAD", PATH), server.ask("GET", PATH)
+    head, get = server.request("HEAD", PATH), server.request("GET", PATH)
     assert (head.status, head.body, get.status) == (200, b"", 200)
     for found in (head, get):
         assert found.get("ETag") == TAG
-        assert found.get("Repr-Digest") == fields.repr_digest(SHA)
+        assert found.get("Repr-Digest") == http_fields.repr_digest(SHA)
         assert found.get("Content-Length") == str(len(FILE))
         assert {"immutable", "no-transform"} <= set(found.get("Cache-Control").replace(",", " ").split())
         assert found.get("Content-Encoding") is None
@@ -79,7 +79,7 @@ def test_ranges(server, asked, status, span):
     """T2-2 to T2-4."""
     import http.client
 
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     line.request("GET", "/" + PATH, headers={"Accept-Encoding": "identity", **asked})
     found = line.getresponse()
     body = found.read()
@@ -93,20 +93,20 @@ def test_ranges(server, asked, status, span):
         assert found.headers["Content-Range"] == f"bytes */{len(FILE)}"
 
 
-def test_what_it_can_do_is_said(server):
+def test_the_server_publishes_its_limits(server):
     """GET v1/: all limits, and Upload-Limit."""
-    found = server.ask("GET", "v1/")
+    found = server.request("GET", "v1/")
     document = json.loads(found.body)
     assert document["versions"] == ["v1"]
     assert f"min-append-size={document['limits']['min_append_size']}" in found.get("Upload-Limit")
 
 
-def test_missing_models_are_told_and_sent_once(server, digits):
+def test_missing_models_are_listed_and_sent_once(server, digits):
     """T2-5, T2-6, T4-13."""
     _, package, _ = digits
     model = store.find_pair("mnist-exact")[1].model_id.hex()
     ask = lambda: json.loads(  # noqa: E731
-        server.ask("POST", "v1/models:missing", {}, json.dumps({"models": ["0" * 64, model]}).encode()).body
+        server.request("POST", "v1/models:missing", {}, json.dumps({"models": ["0" * 64, model]}).encode()).body
     )
     assert ask() == {"missing": ["0" * 64, model]}
     first = upload(server, package)
@@ -114,32 +114,34 @@ def test_missing_models_are_told_and_sent_once(server, digits):
     assert ask() == {"missing": ["0" * 64]}
     other = package_bytes(store.find_pair("mnist-exact")[1], level=1)
     assert upload(server, other).status == 201
-    assert server.ask("GET", f"v1/models/{model}").get("ETag") == fields.entity_tag(hashlib.sha256(package).digest())
+    assert server.request("GET", f"v1/models/{model}").get("ETag") == http_fields.entity_tag(
+        hashlib.sha256(package).digest()
+    )
 
 
-def test_rows_can_be_had_as_pictures(tmp_path, digits):
-    """T2-7, T2-8: bit for bit what the decoder makes; without it 409."""
+def test_rows_can_be_fetched_as_images(tmp_path, digits):
+    """T2-7, T2-8: bit for bit the output of the decoder; without the decoder 409."""
     container, package, images = digits
     path = f"v1/containers/{hashlib.sha256(container).hexdigest()}?rows="
     with running(tmp_path / "root") as server:
         assert upload(server, container).status == 201
-        refused = server.ask("GET", path + "0", {"Accept": "image/png"})
+        refused = server.request("GET", path + "0", {"Accept": "image/png"})
         assert (refused.status, refused.problem["type"]) == (409, "urn:aeformat:problem:model-missing")
         assert upload(server, package).status == 201
 
-        found = server.ask("GET", path + "3-9", {"Accept": fields.NPY})
+        found = server.request("GET", path + "3-9", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body)) == images[3:10, :, :, 0]).all()
         assert found.get("Vary") == "Accept"
-        picture = server.ask("GET", path + "3-4", {"Accept": "image/*, text/html;q=0.9"}).body
+        picture = server.request("GET", path + "3-4", {"Accept": "image/*, text/html;q=0.9"}).body
         assert _pixels(picture).tobytes() == images[3:5].tobytes()
-        assert server.ask("GET", path + "30", {}).status == 416
-        assert server.ask("GET", path + "0-900", {}).status == 416
-        assert server.ask("GET", path + "x", {}).status == 400
-        assert server.ask("GET", path + "0", {"Accept": "text/html"}).status == 406
+        assert server.request("GET", path + "30", {}).status == 416
+        assert server.request("GET", path + "0-900", {}).status == 416
+        assert server.request("GET", path + "x", {}).status == 400
+        assert server.request("GET", path + "0", {"Accept": "text/html"}).status == 406
 
 
-def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
-    """T2-8: a chunk is checked again before its rows are decoded; the others are drawn."""
+def test_a_blob_that_was_damaged_on_the_disk_is_not_rendered(tmp_path, digits):
+    """T2-8: a chunk is checked again before its rows are decoded.  The other chunks are rendered."""
     container, package, images = digits
     sha256 = hashlib.sha256(container).hexdigest()
     with running(tmp_path / "root") as server:
@@ -148,14 +150,14 @@ def test_a_blob_that_was_damaged_on_the_disk_is_not_drawn(tmp_path, digits):
         bad = bytearray(container)
         bad[ends(container)[3] - 1] ^= 1  # the last row of the third chunk, rows 14 to 20
         blob.write_bytes(bad)
-        found = server.ask("GET", f"v1/containers/{sha256}?rows=15", {"Accept": fields.NPY})
+        found = server.request("GET", f"v1/containers/{sha256}?rows=15", {"Accept": http_fields.NPY})
         assert (found.status, found.problem["rule"]) == (422, "C4-11")
-        found = server.ask("GET", f"v1/containers/{sha256}?rows=21", {"Accept": fields.NPY})
+        found = server.request("GET", f"v1/containers/{sha256}?rows=21", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body))[0] == images[21, :, :, 0]).all()
 
 
 def _pixels(png: bytes) -> np.ndarray:
-    """A grey PNG without filters, read by hand."""
+    """The pixels of a grey PNG without filters, parsed by hand."""
     width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
     size = int.from_bytes(png[33:37], "big")
     raw = np.frombuffer(zlib.decompress(png[41 : 41 + size]), np.uint8).reshape(height, width + 1)
@@ -163,8 +165,8 @@ def _pixels(png: bytes) -> np.ndarray:
 
 
 def test_counters(server):
-    """Prometheus' text format: names, types, and what happened."""
-    lines = server.ask("GET", "metrics").body.decode().splitlines()
+    """Prometheus' text format: names, types and counts."""
+    lines = server.request("GET", "metrics").body.decode().splitlines()
     assert "# TYPE aeformat_requests_total counter" in lines
     assert any(line.startswith('aeformat_requests_total{method="GET",route="/v1/"') for line in lines)
     assert all(line.startswith("#") or len(line.rsplit(" ", 1)) == 2 for line in lines)
@@ -188,9 +190,9 @@ def test_counters(server):
         ("HEAD", "v1/uploads/../../layout", 404),
     ],
 )
-def test_what_is_not_there(server, method, path, status):
-    """T2-9; tricks with paths find nothing."""
-    found = server.ask(method, path)
+def test_unknown_paths_are_404(server, method, path, status):
+    """T2-9; paths with dots or escapes find nothing."""
+    found = server.request(method, path)
     assert found.status == status
     if method != "HEAD":
         assert found.problem["status"] == status

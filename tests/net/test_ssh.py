@@ -1,15 +1,12 @@
-"""`aeformat pack ... -o - | ssh host aeformat unpack - -o out`, as the documents say it, through a real ssh and its server."""
+"""`aeformat pack ... -o - | ssh host aeformat unpack - -o out`, as the documentation has it, with a real ssh and its server."""
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import shlex
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +16,14 @@ import aeformat
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.images import demo_digits
 from aeformat.model import store
-from net.running import free_port, needs
+from net.running import accepts, free_port, needs, until
 
 PACK = [sys.executable, "-m", "aeformat", "pack", "in.npy", "-o", "-", "--backend", "numpy"]
 
 
 @pytest.fixture
 def ssh(tmp_path):
-    """The words that run a command on "another" machine: a server of its own, with keys of its own."""
+    """The words that run a command on "another" machine: an ssh server started for the test, with its own keys."""
     sshd, client, keygen = needs("sshd"), needs("ssh"), needs("ssh-keygen")
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
@@ -39,14 +36,11 @@ def ssh(tmp_path):
     ]  # fmt: skip
     server = subprocess.Popen([sshd, "-D", "-e", "-f", os.devnull, *(f"-o{setting}" for setting in settings)])
     try:
-        for _ in range(100):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
+        until(lambda: accepts(port))
         trusting = ["-oStrictHostKeyChecking=no", f"-oUserKnownHostsFile={os.devnull}", "-oLogLevel=ERROR"]
         identity = ["-i", str(tmp_path / "user"), "-oIdentitiesOnly=yes", "-oBatchMode=yes"]
         words = [client, "-F", os.devnull, *trusting, *identity, "-p", str(port), f"{getpass.getuser()}@127.0.0.1"]
-        probe = subprocess.run([*words, "true"], capture_output=True, timeout=60)
+        probe = subprocess.run([*words, "true"], capture_output=True, timeout=300)
         if probe.returncode != 0 and os.environ.get("AEFORMAT_REQUIRE_ALL") != "1":
             pytest.skip(f"ssh to this machine does not work: {probe.stderr.decode().strip()}")
         assert probe.returncode == 0, probe.stderr.decode()
@@ -57,7 +51,7 @@ def ssh(tmp_path):
 
 
 def unpacking(folder: Path, name: str) -> str:
-    """What the other machine is to run."""
+    """The command that the other machine runs."""
     found = str(Path(aeformat.__file__).parents[1])
     words = [
         "env",
@@ -76,7 +70,7 @@ def unpacking(folder: Path, name: str) -> str:
 
 
 def test_a_container_through_ssh(tmp_path, ssh):
-    """The images on the other side are the decoder's, bit for bit."""
+    """The images on the other side are those of the decoder, bit for bit."""
     np.save(tmp_path / "in.npy", demo_digits())
     with subprocess.Popen(PACK, cwd=tmp_path, stdout=subprocess.PIPE) as pack:
         done = subprocess.run(
@@ -89,7 +83,7 @@ def test_a_container_through_ssh(tmp_path, ssh):
 
 
 def test_a_connection_that_breaks_leaves_nothing(tmp_path, ssh):
-    """The other side sees the end of the container where none is, says so, and writes no file."""
+    """The other side sees that the container is incomplete, reports it, and writes no file."""
     np.save(tmp_path / "in.npy", demo_digits())
     packed = subprocess.run(PACK, cwd=tmp_path, stdout=subprocess.PIPE, check=True).stdout
     cut = packed[: len(packed) // 2]

@@ -12,14 +12,14 @@ import pytest
 from aeformat.cli.main import main
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
-from aeformat.net.client import registry
+from aeformat.net.client import decoders
 from net.running import running, upload
 from net.test_api import digits
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """(a file of 5,000 digits, its decoder's package) on a machine without models."""
+    """A file of 5,000 digits and its decoder's package, on a machine on which no model is installed."""
     file = tmp_path / "digits.aef"
     file.write_bytes(digits(5000))
     package = package_bytes(store.find_pair("mnist-exact")[1])
@@ -28,17 +28,17 @@ def place(tmp_path, monkeypatch):
     return file, package
 
 
-def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monkeypatch, capsys):
+def test_a_missing_decoder_is_fetched_once_checked_and_cached(place, tmp_path, monkeypatch, capsys):
     """T9-1, T9-4: the second unpack needs no server."""
     file, package = place
     proofs: list[bytes] = []
-    check = registry.check
+    check = decoders.check
 
     def proving(found):
         proofs.append(found.model_id)
         check(found)
 
-    monkeypatch.setattr(registry, "check", proving)
+    monkeypatch.setattr(decoders, "check", proving)
     assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy")]) == 4
     with running(tmp_path / "root") as server:
         ask = ["--registry", server.url]
@@ -47,7 +47,9 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
         assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy"), *ask, "--model-policy", "never"]) == 4
         assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy"), *ask]) == 0
         assert "it pays" in capsys.readouterr().err
-        assert f"aeformat_sent_bytes_total {len(package)}" in server.ask("GET", "metrics").body.decode().splitlines()
+        assert (
+            f"aeformat_sent_bytes_total {len(package)}" in server.request("GET", "metrics").body.decode().splitlines()
+        )
     assert len(proofs) == 1 and len(list(places.cache_folder().glob("*.aef"))) == 1
 
     assert main(["unpack", str(file), "-o", str(tmp_path / "b.npy"), *ask]) == 0
@@ -57,7 +59,7 @@ def test_a_missing_decoder_is_fetched_once_proved_and_kept(place, tmp_path, monk
 
 
 def test_a_file_cannot_name_a_server(place, tmp_path):
-    """T5-9: without --registry, unpack does not even load the code that could ask one."""
+    """T5-9: without --registry, unpack does not even import the code that could send a request."""
     code = (
         "import pathlib, sys; from aeformat.cli.main import main; from aeformat.model import places, store;"
         f"places.shipped_folder = lambda: pathlib.Path({str(tmp_path / 'empty')!r});"

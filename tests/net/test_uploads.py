@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import socket
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,8 +13,8 @@ from transport.containers import ends, latents
 
 from aeformat.errors import ContentMismatch
 from aeformat.reader import stream_latents
-from aeformat.transport import fields
-from net.running import running, upload
+from aeformat.transport import http_fields
+from net.running import running, until, upload
 
 FILE = latents(400, dims=32)
 SHA = hashlib.sha256(FILE).digest()
@@ -31,14 +30,14 @@ def server(tmp_path):
 
 
 def create(server, **more):
-    found = server.ask("POST", "v1/uploads", {"Upload-Complete": "?0", **more}, b"")
+    found = server.request("POST", "v1/uploads", {"Upload-Complete": "?0", **more}, b"")
     assert found.status == 201
     return found.get("Location")
 
 
 def patch(server, where, at, data, *, last=False, **more):
     named = {"Upload-Offset": str(at), "Upload-Complete": "?1" if last else "?0", "Content-Type": PARTIAL, **more}
-    return server.ask("PATCH", where, named, data)
+    return server.request("PATCH", where, named, data)
 
 
 def slug(found):
@@ -46,7 +45,7 @@ def slug(found):
 
 
 def test_a_container_in_pieces(server):
-    """T4-1: cut at chunk ends, each piece is acknowledged; the answer names place and digest."""
+    """T4-1: a request that ends at a chunk's end is acknowledged whole.  The last answer names path and digest."""
     where = create(server, **{"Upload-Length": str(len(FILE))})
     middle = ENDS[3]
     first = patch(server, where, 0, FILE[:middle])
@@ -54,38 +53,38 @@ def test_a_container_in_pieces(server):
     last = patch(server, where, middle, FILE[middle:], last=True)
     assert (last.status, last.get("Upload-Complete")) == (201, "?1")
     assert last.get("Content-Location") == f"/v1/containers/{SHA.hex()}"
-    assert last.get("Repr-Digest") == fields.repr_digest(SHA)
-    assert server.ask("GET", last.get("Content-Location")).status == 200
+    assert last.get("Repr-Digest") == http_fields.repr_digest(SHA)
+    assert server.request("GET", last.get("Content-Location")).status == 200
 
 
 def test_a_content_id_that_is_wrong_is_stored_as_it_was_sent_and_refused_by_its_reader(server):
-    """T4-2: the digest of the answer proves the bytes, nothing else; who reads all rows finds C9-6."""
+    """T4-2: the digest in the answer proves the bytes, nothing else.  A reader of all rows finds C9-6."""
     data = replace(split(latents(40)), content_id=bytes(32)).join()
     found = upload(server, data)
-    assert (found.status, found.get("Repr-Digest")) == (201, fields.repr_digest(hashlib.sha256(data).digest()))
-    back = server.ask("GET", found.get("Content-Location")).body
+    assert (found.status, found.get("Repr-Digest")) == (201, http_fields.repr_digest(hashlib.sha256(data).digest()))
+    back = server.request("GET", found.get("Content-Location")).body
     assert back == data
     with pytest.raises(ContentMismatch, match="C9-6"):
         list(stream_latents(io.BytesIO(back)))
 
 
-def test_a_lost_answer_is_learnt_by_head(server):
+def test_head_repeats_a_lost_answer(server):
     """T4-11."""
     where = create(server)
     patch(server, where, 0, FILE, last=True)
-    found = server.ask("HEAD", where)
-    assert (found.get("Upload-Complete"), found.get("Repr-Digest")) == ("?1", fields.repr_digest(SHA))
+    found = server.request("HEAD", where)
+    assert (found.get("Upload-Complete"), found.get("Repr-Digest")) == ("?1", http_fields.repr_digest(SHA))
     again = patch(server, where, 0, FILE, last=True)
     assert (again.status, slug(again)) == (400, "completed-upload")
 
 
 def test_an_unaligned_tail_is_never_acknowledged(server):
-    """T4-3, T4-4: the offset is that of the last whole chunk, also for HEAD; a client that ignores it gets 409."""
+    """T4-3, T4-4: the offset is the end of the last whole chunk, also for HEAD.  A client that ignores it gets 409."""
     where = create(server)
     cut = ENDS[4] + 100
     found = patch(server, where, 0, FILE[:cut])
     assert (found.status, found.get("Upload-Offset")) == (204, str(ENDS[4]))
-    assert server.ask("HEAD", where).get("Upload-Offset") == str(ENDS[4])
+    assert server.request("HEAD", where).get("Upload-Offset") == str(ENDS[4])
     stubborn = patch(server, where, cut, FILE[cut:], last=True)
     assert (stubborn.status, slug(stubborn)) == (409, "mismatching-upload-offset")
     assert stubborn.get("Upload-Offset") == str(ENDS[4])
@@ -104,7 +103,7 @@ def test_damage_costs_a_chunk_and_the_third_time_the_upload(server):
     assert patch(server, where, ENDS[5], rest, last=True).status == 409
     third = patch(server, where, ENDS[5], rest, last=True)
     assert (third.status, slug(third)) == (422, "damaged-again")
-    assert server.ask("HEAD", where).status == 422
+    assert server.request("HEAD", where).status == 422
 
 
 def test_a_file_that_ends_early_is_not_complete(server):
@@ -125,7 +124,7 @@ def test_a_file_that_ends_early_is_not_complete(server):
 )
 def test_what_cannot_be_created(server, change, status, name):
     """Sections 4 and 7; T4-14."""
-    found = server.ask("POST", "v1/uploads", {"Upload-Complete": "?0", **change}, b"")
+    found = server.request("POST", "v1/uploads", {"Upload-Complete": "?0", **change}, b"")
     assert (found.status, slug(found)) == (status, name)
     if status == 413:
         assert "max-size=1048576" in found.get("Upload-Limit")
@@ -152,14 +151,14 @@ def test_what_cannot_be_appended(server, change, data, status, name):
 def test_too_many_uploads(server):
     """T2: 429 with Retry-After."""
     where = [create(server) for _ in range(3)]
-    found = server.ask("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"")
+    found = server.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"")
     assert (found.status, slug(found), found.get("Retry-After")) == (429, "too-many-uploads", "1")
-    assert server.ask("DELETE", where[0]).status == 204
-    assert server.ask("HEAD", where[0]).status == 410
+    assert server.request("DELETE", where[0]).status == 204
+    assert server.request("HEAD", where[0]).status == 410
     create(server)
 
 
-def test_a_chunk_above_the_limit_is_refused_before_it_is_taken(tmp_path):
+def test_a_chunk_above_the_limit_is_refused_before_it_is_received(tmp_path):
     """T4-6."""
     with running(tmp_path / "root", chunk_bytes=1000) as server:
         found = upload(server, FILE)
@@ -167,7 +166,7 @@ def test_a_chunk_above_the_limit_is_refused_before_it_is_taken(tmp_path):
 
 
 def test_a_newer_request_does_not_wait_for_the_older(server, tmp_path):
-    """T4-9: the connection of the first request stays open and silent; the second goes on at once, the first is told."""
+    """T4-9: the first request is open and silent.  The second goes on at once, and the first one is refused."""
     where = create(server)
     with socket.create_connection(("127.0.0.1", server.port)) as old:
         head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
@@ -175,29 +174,27 @@ def test_a_newer_request_does_not_wait_for_the_older(server, tmp_path):
             f"{head}Content-Type: {PARTIAL}\r\nContent-Length: {len(FILE)}\r\n\r\n".encode() + FILE[: ENDS[2] + 9]
         )
         staged = tmp_path / "root" / "uploads" / where.rsplit("/", 1)[-1] / "data"
-        deadline = time.monotonic() + 30
-        while not staged.exists() and time.monotonic() < deadline:  # then the first request has begun
-            time.sleep(0.02)
-        at = int(server.ask("HEAD", where).get("Upload-Offset"))
+        until(staged.exists)  # then the first request has begun
+        at = int(server.request("HEAD", where).get("Upload-Offset"))
         assert patch(server, where, at, FILE[at:], last=True).status == 201
         old.sendall(FILE[ENDS[2] + 9 :])
         old.settimeout(30)
         assert b" 409 " in old.recv(65536)
-    assert server.ask("GET", f"v1/containers/{SHA.hex()}").status == 200
+    assert server.request("GET", f"v1/containers/{SHA.hex()}").status == 200
 
 
 def test_a_stored_blob_survives_a_kill(tmp_path):
-    """T4-10, T4-11, after kill -9 and a new start."""
+    """T4-10, T4-11, after kill -9 and a restart."""
     with running(tmp_path / "root") as server:
         where = create(server)
         assert patch(server, where, 0, FILE, last=True).status == 201
     with running(tmp_path / "root") as server:
-        assert server.ask("HEAD", f"v1/containers/{SHA.hex()}").status == 200
-        assert server.ask("HEAD", where).get("Upload-Complete") == "?1"
+        assert server.request("HEAD", f"v1/containers/{SHA.hex()}").status == 200
+        assert server.request("HEAD", where).get("Upload-Complete") == "?1"
 
 
 def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path, monkeypatch):
-    """T7-2: nobody new is let in, a request that does not end is cut off, and what it brought is kept."""
+    """T7-2: no new connection is accepted.  A request that does not end is cut off, and its verified bytes are kept."""
     monkeypatch.setattr("aeformat.net.server.run._STOP_SECONDS", 1)
     with running(tmp_path / "root") as server:
         where = create(server)
@@ -206,13 +203,11 @@ def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path, mo
             head = f"PATCH {where} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
             head += f"Content-Type: {PARTIAL}\r\nContent-Length: {len(FILE)}\r\n\r\n"
             old.sendall(head.encode() + FILE[: ENDS[2] + 9])
-            deadline = time.monotonic() + 30
-            while not staged.exists() and time.monotonic() < deadline:
-                time.sleep(0.02)
+            until(staged.exists)
             server.process.terminate()
             server.process.join(60)
             assert not server.process.is_alive()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", server.port), 5)
     with running(tmp_path / "root") as again:
-        assert again.ask("HEAD", where).get("Upload-Offset") == str(ENDS[2])
+        assert again.request("HEAD", where).get("Upload-Offset") == str(ENDS[2])

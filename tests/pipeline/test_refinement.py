@@ -39,7 +39,7 @@ def totals(decoder, latents: Array, targets: Array, price: float) -> list[int]:
     return [int(c) * LEVELS + round(price * 65536) * int(e) for c, e in zip(costs, errors, strict=True)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from(RANGES), st.sampled_from(PRICES), st.integers(0, 99), st.integers(1, 3))
 def test_no_row_is_worse_and_all_stay_in_range(span, price, seed, n_rounds):
     """At the lowest price and the highest, where totals nearly fill 64 bits; in ranges of two values and of all."""

@@ -8,16 +8,13 @@ import math
 
 import numpy as np
 import pytest
+from model.with_prior import pair_with_prior
 
-from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import UsageError
 from aeformat.images import demo_digits
-from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import write_package
-from aeformat.model.manifest import Endpoint
 from aeformat.model.places import shipped_folder
 from aeformat.pipeline.pack import PackOptions
-from aeformat.training.prior_fit import fit_prior
 from tools import card
 from tools.rate_distortion import __main__ as command
 from tools.rate_distortion import byte_codecs, ours, pca, picture_codecs, plot, refined, tables
@@ -205,32 +202,9 @@ def test_ours_is_measured_from_a_real_file(digits):
 
 @pytest.fixture
 def with_prior(digits, tmp_path):
-    """m.encoder.aef and m.decoder.aef: one dense layer each, random, in integers, and a prior fitted to the digits."""
-    latents_end, images_end = Endpoint((8,), "i8", (-12, 12)), Endpoint((28, 28, 1), "u8")
-    table = np.concatenate([np.full(4, -12), np.arange(-12, 13), np.full(5, 12)]).astype(np.int8)
-    shades = np.linspace(0, 255, 64).astype(np.uint8)
-
-    def half(role, takes, makes, shift, table, prior=None, decoder=None):
-        b = PackageBuilder(role=role, profile="exact", input=takes, output=makes, decoder=decoder)
-        sizes = [math.prod(end.shape) for end in (takes, makes)]
-        b.layer("flatten")
-        weights = np.random.default_rng(1).integers(-9, 10, sizes, np.int8)
-        b.layer("dense", weights=b.tensor(weights), bias=b.tensor(np.zeros(sizes[1], np.int32)))
-        b.layer("lookup", multiplier=b.tensor(np.ones(1, np.int32)), shift=shift, table=b.tensor(table))
-        b.layer("reshape", shape=makes.shape)
-        if prior is not None:
-            b.prior(prior)
-        golden = np.zeros((1, *takes.shape), np.int8 if takes.type == "i8" else np.uint8)
-        return b.build(golden_input=golden, golden_output=lambda draft: NumpyBackend().load(draft).run(golden))
-
-    guess = half("encoder", images_end, latents_end, 12, table, decoder=bytes(32))
-    latents = NumpyBackend().load(guess).run(digits)
-    prior = fit_prior(latents.astype(np.int16), -12, 12, n_classes=4, n_tables=4, bits=12)
-    decoder = half("decoder", latents_end, images_end, 5, shades, prior=prior)
-    write_package(decoder, tmp_path / "m.decoder.aef")
-    write_package(
-        half("encoder", images_end, latents_end, 12, table, decoder=decoder.model_id), tmp_path / "m.encoder.aef"
-    )
+    """m.encoder.aef and m.decoder.aef."""
+    for half in pair_with_prior(digits):
+        write_package(half, tmp_path / f"m.{half.role}.aef")
     return tmp_path
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aeformat.errors import UsageError
-from aeformat.training.recipe import RECIPES, recipe_named
+from aeformat.training.shipped import DENSE_RECIPES as RECIPES
+from aeformat.training.shipped import recipe_named
 
 
 @pytest.mark.parametrize("dims", [64, 50, 36, 22])
@@ -23,7 +24,7 @@ def test_a_recipe_fits_itself(recipe):
     assert RECIPES[recipe.name] is recipe
     assert recipe.layers[-1].units == recipe.n_inputs
     assert recipe.layers[-1].activation == "sigmoid"
-    assert recipe.phases[-1].quantised == (recipe.profile == "exact")
+    assert recipe.phases[-1].rounded == (recipe.profile == "exact")
     assert 1 <= recipe.weight_levels <= 127
 
 

@@ -1,4 +1,4 @@
-"""Small containers to send: their bytes depend on the arguments only."""
+"""Small containers to send.  Their bytes depend on the arguments only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def latents(
     decoder: bytes = DECODER,
     seed: int = 1,
 ) -> bytes:
-    """A latents file of n_rows rows in chunks of chunk_rows."""
+    """Make a latents file of n_rows rows, in chunks of chunk_rows."""
     sink = io.BytesIO()
     header = LatentsHeader(
         decoder=decoder,
@@ -40,7 +40,7 @@ def latents(
 
 
 def ends(data: bytes) -> list[int]:
-    """Where the header, each chunk and the trailer end."""
+    """The offsets where the header, each chunk and the trailer end."""
     found = []
     parser = Parser()
     for event in parser.feed(data):

@@ -1,4 +1,4 @@
-"""When to try again, whether a decoder moves, and in which order one is believed."""
+"""When to retry, whether a decoder is transferred, and in which order it is checked; what a client does with each response."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from random import Random
 
 import pytest
 
-from aeformat.transport.fields import PROBLEM_TYPE, repr_digest
+from aeformat.transport.http_fields import PROBLEM_TYPE, repr_digest
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Response
-from aeformat.transport.policy import weigh
+from aeformat.transport.policy import decide_transfer
 from aeformat.transport.problems import PROBLEMS, Problem
 from aeformat.transport.resolver import Event, ModelResolver, State
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 
 SHA = hashlib.sha256(b"the file").digest()
 STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}
 
 
-def test_waits_are_spread_over_all_of_the_interval_and_progress_starts_anew():
+def test_waits_are_random_over_the_whole_interval_and_progress_resets_them():
     """T8-1, T8-2."""
     retry = Retry(Random(1))
     waits = [retry.failed() for _ in range(7)]
@@ -34,24 +34,24 @@ def test_waits_are_spread_over_all_of_the_interval_and_progress_starts_anew():
 
 
 def test_retry_after_is_waited_for_and_bounded():
-    """At least what the server asks for, at most an hour."""
+    """At least as long as the server asks for, at most an hour."""
     assert 7 <= Retry(Random(1)).failed(7.0) <= 7.5
     assert Retry(Random(1)).failed(1e9) <= 3601
 
 
 @pytest.mark.parametrize(
-    ("policy", "n_rows", "moves"),
+    ("policy", "n_rows", "should_transfer"),
     [("auto", 1385, False), ("auto", 1400, True), ("always", 1, True), ("never", 10**6, False)],
 )
-def test_a_decoder_moves_when_it_pays(policy, n_rows, moves):
-    """T9-2, with the numbers of a 204 kB decoder and MNIST as PNG: it pays from 1,387 images on."""
-    found = weigh(policy, n_rows=n_rows, image_bytes=275.1, container_bytes=128 * n_rows, model_bytes=204_000)
-    assert found.moves is moves
-    assert f"{n_rows:,} x (275.1 - 128.0) B" in found.why
+def test_a_decoder_is_transferred_when_it_pays(policy, n_rows, should_transfer):
+    """T9-2, for a decoder of 204 kB and MNIST as PNG: it pays from 1,387 images on."""
+    found = decide_transfer(policy, n_rows=n_rows, image_bytes=275.1, container_bytes=128 * n_rows, model_bytes=204_000)
+    assert found.should_transfer is should_transfer
+    assert f"{n_rows:,} x (275.1 - 128.0) B" in found.reason
 
 
-def test_a_decoder_is_proved_before_it_is_installed():
-    """T9-1: every way to READY that is not a hit leads over CHECK, PROVE and INSTALL, in this order."""
+def test_a_decoder_is_checked_before_it_is_installed():
+    """T9-1: every way to READY other than a hit leads through CHECK, PROVE and INSTALL, in this order."""
     from aeformat.transport.resolver import NEXT
 
     ways = [(State.LOOKUP,)]
@@ -63,19 +63,19 @@ def test_a_decoder_is_proved_before_it_is_installed():
 
 
 def test_a_refusal_keeps_its_reason():
-    """For the error that the user reads."""
+    """The user sees it in the error."""
     search = ModelResolver(b"x" * 32)
     search.on(Event.MISS)
     search.on(Event.HIT)
     assert search.on(Event.COSTS, "it does not pay") is State.REFUSED
-    assert (search.is_over, search.why) == (True, "it does not pay")
+    assert (search.is_over, search.reason) == (True, "it does not pay")
     with pytest.raises(KeyError):
         search.on(Event.DONE)
 
 
 @pytest.mark.parametrize("slug", PROBLEMS)
 def test_a_client_does_what_the_problem_says(slug):
-    """T6-1, T6-2: the hint in the document counts, whatever the status suggests."""
+    """T6-1, T6-2: the hint in the problem document counts, not the status."""
     problem = Problem(slug, "why")
     found = Response(problem.type.status, {"content-type": PROBLEM_TYPE}, json.dumps(problem.document()).encode())
 
@@ -89,14 +89,14 @@ def test_a_client_does_what_the_problem_says(slug):
      (413, "never"), (425, "after"), (429, "after"), (500, "after"), (502, "after"), (599, "after")],
 )  # fmt: skip
 def test_without_a_hint_the_status_decides(status, retry):
-    """T6-3: a proxy answered."""
+    """T6-3: the answer may be a proxy's."""
     assert Response(status, {"content-type": "text/html"}, b"<html>").retry == retry
     assert Response(status, {"content-type": PROBLEM_TYPE}, b'{"retry": "at once"}').retry == retry
 
 
 def sending(named: dict[str, str]) -> UploadClient:
     """A client that is about to send 1,000 bytes with chunks that end at 300, 500 and 900."""
-    client = UploadClient(Parcel(1000, bytes(32), (300, 500, 900, 1000)), Retry(Random(1)))
+    client = UploadClient(UploadSource(1000, bytes(32), (300, 500, 900, 1000)), Retry(Random(1)))
     client.on(Response(404, {}))
     client.on(Response(201, {"location": "/v1/uploads/u", **named}))
     return client
@@ -112,7 +112,7 @@ def sending(named: dict[str, str]) -> UploadClient:
     ],
 )
 def test_requests_are_cut_at_chunks_within_the_limit(limit, bodies):
-    """T5-2; a chunk above the limit is cut all the same."""
+    """T5-2; a chunk above the limit is split all the same."""
     client = sending({"upload-limit": limit})
     for start, stop in bodies:
         request = client.next()
@@ -125,8 +125,8 @@ def test_requests_are_cut_at_chunks_within_the_limit(limit, bodies):
     [({"repr-digest": repr_digest(bytes(32))}, Done), ({"repr-digest": repr_digest(b"x" * 32)}, Failed), ({}, Failed)],
     ids=["its own", "another", "none"],
 )
-def test_success_is_believed_with_the_own_digest_only(named, ends):
-    """T5-3: also where the server says 201."""
+def test_success_is_believed_only_with_the_files_own_digest(named, ends):
+    """T5-3: also if the server answers 201."""
     client = sending({})
     client.on(Response(201, {"upload-complete": "?1", **named}))
 
@@ -135,7 +135,7 @@ def test_success_is_believed_with_the_own_digest_only(named, ends):
 
 def unhashed(size: int = 100 << 20) -> UploadClient:
     """A client that is about to send a large file whose digest it does not know yet."""
-    client = UploadClient(Parcel(size, None, range(0, size + 1, 1 << 20)), Retry(Random(1)))
+    client = UploadClient(UploadSource(size, None, range(0, size + 1, 1 << 20)), Retry(Random(1)))
     assert client.next().method == "POST"  # there is nothing to ask for
     client.on(Response(201, {"location": "/v1/uploads/u"}))
     return client
@@ -152,16 +152,19 @@ def unhashed(size: int = 100 << 20) -> UploadClient:
     ],
     ids=["404", "403", "500", "lost", "there"],
 )
-def test_a_look_is_taken_once_beside_the_sending(found, goes_on):
-    """T5-10: all is sent in one request; once the digest is known, a copy on the server ends that, and nothing else does."""
+def test_the_server_is_probed_once_while_sending(found, goes_on):
+    """T5-10: the file is sent in one request.
+
+    Once the digest is known, a copy on the server ends it; no other answer does.
+    """
     client = unhashed()
     assert (client.next().method, client.next().body) == ("PATCH", (0, 100 << 20))
-    assert client.aside() is None
+    assert client.probe_while_sending() is None
     client.hashed(SHA)
-    look = client.aside()
+    look = client.probe_while_sending()
     assert (look.method, look.path) == ("HEAD", f"v1/containers/{SHA.hex()}")
     client.on(found)
-    assert (client.is_sending, client.aside()) == (goes_on, None)
+    assert (client.is_sending, client.probe_while_sending()) == (goes_on, None)
     if goes_on:
         client.on(Response(201, STORED))
     else:
@@ -170,19 +173,19 @@ def test_a_look_is_taken_once_beside_the_sending(found, goes_on):
     assert client.next() == Done(f"v1/containers/{SHA.hex()}", SHA)
 
 
-def test_a_look_beside_the_sending_believes_no_other_digest():
-    """T5-3: a server that has other bytes under the name is not sent to."""
+def test_a_probe_while_sending_believes_no_other_digest():
+    """T5-3: nothing is sent to a server that has other bytes under the name."""
     client = unhashed()
     client.next()
     client.hashed(SHA)
-    client.aside()
+    client.probe_while_sending()
     client.on(Response(200, {"repr-digest": repr_digest(bytes(32))}))
     assert not client.is_sending
     assert isinstance(client.next(), Failed)
 
 
 @pytest.mark.parametrize("dropped", [Response(204, {}), Response(500, {}), Lost("cut")], ids=["204", "500", "lost"])
-def test_an_upload_of_what_is_there_is_given_up(dropped):
+def test_an_upload_of_a_stored_file_is_cancelled(dropped):
     """T5-10."""
     client = unhashed()
     client.hashed(SHA)
@@ -194,8 +197,8 @@ def test_an_upload_of_what_is_there_is_given_up(dropped):
 
 
 @pytest.mark.parametrize("found", [Response(403, {}), Response(500, {}), Lost("cut")], ids=["403", "500", "lost"])
-def test_a_look_that_tells_nothing_costs_nothing(found):
-    """Who may send need not be allowed to read; the upload goes on."""
+def test_a_probe_without_a_result_does_not_stop_the_upload(found):
+    """A token that may write need not allow reading.  The upload goes on."""
     client = unhashed()
     client.hashed(SHA)
     assert client.next().method == "HEAD"
@@ -204,8 +207,8 @@ def test_a_look_that_tells_nothing_costs_nothing(found):
 
 
 @pytest.mark.parametrize(("own", "ends"), [(SHA, Done), (bytes(32), Failed)], ids=["its own", "another"])
-def test_success_waits_for_the_own_digest(own, ends):
-    """T5-3, where the final answer came before the file was hashed."""
+def test_success_waits_for_the_files_own_digest(own, ends):
+    """T5-3, if the final answer comes before the file is hashed."""
     client = unhashed(1000)
     client.next()
     client.on(Response(201, STORED))
@@ -214,9 +217,9 @@ def test_success_waits_for_the_own_digest(own, ends):
     assert isinstance(client.next(), ends)
 
 
-def test_who_may_only_write_sends_all_the_same():
-    """403 to the first question: nothing is known, so it is sent (T4-13)."""
-    client = UploadClient(Parcel(1000, SHA), Retry(Random(1)))
+def test_a_token_that_may_only_write_can_send():
+    """T4-13: after a 403 to the probe nothing is known, so the file is sent."""
+    client = UploadClient(UploadSource(1000, SHA), Retry(Random(1)))
     assert client.next().method == "HEAD"
     client.on(Response(403, {}))
     assert client.next().method == "POST"

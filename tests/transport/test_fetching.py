@@ -1,4 +1,4 @@
-"""Downloads over a line that lies: the file is proven, or it is not there."""
+"""Downloads over a faulty connection: the file is complete and verified, or it is not there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeformat.transport import fields
+from aeformat.transport import http_fields
 from aeformat.transport.fetch_client import FetchClient
-from aeformat.transport.fields import ContentRange
+from aeformat.transport.http_fields import ContentRange
 from aeformat.transport.messages import Cut, Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 from transport.containers import ends, latents
-from transport.world import LIMITS, small
+from transport.world import LIMITS, lower_case
 
 FILE = latents(60)
 SHA = hashlib.sha256(FILE).digest()
@@ -25,7 +25,7 @@ FAULTS = ("none", "cut", "flip", "lost", "200 for 206", "wrong range", "duplicat
 
 
 class Source:
-    """Serves FILE, with one fault."""
+    """A server that serves FILE, with one fault at a time."""
 
     def __init__(self, client: FetchClient) -> None:
         self.client, self.partial = client, bytearray()
@@ -48,8 +48,8 @@ class Source:
 
     def answer(self, request: Request, fault: str, where: float) -> None:
         head = {
-            "ETag": fields.entity_tag(SHA),
-            "Repr-Digest": fields.repr_digest(SHA),
+            "ETag": http_fields.entity_tag(SHA),
+            "Repr-Digest": http_fields.repr_digest(SHA),
             "Content-Length": str(len(FILE)),
         }
         if fault == "lost":
@@ -61,11 +61,11 @@ class Source:
         if fault == "coded":
             head["Content-Encoding"] = "gzip"
         if request.method == "HEAD":
-            self.client.on(Response(200, small(head)))
+            self.client.on(Response(200, lower_case(head)))
             return
         start, status = 0, 200
         if "Range" in request.fields:
-            assert request.fields["If-Range"] == fields.entity_tag(SHA)
+            assert request.fields["If-Range"] == http_fields.entity_tag(SHA)
             start, status = int(request.fields["Range"][6:-1]), 206
             claimed = max(0, start - 1) if fault == "wrong range" else start
             head["Content-Range"] = str(ContentRange(claimed, len(FILE), len(FILE)))
@@ -78,7 +78,7 @@ class Source:
             body += body[-50:]
         if fault == "cut":
             del body[int(where * len(body)) :]
-        if not self.client.on(Response(status, small(head))):
+        if not self.client.on(Response(status, lower_case(head))):
             return
         for at in range(0, len(body), 300):
             piece = bytes(body[at : at + 300])
@@ -91,8 +91,8 @@ class Source:
 
 @settings(max_examples=600, deadline=None, database=None, derandomize=True)
 @given(st.lists(st.tuples(st.sampled_from(FAULTS), st.floats(0, 1)), max_size=20))
-def test_a_download_ends_with_the_very_bytes_or_says_that_it_did_not(faults):
-    """T3-3, T5-4 (the fault "coded"): whatever the faults, Done comes only with the file; and when they stop, it comes."""
+def test_a_download_ends_with_the_right_bytes_or_with_an_error(faults):
+    """T3-3, T5-4 (the fault "coded"): whatever the faults, Done comes only with the right file; when they stop, it comes."""
     source = Source(FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=SHA))
     for fault, where in [*faults, *[("restart", 0.0)], *[("none", 0.0)] * 30]:
         source.step(fault, where)
@@ -120,8 +120,8 @@ def test_a_flipped_bit_costs_its_chunk(where):
     assert bytes(source.partial) == FILE
 
 
-def test_giving_up_keeps_what_is_there():
-    """T8-2: eight failures in a row."""
+def test_giving_up_keeps_the_verified_bytes():
+    """T8-2: after eight failures in a row."""
     source = Source(FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=SHA))
     source.step("none", 0)
     source.step("cut", 0.6)
@@ -132,16 +132,16 @@ def test_giving_up_keeps_what_is_there():
 
 
 def test_another_digest_is_refused():
-    """T5-7: the server may not say that the object is something else."""
+    """T5-7: the server may not name another digest for the blob."""
     client = FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=hashlib.sha256(b"other").digest())
     client.next()
-    client.on(Response(200, small({"Repr-Digest": fields.repr_digest(SHA), "Content-Length": "10"})))
+    client.on(Response(200, lower_case({"Repr-Digest": http_fields.repr_digest(SHA), "Content-Length": "10"})))
     assert "other bytes" in str(client.next().error)
 
 
 @pytest.mark.parametrize("span", ["bytes {}-{}/{}", "bytes {}-{}/*", "nonsense", None])
 def test_a_206_that_begins_elsewhere_is_not_appended(span):
-    """T5-5: none of its bytes are taken."""
+    """T5-5: none of its bytes are used."""
     source = Source(FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=SHA))
     source.step("none", 0)
     source.step("cut", 0.6)
@@ -149,11 +149,11 @@ def test_a_206_that_begins_elsewhere_is_not_appended(span):
     source.step("none", 0)
     start = source.client.verified_at
     named = {} if span is None else {"Content-Range": span.format(start - 1, len(FILE) - 1, len(FILE))}
-    assert source.client.on(Response(206, small(named))) is False
+    assert source.client.on(Response(206, lower_case(named))) is False
     assert isinstance(source.client.next(), Wait)
 
 
-def test_identity_is_asked_for_and_anything_else_refused():
+def test_identity_is_requested_and_any_other_coding_refused():
     """T5-4, for HEAD and GET."""
     source = Source(FetchClient(PATH, Retry(Random(1)), limits=LIMITS, sha256=SHA))
     for method in ("HEAD", "GET"):

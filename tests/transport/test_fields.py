@@ -1,4 +1,4 @@
-"""Header fields: what they mean, and that nonsense is never guessed at."""
+"""Header fields: what they mean; a malformed one is never guessed at."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from aeformat.transport import draft, fields
-from aeformat.transport.fields import NPY, PNG, ContentRange, Unsatisfiable
+from aeformat.transport import draft, http_fields
+from aeformat.transport.http_fields import NPY, PNG, ContentRange, Unsatisfiable
 
 SHA = hashlib.sha256(b"x").digest()
 
@@ -26,19 +26,19 @@ def test_complete_is_a_boolean(text):
         draft.boolean("Upload-Complete", text)
 
 
-def test_limits_survive_the_trip_and_unknown_members_are_left_out():
+def test_limits_are_parsed_as_written_and_unknown_members_ignored():
     """Upload-Limit."""
     limits = {"max-size": 10, "min-append-size": 5}
     assert draft.parse_limit(draft.limit_text(limits)) == limits
     assert draft.parse_limit("max-size=5, x=?1, y=a, max-age=1.5") == {"max-size": 5}
 
 
-def test_digests_survive_the_trip():
-    """Repr-Digest, among others and alone; a cut one is none."""
-    text = fields.repr_digest(SHA)
-    assert fields.parse_repr_digest(text) == SHA
-    assert fields.parse_repr_digest(f"sha-512=:AAAA:, {text}") == SHA
-    assert fields.parse_repr_digest(text[:-3]) is None
+def test_digests_are_parsed_as_written():
+    """Repr-Digest, alone and among others; a shortened one is refused."""
+    text = http_fields.repr_digest(SHA)
+    assert http_fields.parse_repr_digest(text) == SHA
+    assert http_fields.parse_repr_digest(f"sha-512=:AAAA:, {text}") == SHA
+    assert http_fields.parse_repr_digest(text[:-3]) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_digests_survive_the_trip():
 )
 def test_a_range_is_one_span_or_ignored(text, expected):
     """T2-2."""
-    found = fields.parse_range(text, 100)
+    found = http_fields.parse_range(text, 100)
     assert (found and (found.start, found.stop)) == expected
 
 
@@ -66,7 +66,7 @@ def test_a_range_is_one_span_or_ignored(text, expected):
 def test_a_range_outside_is_416(text):
     """T2-2."""
     with pytest.raises(Unsatisfiable):
-        fields.parse_range(text, 100)
+        http_fields.parse_range(text, 100)
 
 
 @pytest.mark.parametrize("text", ["", "bytes 5-4/10", "bytes 0-9/*", "bytes 5-10/10", "bytes */10", "bytes a-b/c"])
@@ -87,9 +87,9 @@ def test_a_content_range_that_makes_no_sense_is_none(text):
         ("image/png;q=nonsense", None),
     ],
 )
-def test_the_best_liked_type_is_chosen(accept, expected):
+def test_the_preferred_type_is_chosen(accept, expected):
     """RFC 9110, 12.5.1."""
-    assert fields.preferred(accept, (PNG, NPY)) == expected
+    assert http_fields.preferred(accept, (PNG, NPY)) == expected
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ def test_the_best_liked_type_is_chosen(accept, expected):
 )
 def test_rows_are_counted_from_0_with_both_ends(text, expected):
     """T2-7."""
-    assert fields.parse_rows(text) == expected
+    assert http_fields.parse_rows(text) == expected

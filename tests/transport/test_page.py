@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aeformat.transport import fetch_client, resolver, upload_client, upload_server
-from aeformat.transport.limits import DEFAULT
+from aeformat.transport import fetch_client, resolver, upload_client, upload_states
+from aeformat.transport.transfer_limits import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "spec" / "transport.md").read_text(encoding="utf-8")
@@ -24,9 +24,9 @@ def test_the_diagrams_are_drawn_from_the_tables():
     assert tool.updated(PAGE) == PAGE
 
 
-@pytest.mark.parametrize("module", [upload_server, upload_client, fetch_client, resolver], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [upload_states, upload_client, fetch_client, resolver], ids=lambda m: m.__name__)
 def test_every_state_can_be_reached_and_has_a_row(module):
-    """A state without a row would be a KeyError, one that nothing leads to a dead option."""
+    """A state without a row would be a KeyError.  A state that nothing leads to would be dead code."""
     table = module.NEXT
     reached, waiting = set(), [next(iter(table))]
     while waiting:
@@ -39,7 +39,7 @@ def test_every_state_can_be_reached_and_has_a_row(module):
 
 
 def test_rules_are_numbered_without_a_gap():
-    """T4-1, T4-2, ... each once."""
+    """T4-1, T4-2 and so on, each once."""
     found = re.findall(r"^(?:\| )?\*\*T(\d+)-(\d+)\*\*", PAGE, re.M)
     numbers = {}
     for section, number in found:

@@ -1,4 +1,4 @@
-"""What a resumption costs the server: what was dropped, not what is there (T4-3, T4-15)."""
+"""Resuming costs the server the bytes that were dropped, not those that it has (T4-3, T4-15)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from aeformat.transport.messages import Done, Lost, Request, Wait
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_actions import Append, Replay, Store, Truncate
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 from aeformat.transport.upload_server import UploadServer
 from transport.containers import ends, latents
 from transport.world import LIMITS, PLENTY, World
@@ -26,7 +26,7 @@ class Staged:
         self.upload = UploadServer(LIMITS, now=0)
         self.data = bytearray()
 
-    def carry(self, actions):
+    def carry_out(self, actions):
         for action in actions:
             assert not isinstance(action, Replay), "stored bytes are read back"
             if isinstance(action, Truncate):
@@ -34,19 +34,19 @@ class Staged:
         return actions
 
     def send(self, stop, *, is_last=False):
-        """From the offset on; the connection is cut at `stop`."""
+        """Send from the offset on; the connection is cut at `stop`."""
         upload, at = self.upload, self.upload.verifier.verified_at
-        self.carry(upload.settle(now=0))
-        generation, actions = upload.append(Append(at, is_last), now=0, room=PLENTY)
-        self.carry(actions)
-        assert upload.data(generation, stop - at, now=0, room=PLENTY) == at == len(self.data)
+        self.carry_out(upload.settle(now=0))
+        generation, actions = upload.append(Append(at, is_last), now=0, quota_left=PLENTY)
+        self.carry_out(actions)
+        assert upload.data(generation, stop - at, now=0, quota_left=PLENTY) == at == len(self.data)
         self.data += FILE[at:stop]
         assert upload.check(FILE[at:stop]) is None
-        return self.carry(upload.end(generation, now=0) if is_last else upload.lost(generation))
+        return self.carry_out(upload.end(generation, now=0) if is_last else upload.lost(generation))
 
 
-def test_nothing_is_read_back_however_often_the_line_breaks():
-    """Cut at a hundred places: each time the staged file is cut to its last chunk, and the digest is right at the end."""
+def test_nothing_is_read_back_however_often_the_connection_breaks():
+    """Cut at a hundred places: each time the staging file is truncated to its last chunk, and the digest is right at the end."""
     staged, rng = Staged(), Random(1)
     for cut in sorted(rng.sample(range(len(FILE)), 100)):
         if cut < staged.upload.verifier.verified_at:
@@ -60,11 +60,11 @@ def test_nothing_is_read_back_however_often_the_line_breaks():
 
 
 @pytest.mark.parametrize("written", [0, 100, ENDS[3] - 1, ENDS[3], len(FILE)])
-def test_what_the_disk_did_not_take_is_not_acknowledged(written):
-    """A write that failed half-way: what is staged is read back, and the offset follows from that (T4-1)."""
+def test_bytes_that_were_not_written_are_not_acknowledged(written):
+    """T4-1: after a write that failed in the middle, the staging file is read back to find the offset."""
     upload = UploadServer(LIMITS, now=0)
-    generation, _ = upload.append(Append(0, True), now=0, room=PLENTY)
-    upload.data(generation, len(FILE), now=0, room=PLENTY)
+    generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
+    upload.data(generation, len(FILE), now=0, quota_left=PLENTY)
     upload.check(FILE)
     upload.not_written()
     assert upload.lost(generation) == []
@@ -77,9 +77,9 @@ def test_what_the_disk_did_not_take_is_not_acknowledged(written):
 
 @pytest.mark.parametrize("n_lost", [0, 1, 6])
 def test_an_upload_ends_if_one_chunk_in_eight_tries_gets_through(n_lost):
-    """T8-2: each request is cut behind its first chunk, and between two that get that far so many bring nothing at all."""
+    """T8-2: each request is cut after its first chunk, and between two of these others bring nothing at all."""
     world, sha256 = World(), hashlib.sha256(FILE).digest()
-    client = UploadClient(Parcel(len(FILE), sha256, ENDS), Retry(Random(1)))
+    client = UploadClient(UploadSource(len(FILE), sha256, ENDS), Retry(Random(1)))
     n_patches = 0
     while not isinstance(action := client.next(), Done):
         if isinstance(action, Wait):
@@ -100,7 +100,7 @@ def test_an_upload_ends_if_one_chunk_in_eight_tries_gets_through(n_lost):
             continue
         upload, generation = world.begin(action)
         world.piece(upload, generation, FILE[start : cut + 5])
-        world.carry(upload, upload.lost(generation))
+        world.carry_out(upload, upload.lost(generation))
         client.on(Lost("cut"))
     assert world.objects == {sha256: FILE}
     assert n_patches >= len(ENDS) * (n_lost + 1)

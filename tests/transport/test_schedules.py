@@ -1,6 +1,6 @@
-"""Client x server x faults x fake clock: whatever happens in between, the file arrives once and whole.
+"""Client x server x faults x fake clock: whatever happens, the file arrives once and complete.
 
-A failing schedule is printed as the calls that replay it.
+A failing schedule is printed as the calls that repeat it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Wait
 from aeformat.transport.problems import Problem
 from aeformat.transport.retry import Retry
-from aeformat.transport.upload_client import Parcel, UploadClient
+from aeformat.transport.upload_client import UploadClient, UploadSource
 from aeformat.transport.upload_server import State
 from transport.containers import ends, latents
 from transport.world import LIMITS, World
@@ -30,7 +30,7 @@ FILES = {
 
 
 class Schedule(RuleBasedStateMachine):
-    """One file, one server, one client after another."""
+    """One file, one server, and one client after another."""
 
     @initialize(
         name=st.sampled_from(sorted(FILES)),
@@ -42,7 +42,7 @@ class Schedule(RuleBasedStateMachine):
     def begin(self, name: str, start: int, append: int | None, hashes_late: bool, is_there: bool) -> None:
         self.file = FILES[name]
         self.sha256 = hashlib.sha256(self.file).digest()
-        self.parcel = Parcel(len(self.file), None if hashes_late else self.sha256, ends(self.file))
+        self.source = UploadSource(len(self.file), None if hashes_late else self.sha256, ends(self.file))
         self.world = World(LIMITS if append is None else dataclasses.replace(LIMITS, max_append_size=append))
         if is_there:
             self.world.objects[self.sha256] = self.file
@@ -51,8 +51,8 @@ class Schedule(RuleBasedStateMachine):
         self.restart(upload=None)
 
     def restart(self, upload: str | None) -> None:
-        """The program is started anew."""
-        self.client = UploadClient(self.parcel, Retry(self.rng), upload=upload)
+        """The client program is started again."""
+        self.client = UploadClient(self.source, Retry(self.rng), upload=upload)
 
     def request(self) -> Request | None:
         """The client's next request, if it has one."""
@@ -81,12 +81,12 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def file_is_hashed(self) -> None:
-        """T5-10: at any time."""
+        """T5-10: the digest may become known at any time."""
         self.client.hashed(self.sha256)
 
     @rule(where=st.floats(0, 1), is_lost=st.booleans())
     def file_is_hashed_while_it_is_sent(self, where: float, is_lost: bool) -> None:
-        """T5-10: the look comes in the middle of a PATCH, which goes on, or is broken off."""
+        """T5-10: the probe is sent in the middle of a PATCH, which goes on or is aborted."""
         request = self.request()
         if request is None or request.method != "PATCH":
             return
@@ -96,7 +96,7 @@ class Schedule(RuleBasedStateMachine):
             upload, generation = self.world.begin(request)
             answer = self.world.piece(upload, generation, data[:half]) if half else None
             self.client.hashed(self.sha256)
-            if (look := self.client.aside()) is not None:
+            if (look := self.client.probe_while_sending()) is not None:
                 self.client.on(Lost("cut") if is_lost else self.world.plain(look))
                 if not self.client.is_sending:
                     self.old.append((upload, generation))
@@ -134,7 +134,7 @@ class Schedule(RuleBasedStateMachine):
                 upload, generation = self.world.begin(request)
                 answer = self.world.piece(upload, generation, data) if data else None
                 if answer is None and missed:
-                    self.world.carry(upload, upload.lost(generation))
+                    self.world.carry_out(upload, upload.lost(generation))
                 elif answer is None:
                     self.old.append((upload, generation))
             except Problem:
@@ -143,15 +143,15 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(data=st.data(), late=st.integers(0, 300))
     def old_request_wakes_up(self, data: st.DataObject, late: int) -> None:
-        """Bytes of a request that was fenced arrive late, and it ends; only the newest one may still write."""
+        """Bytes of a request that was replaced arrive late, and it ends; only the newest request may write."""
         if not self.old:
             return
         upload, generation = self.old.pop(data.draw(st.integers(0, len(self.old) - 1)))
         if generation == upload.generation and upload.state is State.RECEIVING:
-            self.world.carry(upload, upload.lost(generation))
+            self.world.carry_out(upload, upload.lost(generation))
             return
         for late_call in (
-            lambda: upload.data(generation, 100 + late, now=self.world.now, room=1 << 40),
+            lambda: upload.data(generation, 100 + late, now=self.world.now, quota_left=1 << 40),
             lambda: upload.end(generation, now=self.world.now),
         ):
             with pytest.raises(Problem, match="superseded"):
@@ -179,7 +179,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule(where=st.floats(0, 1))
     def body_is_shortened(self, where: float) -> None:
-        """A proxy loses the end and closes the body properly."""
+        """A proxy drops the end of the body and closes it properly."""
         if request := self.request():
             data = self.bytes_of(request)
             self.send(request, data[: int(where * len(data))])
@@ -191,7 +191,7 @@ class Schedule(RuleBasedStateMachine):
 
     @rule()
     def client_is_killed(self) -> None:
-        """Its state file names the upload."""
+        """Its resume record names the upload."""
         if not isinstance(self.client.next(), Done):
             self.restart(self.client.upload)
 
@@ -214,7 +214,7 @@ class Schedule(RuleBasedStateMachine):
             assert all(data == self.file for data in self.world.objects.values())
 
     def teardown(self) -> None:
-        """From here on nothing goes wrong: the client ends, with the file on the server."""
+        """From here on there are no faults: the client ends, with the file on the server."""
         if not hasattr(self, "client"):
             return
         for _ in range(100):

@@ -22,9 +22,10 @@ from aeformat.errors import ContentMismatch, FormatError
 from aeformat.model.file_io import package_bytes
 from aeformat.reader import events, stream_latents
 from aeformat.transport.crc import crc32
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
-from aeformat.transport.upload_server import State, UploadServer
+from aeformat.transport.upload_server import UploadServer
+from aeformat.transport.upload_states import State
 from aeformat.transport.verify import Verifier
 from spec.vectors import cases
 from transport.containers import latents
@@ -38,7 +39,7 @@ OWN_LIMIT = {"022-tensor-256-mib"}  # the server's, lower, is broken first
 
 
 def refusal(data: bytes) -> tuple[str, str, int] | None:
-    """Code, rule and byte of what the server answers to a container; None where it takes it."""
+    """Code, rule and byte of the server's answer to a container; None if the container is accepted."""
     verifier = Verifier(TransferLimits())
     try:
         verifier.feed(data)
@@ -50,13 +51,13 @@ def refusal(data: bytes) -> tuple[str, str, int] | None:
 
 
 @cases("container/valid", "model/valid")
-def test_good_containers_are_taken_and_named_by_their_own_digest(case):
+def test_good_containers_are_accepted_and_named_by_their_own_digest(case):
     """T4-2, T4-13."""
     assert refusal(case.data) is None
 
 
 @cases("container/invalid", "model/invalid")
-def test_broken_containers_are_refused_unless_it_takes_the_rows_or_the_decoder_to_tell(case):
+def test_broken_containers_are_refused_unless_only_the_rows_or_the_decoder_show_it(case):
     """T4-2: by their own rule, at their own byte."""
     number = int(case.path.stem[:3]) if case.path.parts[-3] == "container" else 0
     if case.expected["rule"] in LEFT_TO_THE_READER or number in BROKEN_INSIDE:
@@ -68,8 +69,8 @@ def test_broken_containers_are_refused_unless_it_takes_the_rows_or_the_decoder_t
 
 
 @pytest.mark.parametrize("codec", ["none", "zstd"])
-def test_a_content_id_that_is_wrong_is_found_by_whoever_reads_all_rows(codec):
-    """C9-6, T4-2: the server stores what was sent; nobody who decodes the file is deceived."""
+def test_a_wrong_content_id_is_found_by_the_reader_of_all_rows(codec):
+    """C9-6, T4-2: the server stores the bytes as they were sent; a reader who decodes the file notices."""
     data = replace(split(latents(codec=codec)), content_id=bytes(32)).join()
     assert refusal(data) is None
     with pytest.raises(ContentMismatch) as caught:
@@ -78,7 +79,7 @@ def test_a_content_id_that_is_wrong_is_found_by_whoever_reads_all_rows(codec):
 
 
 def cheap(n_rows: int, chunk_rows: int | None = None) -> bytes:
-    """Rows that the prior all but knows, with the decoder that it takes to read them."""
+    """Rows that the prior predicts almost perfectly, with the decoder that reading them needs."""
     sink, more = io.BytesIO(), {} if chunk_rows is None else {"chunk_rows": chunk_rows}
     decoder, prior = package_bytes(CHEAP_DECODER), prior_of(CHEAP_DECODER)
     with LatentsWriter(sink, header(decoder=CHEAP_DECODER), prior=prior, decoder=decoder, **more) as writer:
@@ -87,9 +88,9 @@ def cheap(n_rows: int, chunk_rows: int | None = None) -> bytes:
 
 
 def answered(data: bytes) -> tuple[int, str, tuple[str, int], UploadServer]:
-    """Status and type of the answer to bytes that are refused, and the rule and byte that it names."""
+    """The status and type of the answer to bytes that are refused; the rule and byte that it names; the upload."""
     upload = UploadServer(TransferLimits(), now=0)
-    upload.append(Append(0, True), now=0, room=1 << 20)
+    upload.append(Append(0, True), now=0, quota_left=1 << 20)
     error = upload.check(data)
     assert error is not None
     answer = upload.broken(error)[-1]
@@ -98,7 +99,7 @@ def answered(data: bytes) -> tuple[int, str, tuple[str, int], UploadServer]:
 
 
 def test_a_server_decodes_for_a_second_not_for_a_minute():
-    """C6-8 with section 7's limit: a small file whose rows take many steps is refused before they are all taken."""
+    """C6-8 with the limit of section 7: a small file whose rows take many steps is refused before all are decoded."""
     data = cheap(20_000, chunk_rows=1_000)
     assert 16 * len(data) + 65_536 < 20 * 7_000 < RANS_STEPS, "by the format it is good"
     chunks = [
@@ -110,13 +111,16 @@ def test_a_server_decodes_for_a_second_not_for_a_minute():
 
 
 @pytest.mark.parametrize("n_rows", [1, 585, 9_000, 100_000])
-def test_what_the_writer_makes_is_within_it(n_rows):
-    """Even where rows cost next to nothing: the more there are, the more lanes they are in."""
+def test_files_of_the_writer_are_within_the_limit(n_rows):
+    """Even if rows cost almost no bytes: the more rows there are, the more lanes they are in."""
     assert refusal(cheap(n_rows)) is None
 
 
-def test_what_a_whole_chunk_says_wrong_is_no_damage():
-    """T4-5: the embedded decoder is broken, the chunk around it is not; the upload is over, it is not asked for again."""
+def test_an_error_inside_a_whole_chunk_is_no_damage():
+    """T4-5: the embedded decoder is broken, the chunk around it is not.
+
+    The upload is over; the chunk is not requested again.
+    """
     parts = split(coded(embed=True))
     inside = bytearray(parts.chunks[0].stored)
     inside[-200] ^= 1
@@ -128,7 +132,7 @@ def test_what_a_whole_chunk_says_wrong_is_no_damage():
 @pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 63, 1000, 5000, 100_001])
 @pytest.mark.parametrize("at", [0, 1])
 def test_the_faster_checksum_is_the_same(n_bytes, at):
-    """Whatever the length, where it begins in memory, and what came before."""
+    """For each length, each alignment in memory, and each value before."""
     data = memoryview(Random(n_bytes).randbytes(n_bytes + at))[at:]
     for before in (0, 1, 0xFFFFFFFF):
         assert crc32(data, before) == zlib.crc32(data, before)
@@ -137,7 +141,7 @@ def test_the_faster_checksum_is_the_same(n_bytes, at):
 
 @pytest.mark.parametrize("is_there", [False, True])
 def test_the_faster_checksum_is_not_needed(is_there):
-    """With and without ISA-L the same files are taken; its module is used where it is there."""
+    """With and without ISA-L the same files are accepted; if it is installed it is used."""
     if is_there:
         pytest.importorskip("isal")
     code = (

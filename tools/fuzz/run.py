@@ -1,7 +1,8 @@
 """Fuzz what reads files.
 
-    python tools/fuzz/run.py TARGET --seconds N     one target: reader, validator, maps, package or second
-    python tools/fuzz/run.py --smoke                all targets, a few seconds each
+    python tools/fuzz/run.py TARGET --runs N        one target: reader, validator, maps, package or second
+    python tools/fuzz/run.py TARGET --seconds N     the same, for as long as that
+    python tools/fuzz/run.py --smoke                all targets, the same number of runs on every machine
     python tools/fuzz/run.py TARGET FILE...         run these inputs, once each
     python tools/fuzz/run.py TARGET --distil FOLDER add to corpus/TARGET the smallest input of FOLDER for each new outcome
 
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from tools.fuzz.targets import Target
 
 MOST_BYTES = 8_192  # of one input
-SMOKE_SECONDS = 5.0
+SMOKE_RUNS = 5_000  # a gate does the same work on a slow machine as on a fast one
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("target", nargs="?")
     parser.add_argument("inputs", nargs="*", type=Path)
     parser.add_argument("--smoke", action="store_true", help="all targets")
-    parser.add_argument("--seconds", type=float, default=SMOKE_SECONDS, help="for each target")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--runs", type=int, default=SMOKE_RUNS, help="changed inputs for each target, besides those it begins with"
+    )
+    length.add_argument("--seconds", type=float, help="for each target, instead of a number of runs")
     parser.add_argument("--engine", choices=("auto", "atheris", "random"), default="auto")
     parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same inputs (engine random)")
     parser.add_argument("--keep", type=Path, help="folder for inputs worth keeping")
@@ -76,8 +82,9 @@ def _smoke(options: argparse.Namespace) -> int:
 
     failed = []
     for name in TARGETS:
-        command = [sys.executable, __file__, name, "--engine", options.engine, "--seconds", str(options.seconds)]
-        command += ["--seed", str(options.seed), "--crashes", str(options.crashes)]
+        command = [sys.executable, __file__, name, "--engine", options.engine, "--seed", str(options.seed)]
+        command += ["--runs", str(options.runs)] if options.seconds is None else ["--seconds", str(options.seconds)]
+        command += ["--crashes", str(options.crashes)]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         summary = [
             line for line in (ran.stdout + ran.stderr).splitlines() if line.startswith((name, "Done", "stat::number"))
@@ -127,11 +134,8 @@ def _at_random(options: argparse.Namespace) -> int:
     target = _target(options.target)
     pool = start(target.name, takes_maps=target.takes_maps)
     mutate = target.mutate(Mutator(files()))
-    rng, seen, n_runs = Random(options.seed), set(), 0
-    began = time.monotonic()
-    waiting = list(pool)
-    while waiting or time.monotonic() - began < options.seconds:
-        data = waiting.pop() if waiting else mutate(rng.choice(pool), rng.getrandbits(32))[:MOST_BYTES]
+    seen, n_runs, began = set(), 0, time.monotonic()
+    for data in _drawn(pool, mutate, options):
         n_runs += 1
         try:
             outcome = target(data)
@@ -150,6 +154,15 @@ def _at_random(options: argparse.Namespace) -> int:
         f"{target.name}: {n_runs:,} runs in {seconds:.0f} s, {len(seen)} kinds of outcome, engine random, seed {options.seed}"
     )
     return 0
+
+
+def _drawn(pool: list[bytes], mutate: Callable[[bytes, int], bytes], options: argparse.Namespace) -> Iterator[bytes]:
+    """The inputs of the pool, then changed ones, of what the pool holds by then: --runs of them, or for --seconds."""
+    yield from pool[::-1]
+    rng, n_drawn, began = Random(options.seed), 0, time.monotonic()
+    while n_drawn < options.runs if options.seconds is None else time.monotonic() - began < options.seconds:
+        n_drawn += 1
+        yield mutate(rng.choice(pool), rng.getrandbits(32))[:MOST_BYTES]
 
 
 def _with_atheris(options: argparse.Namespace) -> int:
@@ -173,8 +186,9 @@ def _with_atheris(options: argparse.Namespace) -> int:
         if options.keep is not None:
             options.keep.mkdir(parents=True, exist_ok=True)
         corpora = [str(options.keep), folder] if options.keep is not None else [folder]
+        is_counted = options.seconds is None
         flags = [
-            f"-max_total_time={max(1, round(options.seconds))}",
+            f"-runs={options.runs}" if is_counted else f"-max_total_time={max(1, round(options.seconds))}",
             f"-max_len={MOST_BYTES}",
             "-rss_limit_mb=2048",
             "-timeout=30",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import tempfile
 import warnings
@@ -24,6 +25,7 @@ from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.payloads import Block
 from aeformat.container.receipts import Receipts
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.model.file_io import package_bytes, read_heading, read_package
@@ -32,6 +34,7 @@ from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage
+from aeformat.pipeline.unpack import decode_block
 from aeformat.reader import Latents, LatentStream, stream_latents
 from aeformat.validator import Report, validate
 from tools.fuzz.mutator import Mutator
@@ -47,6 +50,8 @@ _PASSED_OVER: Final = frozenset({"C4-9", "C4-11", "C4-6", "C4-7", "C7-4", "C8-1"
 _OPEN: Final = frozenset({("M2-2", "M2-5")})
 _OF_LENGTH: Final = frozenset({"M1-1", "M1-3", "M1-4"})
 _OF_PAYLOAD: Final = frozenset({"C4-9", "C4-10", "C4-11", "C9-3", "C9-4", "C9-5"})
+# What only those see who compute images: the second decoder does where it has the decoder, a reader of rows does not.
+_OF_PIXELS: Final = frozenset({"C7-5", "C7-6", "M4-7"})
 
 
 # Rows of codec rans without their decoder: no broken rule, but where reading ends.
@@ -355,7 +360,7 @@ def second(data: bytes) -> str:
         theirs = (error.code, error.rule, error.at)
     except RecursionError:
         return "too deep for the second decoder"
-    mine = _reader_error(data)
+    mine = _first_problem(data) if theirs is not None and theirs[1] in _OF_PIXELS else _reader_error(data)
     if _carries_a_broken_coder(data):
         return _name(mine)
     if mine is not None and mine[:2] == ("limit", "C4-4"):  # LIMITS are ours, not the spec's
@@ -366,6 +371,19 @@ def second(data: bytes) -> str:
         return _name(mine)
     agree(mine, theirs, "this package, and the second decoder")
     return _name(mine)
+
+
+def _first_problem(data: bytes) -> tuple[str, str, int] | None:
+    """What a validator that computes the images trips over first."""
+    problems = validate(io.BytesIO(data), find_proof=_proof, limits=LIMITS).problems
+    return (problems[0].code, problems[0].rule, problems[0].at) if problems else None
+
+
+def _proof(_header: LatentsHeader, decoder: ModelPackage | None) -> Callable[[Block], object] | None:
+    if decoder is None:
+        return None
+    network = NumpyBackend().load(decoder)
+    return lambda block: decode_block(block, network)
 
 
 def _carries_a_broken_coder(data: bytes) -> bool:

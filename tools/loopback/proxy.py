@@ -1,6 +1,6 @@
-"""A proxy that damages what passes, on 127.0.0.1, one request for each connection.
+"""A proxy on 127.0.0.1 that damages the bodies that pass through it.  It handles one request for each connection.
 
-Knows just enough of HTTP to find where a body begins and to keep (or spoil) its length.
+It parses just enough of HTTP to find where a body begins, and to keep its Content-Length right, or make it wrong.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ UP, DOWN = "up", "down"  # request bodies, response bodies
 
 @dataclass(frozen=True)
 class Fault:
-    """kind: a key of KINDS.  where: 0 to 1, how far into the body."""
+    """One fault.  kind: a key of KINDS.  where: how far into the body it happens, 0 to 1."""
 
     kind: str
     where: float = 0.5
 
 
-# Fault -> which directions it makes sense in.
+# Kind of fault -> the directions that it is possible in.
 KINDS = {
     "cut": (UP, DOWN),
     "stall": (UP, DOWN),
@@ -39,11 +39,11 @@ KINDS = {
     "503": (UP, DOWN),
 }
 
-Plan = Callable[[str, bool], "Fault | None"]  # method, has a Range -> what goes wrong
+Plan = Callable[[str, bool], "Fault | None"]  # method, whether there is a Range -> the fault of this request
 
 
 class Proxy:
-    """Stands in front of a server.  stall_seconds: longer than the client waits."""
+    """A proxy in front of the server on `port`.  stall_seconds: must be longer than the client waits."""
 
     def __init__(self, port: int, plan: Plan, *, stall_seconds: float = 3.0) -> None:
         self._target, self._plan, self._stall = port, plan, stall_seconds
@@ -100,7 +100,7 @@ class Proxy:
     def _pass(
         self, source: socket.socket, sink: socket.socket, head: bytes, rest: bytes, fault: Fault | None, way: str
     ) -> bool:
-        """Head and body of one message.  False: the connection is to be cut."""
+        """Pass on the head and the body of one message.  False if the connection must be cut then."""
         size = _length(head)
         kind = fault.kind if fault and size else ""
         at = int(fault.where * max(0, size - 1)) if fault else 0

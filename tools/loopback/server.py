@@ -1,4 +1,4 @@
-"""A server of this package in a process of its own, on a free port of 127.0.0.1: for tests, and for what measures the transport."""
+"""A server of this package in a process of its own, on a free port of 127.0.0.1: for tests and for benchmarks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from aeformat.net.client.line import Line, Patience
-from aeformat.net.client.wire import Base
+from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.run import Settings, serve
-from aeformat.transport.limits import DEFAULT
 from aeformat.transport.messages import Request, Response
+from aeformat.transport.transfer_limits import DEFAULT
 
 _FORK = multiprocessing.get_context("fork")
 
 
 class Running:
-    """One server process."""
+    """One server process.  is_up: whether it accepts connections.  log: the file for its stderr."""
 
     def __init__(self, settings: Settings, disk: Disk | None = None, *, log: Path | None = None) -> None:
         receiver, sender = _FORK.Pipe(duplex=False)
@@ -46,27 +46,27 @@ class Running:
 
     @property
     def pid(self) -> int:
-        """Of the process, dead or alive."""
+        """The id of the process, dead or alive."""
         assert self.process.pid is not None  # it was started
         return self.process.pid
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self.url.rsplit(":", 1)[1].rstrip("/"))
 
     def stop(self, how: int = signal.SIGKILL) -> None:
-        """Send it the signal, and wait for its end."""
+        """Send a signal to the process, and wait until it has ended."""
         if self.process.is_alive():
             os.kill(self.pid, how)
         self.process.join(60)
 
     def rss(self) -> int:
-        """Resident bytes, at most so far."""
+        """The peak of the process's resident memory so far, in bytes."""
         text = Path(f"/proc/{self.pid}/status").read_text()
         return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmHWM"))
 
-    def ask(
+    def request(
         self,
         method: str,
         path: str,
@@ -74,18 +74,18 @@ class Running:
         body: bytes | None = None,
         token: str | None = None,
     ) -> Response:
-        """One exchange with our own client."""
-        line = Line(Base.parse(self.url, token=token), Patience(idle_seconds=60))
+        """Send one request with our own client."""
+        client = HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60))
         span = None if body is None else (0, len(body))
-        found = line.ask(
+        found = client.request(
             Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
         )
         assert isinstance(found, Response), found
         return found
 
-    def raw(self, data: bytes, seconds: float = 5.0) -> bytes:
-        """What comes back for these bytes, until the server closes or nothing more comes."""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as sock:
+    def raw(self, data: bytes, seconds: float = 15.0) -> bytes:
+        """Send these bytes as they are.  Return the bytes that come back, until the server closes or is silent."""
+        with socket.create_connection(("127.0.0.1", self.port), 30) as sock:
             sock.settimeout(seconds)
             with contextlib.suppress(OSError):
                 sock.sendall(data)
@@ -107,7 +107,7 @@ def running(
     certificate: tuple[Path, Path] | None = None,
     **limits: Any,
 ) -> Iterator[Running]:
-    """A server with these limits, killed at the end."""
+    """Start a server with these limits; it is killed at the end of the block."""
     settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
     server = Running(settings, disk, log=log)
     try:
@@ -117,13 +117,13 @@ def running(
 
 
 def free_port() -> int:
-    """A port that nobody listens on, for now."""
+    """A port that nobody listens on at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def program_path(program: str) -> str | None:
-    """Where a program is: on the path, beside this Python, or where servers are."""
+    """The path of a program: from PATH, from this Python's folder, or from a folder of servers.  None if it is not found."""
     places = (None, str(Path(sys.executable).parent), "/usr/sbin:/usr/local/sbin")
     return next((found for place in places if (found := shutil.which(program, path=place))), None)

@@ -24,12 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aeformat.atomic import AtomicFile
-from aeformat.backends.runtime import fetch_mnist
 from aeformat.errors import AeformatError, UsageError
-from aeformat.images import ImageFit, open_source
+from aeformat.training.mnist_images import all_mnist
 from tools import card
 from tools.rate_distortion import byte_codecs, ours, pca, picture_codecs, plot, tables
 from tools.rate_distortion.point import Images, Point, PointCache, digest
@@ -80,7 +77,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    train, test = (_mnist(split) for split in ("mnist:train", "mnist:test"))
+    train, test = all_mnist("train"), all_mnist("test")
     path = options.cache / "points.json"
     if options.fresh:
         path.unlink(missing_ok=True)
@@ -220,11 +217,6 @@ def write(folder: Path, data: dict[str, Any]) -> None:
     for name, (make, right) in TABLES.items():
         card.put_table(folder / card.CARD.name, name, card.markdown(make(points), right=right))
     card.put_table(folder / card.CARD.name, MADE_WITH, made_with(data))
-
-
-def _mnist(split: str) -> Images:
-    source = open_source([split], ImageFit(IMAGE), fetch_mnist=fetch_mnist)
-    return np.concatenate([block.images for block in source.blocks(10_000)])
 
 
 class _Bar:

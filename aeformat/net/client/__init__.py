@@ -1,1 +1,1 @@
-"""The clients: send and fetch, blocking and for asyncio, and decoders from a registry."""
+"""The client's side: sending and fetching, blocking and for asyncio, and decoders fetched from a server."""

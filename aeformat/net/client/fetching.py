@@ -1,4 +1,4 @@
-"""fetch, and what its asyncio twin shares with it (spec/transport.md, sections 5 and 9)."""
+"""fetch, and the steps that it shares with afetch (spec/transport.md, sections 5 and 9)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Final
 from aeformat.atomic import check_target, sync_folder
 from aeformat.errors import UsageError
 from aeformat.model.identity import read_model_id
-from aeformat.net.client import drive
-from aeformat.net.client.line import Line
-from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, quiet
-from aeformat.net.client.wire import Base
+from aeformat.net.client import transfer
+from aeformat.net.client.http_client import HttpClient
+from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, ignore
 from aeformat.transport.fetch_client import FetchClient
 from aeformat.transport.messages import Done
 from aeformat.transport.problems import TransferFailed
@@ -27,80 +27,81 @@ _BLOB: Final = re.compile(r"(.*/)v1/(containers|models)/([0-9a-f]{64})")
 
 def fetch(
     url: str, path: str | os.PathLike[str], options: Options = DEFAULTS, *, force: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = ignore,
 ) -> Fetched:  # fmt: skip
-    """Fetch a container or a model package from its URL.  It appears under `path` when its digest was verified.
+    """Fetch a container or a model package from its URL.  The file appears at `path` once its digest is verified.
 
-    What an interrupted run left beside `path` is used.  Raises TransferUnfinished (try again), TransferFailed,
-    FormatError, UsageError, OSError.
+    The bytes that an interrupted run left beside `path` are used.  force: replace a file that exists.  Raises
+    TransferUnfinished (try again), TransferFailed, FormatError, UsageError, OSError.
     """
-    base, kind, name = blob_url(url, options)
+    address, kind, name = parse_blob_url(url, options)
     client = fetch_client(kind, name, options)
     with partial_file(Path(path), kind, name, force=force) as partial:
-        done = drive.fetch(client, Line(base, options.patience), partial, down(progress, client))
-        return put(Path(path), kind, name, done, client.size, partial)
+        http = HttpClient(address, options.timeouts)
+        done = transfer.fetch_file(client, http, partial, fetch_progress(progress, client))
+        return finish(Path(path), kind, name, done, client.size, partial)
 
 
-def blob_url(url: str, options: Options) -> tuple[Base, str, str]:
-    """(server, "containers" or "models", name) of a blob's URL.  Raises UsageError."""
+def parse_blob_url(url: str, options: Options) -> tuple[ServerAddress, str, str]:
+    """Split a blob's URL into the server, "containers" or "models", and the name.  Raises UsageError."""
     match = _BLOB.fullmatch(url)
     if match is None:
         raise UsageError(f"{url}: is not the URL of a container or model, .../v1/containers/<64 hex digits>")
-    return Base.parse(match[1], token=options.token, ca_file=options.ca_file), match[2], match[3]
+    return ServerAddress.parse(match[1], token=options.token, ca_file=options.ca_file), match[2], match[3]
 
 
-def down(progress: Progress, client: FetchClient) -> drive.Progress:
-    """Progress of one blob."""
+def fetch_progress(progress: Progress, client: FetchClient) -> transfer.FileProgress:
+    """The caller's progress callback, for the file that `client` fetches."""
     return lambda n_bytes: progress("fetching", n_bytes, client.size)
 
 
 def fetch_client(kind: str, name: str, options: Options) -> FetchClient:
-    """The machine for this blob."""
+    """The state machine that fetches this blob."""
     sha256 = bytes.fromhex(name) if kind == "containers" else None
     return FetchClient(f"v1/{kind}/{name}", Retry(SystemRandom()), limits=options.limits, sha256=sha256)
 
 
-def part_path(path: Path, kind: str, name: str) -> Path:
-    """Where the bytes are kept until they are all there."""
+def partial_path(path: Path, kind: str, name: str) -> Path:
+    """The path of the partial file, which holds the bytes until all of them are there."""
     return path.parent / f".aeformat-part-{kind[:1]}-{name}"
 
 
 @contextlib.contextmanager
 def partial_file(path: Path, kind: str, name: str, *, force: bool) -> Iterator[int]:
-    """An open, locked partial file beside the target."""
+    """Open and lock the partial file beside `path`.  Yields its file descriptor.  Raises UsageError."""
     check_target(path, force=force)
-    part = part_path(path, kind, name)
+    partial = partial_path(path, kind, name)
     try:
         handle = os.open(
-            part, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o666
+            partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o666
         )
     except OSError as error:
-        raise UsageError(f"cannot write {part}: {error.strerror}") from error
+        raise UsageError(f"cannot write {partial}: {error.strerror}") from error
     try:
-        _lock(handle, part)
+        _lock(handle, partial)
         yield handle
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, part: Path) -> None:
+def _lock(handle: int, partial: Path) -> None:
     try:
         import fcntl
-    except ImportError:  # Windows: two fetches of one blob into one folder are the user's business
+    except ImportError:  # Windows: the user must not fetch one blob into one folder twice at a time
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UsageError(f"another process is fetching into {part}") from None
+        raise UsageError(f"another process is fetching into {partial}") from None
 
 
-def put(path: Path, kind: str, name: str, done: Done, size: int, partial: int) -> Fetched:
-    """Move the partial file to its name (T5-7)."""
-    part = part_path(path, kind, name)
-    if kind == "models" and read_model_id(part) != bytes.fromhex(name):
-        part.unlink()
+def finish(path: Path, kind: str, name: str, done: Done, size: int, handle: int) -> Fetched:
+    """Rename the complete partial file to `path` (T5-7).  Raises TransferFailed if it is another model than `name`."""
+    partial = partial_path(path, kind, name)
+    if kind == "models" and read_model_id(partial) != bytes.fromhex(name):
+        partial.unlink()
         raise TransferFailed("the server sent another model than the one asked for")
-    os.fsync(partial)
-    part.replace(path)
+    os.fsync(handle)
+    partial.replace(path)
     sync_folder(path.parent)
     return Fetched(path, done.sha256, size)

@@ -1,4 +1,4 @@
-"""How to reach a server, and what sending and fetching come to."""
+"""The options of sending and fetching, and their results."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aeformat.net.client.line import PATIENT, Patience
-from aeformat.transport.limits import DEFAULT, TransferLimits
+from aeformat.net.client.http_client import DEFAULT_TIMEOUTS, Timeouts
+from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
 
-Progress = Callable[[str, int, int], None]  # what, bytes there, bytes in all
-Say = Callable[[str], None]  # for people: why a decoder moves or does not
+Progress = Callable[[str, int, int], None]  # "sending", "decoder" or "fetching"; bytes transferred; bytes in all
+Notify = Callable[[str], None]  # called with a line for people: why a decoder is transferred or not
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to reach a server.  policy: for decoders, "auto", "always" or "never".  image_bytes: of one image sent
-    otherwise, for the sum; its raw pixels if None.
+    """How to reach a server, and when to transfer a decoder.
+
+    token: the bearer token.  ca_file: file of the certificates to trust; None for the system's.  policy: when to transfer a
+    missing decoder: "auto", "always" or "never".  image_bytes: size of one image in the format that it would be sent in
+    otherwise; None for its raw pixels.  limits: of what is accepted when fetching.
     """
 
     token: str | None = None
     ca_file: str | None = None
     policy: str = "auto"
     image_bytes: float | None = None
-    patience: Patience = PATIENT
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
     limits: TransferLimits = DEFAULT
 
 
@@ -33,7 +36,7 @@ DEFAULTS: Final = Options()
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file that the server has, whole and verified."""
+    """A file that was sent: the server has stored all of it and verified it."""
 
     url: str
     sha256: bytes
@@ -42,12 +45,12 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that is here, whole and verified."""
+    """A file that was fetched: it lies at `path`, complete and verified."""
 
     path: Path
     sha256: bytes
     n_bytes: int
 
 
-def quiet(*_: object) -> None:
-    pass
+def ignore(*_: object) -> None:
+    """Do nothing: the default of callbacks."""

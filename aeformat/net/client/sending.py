@@ -1,4 +1,4 @@
-"""send, and what its asyncio twin shares with it (spec/transport.md, sections 5 and 9)."""
+"""send, and the steps that it shares with asend (spec/transport.md, sections 5 and 9)."""
 
 from __future__ import annotations
 
@@ -19,143 +19,147 @@ from aeformat.container.header import LatentsHeader
 from aeformat.errors import DecoderMismatch, FormatError, UsageError
 from aeformat.model import places
 from aeformat.model.identity import open_package, read_model_id
-from aeformat.net.client import drive
-from aeformat.net.client.digest import Digest
-from aeformat.net.client.line import FileBody, Line
-from aeformat.net.client.options import DEFAULTS, Options, Progress, Say, Sent, quiet
-from aeformat.net.client.survey import Survey, survey, verify
-from aeformat.net.client.wire import Base
+from aeformat.net.client import transfer
+from aeformat.net.client.digest import FileDigest
+from aeformat.net.client.http_client import FileBody, HttpClient
+from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.options import DEFAULTS, Notify, Options, Progress, Sent, ignore
+from aeformat.net.client.scan import FileScan, scan_file, verify
 from aeformat.transport.messages import Lost, Request, Response
-from aeformat.transport.policy import weigh
+from aeformat.transport.policy import decide_transfer
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import UploadClient
 
 _log: Final = logging.getLogger("aeformat")
-_SMALL_BYTES: Final = 1 << 24  # so many are hashed before they are sent; of a larger file, while it is (T5-10)
-_PATIENT_SECONDS: Final = 0.2  # for the digest of a small file
+_SMALL_BYTES: Final = 1 << 24  # a file up to this size is hashed before it is sent, a larger one meanwhile (T5-10)
+_DIGEST_SECONDS: Final = 0.2  # longest wait for the digest of a small file
 
 
 def send(
     path: str | os.PathLike[str], url: str, options: Options = DEFAULTS, *, model: bytes | None = None,
-    progress: Progress = quiet, say: Say = quiet,
+    progress: Progress = ignore, notify: Notify = ignore,
 ) -> Sent:  # fmt: skip
-    """Send a container or a model package to a server; its decoder too, if that is missing there and pays.
+    """Send a container or a model package to a server; also its decoder, if the server lacks it and the policy allows it.
 
     model: the decoder's package, if it is not one of this machine's.  An interrupted upload is resumed, also by another
     process.  Raises TransferUnfinished (try again), TransferFailed, FormatError, UsageError, OSError.
     """
-    with Digest(Path(path)) as digest:
-        return send_beside(digest, path, url, options, model=model, progress=progress, say=say)
+    with FileDigest(Path(path)) as digest:
+        return send_with_digest(digest, path, url, options, model=model, progress=progress, notify=notify)
 
 
-def send_beside(
-    digest: Digest, path: str | os.PathLike[str], url: str, options: Options = DEFAULTS, *, model: bytes | None = None,
-    progress: Progress = quiet, say: Say = quiet,
+def send_with_digest(
+    digest: FileDigest, path: str | os.PathLike[str], url: str, options: Options = DEFAULTS, *,
+    model: bytes | None = None, progress: Progress = ignore, notify: Notify = ignore,
 ) -> Sent:  # fmt: skip
-    """`send`, where the digest of the file is being computed already."""
-    base = Base.parse(url, token=options.token, ca_file=options.ca_file)
-    line = Line(base, options.patience)
+    """Send a file whose digest is being computed already; see `send`."""
+    address = ServerAddress.parse(url, token=options.token, ca_file=options.ca_file)
+    http = HttpClient(address, options.timeouts)
     with Path(path).open("rb") as file:
         digest.require_same(file)
-        seen = survey(file)
-        found = line.ask(question(seen)) if asks(seen, options) else None
-        decoder = wanted_decoder(seen, found, options, model, say)
+        scan = scan_file(file)
+        found = http.request(decoder_probe(scan)) if needs_decoder_probe(scan, options) else None
+        decoder = decoder_to_send(scan, found, options, model, notify)
         if decoder is not None:
-            client, body, known = small(decoder, progress)
-            drive.upload(client, line, body, known, quiet)
-        memo = Memo(base, seen)
-        client = upload_client(seen, digest.known(patience(seen)), memo)
-        with explaining(file, memo):
-            done = drive.upload(client, line, body_of(file, progress, "sending", seen.size), digest.future, memo.note)
-        memo.forget()
-    return Sent(base.url + done.path, done.sha256, seen.size)
+            client, body, known = decoder_upload(decoder, progress)
+            transfer.send_file(client, http, body, known, ignore)
+        record = ResumeRecord(address, scan)
+        client = upload_client(scan, digest.wait(digest_wait_seconds(scan)), record)
+        with explaining_refusal(file, record):
+            body = file_body(file, progress, "sending", scan.size)
+            done = transfer.send_file(client, http, body, digest.future, record.save)
+        record.delete()
+    return Sent(address.url + done.path, done.sha256, scan.size)
 
 
-def patience(seen: Survey) -> float:
-    """Seconds to wait for the digest before a file is sent without it."""
-    return _PATIENT_SECONDS if seen.size <= _SMALL_BYTES else 0.0
+def digest_wait_seconds(scan: FileScan) -> float:
+    """How long to wait for the digest before sending the file without it."""
+    return _DIGEST_SECONDS if scan.size <= _SMALL_BYTES else 0.0
 
 
-def upload_client(seen: Survey, sha256: bytes | None, memo: Memo) -> UploadClient:
-    """The machine for this file; it goes on with what an earlier run began."""
-    return UploadClient(seen.parcel(sha256), Retry(SystemRandom()), upload=memo.upload())
+def upload_client(scan: FileScan, sha256: bytes | None, record: ResumeRecord) -> UploadClient:
+    """The state machine that sends this file.  It resumes the upload that an earlier run began, if there is one."""
+    return UploadClient(scan.source(sha256), Retry(SystemRandom()), upload=record.load())
 
 
-def body_of(file: BinaryIO, progress: Progress, what: str, size: int) -> FileBody:
-    """The file as the body of requests."""
+def file_body(file: BinaryIO, progress: Progress, what: str, size: int) -> FileBody:
+    """The file as the body of requests.  what: the first argument of `progress`."""
     return FileBody(file, lambda n_bytes: progress(what, n_bytes, size))
 
 
-def small(package: bytes, progress: Progress) -> tuple[UploadClient, FileBody, Future[bytes]]:
-    """What `drive.upload` needs for a decoder."""
+def decoder_upload(package: bytes, progress: Progress) -> tuple[UploadClient, FileBody, Future[bytes]]:
+    """The arguments of `transfer.send_file` for a decoder's package: state machine, body and digest."""
     known: Future[bytes] = Future()
     known.set_result(hashlib.sha256(package).digest())
     file = io.BytesIO(package)
-    client = UploadClient(survey(file).parcel(known.result()), Retry(SystemRandom()))
-    return client, body_of(file, progress, "decoder", len(package)), known
+    client = UploadClient(scan_file(file).source(known.result()), Retry(SystemRandom()))
+    return client, file_body(file, progress, "decoder", len(package)), known
 
 
 @contextlib.contextmanager
-def explaining(file: BinaryIO, memo: Memo) -> Iterator[None]:
-    """Where the server does not want the file, say what is wrong with it, if that shows here; and forget the upload.
+def explaining_refusal(file: BinaryIO, record: ResumeRecord) -> Iterator[None]:
+    """If the server refuses the file in this block: delete the resume record, and look for the damage in the file.
 
-    Raises FormatError, TransferFailed.
+    Raises FormatError if the file is damaged on this machine, else the server's TransferFailed.
     """
     try:
         yield
     except TransferUnfinished:
         raise
     except TransferFailed as error:
-        memo.forget()
+        record.delete()
         if error.status == 422:
             verify(file)
         raise
 
 
-def asks(seen: Survey, options: Options) -> bool:
-    """Whether the server may lack the decoder of this file, and is to have it."""
-    return isinstance(seen.header, LatentsHeader) and not seen.has_decoder and options.policy != "never"
+def needs_decoder_probe(scan: FileScan, options: Options) -> bool:
+    """Whether to ask the server for the decoder: the file needs one that is not embedded, and the policy allows sending."""
+    return isinstance(scan.header, LatentsHeader) and not scan.has_decoder and options.policy != "never"
 
 
-def question(seen: Survey) -> Request:
-    """Whether it has it."""
-    assert isinstance(seen.header, LatentsHeader)
-    return Request("HEAD", f"v1/models/{seen.header.decoder.hex()}")
+def decoder_probe(scan: FileScan) -> Request:
+    """The request that asks whether the server has the decoder of a file of latents."""
+    assert isinstance(scan.header, LatentsHeader)
+    return Request("HEAD", f"v1/models/{scan.header.decoder.hex()}")
 
 
-def wanted_decoder(
-    seen: Survey, found: Response | Lost | None, options: Options, model: bytes | None, say: Say
+def decoder_to_send(
+    scan: FileScan, found: Response | Lost | None, options: Options, model: bytes | None, notify: Notify
 ) -> bytes | None:
-    """The decoder's package, if the server lacks it and sending it is worth it (T9-2, T9-3)."""
+    """The decoder's package, if the server lacks it and the policy decides to send it (T9-2, T9-3); else None.
+
+    found: the response to `decoder_probe`, None if that was not sent.  Raises DecoderMismatch if `model` is another decoder.
+    """
     if found is None or not isinstance(found, Response) or found.status != 404:
         return None
-    header = seen.header
+    header = scan.header
     assert isinstance(header, LatentsHeader)
     if model is not None:
         if read_model_id(model) != header.decoder:
             raise DecoderMismatch(f"the file names decoder {header.decoder.hex()[:12]}, the one given is another")
         package = model
     else:
-        here = _package_here(header.decoder)
-        if here is None:
-            say(f"the server lacks decoder {header.decoder.hex()[:12]}, and so does this machine; it is not sent")
+        local = _local_package(header.decoder)
+        if local is None:
+            notify(f"the server lacks decoder {header.decoder.hex()[:12]}, and so does this machine; it is not sent")
             return None
-        package = here
+        package = local
     height, width, channels = header.image
-    weighed = weigh(
+    decision = decide_transfer(
         options.policy,
-        n_rows=seen.n_rows,
+        n_rows=scan.n_rows,
         image_bytes=height * width * channels if options.image_bytes is None else options.image_bytes,
-        container_bytes=seen.size,
+        container_bytes=scan.size,
         model_bytes=len(package),
     )
-    say(f"the server lacks decoder {header.decoder.hex()[:12]}: {weighed.why}")
-    return package if weighed.moves else None
+    notify(f"the server lacks decoder {header.decoder.hex()[:12]}: {decision.reason}")
+    return package if decision.should_transfer else None
 
 
-def _package_here(model_id: bytes) -> bytes | None:
-    """The package of a model as it lies on this machine, its checksums verified; the server proves the rest of it (T4-2)."""
+def _local_package(model_id: bytes) -> bytes | None:
+    """This machine's package of a model, its checksums verified.  The server verifies the rest of it (T4-2)."""
     for path in places.files_of(model_id):
         with open_package(path) as file:
             package = file.read()
@@ -168,33 +172,33 @@ def _package_here(model_id: bytes) -> bytes | None:
     return None
 
 
-class Memo:
-    """Where an upload is, kept on disk for the next run of the program."""
+class ResumeRecord:
+    """A small file that holds the path of an unfinished upload, so that the next run of the program can resume it."""
 
-    def __init__(self, base: Base, seen: Survey) -> None:
-        key = hashlib.sha256(f"{base.url}\n{seen.key.hex()}".encode()).hexdigest()
+    def __init__(self, address: ServerAddress, scan: FileScan) -> None:
+        key = hashlib.sha256(f"{address.url}\n{scan.key.hex()}".encode()).hexdigest()
         self._path = places.cache_folder().parent / "uploads" / f"{key}.json"
-        self._noted = ""
+        self._saved = ""
 
-    def upload(self) -> str | None:
-        """The path of the upload that an earlier run began."""
+    def load(self) -> str | None:
+        """The path of the upload that an earlier run began, None if there is none."""
         try:
             found: Any = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        where = found.get("upload") if isinstance(found, dict) else None
-        return where if isinstance(where, str) and where else None
+        upload = found.get("upload") if isinstance(found, dict) else None
+        return upload if isinstance(upload, str) and upload else None
 
-    def note(self, upload: str) -> None:
-        """Keep it.  A disk that does not take it costs the resuming, not the transfer."""
-        if upload and upload != self._noted:
-            self._noted = upload
+    def save(self, upload: str) -> None:
+        """Write the path of the upload.  If the disk fails, the upload cannot be resumed later, but it goes on."""
+        if upload and upload != self._saved:
+            self._saved = upload
             with contextlib.suppress(OSError, UsageError):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with AtomicFile(self._path, force=True) as file:
                     file.write(json.dumps({"upload": upload}).encode())
 
-    def forget(self) -> None:
-        """The upload is complete."""
+    def delete(self) -> None:
+        """Delete the record, because the upload is over."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)

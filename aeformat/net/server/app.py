@@ -1,7 +1,7 @@
 """The resources of spec/transport.md, section 2, as an ASGI application.
 
-Owns routes, the reading of requests and the form of answers.  What an upload is, the machine knows; where bytes lie,
-the storage.
+Owns the routes, the parsing of requests and the form of responses.  The state of an upload is in its state machine, the bytes
+are in the storage.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aeformat.net.server.blobs import blob_response
-from aeformat.net.server.bodies import Body, BodyLost
 from aeformat.net.server.metrics import Metrics
-from aeformat.net.server.render import Artist
+from aeformat.net.server.render import RowRenderer
+from aeformat.net.server.request_body import BodyLost, RequestBody
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import Caller, Tokens
-from aeformat.net.server.uploads import Live, Uploads, disk_problem, location
-from aeformat.transport import draft, fields
+from aeformat.net.server.uploads import UploadEntry, Uploads, disk_problem, location
+from aeformat.transport import draft, http_fields
 from aeformat.transport.draft import BadField
-from aeformat.transport.limits import TransferLimits
 from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 
 log = logging.getLogger("aeformat.server")
 HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
-_QUESTION_BYTES: Final = 128 << 10  # models:missing with 1,000 ids takes 67 kB
+_MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
 _RETRY_AFTER: Final = "1"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Server:
-    """One server: handlers for all routes."""
+    """One server: the handlers of all routes."""
 
     def __init__(self, storage: Storage, tokens: Tokens, limits: TransferLimits) -> None:
         self.storage, self.tokens, self.limits = storage, tokens, limits
         self.uploads = Uploads(storage, limits)
         self.metrics = Metrics({"aeformat_uploads_open": lambda: self.uploads.n_open})
-        self._artist = Artist(storage, limits)
-        self._drawing = asyncio.Semaphore(limits.decoding_at_a_time)
+        self._renderer = RowRenderer(storage, limits)
+        self._decoding = asyncio.Semaphore(limits.decoding_at_a_time)
 
     def app(self) -> ASGIApp:
-        """The application."""
+        """Make the ASGI application."""
         routes = [
             Route("/v1/", self._handler(self.capabilities)),
             Route("/v1/openapi.json", self._handler(self.openapi)),
@@ -68,7 +68,7 @@ class Server:
         ]
         app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed})
         app.router.redirect_slashes = False
-        return Logged(app, self.metrics)
+        return RequestLog(app, self.metrics)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -112,48 +112,48 @@ class Server:
     # Resources that never change.
 
     async def capabilities(self, request: Request) -> Response:
-        """GET v1/."""
+        """Answer GET v1/: versions, digests and limits of this server."""
         document = {"versions": ["v1"], "digests": ["sha-256"], "limits": self.limits.advertised()}
         return JSONResponse(document, headers={draft.LIMIT: self.limits.upload_limit})
 
     async def openapi(self, request: Request) -> Response:
-        """GET v1/openapi.json."""
+        """Answer GET v1/openapi.json."""
         text = files("aeformat.net.server").joinpath("openapi.json").read_text(encoding="utf-8")
         return Response(text, media_type="application/json")
 
     async def counters(self, request: Request) -> Response:
-        """GET metrics."""
+        """Answer GET metrics."""
         self._caller(request, "metrics:read")
         return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     async def container(self, request: Request) -> Response:
-        """GET v1/containers/{sha256}, with ?rows= as pictures; DELETE."""
+        """Answer GET and DELETE of v1/containers/{sha256}; with ?rows= the answer to GET is an image of these rows."""
         if request.method == "DELETE":
             return await self._delete(request, CONTAINERS)
         caller = self._caller(request, "containers:read")
         record = self._record(request, caller, CONTAINERS)
         if "rows" in request.query_params:
-            return await self._pictures(request, caller, record)
+            return await self._rows(request, caller, record)
         return self._blob(request, record)
 
     async def model(self, request: Request) -> Response:
-        """GET v1/models/{model}; DELETE."""
+        """Answer GET and DELETE of v1/models/{model}."""
         if request.method == "DELETE":
             return await self._delete(request, MODELS)
         caller = self._caller(request, "models:read")
         return self._blob(request, self._record(request, caller, MODELS))
 
     def _record(self, request: Request, caller: Caller, kind: str) -> Record:
-        """What this tenant has stored; for the rest, 404 in the same words, whether it is there or not (T10-2)."""
+        """The record of the blob in the path.  Raises Problem (404), the same one if another tenant has the blob (T10-2)."""
         name = request.path_params["name"]
-        record = self.storage.find(caller.tenant, kind, name) if fields.DIGEST.fullmatch(name) else None
+        record = self.storage.find(caller.tenant, kind, name) if http_fields.DIGEST.fullmatch(name) else None
         if record is None:
             raise Problem("not-found", f"there is no such {kind[:-1]}")
         return record
 
     def _blob(self, request: Request, record: Record) -> Response:
-        if fields.preferred(request.headers.get("accept"), (fields.MEDIA_TYPE,)) is None:
-            raise Problem("not-acceptable", f"a blob is {fields.MEDIA_TYPE}; ask for rows to get pictures")
+        if http_fields.preferred(request.headers.get("accept"), (http_fields.MEDIA_TYPE,)) is None:
+            raise Problem("not-acceptable", f"a blob is {http_fields.MEDIA_TYPE}; ask for rows to get pictures")
         return blob_response(
             request,
             self.storage.blob(record.sha256),
@@ -163,121 +163,124 @@ class Server:
         )
 
     async def _delete(self, request: Request, kind: str) -> Response:
-        """T2-10."""
+        """Answer DELETE of a blob (T2-10)."""
         caller = self._caller(request, "blobs:delete")
         self._record(request, caller, kind)  # or there is nothing to delete
         name = request.path_params["name"]
-        await self.uploads.forget(caller.tenant, location(kind, name))
+        await self.uploads.drop_results(caller.tenant, location(kind, name))
         await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name)
-        self._artist.forget(caller.tenant, name)
+        self._renderer.drop_model(caller.tenant, name)
         self.metrics.count("aeformat_deleted_total")
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
-    async def _pictures(self, request: Request, caller: Caller, record: Record) -> Response:
-        rows = fields.parse_rows(request.query_params["rows"])
+    async def _rows(self, request: Request, caller: Caller, record: Record) -> Response:
+        rows = http_fields.parse_rows(request.query_params["rows"])
         if rows is None:
             raise Problem("bad-request", "rows is neither a number nor FIRST-LAST")
-        media = fields.preferred(request.headers.get("accept"), (fields.PNG, fields.NPY))
+        media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
-            raise Problem("not-acceptable", f"rows can be had as {fields.PNG} or {fields.NPY}")
+            raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
         path = self.storage.blob(record.sha256)
-        async with self._drawing:
-            data = await asyncio.to_thread(self._artist.draw, path, caller.tenant, rows, media)
+        async with self._decoding:
+            data = await asyncio.to_thread(self._renderer.render, path, caller.tenant, rows, media)
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
         return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
 
     async def missing(self, request: Request) -> Response:
-        """POST v1/models:missing (T2-5)."""
+        """Answer POST v1/models:missing (T2-5)."""
         caller = self._caller(request, "models:read")
-        data = await Body(request.receive, self.limits).whole(_QUESTION_BYTES)
+        data = await RequestBody(request.receive, self.limits).read_all(_MISSING_BYTES)
         names = _model_ids(data, self.limits.models_asked)
         return JSONResponse({"missing": [n for n in names if self.storage.find(caller.tenant, MODELS, n) is None]})
 
     # Uploads.
 
     async def create(self, request: Request) -> Response:
-        """POST v1/uploads.  No interim answer is sent, here or elsewhere, but the 100 of the HTTP layer (T4-12)."""
+        """Answer POST v1/uploads.  No handler sends an interim response; only the HTTP layer sends 100 (T4-12)."""
         caller = self._caller(request, "uploads:write")
         _check_interop(request)
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
-            _require_type(request, fields.MEDIA_TYPE)
-        live = await self.uploads.create(caller, length)
+            _require_type(request, http_fields.MEDIA_TYPE)
+        entry = await self.uploads.create(caller, length)
         where = {
-            "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{live.name}",
+            "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}",
             draft.LIMIT: self.limits.upload_limit,
         }
         if body_bytes == 0 and not is_last:
-            return _answer(Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
-        answer = await self._append(request, live, caller, Append(0, is_last, length, body_bytes))
+            return _response(Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
+        answer = await self._append(request, entry, caller, Append(0, is_last, length, body_bytes))
         status = 201 if answer.problem is None else answer.status
-        return self._answered(Answer(status, where | answer.fields, answer.problem))
+        return self._counted_response(Answer(status, where | answer.fields, answer.problem))
 
     async def upload(self, request: Request) -> Response:
-        """HEAD, PATCH and DELETE of v1/uploads/{id}."""
+        """Answer HEAD, PATCH and DELETE of v1/uploads/{id}."""
         caller = self._caller(request, "uploads:write")
         _check_interop(request)
         name = request.path_params["name"]
         if not UPLOAD_ID.fullmatch(name):
             raise Problem("upload-unknown", "there is no such upload")
-        live = self.uploads.find(name, caller)
+        entry = self.uploads.find(name, caller)
         if request.method == "HEAD":
-            return _answer(await self.uploads.head(live))
+            return _response(await self.uploads.head(entry))
         if request.method == "DELETE":
-            return _answer(await self.uploads.cancel(live))
+            return _response(await self.uploads.cancel(entry))
         _require_type(request, draft.PARTIAL)
         offset = draft.integer(draft.OFFSET, _required(request, draft.OFFSET))
-        asked = Append(offset, _complete(request), _length(request), _content_length(request))
-        return self._answered(await self._append(request, live, caller, asked))
+        head = Append(offset, _complete(request), _length(request), _content_length(request))
+        return self._counted_response(await self._append(request, entry, caller, head))
 
-    def _answered(self, answer: Answer) -> Response:
+    def _counted_response(self, answer: Answer) -> Response:
         if answer.problem is not None:
             self.metrics.count("aeformat_problems_total", type=answer.problem.type.slug)
         elif answer.fields.get(draft.COMPLETE) == "?1":
             self.metrics.count("aeformat_stored_total")
-        return _answer(answer)
+        return _response(answer)
 
-    async def _append(self, request: Request, live: Live, caller: Caller, asked: Append) -> Answer:
-        """Take a body into an upload.  However this ends, what was not verified is dropped (T4-3)."""
-        generation = await self.uploads.append(live, asked, caller)
-        body = Body(request.receive, self.limits)
+    async def _append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
+        """Receive a body into an upload.  However this ends, the bytes that were not verified are dropped (T4-3)."""
+        generation = await self.uploads.append(entry, head, caller)
+        body = RequestBody(request.receive, self.limits)
         is_settled = False
         try:
-            answer = await self._feed(live, generation, body, caller)
+            answer = await self._feed(entry, generation, body, caller)
             if answer is None:
                 self._caller(request, "uploads:write")  # T10-4
-                answer = await self.uploads.end(live, generation)
+                answer = await self.uploads.end(entry, generation)
             is_settled = True
             return answer
         finally:
             self.metrics.count("aeformat_received_bytes_total", body.n_bytes)
             if not is_settled:
-                await asyncio.shield(self.uploads.lost(live, generation))
+                await asyncio.shield(self.uploads.lost(entry, generation))
 
-    async def _feed(self, live: Live, generation: int, body: Body, caller: Caller) -> Answer | None:
-        """Piece by piece; while one is worked on, the next arrives.  An Answer ends the request early (T6-4)."""
+    async def _feed(self, entry: UploadEntry, generation: int, body: RequestBody, caller: Caller) -> Answer | None:
+        """Receive the pieces of a body.  If an Answer is returned, it ends the request before its end (T6-4)."""
         while not body.is_over:
-            answer = await self.uploads.data(live, generation, await body.piece(), caller)
+            answer = await self.uploads.data(entry, generation, await body.piece(), caller)
             if answer is not None:
                 return answer
         return None
 
 
-class Logged:
-    """One line of JSON for each request; no token, no digest of one, no query, no address in it (T10-5)."""
+class RequestLog:
+    """Logs each request as a line of JSON, without tokens, their digests, queries and addresses (T10-5).
+
+    It also counts requests, and refuses a header that is too large.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle a request (ASGI)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status, begun = 0, time.monotonic()
         size = len(scope["raw_path"]) + sum(len(name) + len(text) for name, text in scope["headers"])
 
-        async def noting(message: Message) -> None:
+        async def send_noting_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -286,9 +289,9 @@ class Logged:
         try:
             if size > HEADER_BYTES:
                 problem = Problem("header-too-large", f"{size} bytes of header; allowed are {HEADER_BYTES}")
-                await _problem_response(problem)(scope, receive, noting)
+                await _problem_response(problem)(scope, receive, send_noting_status)
             else:
-                await self._app(scope, receive, noting)
+                await self._app(scope, receive, send_noting_status)
         finally:
             route = getattr(scope.get("route"), "path", "none")
             method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PATCH", "DELETE") else "other"
@@ -304,7 +307,7 @@ class Logged:
             log.info(json.dumps(line))
 
 
-def _answer(answer: Answer) -> Response:
+def _response(answer: Answer) -> Response:
     if answer.problem is not None:
         return _problem_response(answer.problem, answer.fields)
     return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
@@ -314,11 +317,11 @@ def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> R
     named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
     if problem.type.retry == AFTER:
         named["Retry-After"] = _RETRY_AFTER
-    return JSONResponse(problem.document(), problem.type.status, named, fields.PROBLEM_TYPE)
+    return JSONResponse(problem.document(), problem.type.status, named, http_fields.PROBLEM_TYPE)
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
-    """T2-9: a path or a method that the table of resources does not list."""
+    """Answer a request whose path or method is not in the table of resources (T2-9)."""
     assert isinstance(error, HTTPException)
     slug = "method-not-allowed" if error.status_code == 405 else "not-found"
     return _problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
@@ -341,7 +344,7 @@ def _length(request: Request) -> int | None:
 
 
 def _content_length(request: Request) -> int | None:
-    """None for a chunked body."""
+    """The request's Content-Length, 0 if it has none; None for a chunked body."""
     if "transfer-encoding" in request.headers:
         return None
     return draft.integer("Content-Length", request.headers.get("content-length", "0"))
@@ -356,7 +359,7 @@ def _require_type(request: Request, media: str) -> None:
 
 
 def _check_interop(request: Request) -> None:
-    """T4-14."""
+    """Check the version of the draft that the client names (T4-14).  Raises Problem (400)."""
     text = request.headers.get(draft.INTEROP, draft.INTEROP_VERSION)
     if text.strip() != draft.INTEROP_VERSION:
         raise Problem(
@@ -370,7 +373,7 @@ def _model_ids(data: bytes, most: int) -> list[str]:
     except (ValueError, RecursionError):
         raise Problem("bad-request", "the body is not JSON") from None
     names = found.get("models") if isinstance(found, dict) else None
-    if not isinstance(names, list) or not all(isinstance(n, str) and fields.DIGEST.fullmatch(n) for n in names):
+    if not isinstance(names, list) or not all(isinstance(n, str) and http_fields.DIGEST.fullmatch(n) for n in names):
         raise Problem("bad-request", 'the body is not {"models": [model ids]}')
     if len(names) > most:
         raise Problem("bad-request", f"{len(names)} models; at most {most} at a time")

@@ -1,6 +1,6 @@
-"""GET and HEAD of blobs (spec/transport.md, T2-1 to T2-4).
+"""The answers to GET and HEAD of blobs (spec/transport.md, T2-1 to T2-4).
 
-Owns the choice between 200, 206, 304 and 416, and a body that is read as fast as the client takes it.
+Owns the choice between 200, 206, 304 and 416, and a body that is read from its file only as fast as the client receives it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from aeformat.net.server.protocol import SEND_FILE
+from aeformat.net.server.request_cycle import SEND_FILE
 from aeformat.net.server.storage import Record
-from aeformat.transport import fields
-from aeformat.transport.fields import ContentRange, Unsatisfiable
+from aeformat.transport import http_fields
+from aeformat.transport.http_fields import ContentRange, Unsatisfiable
 from aeformat.transport.problems import Problem
 
 _PIECE_BYTES: Final = 1 << 18
@@ -26,19 +26,22 @@ _MAX_AGE: Final = 31_536_000
 
 
 class BlobResponse(Response):
-    """Some or all bytes of a file that never changes; read piece by piece, never whole (T7-1)."""
+    """A response with some or all bytes of a file; they are read piece by piece, never all at once (T7-1)."""
 
     def __init__(
         self, file: BinaryIO, span: tuple[int, int], *, status: int, named: dict[str, str], sent: Callable[[int], None]
     ) -> None:
-        """file: is closed when it was sent."""
+        """Make a response with bytes start to stop - 1 of a file, where span is (start, stop).
+
+        file: is closed after sending.  named: header fields.  sent: called with the size of each piece that was sent.
+        """
         self._file, self._span, self._sent = file, span, sent
         self.body = b""
         self.status_code, self.background = status, None
         self.init_headers(named)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it: by the kernel where the protocol offers that, else piece by piece."""
+        """Send the response (ASGI): by the kernel if the HTTP protocol offers that, else piece by piece."""
         at, stop = self._span
         with self._file as file:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -61,12 +64,16 @@ class BlobResponse(Response):
 def blob_response(
     request: Request, path: Path, record: Record, *, is_public: bool, sent: Callable[[int], None]
 ) -> Response:
-    """The answer to GET or HEAD of a blob.  Raises Problem (404, 416)."""
+    """The response to GET or HEAD of the blob at `path`.
+
+    is_public: whether shared caches may keep it.  sent: called with the size of each piece that was sent.  Raises Problem (404,
+    416).
+    """
     sha256 = bytes.fromhex(record.sha256)
-    tag = fields.entity_tag(sha256)
+    tag = http_fields.entity_tag(sha256)
     named = {
         "ETag": tag,
-        "Repr-Digest": fields.repr_digest(sha256),
+        "Repr-Digest": http_fields.repr_digest(sha256),
         "Accept-Ranges": "bytes",
         "Cache-Control": f"{'public' if is_public else 'private'}, max-age={_MAX_AGE}, immutable, no-transform",
         "Vary": "Accept",
@@ -74,7 +81,7 @@ def blob_response(
     if _matches(request.headers.get("if-none-match"), tag):
         return Response(status_code=304, headers=named)
     span = _span(request, record.size, tag)
-    named["Content-Type"] = fields.MEDIA_TYPE
+    named["Content-Type"] = http_fields.MEDIA_TYPE
     start, stop = (0, record.size) if span is None else (span.start, span.stop)
     named["Content-Length"] = str(stop - start)
     if span is not None:
@@ -94,14 +101,14 @@ def _span(request: Request, size: int, tag: str) -> ContentRange | None:
     if request.headers.get("if-range", tag).strip() != tag:
         return None
     try:
-        return fields.parse_range(asked, size)
+        return http_fields.parse_range(asked, size)
     except Unsatisfiable:
         where = {"Content-Range": f"bytes */{size}"}
         raise Problem("range-not-satisfiable", f"the blob has {size} bytes", fields=where) from None
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:
-    """RFC 9110, 13.1.2: the comparison is weak."""
+    """Whether an If-None-Match field names the entity tag.  The comparison is weak (RFC 9110, 13.1.2)."""
     if if_none_match is None:
         return False
     tags = [item.strip().removeprefix("W/") for item in if_none_match.split(",")]

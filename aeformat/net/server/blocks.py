@@ -1,8 +1,8 @@
-"""Bytes to a file in whole blocks, past the system's cache.
+"""Writing to a file in whole blocks, without the system's cache (direct I/O).
 
-Owns what that takes: memory, offsets and lengths that are multiples of a block; all else goes through the cache, as it does on
-file systems that know no other way.  What a server stores it syncs at once and need not read again soon; the cache would
-cost it a copy, and the memory of everything that arrives.
+Owns the conditions for that: memory addresses, offsets and lengths that are multiples of a block.  All other bytes go through
+the cache; so do all bytes on file systems without direct I/O.  A server syncs the bytes that it stores at once and does not
+read them again soon; the cache would cost a copy, and memory for everything that arrives.
 """
 
 from __future__ import annotations
@@ -16,30 +16,33 @@ from numpy.typing import NDArray
 
 from aeformat.net.server.disk import Disk
 
-BLOCK_BYTES: Final = 4096  # what devices want is at most this, or they get nothing past the cache
-DIRECT_BYTES: Final = 1 << 20  # what is less goes through the cache
+BLOCK_BYTES: Final = 4096  # on a device with larger blocks all bytes go through the cache
+DIRECT_BYTES: Final = 1 << 20  # fewer bytes than this go through the cache
 
 
 class BlockWriter:
-    """Writes to one file.  handle: of the same file, for what goes through the cache."""
+    """Writes to the file at `path`.  handle: a file descriptor of it, for the bytes that go through the cache."""
 
     def __init__(self, disk: Disk, handle: int, path: Path) -> None:
         self._disk, self._handle, self._path = disk, handle, path
-        self._direct: int | None = None  # opened when there is enough to write
-        self._is_direct = True  # as far as is known
+        self._direct: int | None = None  # file descriptor for direct I/O, opened on first use
+        self._is_direct = True  # False once direct I/O has turned out not to work here
 
     def write(self, at: int, data: bytes | memoryview) -> None:
-        """All of `data`, at byte `at`.  Past the cache goes what is large and lies in memory as it will in the file."""
-        view = memoryview(data)
-        n_odd = -at % BLOCK_BYTES
-        if self._is_direct and len(view) >= n_odd + DIRECT_BYTES and _n_to_block(view) == n_odd:
-            n_whole = (len(view) - n_odd) // BLOCK_BYTES * BLOCK_BYTES
-            if self._write_blocks(at + n_odd, view[n_odd : n_odd + n_whole]):
-                self._write_through(at, view[:n_odd])
-                at, view = at + n_odd + n_whole, view[n_odd + n_whole :]
-        self._write_through(at, view)
+        """Write all of `data` at byte `at`.
 
-    def _write_through(self, at: int, data: memoryview) -> None:
+        Its whole blocks are written without the cache, if there are many and they are aligned in memory as in the file.
+        """
+        view = memoryview(data)
+        n_before = -at % BLOCK_BYTES
+        if self._is_direct and len(view) >= n_before + DIRECT_BYTES and _n_to_block(view) == n_before:
+            n_whole = (len(view) - n_before) // BLOCK_BYTES * BLOCK_BYTES
+            if self._write_blocks(at + n_before, view[n_before : n_before + n_whole]):
+                self._write_cached(at, view[:n_before])
+                at, view = at + n_before + n_whole, view[n_before + n_whole :]
+        self._write_cached(at, view)
+
+    def _write_cached(self, at: int, data: memoryview) -> None:
         if data:
             self._disk.write(self._handle, at, data)
 
@@ -50,20 +53,20 @@ class BlockWriter:
         return self._is_direct
 
     def close(self) -> None:
-        """Let go of what it has opened."""
+        """Close the file descriptor that this writer has opened; `handle` stays open."""
         self._is_direct = False
         if self._direct is not None:
             os.close(self._direct)
             self._direct = None
 
 
-def on_a_block(n_bytes: int) -> NDArray[np.uint8]:
-    """Memory that begins at a block, not filled with zeros first."""
-    room = np.empty(n_bytes + BLOCK_BYTES, np.uint8)
-    n_odd = _n_to_block(room)
-    return room[n_odd : n_odd + n_bytes]
+def aligned_array(n_bytes: int) -> NDArray[np.uint8]:
+    """Memory whose address is a multiple of a block.  Its contents are not set."""
+    memory = np.empty(n_bytes + BLOCK_BYTES, np.uint8)
+    n_before = _n_to_block(memory)
+    return memory[n_before : n_before + n_bytes]
 
 
 def _n_to_block(data: memoryview | NDArray[np.uint8]) -> int:
-    """Bytes from its first one to where a block of memory begins."""
+    """The number of bytes from the address of `data` to the next multiple of a block."""
     return -int(np.frombuffer(data, np.uint8).__array_interface__["data"][0]) % BLOCK_BYTES

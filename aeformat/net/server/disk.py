@@ -1,6 +1,7 @@
-"""The few things a server does to its disk, each of which a crash may come before or after.
+"""The operations of a server on its disk.  A crash may come before or after each of them.
 
-Owns the order inside them: bytes, then fsync, then name.  Tests replace this class to kill the server at each step.
+Owns the order of the steps inside them: bytes, then fsync, then name.  Tests replace this class, to kill the
+server at each step.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ _NOT_DIRECT: Final = (errno.EINVAL, errno.EOPNOTSUPP)  # a file system without i
 
 
 class Disk:
-    """Real files."""
+    """Operations on real files.  handle: a file descriptor."""
 
     def write(self, handle: int, at: int, data: bytes | memoryview) -> None:
-        """All of `data`, at byte `at`."""
+        """Write all of `data` at byte `at`."""
         view = memoryview(data)
         while view:
             n_bytes = os.pwrite(handle, view, at)
@@ -29,9 +30,9 @@ class Disk:
             view = view[n_bytes:]
 
     def open_direct(self, path: Path) -> int | None:
-        """A handle that writes past the system's cache, for `write_direct`; None where there is none to be had.
+        """Open a file for `write_direct`, which does not use the system's cache.  None if that is not possible.
 
-        A disk that failed says so again where it is written to the other way.
+        An error of the disk is not raised here, because writing through the cache raises it again.
         """
         if _DIRECT is None:
             return None
@@ -41,7 +42,10 @@ class Disk:
             return None
 
     def write_direct(self, handle: int, at: int, blocks: memoryview) -> bool:
-        """All of `blocks`, at byte `at`; memory, length and `at` are multiples of a block.  False: written they were not."""
+        """Write all of `blocks` at byte `at`, without the cache.  False if the file system cannot do that.
+
+        The memory address, the length and `at` must be multiples of a block.
+        """
         try:
             self.write(handle, at, blocks)
         except OSError as error:
@@ -51,22 +55,22 @@ class Disk:
         return True
 
     def truncate(self, handle: int, at: int) -> None:
-        """Cut a file to this length."""
+        """Truncate a file to `at` bytes."""
         os.ftruncate(handle, at)
 
     def sync(self, handle: int) -> None:
-        """Make what was written survive a power cut."""
+        """Sync a file: the bytes that were written to it survive a power cut."""
         os.fsync(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Replace `target`, and make the name survive too."""
+        """Rename a file, replacing `target`.  The new name survives a power cut."""
         source.replace(target)
         sync_folder(target.parent)
         if source.parent != target.parent:
             sync_folder(source.parent)
 
-    def record(self, path: Path, data: bytes) -> None:
-        """A small file that is there whole or not at all."""
+    def write_small_file(self, path: Path, data: bytes) -> None:
+        """Write a small file.  After a crash it is complete or does not exist."""
         temp = temporary_in(path.parent)
         try:
             handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -80,16 +84,16 @@ class Disk:
             temp.unlink(missing_ok=True)
 
     def remove(self, path: Path) -> None:
-        """A file that may be gone already."""
+        """Delete a file, if it exists."""
         path.unlink(missing_ok=True)
 
-    def forget(self, path: Path) -> None:
-        """A file that is gone for good, also after a power cut, when this returns."""
+    def remove_durably(self, path: Path) -> None:
+        """Delete a file, if it exists.  When this returns it stays deleted, also after a power cut."""
         self.remove(path)
         sync_folder(path.parent)
 
     def remove_folder(self, path: Path) -> None:
-        """A folder of files, and the files."""
+        """Delete a folder and the files in it, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             for inside in path.iterdir():
                 self.remove(inside)

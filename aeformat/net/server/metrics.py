@@ -18,18 +18,18 @@ _HELP: Final = {
 
 
 class Metrics:
-    """Counts.  gauges: name -> what it is now."""
+    """The counters and gauges of one server.  gauges: for each name a function that returns the value now."""
 
     def __init__(self, gauges: dict[str, Callable[[], float]]) -> None:
         self._gauges = gauges
         self._counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
 
     def count(self, name: str, n: int = 1, **labels: str) -> None:
-        """Add n.  The values of labels come from small sets, never from a client."""
+        """Add n to a counter.  labels: their values come from small fixed sets, never from a client."""
         self._counts[name, tuple(sorted(labels.items()))] += n
 
     def text(self) -> str:
-        """What GET metrics answers."""
+        """All values in the text format of Prometheus: the answer to GET metrics."""
         lines = []
         for name, what in _HELP.items():
             lines += [f"# HELP {name} {what}", f"# TYPE {name} counter"]

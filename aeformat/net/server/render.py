@@ -1,6 +1,7 @@
-"""Rows as pictures, for clients that cannot decode (spec/transport.md, T2-7 and T2-8).
+"""Rendering rows as images, for clients that cannot decode (spec/transport.md, T2-7 and T2-8).
 
-Owns the search for the decoder on the server, its proof, and the bytes of PNG and npy.  Decodes with the NumPy backend.
+Owns the search for the decoder on the server, the run of its golden set, and the bytes of PNG and npy files.  Decodes with the
+NumPy backend.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 from aeformat.errors import DecoderError, FormatError
 from aeformat.net.server.storage import MODELS, Storage
 from aeformat.reader import Latents, open_latents
-from aeformat.transport.fields import PNG
-from aeformat.transport.limits import TransferLimits
+from aeformat.transport.http_fields import PNG
 from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,27 +31,27 @@ _KEPT: Final = 4  # decoders ready to run
 _COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG, 11.2.2
 
 
-class Artist:
-    """Draws rows, in several threads at once."""
+class RowRenderer:
+    """Renders rows of stored containers.  Several threads may use it at once."""
 
     def __init__(self, storage: Storage, limits: TransferLimits) -> None:
         self._storage, self._limits = storage, limits
         self._networks: OrderedDict[tuple[str, bytes], Network] = OrderedDict()
-        self._lock = threading.Lock()  # of the networks; held while one is loaded and proved
+        self._lock = threading.Lock()  # protects the networks; held while one is loaded and its golden set is run
 
-    def draw(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
-        """The images of rows start to stop - 1 of a container.  Raises Problem."""
+    def render(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
+        """Render rows start to stop - 1 of the container at `path`.  media: PNG or NPY.  Raises Problem."""
         start, stop = rows
         if stop - start > self._limits.rows_drawn:
             raise Problem("range-not-satisfiable", f"{stop - start} rows; at most {self._limits.rows_drawn} at a time")
-        with _opened(path) as latents:
+        with _open_stored(path) as latents:
             if stop > latents.n_rows:
                 raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
             images = self._decode(latents, tenant, start, stop)
         return png(images) if media == PNG else npy(images)
 
-    def forget(self, tenant: str, model: str) -> None:
-        """Draw with this model no more; it was deleted."""
+    def drop_model(self, tenant: str, model: str) -> None:
+        """Drop a tenant's model from memory, because it was deleted.  model: its id in hexadecimal."""
         with self._lock:
             self._networks.pop((tenant, bytes.fromhex(model)), None)
 
@@ -93,7 +94,7 @@ class Artist:
         return network
 
 
-def _opened(path: Path) -> Latents:
+def _open_stored(path: Path) -> Latents:
     try:
         return open_latents(path)
     except FileNotFoundError:  # it was deleted a moment ago
@@ -101,7 +102,7 @@ def _opened(path: Path) -> Latents:
 
 
 def png(images: NDArray[np.uint8]) -> bytes:
-    """Images (n, h, w, c), below each other, as one PNG (ISO 15948)."""
+    """Write images (n, h, w, c) as one PNG (ISO 15948), one below the other.  Raises Problem (406)."""
     n_images, height, width, channels = images.shape
     if channels not in _COLOUR_TYPES:
         raise Problem("not-acceptable", f"images of {channels} channels do not go into a PNG; ask for npy")
@@ -115,7 +116,7 @@ def png(images: NDArray[np.uint8]) -> bytes:
 
 
 def npy(images: NDArray[np.uint8]) -> bytes:
-    """Images (n, h, w, c) as NumPy's file format; without the last axis where it is 1."""
+    """Write images (n, h, w, c) as an npy file; without the last axis if it is 1."""
     import numpy as np
 
     sink = io.BytesIO()

@@ -1,4 +1,7 @@
-"""Running the server: one process, uvicorn, until it is told to stop (T7-2: uvicorn carries it out, with _STOP_SECONDS)."""
+"""Running the server: one process with uvicorn.
+
+When the process is told to stop, uvicorn lets requests end for _STOP_SECONDS (T7-2).
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,24 @@ from typing import Final, cast
 
 import uvicorn
 
-from aeformat.errors import UsageError
+from aeformat.errors import Hint, UsageError
 from aeformat.net.server.app import HEADER_BYTES, Server
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.protocol import connections
 from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import Tokens
-from aeformat.transport.limits import DEFAULT, TransferLimits
+from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
 
 _STOP_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to serve.  certificate: files of certificate chain and key.  port 0: any free one."""
+    """The settings of a server.
+
+    root: its folder.  port: 0 for any free one.  tokens: the token file.  certificate: for TLS, the files of the
+    certificate chain and of its key.
+    """
 
     root: Path
     host: str = "127.0.0.1"
@@ -38,9 +45,12 @@ class Settings:
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None, disk: Disk | None = None) -> None:
-    """Serve until SIGTERM or SIGINT.  ready: told the URL once connections are accepted.  Raises UsageError, OSError."""
+    """Serve until SIGTERM or SIGINT.
+
+    ready: called with the URL once connections are accepted.  disk: a replacement for tests.  Raises UsageError, OSError.
+    """
     if settings.tokens is None and not _is_loopback(settings.host):
-        raise UsageError(f"without --tokens anybody could write: listen on 127.0.0.1, not on {settings.host}")
+        raise UsageError(f"without tokens anybody could write to {settings.host}", hint=Hint.SET_TOKEN_FILE)
     _log_to_stderr()
     storage = Storage(settings.root, disk)
     app = Server(storage, Tokens(settings.tokens), settings.limits).app()

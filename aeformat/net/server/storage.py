@@ -1,13 +1,14 @@
-"""The server's folder: blobs by digest, what each tenant has, and what is being uploaded.
+"""The server's folder: blobs by their digests, the records of each tenant, and the uploads.
 
     objects/<2 digits>/<sha256>           blobs; never change
     tenants/<tenant>/containers/<sha256>  a record: this tenant has stored that blob
     tenants/<tenant>/models/<model id>    a record that names the blob of a package
     uploads/<id>/{about,data,result}      an upload; `result` is written before the blob is moved to its place, `about` is
-                                          removed after
+                                          removed after that
 
-Owns names and the order of a commit, and of a deletion.  `result` beside `about` is an intention: whatever a crash interrupts
-there, the next start finishes.  A blob that no record names is rubbish, which the next start removes.  Knows nothing of HTTP.
+Owns the names, and the order of the steps of a commit and of a deletion.  A `result` beside an `about` means that a commit was
+interrupted: the next start finishes it.  A blob that no record names is left over from a crash: the next start removes it.
+Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -35,23 +36,23 @@ _LAYOUT: Final = "aeformat store 1\n"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A blob that a tenant has stored."""
+    """A blob that a tenant has stored; the contents of a record file."""
 
     sha256: str  # hexadecimal
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What is known of an upload before its first byte."""
+class UploadInfo:
+    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one."""
 
     tenant: str
     length: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Where an upload's blob goes.  kind: CONTAINERS or MODELS.  name: its digest, or its model id."""
+class UploadResult:
+    """Where the blob of an upload is stored.  kind: CONTAINERS or MODELS.  name: the blob's digest, or its model id."""
 
     tenant: str
     kind: str
@@ -61,36 +62,39 @@ class Result:
 
 
 class Storage:
-    """One folder.  Not safe for two servers at once."""
+    """The folder of one server.  Two servers must not use one folder at a time."""
 
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
-        """Make the folder if it is not there, and finish what a crash interrupted.  Raises UsageError."""
+        """Open the folder, or make it, and finish the steps that a crash interrupted.
+
+        Raises UsageError for a folder that is not a server's.
+        """
         self.root, self.disk = root, disk or Disk()
         root.mkdir(parents=True, exist_ok=True)
         layout = root / "layout"
         if not layout.exists():
             if any(not path.name.startswith(TEMP_PREFIX) for path in root.iterdir()):
-                raise UsageError(f"{root}: is not empty, and not a folder of aeformat serve")
-            self.disk.record(layout, _LAYOUT.encode())
+                raise UsageError(f"{root}: is not empty, and not the folder of a server")
+            self.disk.write_small_file(layout, _LAYOUT.encode())
         elif layout.read_text(encoding="utf-8") != _LAYOUT:
             raise UsageError(f"{root}: was made by another version of aeformat")
         for name in ("objects", "tenants", "uploads"):
             (root / name).mkdir(exist_ok=True)
         self._used: dict[str, int] = {}
-        self._lock = threading.Lock()  # of records and blobs: one is stored or deleted at a time
+        self._lock = threading.Lock()  # protects records and blobs: one is stored or deleted at a time
         self._recover()
 
     def blob(self, sha256: str) -> Path:
-        """Where a blob lies, or would lie."""
+        """The path of a blob, whether or not it exists."""
         return self.root / "objects" / sha256[:2] / sha256
 
     def find(self, tenant: str, kind: str, name: str) -> Record | None:
-        """What a tenant has stored under a name."""
+        """The record of what a tenant has stored under a name; None if there is none."""
         found = _load(self._record(tenant, kind, name))
         return None if found is None else Record(**found)
 
     def used(self, tenant: str) -> int:
-        """Bytes a tenant has stored, uploads not counted."""
+        """The bytes that a tenant has stored.  Uploads are not counted."""
         if tenant not in self._used:
             folder = self.root / "tenants" / tenant
             records = (_load(path) for path in folder.glob("*/*") if not path.name.startswith("."))
@@ -102,53 +106,53 @@ class Storage:
 
     # Uploads.
 
-    def create(self, upload: str, about: About) -> None:
-        """Begin an upload, or leave nothing of it.  Raises OSError."""
+    def create(self, upload: str, info: UploadInfo) -> None:
+        """Create the folder of an upload.  If that fails nothing is left of it.  Raises OSError."""
         folder = self._upload(upload)
         folder.mkdir()
         try:
-            self.disk.record(folder / "about", _dump(about))
+            self.disk.write_small_file(folder / "about", _dump(info))
         except OSError:
             self.drop(upload)
             raise
 
     def open(self, upload: str) -> int:
-        """A handle of its staging file."""
+        """Open the staging file of an upload, or make it.  Returns its file descriptor."""
         return os.open(self.staging(upload), os.O_RDWR | os.O_CREAT, 0o600)
 
     def staging(self, upload: str) -> Path:
-        """Where its staging file lies."""
+        """The path of the staging file of an upload: the file that its bytes are received into."""
         return self._upload(upload) / "data"
 
-    def about(self, upload: str) -> About | None:
-        """None where there is no such upload."""
+    def info(self, upload: str) -> UploadInfo | None:
+        """The facts of an unfinished upload; None if there is no such upload."""
         found = _load(self._upload(upload) / "about")
-        return None if found is None else About(**found)
+        return None if found is None else UploadInfo(**found)
 
-    def result(self, upload: str) -> Result | None:
-        """None where the upload is not complete."""
+    def result(self, upload: str) -> UploadResult | None:
+        """The result of a complete upload; None if it is not complete."""
         found = _load(self._upload(upload) / "result")
-        return None if found is None else Result(**found)
+        return None if found is None else UploadResult(**found)
 
     def staged_bytes(self, upload: str) -> int:
-        """Length of its staging file."""
+        """The size of the staging file of an upload; 0 if it does not exist."""
         try:
             return self.staging(upload).stat().st_size
         except FileNotFoundError:
             return 0
 
     def uploads(self) -> Iterator[str]:
-        """All that are there, complete ones too."""
+        """The ids of all uploads, complete ones too."""
         yield from sorted(path.name for path in (self.root / "uploads").iterdir() if UPLOAD_ID.fullmatch(path.name))
 
     def age(self, upload: str) -> float:
-        """Seconds since it was last written to."""
+        """The seconds since an upload was last written to."""
         folder = self._upload(upload)
         times = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
         return max(0.0, time.time() - max(times))
 
     def drop(self, upload: str) -> None:
-        """Forget an upload, and what it staged."""
+        """Delete an upload and its staging file."""
         self.disk.remove_folder(self._upload(upload))
 
     def _upload(self, upload: str) -> Path:
@@ -156,19 +160,19 @@ class Storage:
 
     # Putting a blob in its place.
 
-    def commit(self, upload: str, result: Result) -> None:
-        """Move a staging file, synced and verified, to its place, and note that the tenant has it.
+    def commit(self, upload: str, result: UploadResult) -> None:
+        """Move a staging file, which is synced and verified, to its final place, and write the tenant's record.
 
-        What the tenant had under this name already is kept (T2-6, T4-13); what it stores counts in full, also where another
-        tenant's blob is there (T10-3).  The blob is moved by rename, the result before it: a crash in between leaves it
-        absent or whole (T4-10).  Raises OSError.
+        A blob that the tenant has under this name already is kept (T2-6, T4-13).  The tenant's bytes count in full, even if
+        another tenant has stored the same blob (T10-3).  The result is written first, then the blob is renamed: after a crash
+        in between the blob is complete or absent (T4-10).  Raises OSError.
         """
-        self.disk.record(self._upload(upload) / "result", _dump(result))
+        self.disk.write_small_file(self._upload(upload) / "result", _dump(result))
         with self._lock:
             self._finish(upload, result)
             self.disk.remove(self._upload(upload) / "about")
 
-    def _finish(self, upload: str, result: Result) -> None:
+    def _finish(self, upload: str, result: UploadResult) -> None:
         data, blob = self.staging(upload), self.blob(result.sha256)
         record = self._record(result.tenant, result.kind, result.name)
         if record.exists():
@@ -181,20 +185,20 @@ class Storage:
             self.disk.rename(data, blob)
         record.parent.mkdir(parents=True, exist_ok=True)
         self.used(result.tenant)
-        self.disk.record(record, _dump(Record(result.sha256, result.size)))
+        self.disk.write_small_file(record, _dump(Record(result.sha256, result.size)))
         self._used[result.tenant] += result.size
 
     def delete(self, tenant: str, kind: str, name: str) -> bool:
-        """Take a blob from a tenant (T2-10); False where it has none.  No upload may have it as its result any more.
+        """Delete a tenant's blob (T2-10); False if the tenant has none.  Drop the uploads that have it as their result first.
 
-        The record goes first, for good: a crash after that leaves a blob without a record.  Raises OSError.
+        The record is deleted durably before the blob: a crash in between leaves a blob without a record.  Raises OSError.
         """
         with self._lock:
             record = self.find(tenant, kind, name)
             if record is None:
                 return False
             used = self.used(tenant)
-            self.disk.forget(self._record(tenant, kind, name))
+            self.disk.remove_durably(self._record(tenant, kind, name))
             self._used[tenant] = used - record.size
             tenants = [path.name for path in (self.root / "tenants").iterdir()]
             others = (self.find(other, kind, name) for other in tenants)
@@ -208,11 +212,11 @@ class Storage:
                 self.disk.remove(left)
         for upload in list(self.uploads()):
             result = self.result(upload)
-            is_intended = self.about(upload) is not None
-            if result is not None and is_intended:
+            is_unfinished = self.info(upload) is not None
+            if result is not None and is_unfinished:
                 self._finish(upload, result)
                 self.disk.remove(self._upload(upload) / "about")
-            elif not is_intended and (result is None or self.find(result.tenant, result.kind, result.name) is None):
+            elif not is_unfinished and (result is None or self.find(result.tenant, result.kind, result.name) is None):
                 self.drop(upload)  # it was being created or dropped, or its blob was deleted
         records = (_load(path) for path in self.root.glob("tenants/*/*/*"))
         known = {found["sha256"] for found in records if found is not None}
@@ -221,7 +225,7 @@ class Storage:
                 self.disk.remove(blob)
 
 
-def _dump(value: Record | About | Result) -> bytes:
+def _dump(value: Record | UploadInfo | UploadResult) -> bytes:
     return json.dumps(asdict(value)).encode()
 
 

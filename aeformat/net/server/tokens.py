@@ -1,6 +1,6 @@
-"""Who is asking, and what they may do (spec/transport.md, section 10).
+"""Tokens: which tenant a request comes from, and what it may do (spec/transport.md, section 10).
 
-Owns the token file, which holds digests of tokens only, and is read again when it changes.
+Owns the token file.  It holds only digests of tokens, and is read again when it changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UNLIMITED: Final = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose request this is.  expires: seconds since 1970."""
+    """The tenant that a request comes from, and what its token allows.  expires: seconds since 1970."""
 
     tenant: str
     scopes: frozenset[str]
@@ -31,17 +31,20 @@ class Caller:
 
 
 class Tokens:
-    """The callers that a server knows; without a file, one that may do everything."""
+    """The tokens that a server knows.  Without a token file every request is from one caller, who may do everything."""
 
     def __init__(self, path: Path | None) -> None:
-        """Raises UsageError where the file is not what it should be."""
+        """Read the token file.  path: None for a server without tokens.  Raises UsageError if the file is not valid."""
         self.path = path
         self._stamp: tuple[int, int] = (0, 0)
         self._callers: dict[str, Caller] = {}
         self._reload()
 
     def caller(self, authorization: str | None, scope: str, now: float) -> Caller:
-        """Who sent this Authorization field.  Raises Problem: 401, 403 (T10-1)."""
+        """The caller that an Authorization field stands for, if it has the scope.  Raises Problem (401, 403; T10-1).
+
+        now: seconds since 1970.
+        """
         if self.path is None:
             return Caller("local", frozenset(SCOPES), _UNLIMITED)
         self._reload()
@@ -66,11 +69,14 @@ class Tokens:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             if not self._stamp[1]:
                 raise UsageError(f"cannot use the token file {self.path}: {error}") from error
-            # It is being edited: what was read before stays in force.
+            # It is being edited: the tokens that were read before stay valid.
 
 
 def _read(found: Any) -> dict[str, Caller]:
-    """Callers by the digest of their token.  Raises ValueError, KeyError, TypeError, AttributeError."""
+    """Callers by the digest of their token, from a parsed token file.
+
+    Raises ValueError, KeyError, TypeError, AttributeError.
+    """
     callers = {}
     tenants = found["tenants"]
     for token in found["tokens"]:

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aeformat.atomic import AtomicFile
-from aeformat.backends.runtime import fetch_mnist, load_tensorflow
+from aeformat.backends.runtime import load_tensorflow
 from aeformat.cli.common import print_table
 from aeformat.errors import AeformatError
-from aeformat.images import ImageFit, open_source
+from aeformat.training.mnist_images import all_mnist
 from tools import card
 from tools.train.note.published import LATENT_DIMS, NoteRecipe
 from tools.train.note.report import as_data, draw_curves, rows
@@ -64,7 +63,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     tf = load_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    train_images, test_images = _mnist("mnist:train"), _mnist("mnist:test")
+    train_images, test_images = all_mnist("train"), all_mnist("test")
     runs = []
     for dims in LATENT_DIMS:
         recipe = NoteRecipe(dims, seed=options.seed)
@@ -90,11 +89,6 @@ def publish(output: Path) -> None:
     draw_curves(data, output / CURVES_FILE)
     card.put_table(output.parent / card.CARD.name, TABLE, card.markdown(rows(data), right=2))
     print_table(rows(data), right=2)
-
-
-def _mnist(split: str) -> NDArray[np.uint8]:
-    source = open_source([split], ImageFit((28, 28, 1)), fetch_mnist=fetch_mnist)
-    return np.concatenate([block.images for block in source.blocks(10_000)])
 
 
 class _Progress:

@@ -6,7 +6,6 @@ same recipe and images give the same figures to the last bit, stopped and resume
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -16,9 +15,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.atomic import AtomicFile
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.errors import UsageError
+from aeformat.training.checkpoint import read_record, write_record
 from tools.train.note.published import ITERATIONS, NoteRecipe
 
 EPOCHS_BETWEEN_CHECKPOINTS: Final = 10
@@ -142,16 +141,12 @@ class _Trainer:
 
 def _save(path: Path, run: NoteRun, arrays: list[Floats], rng: np.random.Generator) -> None:
     about = {**asdict(run), "shuffler": dict(rng.bit_generator.state)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    named: dict[str, Any] = {f"array_{i}": array for i, array in enumerate(arrays)}
-    with AtomicFile(path, force=True) as file:
-        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **named)
+    write_record(path, about, {f"array_{i}": array for i, array in enumerate(arrays)})
 
 
 def _load(path: Path, recipe: NoteRecipe, rng: np.random.Generator) -> tuple[NoteRun, list[Floats]]:
-    with np.load(path, allow_pickle=False) as stored:
-        about = json.loads(stored["about"].tobytes())
-        arrays = [stored[f"array_{i}"] for i in range(len(stored.files) - 1)]
+    about, stored = read_record(path)
+    arrays = [stored[f"array_{i}"] for i in range(len(stored))]
     if about.pop("recipe") != asdict(recipe):
         raise UsageError(
             f"{path} was made by another recipe, seed or number of epochs; remove it or leave out --resume"

@@ -1,4 +1,8 @@
-"""send and fetch for asyncio: the twins of those of aeformat.net."""
+"""asend and afetch: send and fetch for asyncio.
+
+They take the same steps as aeformat.net.client.sending and fetching.  Work on local files runs in threads, so that the event
+loop is not blocked.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +10,60 @@ import asyncio
 import os
 from pathlib import Path
 
-from aeformat.net.client.aio import drive
-from aeformat.net.client.aio.line import AsyncLine
-from aeformat.net.client.digest import Digest
-from aeformat.net.client.fetching import blob_url, down, fetch_client, partial_file, put
-from aeformat.net.client.options import DEFAULTS, Fetched, Options, Progress, Say, Sent, quiet
+from aeformat.net.client.aio import async_transfer
+from aeformat.net.client.aio.async_http_client import AsyncHttpClient
+from aeformat.net.client.digest import FileDigest
+from aeformat.net.client.fetching import fetch_client, fetch_progress, finish, parse_blob_url, partial_file
+from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.options import DEFAULTS, Fetched, Notify, Options, Progress, Sent, ignore
+from aeformat.net.client.scan import scan_file
 from aeformat.net.client.sending import (
-    Memo,
-    asks,
-    body_of,
-    explaining,
-    patience,
-    question,
-    small,
+    ResumeRecord,
+    decoder_probe,
+    decoder_to_send,
+    decoder_upload,
+    digest_wait_seconds,
+    explaining_refusal,
+    file_body,
+    needs_decoder_probe,
     upload_client,
-    wanted_decoder,
 )
-from aeformat.net.client.survey import survey
-from aeformat.net.client.wire import Base
 
 __all__ = ["afetch", "asend"]
 
 
 async def asend(
     path: str | os.PathLike[str], url: str, options: Options = DEFAULTS, *, model: bytes | None = None,
-    progress: Progress = quiet, say: Say = quiet,
+    progress: Progress = ignore, notify: Notify = ignore,
 ) -> Sent:  # fmt: skip
-    """`send` for asyncio."""
-    base = Base.parse(url, token=options.token, ca_file=options.ca_file)
-    line = AsyncLine(base, options.patience)
-    with Path(path).open("rb") as file, Digest(Path(path)) as digest:
+    """Send a container or a model package to a server, with asyncio; see `send`."""
+    address = ServerAddress.parse(url, token=options.token, ca_file=options.ca_file)
+    http = AsyncHttpClient(address, options.timeouts)
+    with Path(path).open("rb") as file, FileDigest(Path(path)) as digest:
         digest.require_same(file)
-        seen = await asyncio.to_thread(survey, file)
-        found = await line.ask(question(seen)) if asks(seen, options) else None
-        decoder = await asyncio.to_thread(wanted_decoder, seen, found, options, model, say)
+        scan = await asyncio.to_thread(scan_file, file)
+        found = await http.request(decoder_probe(scan)) if needs_decoder_probe(scan, options) else None
+        decoder = await asyncio.to_thread(decoder_to_send, scan, found, options, model, notify)
         if decoder is not None:
-            client, body, known = small(decoder, progress)
-            await drive.upload(client, line, body, known, quiet)
-        memo = Memo(base, seen)
-        client = upload_client(seen, await asyncio.to_thread(digest.known, patience(seen)), memo)
-        with explaining(file, memo):
-            body = body_of(file, progress, "sending", seen.size)
-            done = await drive.upload(client, line, body, digest.future, memo.note)
-        memo.forget()
-    return Sent(base.url + done.path, done.sha256, seen.size)
+            client, body, known = decoder_upload(decoder, progress)
+            await async_transfer.send_file(client, http, body, known, ignore)
+        record = ResumeRecord(address, scan)
+        client = upload_client(scan, await asyncio.to_thread(digest.wait, digest_wait_seconds(scan)), record)
+        with explaining_refusal(file, record):
+            body = file_body(file, progress, "sending", scan.size)
+            done = await async_transfer.send_file(client, http, body, digest.future, record.save)
+        record.delete()
+    return Sent(address.url + done.path, done.sha256, scan.size)
 
 
 async def afetch(
     url: str, path: str | os.PathLike[str], options: Options = DEFAULTS, *, force: bool = False,
-    progress: Progress = quiet,
+    progress: Progress = ignore,
 ) -> Fetched:  # fmt: skip
-    """`fetch` for asyncio."""
-    base, kind, name = blob_url(url, options)
+    """Fetch a container or a model package from its URL, with asyncio; see `fetch`."""
+    address, kind, name = parse_blob_url(url, options)
     client = fetch_client(kind, name, options)
     with partial_file(Path(path), kind, name, force=force) as partial:
-        done = await drive.fetch(client, AsyncLine(base, options.patience), partial, down(progress, client))
-        return await asyncio.to_thread(put, Path(path), kind, name, done, client.size, partial)
+        http = AsyncHttpClient(address, options.timeouts)
+        done = await async_transfer.fetch_file(client, http, partial, fetch_progress(progress, client))
+        return await asyncio.to_thread(finish, Path(path), kind, name, done, client.size, partial)

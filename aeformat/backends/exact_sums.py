@@ -1,0 +1,71 @@
+"""Float sums that do not depend on the order of adding (spec/model.md, M5-3), for both backends.
+
+A float32 matrix product depends on the order in which it adds.  That order depends on the BLAS kernel, on the number of
+threads and on the row's place in the block.  So the factors become integers: the numbers of one row are rounded to 24 bits on a
+scale that is the row's own, and each weight is cut into slices of a few bits on the scale of its output channel.  Every
+product sum is then an integer below 2^53 on that scale, so that float64 adds it exactly, in any order.  The slices are put
+together afterwards, always in the same way.
+
+Owns the cutting and the scales.  Knows nothing of how a layer is computed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.model.package import Step
+
+Array = NDArray[Any]
+
+ROW_BITS: Final = 24  # of the numbers of a row: float32 has as many
+_SUM_BITS: Final = 53  # float64 counts every integer up to 2^53
+_WEIGHT_BITS: Final = 26  # of a weight, all slices together, at least
+LEAST_EXPONENT: Final = (
+    -100
+)  # rows of smaller numbers take the scale of this one, so that float32 holds 2^(ROW_BITS - e)
+SUM_AXIS: Final = {
+    "dense": 1,
+    "conv2d": 3,
+    "conv2d_transpose": 2,
+}  # layer kind -> the axis of its weights with the output channels
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SlicedStep:
+    """A layer of the float32 profile whose weights are cut into slices, which lie beside each other.
+
+    step: the same layer with n_slices times as many output channels, in float64.  weights: as they were, in float64.
+    """
+
+    step: Step
+    n_slices: int
+    weights: Array
+
+
+def slice_weights(step: Step) -> SlicedStep:
+    """The layer with its weights cut into slices: the sum of the slices is the weight, to 26 bits of its channel's largest."""
+    axis = SUM_AXIS[step.kind]
+    weights = step.arrays["weights"].astype(np.float64)
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    n_products = weights.size // weights.shape[axis]
+    bits = max(_SUM_BITS - ROW_BITS - n_products.bit_length(), 1)
+    n_slices = -(-_WEIGHT_BITS // bits)
+    _, exponents = np.frexp(np.abs(weights).max(axis=others, keepdims=True))
+    slices, rest = [], weights
+    for number in range(1, n_slices + 1):
+        unit = bits * number - exponents  # of this slice: integers times 2^-unit
+        slices.append(np.ldexp(np.rint(np.ldexp(rest, unit)), -unit))
+        rest = rest - slices[-1]
+    arrays = {**step.arrays, "weights": np.concatenate(slices, axis)}
+    return SlicedStep(dataclasses.replace(step, arrays=arrays), n_slices, weights)
+
+
+def row_exponents(largest: Array) -> Array:
+    """float32, the largest size in each row -> e, int32: all sizes are below 2^e.  129 for infinity."""
+    exponents: Array = np.maximum((largest.view(np.int32) >> 23) - 126, LEAST_EXPONENT)
+    return exponents

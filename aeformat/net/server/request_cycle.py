@@ -1,0 +1,161 @@
+"""One request and its answer, between the HTTP protocol and the ASGI application.
+
+Owns the ASGI messages of one request, and the time limit for a client that does not receive the answer (section 7 of
+spec/transport.md).  Files are sent by the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, BinaryIO, Final, Protocol, TypeVar
+
+import h11
+from starlette.types import ASGIApp, Message
+
+from aeformat.net.server.request_buffer import RequestBuffer
+from aeformat.net.slices import LEAST_BYTES, SkippedBytes, SliceSizes
+
+_T = TypeVar("_T")
+
+SEND_FILE: Final = "aeformat.send_file"  # key in scope["extensions"], if the kernel can send files
+REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+_MOST_BYTES: Final = 1 << 20  # of a file in one slice: it bounds the wait for a client that receives nothing
+
+
+class Disconnected(Exception):
+    """The connection to the client is gone, so that nothing can be sent."""
+
+
+class ClientConnection(Protocol):
+    """The connection that a request came on.  is_writable: is cleared while the client does not receive fast enough."""
+
+    transport: asyncio.Transport
+    is_writable: asyncio.Event
+
+    @property
+    def must_close(self) -> bool:
+        """Whether to close the connection after this answer."""
+
+    def finished(self, *, is_last: bool) -> None:
+        """Report that the answer is sent.  is_last: whether HTTP demands that the connection is closed after it."""
+
+
+class RequestCycle:
+    """One request and its answer, as the ASGI application sees them.
+
+    input_event: is set when there is more of the body to receive, or the request has ended.
+    """
+
+    def __init__(
+        self,
+        connection: ClientConnection,
+        protocol: h11.Connection,
+        scope: dict[str, Any],
+        buffer: RequestBuffer,
+        seconds_a_slice: float,
+    ) -> None:
+        """Begin a request.  seconds_a_slice: the time that the client has to receive one slice of the answer."""
+        self._connection, self._h11, self._scope, self.buffer = connection, protocol, scope, buffer
+        self._seconds_a_slice = seconds_a_slice
+        self.input_event = asyncio.Event()
+        self._is_lost = self._is_begun = self._is_complete = self._is_received = False
+        if not buffer.is_empty or buffer.is_over:
+            self.input_event.set()
+
+    def lost(self) -> None:
+        """Report that the connection is gone."""
+        self._is_lost = True
+        self.input_event.set()
+
+    async def run(self, app: ASGIApp) -> None:
+        """Call the application.  If it does not complete an answer, the connection is aborted."""
+        try:
+            with contextlib.suppress(Disconnected):
+                await app(self._scope, self.receive, self.send)
+        finally:
+            if not self._is_complete:
+                self._connection.transport.abort()
+
+    async def receive(self) -> Message:
+        """Wait for the next piece of the body (ASGI).  The receiver owns its memory: it may keep it or change it."""
+        connection = self._connection
+        if self._h11.they_are_waiting_for_100_continue and not self._is_begun:
+            continued = h11.InformationalResponse(status_code=100, headers=[], reason=REASONS[100])
+            connection.transport.write(self._h11.send(continued) or b"")
+        while not self._is_lost and not self._is_complete and (self._is_received or not self._has_input):
+            self.input_event.clear()
+            await self.input_event.wait()
+        if self._is_lost or self._is_complete:
+            return {"type": "http.disconnect"}
+        is_over, data = self.buffer.is_over, self.buffer.take()
+        self._is_received = is_over
+        if not is_over:
+            connection.transport.resume_reading()
+        return {"type": "http.request", "body": data, "more_body": not is_over}
+
+    @property
+    def _has_input(self) -> bool:
+        return self.buffer.is_over or not self.buffer.is_empty
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer (ASGI).  Raises Disconnected, also if the client does not receive a slice in time."""
+        if self._is_lost:
+            raise Disconnected
+        if message["type"] == "http.response.start":
+            self._is_begun = True
+            headers = list(message.get("headers", ()))
+            if self._connection.must_close:
+                headers.append((b"connection", b"close"))
+            self._write(h11.Response(status_code=message["status"], headers=headers, reason=REASONS[message["status"]]))
+            return
+        body = memoryview(b"" if self._scope["method"] == "HEAD" else message.get("body", b""))
+        for at in range(0, len(body), LEAST_BYTES):
+            self._write(h11.Data(data=body[at : at + LEAST_BYTES]))  # type: ignore[arg-type]
+            await self._before_timeout(self._connection.is_writable.wait())
+        if not message.get("more_body", False):
+            self._complete()
+
+    async def send_file(self, file: BinaryIO, at: int, stop: int, sent: Callable[[int], None]) -> None:
+        """Send bytes at to stop - 1 of a file as the body of the answer, and complete it.
+
+        sent: called with the size of each slice that was sent.  Raises Disconnected.
+        """
+        sizes, loop = SliceSizes(_MOST_BYTES), asyncio.get_running_loop()
+        while at < stop:
+            n_bytes = sizes.next(stop - at)
+            self._h11.send_with_data_passthrough(h11.Data(data=SkippedBytes(n_bytes)))  # type: ignore[arg-type]
+            sending = loop.sendfile(self._connection.transport, file, at, n_bytes)
+            n_sent = await self._before_timeout(sending, max(1.0, n_bytes / LEAST_BYTES))
+            if n_sent < n_bytes:
+                raise OSError(f"{file.name} is shorter than it was")
+            sizes.finished()
+            at += n_bytes
+            sent(n_bytes)
+        self._complete()
+
+    async def _before_timeout(self, waiting: Awaitable[_T], n_slices: float = 1.0) -> _T:
+        try:
+            found = await asyncio.wait_for(waiting, self._seconds_a_slice * n_slices)
+        except (
+            asyncio.TimeoutError,
+            OSError,
+            RuntimeError,
+        ) as error:  # RuntimeError: asyncio's, for a closed transport
+            self._connection.transport.abort()
+            raise Disconnected from error
+        if self._is_lost:
+            raise Disconnected
+        return found
+
+    def _write(self, event: h11.Event) -> None:
+        for data in self._h11.send_with_data_passthrough(event) or ():
+            self._connection.transport.write(data)
+
+    def _complete(self) -> None:
+        self._write(h11.EndOfMessage())
+        self._is_complete = True
+        self.input_event.set()
+        self._connection.finished(is_last=self._h11.our_state is not h11.DONE)

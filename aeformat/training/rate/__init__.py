@@ -1,1 +1,0 @@
-"""Autoencoders trained for bits against error: convolutions, a learned prior, latents that are small integers."""

@@ -1,0 +1,232 @@
+"""What the server's side of an upload refuses, and what it does where the disk or the program failed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+from container.files import Chunk, split
+
+from aeformat.transport import draft
+from aeformat.transport.problems import Problem
+from aeformat.transport.transfer_limits import TransferLimits
+from aeformat.transport.upload_actions import Answer, Append, Discard, Replay, Store, Sync, Truncate
+from aeformat.transport.upload_server import UploadServer
+from aeformat.transport.upload_states import State
+from aeformat.transport.verify import Verifier
+from transport.containers import ends, latents
+from transport.world import LIMITS
+
+FILE = latents()
+ENDS = ends(FILE)
+SHA = hashlib.sha256(FILE).digest()
+PLENTY = 1 << 40
+
+
+def begun(limits: TransferLimits = LIMITS, *, length: int | None = None, **request) -> tuple[UploadServer, int]:
+    """An upload, and the generation of the request that writes from its first byte on."""
+    upload = UploadServer(limits, now=0, length=length)
+    generation, _ = upload.append(Append(**{"offset": 0, "is_last": True, **request}), now=0, quota_left=PLENTY)
+    return upload, generation
+
+
+def sent(upload: UploadServer, generation: int, data: bytes) -> None:
+    """Bytes arrive and are good."""
+    assert upload.data(generation, len(data), now=0, quota_left=PLENTY) is not None
+    assert upload.check(data) is None
+
+
+def slug_of(call) -> str:
+    with pytest.raises(Problem) as caught:
+        call()
+    return caught.value.type.slug
+
+
+def test_an_upload_that_was_finished_before_a_restart_still_answers():
+    """T4-11: HEAD, and nobody writes."""
+    upload = UploadServer.finished(LIMITS, now=0, size=len(FILE), sha256=SHA, content_location="/v1/containers/x")
+
+    answer = upload.head()
+    assert (answer.status, answer.fields[draft.OFFSET], answer.fields["Content-Location"]) == (
+        200, str(len(FILE)), "/v1/containers/x",
+    )  # fmt: skip
+    assert upload.settle(now=1) == []
+    assert slug_of(lambda: upload.append(Append(0, True), now=1, quota_left=PLENTY)) == "completed-upload"
+
+
+def test_an_upload_that_is_over_is_gone():
+    """Cancelled, or too old: HEAD and PATCH say so."""
+    cancelled, _ = begun()
+    assert cancelled.cancel() == [Discard(), Answer(204, {})]
+    expired = UploadServer(LIMITS, now=0)
+    assert expired.tick(LIMITS.max_age) == []
+    assert expired.tick(LIMITS.max_age + 1) == [Discard()]
+
+    for upload in (cancelled, expired):
+        assert slug_of(upload.head) == "upload-gone"
+        assert slug_of(lambda upload=upload: upload.append(Append(0, True), now=9, quota_left=PLENTY)) == "upload-gone"
+        assert upload.tick(1e9) == []
+
+
+LIMIT = replace(LIMITS, max_size=4000, max_append_size=2000)
+
+
+def test_sizes_above_the_limits_are_refused_at_once():
+    """Section 7: the whole, one request, and where both lengths are given they are the same."""
+    assert slug_of(lambda: UploadServer(LIMIT, now=0, length=4001)) == "too-large"
+    for request, slug in (
+        (Append(0, True, body_bytes=2001), "too-large"),
+        (Append(0, True, length=4001), "too-large"),
+        (Append(0, True, body_bytes=600), "quota-exceeded"),
+        (Append(7, True), "mismatching-upload-offset"),
+    ):
+        upload = UploadServer(LIMIT, now=0)
+        assert slug_of(lambda: upload.append(request, now=0, quota_left=500)) == slug  # noqa: B023
+    upload = UploadServer(LIMIT, now=0, length=3000)
+    other = Append(0, True, length=2999)
+    assert slug_of(lambda: upload.append(other, now=0, quota_left=PLENTY)) == "inconsistent-upload-length"
+    upload.append(Append(0, True, length=3000), now=0, quota_left=PLENTY)
+
+
+def test_a_body_that_is_longer_than_allowed_ends():
+    """Above the quota it can go on when there is room again; above the limit it is over."""
+    upload, generation = begun(LIMIT)
+    assert upload.data(generation, 400, now=0, quota_left=399) is None
+    paused = upload.excess(400, quota_left=399)
+    assert isinstance(paused[-1], Answer) and paused[-1].problem.type.slug == "quota-exceeded"
+    assert upload.state is State.IDLE
+
+    generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
+    assert upload.data(generation, 4001, now=0, quota_left=PLENTY) is None
+    over = upload.excess(4001, quota_left=PLENTY)
+    assert over[0] == Discard() and over[-1].problem.type.slug == "too-large"
+    for call in (upload.head, lambda: upload.append(Append(0, True), now=0, quota_left=PLENTY)):
+        assert slug_of(call) == "too-large"
+
+
+def test_a_container_of_another_length_than_was_said_is_over():
+    """Seen when it is longer than said, and when it is complete and shorter."""
+    for length in (ENDS[1], len(FILE) + 1):
+        upload, generation = begun(length=length)
+        sent(upload, generation, FILE)
+        actions = upload.end(generation, now=0)
+        assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
+
+
+def test_a_last_request_that_breaks_off_is_no_end():
+    """T4-7: what is verified is kept and synced, the rest is cut off."""
+    upload, generation = begun()
+    sent(upload, generation, FILE[: ENDS[2] + 5])
+
+    actions = upload.end(generation, now=0)
+
+    assert actions[:-1] == [Truncate(ENDS[2]), Sync(ENDS[2])]
+    assert (actions[-1].status, actions[-1].problem.type.slug) == (
+        actions[-1].problem.type.status, "upload-truncated",
+    )  # fmt: skip
+    assert actions[-1].fields[draft.OFFSET] == str(ENDS[2])
+
+
+def test_a_verifier_says_why_a_container_is_not_complete(monkeypatch):
+    """Or it has a fault, which is ours and no problem of the request."""
+    upload, generation = begun()
+    sent(upload, generation, FILE[: ENDS[2]])
+    monkeypatch.setattr(Verifier, "close", lambda _verifier: None)
+
+    with pytest.raises(AssertionError, match="complete"):
+        upload.end(generation, now=0)
+
+
+def test_damage_at_one_place_is_borne_a_few_times():
+    """T4-5: then it is no accident."""
+    upload = UploadServer(LIMITS, now=0)
+    slugs = []
+    for _ in range(LIMITS.tries_at_offset):
+        generation, _actions = upload.append(Append(0, True), now=0, quota_left=PLENTY)
+        bad = bytearray(FILE)
+        bad[ENDS[0] + 40] ^= 1
+        upload.data(generation, len(bad), now=0, quota_left=PLENTY)
+        error = upload.check(bytes(bad))
+        actions = upload.broken(error)
+        slugs.append(actions[-1].problem.type.slug)
+        if upload.state is State.IDLE:
+            upload = resumed(upload)
+    assert slugs == ["chunk-damaged"] * (LIMITS.tries_at_offset - 1) + ["damaged-again"]
+
+
+def resumed(upload: UploadServer) -> UploadServer:
+    """Begun at the first byte again: what was verified is dropped, so that all comes anew."""
+    upload.verifier = Verifier(LIMITS)
+    return upload
+
+
+def test_after_a_failure_of_the_disk_the_staged_bytes_are_read_back():
+    """T4-15: before that nothing is known; afterwards the offset follows from what is there."""
+    upload, generation = begun(is_last=False)
+    sent(upload, generation, FILE[: ENDS[3]])
+    upload.not_written()
+    assert upload.end(generation, now=0)[:-1] == []
+
+    assert upload.settle(now=0) == [Replay()]
+    assert upload.replay(FILE[: ENDS[1]]) and not upload.replay(bytes(64))
+    assert upload.replayed() == [Truncate(ENDS[1]), Sync(ENDS[1])]
+    upload.synced(ENDS[1])
+    assert upload.head().fields[draft.OFFSET] == str(ENDS[1])
+
+
+def test_bytes_from_before_a_crash_that_no_request_can_make_good_are_over():
+    """The crash came before the refusal was recorded."""
+    upload = UploadServer(LIMITS, now=0, is_restored=True)
+    assert upload.settle(now=0) == [Replay()]
+    assert not upload.replay(split(FILE).insert(1, Chunk(b"XXXX", b"?")).join())
+    assert upload.replayed() == [Discard()]
+
+    assert slug_of(upload.head) == "invalid-container"
+
+
+def test_a_container_without_a_place_can_be_put_there_later():
+    """The last request is repeated, without a body."""
+    upload, generation = begun()
+    sent(upload, generation, FILE)
+    assert upload.end(generation, now=0) == [Sync(len(FILE)), Store(SHA, len(FILE))]
+    assert slug_of(lambda: upload.append(Append(0, True), now=0, quota_left=PLENTY)) == "upload-verifying"
+
+    answer = upload.not_stored(Problem("quota-exceeded", "the disk is full"))[-1]
+
+    assert answer.problem.type.slug == "quota-exceeded" and upload.state is State.IDLE
+    generation, _ = upload.append(Append(len(FILE), True, body_bytes=0), now=0, quota_left=PLENTY)
+    assert upload.end(generation, now=0)[-1] == Store(SHA, len(FILE))
+    stored = upload.stored("/v1/containers/x")
+    assert (stored.status, stored.fields["Content-Location"]) == (201, "/v1/containers/x")
+
+
+def test_a_request_that_was_fenced_does_nothing_any_more():
+    """T4-9: its end is no end, and its loss is no loss."""
+    upload, generation = begun()
+    sent(upload, generation, FILE[: ENDS[0]])
+    upload.settle(now=0)
+
+    assert upload.lost(generation) == []
+    assert slug_of(lambda: upload.end(generation, now=0)) == "superseded"
+
+
+def test_a_sync_is_due_after_so_many_bytes():
+    """Of those that are written and verified."""
+    upload, generation = begun()
+    sent(upload, generation, FILE[: ENDS[3]])
+
+    assert upload.sync_due(LIMITS.sync_bytes - 1) is None
+    assert upload.sync_due(len(FILE)) == Sync(ENDS[3])
+
+
+def test_a_package_larger_than_allowed_is_refused():
+    """M2-6: by what its chunks say, before they are unpacked."""
+    from container.priors import decoder_of, random_prior
+
+    from aeformat.errors import LimitExceeded
+    from aeformat.model.file_io import package_bytes
+
+    data = package_bytes(decoder_of(random_prior(1), lo=-6, hi=9, dims=(5,)))
+    with pytest.raises(LimitExceeded, match="M2-6"):
+        Verifier(replace(LIMITS, model_bytes=100)).feed(data)
