@@ -89,6 +89,19 @@ def test_a_container_among_the_images_is_not_replaced_by_one_of_them(aeformat, f
     assert Path("set/a.png").read_bytes() == Path("o.aef").read_bytes()
 
 
+@pytest.mark.parametrize("out", ["m.decoder.aef", "m.encoder.aef"])
+@pytest.mark.parametrize("given", ["m", "m.decoder.aef", "."])
+def test_a_model_that_is_read_is_not_replaced(aeformat, model, given, out):
+    """By whatever name it was given; nor is a decoder."""
+    before = Path(out).read_bytes()
+    ran = aeformat("pack", "digits.npy", "--model", given, "-o", out, "--force")
+    assert ran.code == 2 and "would be lost" in ran.err and "force" not in ran.err
+    assert aeformat("pack", "digits.npy", "--model", "m", "-o", "d.aef").code == 0
+    ran = aeformat("convert", "d.aef", "m.decoder.aef", "--decoder", "m.decoder.aef", "--codec", "zstd", "--force")
+    assert ran.code == 2 and "would be lost" in ran.err
+    assert Path(out).read_bytes() == before
+
+
 @POSIX
 def test_standard_input_is_not_replaced_either(aeformat, folder, packed, monkeypatch):
     """The file that the shell has opened."""
