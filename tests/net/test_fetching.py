@@ -188,6 +188,7 @@ def test_a_killed_fetch_is_resumed(server, tmp_path):
     proxy.close()
 
 
+@BOTH
 @pytest.mark.skipif(os.name != "posix", reason="links and file modes")
 def test_a_file_behind_a_link_is_replaced_and_keeps_its_mode(server, tmp_path, twin, small_pieces):
     """The link stays; the partial file lies beside the file, not beside the link."""
