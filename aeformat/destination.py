@@ -13,9 +13,12 @@ import re
 import stat
 import time
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/(?P<process>\d+)(?:/task/\d+)?)/fd/(?P<number>\d+)")
 _MAX_LINKS: Final = 40  # as Linux
@@ -43,6 +46,31 @@ def open_stream(name: str | os.PathLike[str]) -> BinaryIO | None:
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
     return os.fdopen(handle, "wb")
+
+
+def check_no_input(output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
+    """Check that the output is none of the files that are read, under whatever name; "-" is standard input.
+
+    Raises UsageError: what is read would be lost, whether or not it may be replaced.
+    """
+    try:
+        there = os.stat(output)  # noqa: PTH116 - it may be empty, which pathlib takes for "."
+    except OSError:
+        return
+    if not stat.S_ISREG(there.st_mode):
+        return
+    for name in inputs:
+        if _is_file(name, there):
+            what = "standard input" if name == "-" else os.fspath(name)
+            raise UsageError(f"{output} is {what}, which is read and would be lost; give the output another name")
+
+
+def _is_file(name: str | os.PathLike[str], there: os.stat_result) -> bool:
+    """Whether a name, or standard input, is that of the file with this status."""
+    try:
+        return os.path.samestat(os.fstat(0) if name == "-" else Path(name).stat(), there)
+    except OSError:
+        return False
 
 
 def can_rewrite(file: BinaryIO) -> bool:

@@ -173,30 +173,6 @@ class CountedInput(io.BufferedIOBase):
         return data
 
 
-def check_output(output: str, inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """That the output is none of the files that are read, under whatever name.  Raises UsageError."""
-    try:
-        there = os.stat(output)  # noqa: PTH116 - see existing
-    except OSError:
-        return
-    if not stat.S_ISREG(there.st_mode):
-        return
-    for name in inputs:
-        if _is_file(name, there):
-            raise UsageError(
-                f"{output_name(output)} is {input_name(os.fspath(name))}, which is read and would be lost; give the output "
-                "another name"
-            )
-
-
-def _is_file(name: str | os.PathLike[str], there: os.stat_result) -> bool:
-    """Whether a name, or standard input, is that of the file with this status."""
-    try:
-        return os.path.samestat(os.fstat(0) if name == "-" else os.stat(name), there)  # noqa: PTH116 - see existing
-    except OSError:
-        return False
-
-
 def say_left_out(left_out: Iterable[str]) -> None:
     """What was found in folders and is not read, on stderr: a line for each folder."""
     for line in left_out:

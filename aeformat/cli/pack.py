@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Pack images into a file.  Says on stderr what came of it."""
     from aeformat.backends.runtime import fetch_mnist
+    from aeformat.destination import check_no_input
     from aeformat.images import ImageFit, open_source
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     height, width, channels = encoder.manifest.input.shape
     fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
     source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
-    common.check_output(options.output, [*source.files, *_model_files(options.model)])
+    check_no_input(options.output, [*source.files, *_model_files(options.model)])
     common.say_left_out(source.left_out)
     codec = options.codec or usual_codec(options.encoding, decoder)
     pack_options = PackOptions(

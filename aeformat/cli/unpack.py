@@ -47,10 +47,11 @@ def row_range(text: str) -> tuple[int, int]:
 
 def run(options: argparse.Namespace) -> int:
     """Unpack a file to images, or to its latents.  Returns 3 when --recover had to leave something out."""
+    from aeformat.destination import check_no_input
     from aeformat.reader import LatentStream
 
     find = DecoderOptions(options, options.file)
-    common.check_output(options.output, _inputs(options))
+    check_no_input(options.output, _inputs(options))
     with _opened(options) as latents:
         done = (_write_latents if options.latents else _write_images)(latents, find, options)
     if isinstance(latents, LatentStream) and latents.damage is not None:
