@@ -14,7 +14,7 @@
     with aeformat.create("new.aef", decoder=model) as file:    # appears whole or not at all
         file.append(model.encode(images))
 
-    aeformat.pack("photos/", "photos.aef", model=model)        # files, as the command line does it
+    aeformat.pack("photos/", "photos.aef", model=model)        # image files to a file of latents
     aeformat.unpack("photos.aef", "restored/")
     aeformat.validate("photos.aef").problems
 

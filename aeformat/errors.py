@@ -25,6 +25,7 @@ class Hint(str, Enum):
     TRY_OTHER_BACKEND = "try-other-backend"  # this machine or the writer computes wrongly
     REPORT_MACHINE = "report-machine"  # this machine computes wrongly: do not use the model on it
     GET_DECODER = "get-decoder"  # from whoever made the file, from a server, or inside the file
+    INSTALL_MODELS = "install-models"  # the model is one of the distribution aeformat-models
     GIVE_OTHER_DECODER = "give-other-decoder"  # the package at hand is not the decoder that the file names
     GIVE_DECODER = "give-decoder"  # the server that was asked lacks it too: get its package and pass it in
     TRANSFER_ALWAYS = "transfer-always"  # `Options(policy="always")` of aeformat.net

@@ -1,7 +1,7 @@
-"""The validator: all problems of a file, not the first (spec/README.md, conformance class validator).
+"""The validator: all problems of a file, not only the first (spec/README.md, conformance class validator).
 
-Owns the list of problems and what can still be checked after one.  Reads forward in bounded memory; never loads TensorFlow.
-The golden check and receipts need something that computes: the caller passes it in, or None to leave them out.
+Owns the list of problems, and what can be checked after one.  Reads forward in bounded memory; never loads TensorFlow.
+The golden set and receipts take a running network: the caller passes functions for that, or None to skip these checks.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
 
 _READ_BYTES: Final = 1 << 18
-_MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
+_MOST_PROBLEMS: Final = 1_000  # a hostile file can have one in every byte
 
 GoldenCheck = Callable[["ModelPackage"], None]
-Prove = Callable[[payloads.Block], object]
+CheckReceipts = Callable[[payloads.Block], object]
 FindPrior = Callable[[LatentsHeader], "DecoderPrior | None"]
-FindProof = Callable[[LatentsHeader, "ModelPackage | None"], Prove | None]
+FindReceiptCheck = Callable[[LatentsHeader, "ModelPackage | None"], CheckReceipts | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +70,13 @@ class Report:
     n_bytes: int = 0
     content_id: bytes = b""
     n_receipts: int = 0  # digests
-    n_proved: int = 0  # of them: the pixels were decoded, and are theirs
-    not_checked: str = ""  # what could not be, and why
+    n_proved: int = 0  # of them: the pixels were decoded and match
+    not_checked: str = ""  # what could not be checked, and why
     is_cut_short: bool = False  # more problems than are listed
 
     @property
     def summary(self) -> str:
-        """For people: what a good file is."""
+        """One line for people about a file without problems."""
         rows = f", {self.n_rows:,} rows" if self.kind == "latents" else ""
         if self.n_receipts:
             proved = "proved" if self.n_proved else "not proved: their decoder is not here"
@@ -117,18 +117,20 @@ def validate(
     *,
     name: str = "",
     check_golden: GoldenCheck | None = None,
-    find_proof: FindProof | None = None,
+    find_receipt_check: FindReceiptCheck | None = None,
     find_prior: FindPrior | None = None,
     limits: Limits = DEFAULT,
 ) -> Report:
-    """Read a file to its end, or to where nothing more can be made of it, and report every broken rule.
+    """Read a file to its end, or to where it cannot be read further, and report every broken rule.
 
-    check_golden: runs a package's golden set, raising GoldenMismatch; None leaves rule M6-2 unchecked.  find_proof: header
-    and embedded decoder, if there is one -> what decodes a block and raises FormatError if its receipts are not those of the
-    pixels (C7-6), or None where the decoder is not at hand.  find_prior: header -> the prior that rows of codec rans take,
-    or None where it is not at hand: then their values and the content id stay unchecked.  Raises OSError, and what these raise.
+    check_golden: runs a package's golden set and raises GoldenMismatch; None leaves rule M6-2 unchecked.
+    find_receipt_check: (header, embedded decoder or None) -> a function that decodes a block and raises FormatError if its
+    receipts do not match the pixels (C7-6); it returns None if it finds no decoder.
+    find_prior: header -> the prior for rows of codec rans; None if it is not found: then their values and the content id stay
+    unchecked.
+    Raises OSError, and what these functions raise.
     """
-    run = _Run(name, check_golden, find_proof, find_prior, limits)
+    run = _Run(name, check_golden, find_receipt_check, find_prior, limits)
     parser = Parser(limits, on_problem=run.problem)
     try:
         while data := file.read(_READ_BYTES):
@@ -149,29 +151,29 @@ class _TooMany(Exception):
 
 
 class _Run:
-    """One file on its way through."""
+    """The validation of one file."""
 
     def __init__(
         self,
         name: str,
         check_golden: GoldenCheck | None,
-        find_proof: FindProof | None,
+        find_receipt_check: FindReceiptCheck | None,
         find_prior: FindPrior | None,
         limits: Limits,
     ) -> None:
         self.report = Report(name)
-        self._check_golden, self._find_proof, self._limits = check_golden, find_proof, limits
+        self._check_golden, self._find_receipt_check, self._limits = check_golden, find_receipt_check, limits
         self._find_prior = find_prior
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
         self._has_decoder = False
-        self._prove: Prove | None = None
+        self._check_receipts: CheckReceipts | None = None
         self._header: Header | None = None
         self._rows: payloads.RowReader | None = None
         self._model: Any = None
         self._is_whole = True  # every chunk so far could be read, so that the content id can be checked
 
     def problem(self, error: FormatError | GoldenMismatch) -> None:
-        """Note a problem after which the content id cannot be told."""
+        """Add a problem after which the content id cannot be checked."""
         self._is_whole = False
         self._note(_problem(error))
 
@@ -181,7 +183,7 @@ class _Run:
         self.report.problems.append(problem)
 
     def event(self, event: Event) -> None:
-        """Check what the framing alone does not show."""
+        """Check what the parser does not: rows, tensors, receipts, the embedded decoder."""
         if isinstance(event, HeaderRead):
             self._start(event.header)
         elif isinstance(event, ChunkRead):
@@ -221,7 +223,7 @@ class _Run:
             self._embedded(chunk)
 
     def _look_for_prior(self, rows: payloads.RowReader) -> None:
-        """In the embedded decoder, if that is good, else where the caller looks; once."""
+        """Take the prior from the embedded decoder if that is good, else ask the caller; once for each file."""
         from aeformat.model.match import prior_of
 
         assert isinstance(self._header, LatentsHeader)
@@ -234,35 +236,35 @@ class _Run:
                 rows.give_prior(found)
 
     def _receipts(self, block: payloads.Block, receipts: Receipts) -> None:
-        """C7-5, C7-6.  The rows are what they are all the same."""
+        """C7-5, C7-6.  A problem here does not concern the rows: the content id is still checked."""
         if receipts.first_row != block.first_row:
-            return  # of rows that could not be read
+            return  # they are of rows that could not be read
         is_first, n_new = not self.report.n_receipts, len(receipts.digests) // DIGEST_BYTES
         self.report.n_receipts += n_new
         try:
             if is_first:
-                self._look_for_proof(receipts)
-            if self._prove is not None:
-                self._prove(block)
+                self._find_receipt_check_once(receipts)
+            if self._check_receipts is not None:
+                self._check_receipts(block)
                 self.report.n_proved += n_new
         except FormatError as error:
             self._note(_problem(error))
-            if error.rule == "C7-5":  # it concerns all of them, and is said once
-                self._prove = None
+            if error.rule == "C7-5":  # it concerns all receipts, and is reported once
+                self._check_receipts = None
 
-    def _look_for_proof(self, receipts: Receipts) -> None:
+    def _find_receipt_check_once(self, receipts: Receipts) -> None:
         from aeformat.model.match import check_receipted
 
         if self._decoder is not None:
             check_receipted(receipts, self._decoder)
-        if self._find_proof is not None:
+        if self._find_receipt_check is not None:
             assert isinstance(self._header, LatentsHeader)
-            self._prove = self._find_proof(self._header, self._decoder)
+            self._check_receipts = self._find_receipt_check(self._header, self._decoder)
 
     def _embedded(self, chunk: ChunkRead) -> None:
         """C7-4, C3-14, C3-16: the embedded decoder is a good package, and the right one."""
         self._has_decoder = True
-        if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
+        if _kind(chunk.stored) == "latents":  # not read: it could hold another container, and that another
             self._embedded_problem(
                 StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder")
             )
@@ -292,7 +294,7 @@ class _Run:
             self._embedded_problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
 
     def _embedded_problem(self, error: FormatError) -> None:
-        self._note(_problem(error))  # the rows are what they are all the same
+        self._note(_problem(error))  # the content id is still checked
 
     def _trailer(self, event: TrailerRead) -> None:
         self.report.content_id = event.trailer.content_id
@@ -307,7 +309,7 @@ class _Run:
             self.problem(error)
 
     def end(self) -> None:
-        """Say what could not be checked."""
+        """Set what could not be checked."""
         rows = self._rows
         if rows is None or not rows.n_unread:
             return
@@ -326,14 +328,14 @@ class _Run:
 
 
 def _problem(error: FormatError | GoldenMismatch) -> Problem:
-    """A failed golden set is a problem of the whole file, at byte 0."""
+    """The problem for an error.  A failed golden set is one of the whole file, at byte 0."""
     if isinstance(error, FormatError):
         return Problem(error.code, error.rule, error.at, error.what)
     return Problem(error.code, "M6-2", 0, str(error))
 
 
 def _kind(data: bytes) -> str:
-    """What the header of a container says it holds; "" if that cannot be read."""
+    """The kind that the header of a container names; "" if it cannot be read."""
     try:
         events = Parser().feed(data[: PREAMBLE_BYTES + HEADER_BYTES])
     except FormatError:

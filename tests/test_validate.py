@@ -41,7 +41,7 @@ def three_chunks() -> tuple[bytes, int]:
 def test_valid_vectors_have_no_problem(path):
     """What the spec allows is reported as good, golden sets included."""
     with path.open("rb") as file:
-        report = validate(file, check_golden=check, find_proof=Decoders().proof)
+        report = validate(file, check_golden=check, find_receipt_check=Decoders().receipt_check)
     assert not report.problems
     assert exit_code_of(report) == 0
 
@@ -51,7 +51,7 @@ def test_the_first_problem_is_the_one_a_reader_reports(path):
     """Each invalid vector: same code, rule and byte as every reader gives."""
     expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     with path.open("rb") as file:
-        report = validate(file, check_golden=check, find_proof=Decoders().proof)
+        report = validate(file, check_golden=check, find_receipt_check=Decoders().receipt_check)
     first = report.problems[0]
     assert (first.code, first.rule, first.at) == (expected["code"], expected["rule"], expected["at"])
     assert first.expected

@@ -12,7 +12,7 @@ def check(package: ModelPackage) -> None:
     check_golden(package, NumpyBackend().load(package))
 
 
-def proved(package: ModelPackage) -> ModelPackage:
+def verified(package: ModelPackage) -> ModelPackage:
     """The package, once its golden set has come out right.  Raises GoldenMismatch."""
     check(package)
     return package

@@ -28,6 +28,7 @@ ADVICE: Final[Mapping[Hint, str]] = {
         "get the .aef of that decoder and name it (--decoder), fetch it from a server (--registry URL), or ask for a file "
         "that carries it (pack --embed-decoder)"
     ),
+    Hint.INSTALL_MODELS: "pip install aeformat-models",
     Hint.GIVE_OTHER_DECODER: "give that one with --decoder, or leave it out to take this machine's",
     Hint.GIVE_DECODER: "get its package and give it with --decoder",
     Hint.TRANSFER_ALWAYS: "fetch it all the same with --model-policy always",

@@ -92,7 +92,7 @@ class bounded_int:  # noqa: N801 - used like a function, as an argparse type
 
 
 @contextlib.contextmanager
-def naming(source: str) -> Iterator[None]:
+def error_source(source: str) -> Iterator[None]:
     """Put the name of a file into a FormatError that is raised in this block."""
     try:
         yield
@@ -102,10 +102,10 @@ def naming(source: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def about(source: str) -> Iterator[None]:
+def opening(source: str) -> Iterator[None]:
     """Put the name of a file into any error that is raised while it is opened in this block."""
     try:
-        with naming(source):
+        with error_source(source):
             yield
     except (UsageError, DecoderError) as error:
         error.source = error.source or input_name(source)
@@ -126,10 +126,10 @@ def output_name(name: str) -> str:
 def input_file(name: str) -> Iterator[BinaryIO]:
     """A file to read, or standard input for "-".  Raises UsageError if there is none."""
     if name == "-":
-        with naming(name):
+        with error_source(name):
             yield sys.stdin.buffer
         return
-    with naming(name), open(existing(name), "rb") as file:  # noqa: PTH123 - see existing
+    with error_source(name), open(existing(name), "rb") as file:  # noqa: PTH123 - see existing
         yield file
 
 

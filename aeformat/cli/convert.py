@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         common.output_file(options.output, force=options.force) as out,
         common.ProgressBar("converting", n_rows_of(options.input)) as progress,
     ):
-        with common.about(options.input):
+        with common.opening(options.input):
             latents = stream_latents(file)
         if "rans" not in (options.codec, latents.header.codec):
             find.refuse(latents.header.decoder, "where codec rans is neither read nor written")

@@ -14,7 +14,7 @@ from aeformat.cli.remote import SERVER, add_server, refuse_server
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
-    from aeformat.net.client.decoders import DecoderNeed
+    from aeformat.net.client.remote_decoder import DecoderNeed
     from aeformat.reader import Latents, LatentStream
 
 
@@ -47,11 +47,11 @@ class DecoderOptions:
         The one that --decoder gives or none; else the one inside the file, one of this machine's, or the registry's.  Raises
         UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
         """
-        from aeformat.backends.golden_check import proved
+        from aeformat.backends.golden_check import verified
         from aeformat.pipeline.decoders import embedded_decoder, own_decoder
 
         if self.is_given:
-            return proved(given_decoder(self._options.decoder, latents.header.decoder))
+            return verified(given_decoder(self._options.decoder, latents.header.decoder))
         if self._options.registry is None:
             return own_decoder(latents)
         found = embedded_decoder(latents)
@@ -63,7 +63,7 @@ class DecoderOptions:
         from aeformat.cli.serve import require_net
 
         require_net()
-        from aeformat.net.client.decoders import registry_decoder
+        from aeformat.net.client.remote_decoder import registry_decoder
 
         server = server_options(self._options)
         need = _need(latents, self._name, server.image_bytes)
@@ -83,13 +83,13 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
     """The package at `path`, if it is the decoder with that model id.  Raises UsageError, DecoderMismatch, FormatError."""
     from aeformat.model import store
 
-    with common.naming(common.ordinary(path)):
+    with common.error_source(common.ordinary(path)):
         return store.find_decoder(model_id, given=path)
 
 
 def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> DecoderNeed | None:
     """What the decoder is weighed against; None where nobody knows how many rows there are."""
-    from aeformat.net.client.decoders import DecoderNeed
+    from aeformat.net.client.remote_decoder import DecoderNeed
 
     n_rows = n_rows_of(name)
     if not n_rows:

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     n_rows = n_rows_of(options.file)
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
         counted = common.CountedInput(file)
-        with common.about(options.file):
+        with common.opening(options.file):
             latents = stream_latents(cast("BinaryIO", counted))
         blocks = unpack(latents, find, loader(options.backend, n_rows))
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)

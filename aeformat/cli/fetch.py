@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
 def _fetch_decoder(url: str, path: Path, server: Options) -> None:
     """Fetch the decoder of a fetched file.  If that fails, print a notice: the command has not failed, the file is here."""
     from aeformat.errors import DecoderError
-    from aeformat.net.client.decoders import DecoderNeed, registry_decoder
     from aeformat.net.client.fetching import parse_blob_url
+    from aeformat.net.client.remote_decoder import DecoderNeed, registry_decoder
     from aeformat.reader import open_latents
 
     address, _kind, _name = parse_blob_url(url, server)

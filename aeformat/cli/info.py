@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print what the file says.  Returns 3 if it is incomplete."""
-    with common.naming(options.file):
+    with common.error_source(options.file):
         facts = _of_file(options.file) if common.is_ordinary(options.file) else _of_stream(options.file)
     if options.json:
         common.print_json(facts)

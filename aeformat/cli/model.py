@@ -84,7 +84,7 @@ def _install(options: argparse.Namespace) -> int:
 
     for name in options.files:
         common.ordinary(name)
-        with common.about(name):
+        with common.opening(name):
             model_id = store.install(Path(name), check)
         print(f"{name}: installed, model id {model_id.hex()}", file=sys.stderr)
     return 0

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if path.suffix not in _SUFFIXES:
         raise UsageError(f"{path}: the end of the name says what is written; there are {', '.join(_SUFFIXES)}")
     check_target(path, force=options.force)
-    with common.about(options.model):
+    with common.opening(options.model):
         packages = store.find_packages(options.model)
     chosen = [package for package in packages if options.half in ("both", package.role)]
     if not chosen:

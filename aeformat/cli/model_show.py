@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.output}: the picture is a .png")
     if options.force and options.output is None:
         raise UsageError("--force does nothing without -o PICTURE.png")
-    with common.about(options.model):
+    with common.opening(options.model):
         packages = store.find_packages(options.model)
     if options.output is None:
         for package in packages:

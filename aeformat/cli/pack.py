@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         record_encoder=options.record_encoder,
         batch_rows=options.batch_rows,
         refine=_refinement(options, decoder, source.n_rows),
-        prove=common.network(decoder, options.backend, source.n_rows) if options.receipts else None,
+        receipts_by=common.network(decoder, options.backend, source.n_rows) if options.receipts else None,
     )
     with (
         common.output_file(options.output, force=options.force) as file,

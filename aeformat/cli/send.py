@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     path = Path(common.ordinary(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
-    with common.naming(options.file), FileDigest(path) as digest, ByteProgress() as progress:
+    with common.error_source(options.file), FileDigest(path) as digest, ByteProgress() as progress:
         from aeformat.net.client.sending import send_with_digest  # while the file is being hashed
 
         server = server_options(options)

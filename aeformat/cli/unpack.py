@@ -77,14 +77,14 @@ def _opened(options: argparse.Namespace) -> Iterator[LatentStream | Latents]:
 
     if options.rows is None:
         with common.input_file(options.file) as file:
-            with common.about(options.file):
+            with common.opening(options.file):
                 latents = stream_latents(file, recover=options.recover)
             yield latents
         return
     if options.latents or options.recover or options.file == "-":
         raise UsageError("--rows decodes some rows of a whole file: it does not go with --latents, --recover or a pipe")
     start, stop = options.rows
-    with common.naming(options.file), open_latents(common.ordinary(options.file)) as whole:
+    with common.error_source(options.file), open_latents(common.ordinary(options.file)) as whole:
         if stop > whole.n_rows:
             raise UsageError(f"{options.file}: --rows {start}:{stop}, but it has {whole.n_rows:,} rows")
         yield whole

@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
     here = _decoders(options.decoder)
     for name in options.files:
         with common.input_file(name) as file:
-            report = validate(file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=name)
+            report = validate(
+                file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=name
+            )
         reports.append(report)
         if not options.json:
             _print(report)
@@ -67,7 +69,7 @@ def _decoders(path: str | None) -> Decoders:
 
     if path is None:
         return Decoders()
-    with common.about(path):  # a broken package is its own fault, not that of a file
+    with common.opening(path):  # a broken package is its own fault, not that of a file
         read_package(common.ordinary(path))
     return Decoders(lambda model_id: given_decoder(path, model_id))
 

@@ -1,6 +1,6 @@
 """The models of the distribution aeformat-models, by name and by model id, known where it is not installed.
 
-Owns the index data/models.json (written by tools/model_index.py), so that "not here" can say what to install.
+Owns the index data/models.json (written by tools/model_index.py), so that "not here" can say where it comes from.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-INSTALL: Final = "pip install aeformat-models"
+DISTRIBUTION: Final = "aeformat-models"
 _MIN_PREFIX: Final = 8  # hexadecimal digits of a model id
 
 

@@ -20,7 +20,7 @@ from aeformat.model.file_io import read_heading, read_package
 from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import DECODER, ENCODER, Manifest
 from aeformat.model.package import ModelPackage
-from aeformat.model.published import INSTALL, published_name
+from aeformat.model.published import DISTRIBUTION, published_name
 
 _log: Final = logging.getLogger("aeformat")
 _SUFFIX: Final = {ENCODER: ".encoder.aef", DECODER: ".decoder.aef"}
@@ -100,7 +100,8 @@ def find_decoder(model_id: bytes, *, given: str | Path | None = None) -> ModelPa
         return _as_decoder(here)
     known = published_name(wanted)
     if known is not None:
-        raise DecoderMissing(f"decoder {wanted} is not here; it is that of model {known}: {INSTALL}")
+        what = f"decoder {wanted} is not here: it is that of model {known}, which comes with {DISTRIBUTION}"
+        raise DecoderMissing(what, hint=Hint.INSTALL_MODELS)
     raise DecoderMissing(f"decoder {wanted} is not here", hint=Hint.GET_DECODER)
 
 
@@ -161,7 +162,9 @@ def _files_of_name(name: str) -> tuple[Path, Path] | None:
 def _not_here(name_or_id: str) -> UsageError | None:
     """What to say of a model that is not here, where it is one of aeformat-models."""
     known = published_name(name_or_id)
-    return None if known is None else UsageError(f"model {known} is not here; to install it: {INSTALL}")
+    if known is None:
+        return None
+    return UsageError(f"model {known} is not here: it comes with {DISTRIBUTION}", hint=Hint.INSTALL_MODELS)
 
 
 def _is_model_id(text: str) -> bool:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from aeformat.net.client.aio import afetch, asend
-    from aeformat.net.client.decoders import registry_decoder
     from aeformat.net.client.fetching import fetch
     from aeformat.net.client.options import Fetched, Options, Sent
+    from aeformat.net.client.remote_decoder import registry_decoder
     from aeformat.net.client.sending import send
 
 __all__ = ["Fetched", "Options", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
@@ -34,7 +34,7 @@ _HOMES: Final = {
     "afetch": "client.aio",
     "asend": "client.aio",
     "fetch": "client.fetching",
-    "registry_decoder": "client.decoders",
+    "registry_decoder": "client.remote_decoder",
     "send": "client.sending",
 }
 

@@ -1,6 +1,6 @@
-"""Validating with decoders at hand: what the validator asks for, answered from this machine's models.
+"""Validation with the decoders of this machine.
 
-Owns the step from a decoder to what proves receipts and decodes coded rows.  The rules are the validator's.
+Owns the functions that the validator calls to check receipts and to decode coded rows.  The validator owns the rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aeformat.container.header import LatentsHeader
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.arrays import AnyModel
-    from aeformat.validator import Prove
+    from aeformat.validator import CheckReceipts
 
 
 def decoder_here(model_id: bytes) -> ModelPackage | None:
@@ -36,7 +36,7 @@ def decoder_here(model_id: bytes) -> ModelPackage | None:
 
 
 class Decoders:
-    """What the validator asks for.
+    """The functions that the validator calls for a decoder.
 
     find: model id -> the decoder, or None where it is not at hand.  n_asked: how often it was asked.
     """
@@ -50,12 +50,12 @@ class Decoders:
         return self._find(header.decoder)
 
     def prior(self, header: LatentsHeader) -> DecoderPrior | None:
-        """What decodes the rows of a file with codec rans; None where it is not at hand."""
+        """The prior that decodes the rows of a file with codec rans; None if the decoder is not found."""
         decoder = self._found(header)
         return None if decoder is None else prior_of(decoder)
 
-    def proof(self, header: LatentsHeader, embedded: ModelPackage | None) -> Prove | None:
-        """What proves a file's receipts: its own decoder, or another that is at hand; None where there is none."""
+    def receipt_check(self, header: LatentsHeader, embedded: ModelPackage | None) -> CheckReceipts | None:
+        """The function that checks a file's receipts, with its embedded decoder or one of this machine; else None."""
         decoder = embedded
         if decoder is None:
             decoder = self._found(header)
@@ -80,5 +80,5 @@ def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> R
         here = Decoders(lambda model_id: package)
     with open(path, "rb") as file:  # noqa: PTH123 - a path of either kind
         return validate_stream(
-            file, check_golden=check, find_proof=here.proof, find_prior=here.prior, name=os.fspath(path)
+            file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=os.fspath(path)
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from aeformat.backends.golden_check import proved
+from aeformat.backends.golden_check import verified
 from aeformat.backends.select import select_backend
 from aeformat.errors import FormatError
 from aeformat.model import store
@@ -49,7 +49,7 @@ def embedded_decoder(latents: LatentStream | Latents) -> ModelPackage | None:
     if data is None:
         return None
     try:
-        return proved(read_package(data))
+        return verified(read_package(data))
     except FormatError as error:
         error.source = error.source or "the embedded decoder"
         raise

@@ -1,4 +1,4 @@
-"""Files of images <-> files of latents: what `aeformat pack` and `aeformat unpack` do, for a Python caller.
+"""Files of images <-> files of latents, for Python callers.
 
 Owns the defaults that both take, and the choice of what is read and written from what a caller names.
 """
@@ -96,7 +96,7 @@ def pack(
         record_encoder=record_encoder,
         batch_rows=batch_rows,
         refine=None if refine is None else Refinement(of.network(decoder, backend, n_tried), refine, refine_rounds),
-        prove=of.network(decoder, backend, n_rows) if receipts else None,
+        receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
     )
     check_no_input(output, source.files)
     with AtomicFile(output, force=force) as file:

@@ -44,7 +44,7 @@ class PackOptions:
     prior: the decoder's, for codec rans.
     embed: the decoder's whole container, to travel in the file.  record_encoder: write the encoder's model id into the header.
     batch_rows: rows encoded at once; no effect on the bytes.  refine: how to look for better latents than the encoder's.
-    prove: the decoder, to record receipts of what it makes.
+    receipts_by: the decoder whose pixels receipts are recorded of; None for no receipts.
     """
 
     encoding: str | None = None
@@ -55,7 +55,7 @@ class PackOptions:
     record_encoder: bool = False
     batch_rows: int = BATCH_ROWS
     refine: Refinement | None = None
-    prove: Network | None = None
+    receipts_by: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +133,8 @@ def pack(
     refining without codec rans), FormatError (latents that cannot be stored), OSError.
     """
     header = latents_header(encoder, options)
-    if options.prove is not None:
-        _check_provable(options.prove)
+    if options.receipts_by is not None:
+        _check_makes_receipts(options.receipts_by)
     if options.refine is not None and options.codec != "rans":
         raise UsageError(
             f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others",
@@ -142,12 +142,14 @@ def pack(
         )
     latents_type = encoder.package.manifest.output.type
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
-        batch_rows = options.batch_rows if options.prove is None else _whole_runs(options.batch_rows, writer.chunk_rows)
+        batch_rows = (
+            options.batch_rows if options.receipts_by is None else _whole_runs(options.batch_rows, writer.chunk_rows)
+        )
         for block in source.blocks(batch_rows):
             values = encoder.run(block.images)
             if options.refine is not None:
                 values = _refined(options.refine, values, block.images, progress)
-            digests = None if options.prove is None else receipts.digests_of(options.prove.run(values))
+            digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
             if header.values != latents_type:
                 values = _rounded(values, header, writer.n_rows + writer.n_waiting)
             writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
@@ -188,7 +190,7 @@ def _refined(refinement: Refinement, latents: NDArray[Any], images: NDArray[Any]
     return latents
 
 
-def _check_provable(decoder: Network) -> None:
+def _check_makes_receipts(decoder: Network) -> None:
     """Refuse a decoder whose pixels differ between machines: receipts of them would not hold (C7-5)."""
     profile = decoder.package.profile
     if profile != EXACT:

@@ -102,7 +102,7 @@ def test_whoever_needs_a_decoder_can_ask_a_server(
         asked.append((url, model_id, more["need"].n_rows))
         return read_package("m.decoder.aef")
 
-    monkeypatch.setattr("aeformat.net.client.decoders.registry_decoder", ask)
+    monkeypatch.setattr("aeformat.net.client.remote_decoder.registry_decoder", ask)
     assert aeformat(*COMMANDS[command], "--registry", "http://127.0.0.1:1/").code == 0
     assert asked == [("http://127.0.0.1:1/", read_package("m.decoder.aef").model_id, 100)]
 

@@ -81,7 +81,7 @@ def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> 
 @cases("container/valid")
 def test_valid_file_has_no_problem(case: Vector) -> None:
     """The validator finds nothing in it, and proves all receipts where the decoder is inside."""
-    report = validate(io.BytesIO(case.data), find_proof=Decoders().proof)
+    report = validate(io.BytesIO(case.data), find_receipt_check=Decoders().receipt_check)
 
     assert report.problems == []
     assert report.n_receipts == sum(map(len, case.expected.get("receipts", [])))
@@ -121,7 +121,7 @@ def test_hostile_file_is_refused_by_the_stream_that_others_use(case: Vector) -> 
 @cases("container/invalid")
 def test_first_problem_of_the_validator_is_the_promised_one(case: Vector) -> None:
     """The validator goes on after a problem, and still names the right one first."""
-    problems = validate(io.BytesIO(case.data), find_proof=Decoders().proof).problems
+    problems = validate(io.BytesIO(case.data), find_receipt_check=Decoders().receipt_check).problems
 
     first = problems[0]
     assert (first.code, first.rule, first.at) == case.error, problems

@@ -375,11 +375,11 @@ def second(data: bytes) -> str:
 
 def _first_problem(data: bytes) -> tuple[str, str, int] | None:
     """What a validator that computes the images trips over first."""
-    problems = validate(io.BytesIO(data), find_proof=_proof, limits=LIMITS).problems
+    problems = validate(io.BytesIO(data), find_receipt_check=_receipt_check, limits=LIMITS).problems
     return (problems[0].code, problems[0].rule, problems[0].at) if problems else None
 
 
-def _proof(_header: LatentsHeader, decoder: ModelPackage | None) -> Callable[[Block], object] | None:
+def _receipt_check(_header: LatentsHeader, decoder: ModelPackage | None) -> Callable[[Block], object] | None:
     if decoder is None:
         return None
     network = NumpyBackend().load(decoder)

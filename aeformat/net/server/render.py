@@ -69,7 +69,7 @@ class RowRenderer:
             raise Problem.of("invalid-container", error) from error
 
     def _network(self, latents: Latents, tenant: str) -> Network:
-        from aeformat.backends.golden_check import proved
+        from aeformat.backends.golden_check import verified
         from aeformat.backends.numpy_backend import NumpyBackend
         from aeformat.model.file_io import read_package
 
@@ -83,7 +83,7 @@ class RowRenderer:
         if source is None:
             raise Problem("model-missing", f"decoder {wanted.hex()} is not here", model=wanted.hex())
         try:
-            network = NumpyBackend().load(proved(read_package(source, max_work=self._limits.work_of_row)))
+            network = NumpyBackend().load(verified(read_package(source, max_work=self._limits.work_of_row)))
         except FormatError as error:
             raise Problem.of("invalid-container", error) from error
         except DecoderError as error:
