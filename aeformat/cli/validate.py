@@ -100,7 +100,7 @@ def _decoders(path: str | None) -> Decoders:
     if path is None:
         return Decoders()
     with common.opening(path):  # a broken package is its own fault, not that of a file
-        read_package(common.existing(path))
+        read_package(common.ordinary(path))
     return Decoders(lambda model_id: given_decoder(path, model_id))
 
 

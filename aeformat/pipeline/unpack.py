@@ -5,6 +5,8 @@ Owns the one way through: the decoder is found, held against the file, loaded, a
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from aeformat.container.encodings import array_type
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
+from aeformat.destination import can_rewrite
 from aeformat.errors import ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
 from aeformat.pipeline.progress import SILENT, Progress
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
     from aeformat.reader import Latents
 
+_COPY_BYTES: Final = 1 << 20
 Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that follow one another
 
 _PROOF_BYTES: Final = 1 << 22  # of pixels that are decoded at a time to prove receipts
@@ -192,20 +196,35 @@ def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress 
 def write_latents(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
     """Write the rows as one .npy array (n, *dims); nothing where a damaged stream has none.
 
-    n_rows: how many will come; None for a pipe or a cut file, whose rows are kept in memory, since the array's header comes
-    first and counts them.  Raises FormatError, OSError.
+    n_rows: how many will come; None for a pipe or a cut file.  The array's header comes first and counts them: then it is
+    written once more in the end, where `out` allows that, else the rows wait in a temporary file.  Raises
+    FormatError, OSError.
     """
+    if n_rows is not None or can_rewrite(out):
+        return _write_array(latents, out, n_rows)
+    with tempfile.TemporaryFile() as waiting:
+        done = _write_array(latents, waiting, None)
+        waiting.seek(0)
+        if done.n_rows:
+            shutil.copyfileobj(waiting, out, _COPY_BYTES)
+    return done
+
+
+def _write_array(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
     import numpy as np
 
-    if n_rows is None:
-        blocks = [block.values for block in latents]
-        if blocks:
-            np.save(out, np.concatenate(blocks))
-        return Unpacked(sum(len(block) for block in blocks))
+    from aeformat.images.npy import encode_array_header
+
     header = latents.header
     descr = np.dtype(array_type(header.values)).str
-    shape = {"descr": descr, "fortran_order": False, "shape": (n_rows, *header.dims)}
-    np.lib.format.write_array_header_1_0(out, shape)
+    start, n_written = None if n_rows is not None else out.tell(), 0
+    out.write(encode_array_header(descr, (n_rows or 0, *header.dims)))
     for block in latents:
         out.write(np.ascontiguousarray(block.values).data)
-    return Unpacked(n_rows)
+        n_written += len(block.values)
+    if start is not None:
+        end = out.tell()
+        out.seek(start)
+        out.write(encode_array_header(descr, (n_written, *header.dims)))
+        out.seek(end)
+    return Unpacked(n_written)

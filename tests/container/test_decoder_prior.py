@@ -92,7 +92,7 @@ OF_MANIFEST = {
     "prior with another key": (put("prior", "more", 1), "M2-2"),
     "prior of no bits": (put("prior", "bits", 0), "M2-2"),
     "prior of floats": (put("input", "type", "f32"), "M10-1"),
-    "range of one number": (put("input", "range", [3]), "M2-2"),
+    "range of one number": (put("input", "range", [3]), "M2-5"),
     "range outside its type": (put("input", "range", [-129, 9]), "M2-5"),
     "range of all": (put("input", "range", [-128, 127]), "M2-5"),
     "tensor that is not listed": (put("prior", "means", 99), "M2-2"),
