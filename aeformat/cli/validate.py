@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.cli.advice import BAD, exit_code, gravest
+from aeformat.cli.advice import BAD, describe, exit_code, gravest
 from aeformat.cli.decoder import given_decoder
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.errors import AeformatError, LimitExceeded, UsageError
@@ -74,7 +74,7 @@ def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
                 limits=limits,
             )
     except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report
-        return Report(name, [Problem(error.code, "", 0, str(error))])
+        return Report(name, [Problem(error.code, "", 0, describe(error))])
     except OSError as error:
         return Report(name, [Problem(UsageError.code, "", 0, f"cannot be read: {error.strerror}")])
     except MemoryError:
