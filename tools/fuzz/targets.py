@@ -47,10 +47,6 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 # Rules that a reader which seeks need not find broken: they are about what it has passed over (C8-1, C9-6).
 _PASSED_OVER: Final = frozenset({"C4-9", "C4-11", "C4-6", "C4-7", "C7-4", "C8-1", "C9-3", "C9-5", "C9-6"})
 
-# (rule of this package, rule of the second decoder), where the spec's text leaves open which it is: to be settled there.
-_OPEN: Final = frozenset({("M2-2", "M2-5")})
-_OF_LENGTH: Final = frozenset({"M1-1", "M1-3", "M1-4"})
-_OF_PAYLOAD: Final = frozenset({"C4-9", "C4-10", "C4-11", "C9-3", "C9-4", "C9-5"})
 # What only those see who compute images: the second decoder does where it has the decoder, a reader of rows does not.
 _OF_PIXELS: Final = frozenset({"C7-5", "C7-6", "M4-7"})
 
@@ -365,10 +361,6 @@ def second(data: bytes) -> str:
     if _carries_a_broken_coder(data):
         return _name(mine)
     if mine is not None and mine[:2] == ("limit", "C4-4"):  # LIMITS are ours, not the spec's
-        return _name(mine)
-    if mine is not None and theirs is not None and theirs[1] in _OF_LENGTH and mine[1] in _OF_PAYLOAD:
-        return _name(mine)  # the manifest speaks before or after the framing: the spec's order is not the package's yet
-    if mine is not None and theirs is not None and (mine[1], theirs[1]) in _OPEN:
         return _name(mine)
     agree(mine, theirs, "this package, and the second decoder")
     return _name(mine)
