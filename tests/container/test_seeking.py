@@ -106,6 +106,18 @@ def test_what_follows_the_trailer_is_found():
     assert (caught.value.rule, caught.value.at) == ("C9-7", len(data))
 
 
+def test_a_file_cut_where_its_decoder_ends_has_the_decoders_trailer():
+    """That is bound to another header, so the file is incomplete."""
+    inside = write(edges("f32", 3), header(ext={"another": 1}))
+    data = write(edges("f32", 3), header(), decoder=inside)
+    cut = data[: data.index(inside) + len(inside)]
+
+    with pytest.raises(FormatError) as caught:
+        Chunks(framing(cut))
+
+    assert (caught.value.code, caught.value.rule, caught.value.at) == forward(cut)[1]
+
+
 def test_a_mapped_file_is_read_until_it_is_closed(tmp_path):
     """A view that is in use keeps the bytes; nothing else can be read."""
     path = tmp_path / "x"
