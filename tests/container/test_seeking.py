@@ -92,9 +92,12 @@ def test_a_changed_header_is_found_without_the_payloads(data):
             with pytest.raises(FormatError) as caught:
                 list(framing(bytes(changed)).scan())
             assert (caught.value.code, caught.value.rule, caught.value.at) == forward(bytes(changed))[1], at
-    changed = bytearray(data)
-    changed[places[-1].payload_at] ^= 1
+    last, changed = places[-1], bytearray(data)
+    changed[last.payload_at] ^= 1
     assert seen(list(framing(bytes(changed)).scan())) == seen(places)
+    with pytest.raises(FormatError) as caught:
+        Chunks(framing(bytes(changed))).chunk(last.at, last.number)
+    assert (caught.value.rule, caught.value.at) == ("C4-11", last.payload_at)
 
 
 def test_what_follows_the_trailer_is_found():
