@@ -33,6 +33,8 @@ def load_tensorflow() -> Any:
     try:
         with _stderr_only_on_failure() if quiet else nullcontext():
             import tensorflow
+
+            tensorflow.config.list_physical_devices()  # where there is no GPU, the driver says so at the first look
     except ImportError as error:
         raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"') from error
     return tensorflow
@@ -42,7 +44,8 @@ def load_tensorflow() -> Any:
 def _stderr_only_on_failure() -> Iterator[None]:
     """Hide what is written to file descriptor 2 in this block.  If an exception ends the block, write it then.
 
-    TensorFlow 2.21 prints messages from C++ while it is imported, before its log level takes effect.
+    TensorFlow 2.21 prints messages from C++ while it is imported, before its log level takes effect; and CUDA an error when it
+    first looks for a GPU and there is none.
     """
     sys.stderr.flush()
     try:

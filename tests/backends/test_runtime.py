@@ -44,3 +44,31 @@ def test_last_words_are_kept(capfd):
         os.write(2, b"no such library\n")
         raise ImportError
     assert capfd.readouterr().err == "no such library\n"
+
+
+NOISY = """
+import os, sys
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\\n")
+class config:
+    def list_physical_devices(kind=None):
+        os.write(2, b"E0000 failed call to cuInit: UNKNOWN ERROR (303)\\n")
+        {end}
+        return []
+"""
+
+
+@pytest.mark.parametrize("end", ["pass", "raise ImportError('broken driver')"], ids=["good", "failing"])
+@pytest.mark.parametrize("level", [None, "0"])
+def test_what_a_driver_says_at_the_first_look_is_dropped_too(tmp_path, end, level):
+    """Unless loading fails, or somebody asked to hear it; what this package says is always heard."""
+    (tmp_path / "tensorflow.py").write_text(NOISY.format(end=end))
+    code = "import sys\nfrom aeformat.backends.runtime import load_tensorflow\nprint('before', file=sys.stderr)\n"
+    code += "try: load_tensorflow()\nexcept Exception as error: print(error, file=sys.stderr)\nprint('after', file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    environment |= {} if level is None else {"TF_CPP_MIN_LOG_LEVEL": level}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+    is_heard = level is not None or end != "pass"
+    assert ("cuInit" in ran.stderr, "WARNING" in ran.stderr) == (is_heard, is_heard), ran.stderr
+    assert ran.stderr.startswith("before\n") and ran.stderr.endswith("after\n")
