@@ -170,3 +170,37 @@ def test_the_scale_of_a_row_holds_its_largest_number() -> None:
     assert (values < 2.0 ** exponents.astype(np.float64)).all()
     assert (values[3:] >= 2.0 ** (exponents[3:].astype(np.float64) - 1)).all()
     assert row_exponents(np.array([np.inf], np.float32)).tolist() == [129]
+
+
+_TENSORFLOW_DIGESTS = """
+import hashlib
+import numpy as np
+from aeformat.backends.tensorflow_backend import TensorflowBackend
+from backends.test_float_sums import packages
+from model.networks import random_rows
+for package in packages()[:5]:
+    network = TensorflowBackend().load(package)
+    rows = random_rows(package.input, 700, np.random.default_rng(1))
+    whole = network.run(rows)
+    for start in (1, 255, 601, 699):
+        assert network.run(rows[start:]).tobytes() == whole[start:].tobytes(), start
+    print(hashlib.sha256(whole.tobytes()).hexdigest())
+"""
+
+
+def test_tensorflow_makes_the_same_floats_with_onednn_and_without(tensorflow: object) -> None:
+    """And with one thread and with two."""
+    paths = os.pathsep.join([str(TOP), str(TOP / "tests")])
+    made = []
+    for onednn, threads in (("0", "1"), ("1", "2")):
+        environment = os.environ | {
+            "TF_ENABLE_ONEDNN_OPTS": onednn, "TF_NUM_INTRAOP_THREADS": threads, "PYTHONPATH": paths,
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", _TENSORFLOW_DIGESTS], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        made.append(done.stdout.split())
+
+    assert made[0] == made[1]
+    assert len(made[0]) == 5
