@@ -62,7 +62,8 @@ def check_no_input(output: str | os.PathLike[str], inputs: Iterable[str | os.Pat
     for name in inputs:
         if _is_file(name, there):
             what = "standard input" if name == "-" else os.fspath(name)
-            raise UsageError(f"{output} is {what}, which is read and would be lost; give the output another name")
+            also = "" if what == os.fspath(output) else f", as {what},"
+            raise UsageError(f"{output} is read too{also} and would be lost; give the output another name")
 
 
 def _is_file(name: str | os.PathLike[str], there: os.stat_result) -> bool:
