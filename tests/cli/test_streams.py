@@ -193,7 +193,11 @@ def test_a_descriptor_is_written_down_and_never_replaced(folder, packed, line, s
 
 def test_what_stands_before_stays(folder, packed):
     """A file that is appended to, or written by several commands, keeps what it has."""
-    for line in ("aeformat pack digits.npy -o /dev/stdout", "aeformat unpack digits.aef --latents -o -"):
+    for line in (
+        "aeformat pack digits.npy -o /dev/stdout",
+        "aeformat unpack digits.aef --latents -o -",
+        "cat digits.aef | aeformat unpack - --latents -o -",
+    ):
         alone = shell(line).stdout
         assert shell(f"(echo head; {line}; echo tail) > got; cat got").stdout == b"head\n" + alone + b"tail\n"
         assert shell(f"echo head > got; {line} >> got; cat got").stdout == b"head\n" + alone
