@@ -30,7 +30,7 @@ _TELL = "\nprint(json.dumps(sorted(set(sys.modules) - before)))"
 def loaded(code: str) -> set[str]:
     """The modules that a fresh process has loaded after running the code."""
     ran = subprocess.run(
-        [sys.executable, "-I", "-c", _PRELUDE + code + _TELL], capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", "-c", _PRELUDE + code + _TELL], capture_output=True, text=True, timeout=300
     )
     assert ran.returncode == 0, ran.stderr
     return set(json.loads(ran.stdout.splitlines()[-1]))

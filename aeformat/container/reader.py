@@ -84,7 +84,8 @@ class Latents:
                     self._use_decoder()
             values = payloads.rows(chunk, self.header, self._prior, self._budget)
             values.setflags(write=False)  # it is handed out more than once
-            last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
+            place = payloads.values_at(chunk, self.header)
+            last = self._last = position, Block(entry.first_row, values, *self._in_front(position), place)
         return last[1]
 
     def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:

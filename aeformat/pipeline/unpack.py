@@ -9,11 +9,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from aeformat.container.encodings import array_type
+from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
+from aeformat.errors import ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.reader import LatentStream
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from aeformat.backends.base import Network
     from aeformat.container.payloads import Block
+    from aeformat.container.receipts import Receipts
     from aeformat.images import ImageSink
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 _COPY_BYTES: Final = 1 << 20
 Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that follow one another
+
+_PROOF_BYTES: Final = 1 << 22  # of pixels that are decoded at a time to prove receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +131,54 @@ def decode_block(block: Block, decoder: Network) -> Decoded:
     wanted = array_type(decoder.package.manifest.input.type)
     if values.dtype != wanted:
         values = values.astype(wanted)
-    if block.receipts is None:
-        return Decoded(block.first_row, decoder.run(values), block.names)
-    check_receipted(block.receipts, decoder.package)
-    images = decoder.run(values)
-    block.receipts.check(images)
-    return Decoded(block.first_row, images, block.names, is_proved=True)
+    if block.receipts is not None:
+        check_receipted(block.receipts, decoder.package)
+    try:
+        images = decoder.run(values)
+    except ValueInvalid as error:
+        number = error.at // values.itemsize
+        if block.receipts is not None:
+            _check_before(block.receipts, values, number, decoder)
+        raise _outside(block, values, number, decoder) from None
+    if block.receipts is not None:
+        block.receipts.check(images)
+    return Decoded(block.first_row, images, block.names, is_proved=block.receipts is not None)
+
+
+def _check_before(receipts: Receipts, values: NDArray[Any], number: int, decoder: Network) -> None:
+    """C7-6 of the runs before that of value `number`: they are checked before it (container.md, section 7)."""
+    row = number * len(values) // values.size
+    n_rows = row // RECEIPT_ROWS * RECEIPT_ROWS
+    if n_rows:
+        receipts.slice(0, n_rows).check(decoder.run(values[:n_rows]))
+
+
+def _outside(block: Block, values: NDArray[Any], number: int, decoder: Network) -> ValueInvalid:
+    """M4-7 by the row and the byte in the file."""
+    row = block.first_row + number * len(values) // values.size
+    allowed = decoder.package.input.interval
+    return ValueInvalid(
+        "M4-7", block.byte_of(number), f"row {row} holds {values.flat[number]}, the model takes {allowed}"
+    )
+
+
+def run_digest(run: Block, decoder: Network) -> bytes:
+    """The digest of the pixels of one run (container.md, section 7), of which only a few are in memory at a time.
+
+    Raises ValueInvalid for a latent outside the decoder's range, before anything is decoded (M4-7).
+    """
+    from aeformat.backends.base import checked_rows
+
+    values = run.values.astype(array_type(decoder.package.input.type), copy=False)
+    try:
+        checked_rows(decoder.package.input, values)
+    except ValueInvalid as error:
+        raise _outside(run, values, error.at // values.itemsize, decoder) from None
+    step = max(1, _PROOF_BYTES // decoder.package.output.value.n_elements)
+    made = sha256()
+    for start in range(0, len(values), step):
+        made.update(decoder.run(values[start : start + step]).tobytes())
+    return made.digest()
 
 
 def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress = SILENT) -> Unpacked:

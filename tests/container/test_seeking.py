@@ -95,9 +95,12 @@ def test_a_changed_header_is_found_without_the_payloads(data):
             with pytest.raises(FormatError) as caught:
                 list(framing(bytes(changed)).scan())
             assert (caught.value.code, caught.value.rule, caught.value.at) == forward(bytes(changed))[1], at
-    changed = bytearray(data)
-    changed[places[-1].payload_at] ^= 1
+    last, changed = places[-1], bytearray(data)
+    changed[last.payload_at] ^= 1
     assert seen(list(framing(bytes(changed)).scan())) == seen(places)
+    with pytest.raises(FormatError) as caught:
+        Chunks(framing(bytes(changed))).chunk(last.at, last.number)
+    assert (caught.value.rule, caught.value.at) == ("C4-11", last.payload_at)
 
 
 def test_what_follows_the_trailer_is_found():
@@ -107,6 +110,18 @@ def test_what_follows_the_trailer_is_found():
         list(framing(data + b"?").scan())
 
     assert (caught.value.rule, caught.value.at) == ("C9-7", len(data))
+
+
+def test_a_file_cut_where_its_decoder_ends_has_the_decoders_trailer():
+    """That is bound to another header, so the file is incomplete."""
+    inside = write(edges("f32", 3), header(ext={"another": 1}))
+    data = write(edges("f32", 3), header(), decoder=inside)
+    cut = data[: data.index(inside) + len(inside)]
+
+    with pytest.raises(FormatError) as caught:
+        Chunks(framing(cut))
+
+    assert (caught.value.code, caught.value.rule, caught.value.at) == forward(cut)[1]
 
 
 def test_a_file_is_read_until_it_is_closed(tmp_path):

@@ -25,7 +25,6 @@ from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
-from aeformat.container.payloads import Block
 from aeformat.container.receipts import Receipts
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.model.file_io import package_bytes, read_heading, read_package
@@ -34,9 +33,11 @@ from aeformat.model.identity import read_model_id
 from aeformat.model.manifest import Manifest
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import ModelPackage
-from aeformat.pipeline.unpack import decode_block
+from aeformat.model.work import row_work
+from aeformat.pipeline.unpack import run_digest
 from aeformat.reader import Latents, LatentStream, stream_latents
-from aeformat.validator import Report, validate
+from aeformat.report import Report
+from aeformat.validator import ReceiptCheck, validate
 from tools.fuzz.mutator import Mutator
 
 LIMITS: Final = Limits(chunk_bytes=1 << 16)  # so that a run stays quick; tests/hostile is about memory
@@ -120,7 +121,7 @@ def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bo
         if decoder_first:
             decoder = stream.embedded_decoder
         for block in stream:
-            blocks.append(_block(*block))
+            blocks.append(_block(*block[:4]))
         decoder = stream.embedded_decoder
     except FormatError as error:
         return Outcome(_place(error), stream and stream.header, tuple(blocks), decoder)
@@ -379,11 +380,11 @@ def _first_problem(data: bytes) -> tuple[str, str, int] | None:
     return (problems[0].code, problems[0].rule, problems[0].at) if problems else None
 
 
-def _receipt_check(_header: LatentsHeader, decoder: ModelPackage | None) -> Callable[[Block], object] | None:
+def _receipt_check(_header: LatentsHeader, decoder: ModelPackage | None) -> ReceiptCheck | None:
     if decoder is None:
         return None
     network = NumpyBackend().load(decoder)
-    return lambda block: decode_block(block, network)
+    return ReceiptCheck(lambda run: run_digest(run, network), row_work(decoder.manifest))
 
 
 def _carries_a_broken_coder(data: bytes) -> bool:
