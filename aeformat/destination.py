@@ -130,7 +130,7 @@ def _duplicate(number: int, path: Path) -> int:
 
 def _open(path: Path, mode: int) -> int:
     if stat.S_ISCHR(mode):
-        return os.open(path, os.O_WRONLY | os.O_NOCTTY)
+        return os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
     if stat.S_ISFIFO(mode):
         return _open_pipe(path)
     raise UsageError(f"cannot write {path}: it is {_KINDS.get(stat.S_IFMT(mode), 'not an ordinary file')}")
