@@ -278,7 +278,7 @@ def test_a_named_pipe_is_read_as_standard_input_is(tmp_path, make, read):
 def test_a_pipe_that_cannot_be_npy_is_refused_at_once(tmp_path, name):
     """Though nobody writes to it."""
     os.mkfifo(tmp_path / name)
-    with pytest.raises(UsageError, match="only .npy"):
+    with pytest.raises(UsageError, match=r"only \.npy"):
         open_source([str(tmp_path / name)], FIT)
 
 
