@@ -62,7 +62,8 @@ def check_no_input(output: str | os.PathLike[str], inputs: Iterable[str | os.Pat
     for name in inputs:
         if _is_file(name, there):
             what = "standard input" if name == "-" else os.fspath(name)
-            raise UsageError(f"{output} is {what}, which is read and would be lost; give the output another name")
+            also = "" if what == os.fspath(output) else f", as {what},"
+            raise UsageError(f"{output} is read too{also} and would be lost; give the output another name")
 
 
 def _is_file(name: str | os.PathLike[str], there: os.stat_result) -> bool:
@@ -129,7 +130,7 @@ def _duplicate(number: int, path: Path) -> int:
 
 def _open(path: Path, mode: int) -> int:
     if stat.S_ISCHR(mode):
-        return os.open(path, os.O_WRONLY | os.O_NOCTTY)
+        return os.open(path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
     if stat.S_ISFIFO(mode):
         return _open_pipe(path)
     raise UsageError(f"cannot write {path}: it is {_KINDS.get(stat.S_IFMT(mode), 'not an ordinary file')}")

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any
 
@@ -59,7 +59,8 @@ def _stderr_only_on_failure() -> Iterator[None]:
             yield
         except BaseException:
             held.seek(0)
-            os.write(stderr, held.read())
+            with suppress(OSError):  # nobody can hear it
+                os.write(stderr, held.read())
             raise
         finally:
             sys.stderr.flush()

@@ -6,6 +6,7 @@ gets its descriptor: what some library prints would go into that file.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -57,6 +58,21 @@ class Printed:
         return getattr(self._stream, name)
 
 
+class Said(Printed):
+    """Messages beside the result: where they cannot be written, nobody hears them, and the work goes on."""
+
+    def write(self, text: str) -> int:
+        """Write the text, or nothing."""
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what waits, or nothing."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def shown(text: str) -> str:
     """A name from outside, on one line and without control characters."""
     return _UNPRINTABLE.sub(_escape, text)
@@ -68,10 +84,10 @@ def prepare() -> None:
         _occupy(number)
     if sys.stdin is None:
         sys.stdin = Absent("standard input")
-    sys.stdout = Absent("standard output") if sys.stdout is None else _printed(sys.stdout)
+    sys.stdout = Absent("standard output") if sys.stdout is None else Printed(_escaping(sys.stdout))
     if sys.stderr is None:  # print(file=None) would write to standard output
         sys.stderr = open(os.devnull, "w", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123, SIM115
-    sys.stderr = _printed(sys.stderr)
+    sys.stderr = Said(_escaping(sys.stderr))
 
 
 def _occupy(number: int) -> None:
@@ -79,13 +95,14 @@ def _occupy(number: int) -> None:
     try:
         os.fstat(number)
     except OSError:
-        os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+        wrong_way = os.O_RDONLY if number else os.O_WRONLY  # whoever uses the descriptor itself gets an error
+        os.set_inheritable(os.open(os.devnull, wrong_way), True)  # the lowest number that is free: this one
 
 
-def _printed(stream: TextIO) -> Printed:
+def _escaping(stream: TextIO) -> TextIO:
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")
-    return Printed(stream)
+    return stream
 
 
 def _escape(match: re.Match[str]) -> str:

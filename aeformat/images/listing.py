@@ -10,10 +10,13 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aeformat.errors import UsageError
 from aeformat.images.file_names import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _KINDS: Final = {
     stat.S_IFIFO: "named pipe",
@@ -57,7 +60,7 @@ def list_images(folder: Path) -> Listing:
             name = prefix + entry.name
             if entry.name.startswith("."):
                 found.leave(name, "hidden")
-            elif entry.is_dir():
+            elif _is(entry.is_dir):
                 identity = _identity(Path(entry.path))
                 if identity in above:
                     found.leave(name, "link back to a folder that it is in")
@@ -66,7 +69,7 @@ def list_images(folder: Path) -> Listing:
             elif not is_image_name(entry.name):
                 suffix = PurePosixPath(entry.name).suffix.lower()
                 found.leave(name, f"of kind {suffix}, which is not read here" if suffix else "without a suffix")
-            elif entry.is_file():
+            elif _is(entry.is_file):
                 found.files.append((name, Path(entry.path)))
             else:
                 found.leave(name, _kind(entry))
@@ -90,6 +93,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 def _identity(folder: Path) -> tuple[int, int]:
     status = folder.stat()
     return status.st_dev, status.st_ino
+
+
+def _is(check: Callable[[], bool]) -> bool:
+    """The answer of an entry, no where there is none: a link in a circle."""
+    try:
+        return check()
+    except OSError:
+        return False
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

@@ -135,6 +135,8 @@ def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None, left
         if stat.S_ISDIR(mode):
             return _open_folder(path, fit, name, left_out)
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            if is_image_name(path.name) or path.suffix.lower() == ".npz":
+                raise UsageError(f"{name}: is a pipe or a device; from these only .npy can be read")
             return NpyStream(path.open("rb"), fit, name, [path])
         if stat.S_ISREG(mode):
             return _open_file(path, fit, name)

@@ -54,6 +54,7 @@ CLOSED = {  # line -> exit code, how often "closed" is said, files that there ar
     "aeformat validate digits.aef >&-": (2, 1, []),
     "aeformat eval digits.aef --against digits.npy >&-": (2, 1, []),
     "aeformat model list >&-": (2, 1, []),
+    "aeformat pack digits.npy -o /dev/stdout >&-": (2, 0, []),
     "aeformat --help >&-": (2, 1, []),
     "aeformat --version >&- 2>&-": (2, 0, []),
 }
@@ -96,6 +97,20 @@ def test_a_full_standard_output_is_an_error(folder, packed, command):
     ran = shell(f"aeformat {command} > /dev/full")
     assert ran.returncode == 1 and os.strerror(errno.ENOSPC).encode() in ran.stderr
     assert ran.stderr.count(b"\n") == 1
+
+
+def test_messages_that_cannot_be_written_are_no_fault(folder, packed):
+    """A full disk, or nobody, behind stderr: the work is done, and its exit code is what it would be."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    for line in (
+        "aeformat pack digits.npy -o o.aef --force 2> /dev/full",
+        "aeformat pack digits.npy -o o.aef --force 2> >(true)",
+    ):
+        assert shell(line).returncode == 0
+        assert Path("o.aef").read_bytes() == packed.read_bytes()
+    assert shell("aeformat info missing.aef 2> /dev/full").returncode == 2
+    assert shell("aeformat info 2> /dev/full").returncode == 2
 
 
 @pytest.mark.parametrize("command", ["info digits.aef", "--help", "unpack digits.aef -o -", "validate digits.aef"])
@@ -178,7 +193,11 @@ def test_a_descriptor_is_written_down_and_never_replaced(folder, packed, line, s
 
 def test_what_stands_before_stays(folder, packed):
     """A file that is appended to, or written by several commands, keeps what it has."""
-    for line in ("aeformat pack digits.npy -o /dev/stdout", "aeformat unpack digits.aef --latents -o -"):
+    for line in (
+        "aeformat pack digits.npy -o /dev/stdout",
+        "aeformat unpack digits.aef --latents -o -",
+        "cat digits.aef | aeformat unpack - --latents -o -",
+    ):
         alone = shell(line).stdout
         assert shell(f"(echo head; {line}; echo tail) > got; cat got").stdout == b"head\n" + alone + b"tail\n"
         assert shell(f"echo head > got; {line} >> got; cat got").stdout == b"head\n" + alone

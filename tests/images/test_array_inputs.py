@@ -273,6 +273,15 @@ def test_a_named_pipe_is_read_as_standard_input_is(tmp_path, make, read):
     np.testing.assert_array_equal(images, expected)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+@pytest.mark.parametrize("name", ["a.png", "b.TIF", "c.npz"])
+def test_a_pipe_that_cannot_be_npy_is_refused_at_once(tmp_path, name):
+    """Though nobody writes to it."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=r"only \.npy"):
+        open_source([str(tmp_path / name)], FIT)
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_standard_input_may_be_in_either_order(make, stdin, read, order):
     """As a file may."""

@@ -303,11 +303,12 @@ def test_what_is_no_file_is_left_out_by_name(tmp_path):
     save(tmp_path / "a.png", Image.new("L", (3, 4)))
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "broken.png").symlink_to("nowhere")
+    (tmp_path / "circle.png").symlink_to("circle.png")
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     (tmp_path / "to-pipe.jpg").symlink_to("pipe.png")
 
     assert left_out(tmp_path) == (
-        "left out 4: 2 named pipe (pipe.png), 1 device (zero.png), 1 link to nothing (broken.png)"
+        "left out 5: 2 link to nothing (broken.png), 2 named pipe (pipe.png), 1 device (zero.png)"
     )
 
 
