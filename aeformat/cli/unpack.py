@@ -105,7 +105,7 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
     from aeformat.pipeline.unpack import unpack, write_images
 
     n_rows = _expected(options)
-    rows = None if options.rows is None else [options.rows]
+    rows = None if options.rows is None else range(*options.rows)
     blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
     with (
         open_sink(options.output, latents.header.image, n_rows, force=options.force, inputs=_inputs(options)) as sink,

@@ -59,6 +59,12 @@ class RowNames:
         """The entries of rows start to stop - 1."""
         return RowNames(*(None if column is None else column[start:stop] for column in self._columns()))
 
+    def pick(self, numbers: Sequence[int]) -> RowNames:
+        """The entries of these rows, in that order."""
+        return RowNames(
+            *(None if column is None else tuple(column[number] for number in numbers) for column in self._columns())
+        )
+
     def _columns(self) -> tuple[tuple[Any, ...] | None, ...]:
         return self.names, self.labels, self.sources
 

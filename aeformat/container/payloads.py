@@ -70,6 +70,15 @@ class Block(NamedTuple):
             None if self.place is None else self._place_of_row(self.place, start),
         )
 
+    def pick(self, rows: NDArray[Any]) -> Block:
+        """Some rows, as ascending numbers counted from the first here; where there are receipts, whole runs."""
+        return Block(
+            self.first_row + int(rows[0]),
+            self.values[rows],
+            None if self.names is None else self.names.pick(rows.tolist()),
+            None if self.receipts is None else self.receipts.pick(rows),
+        )
+
     def _place_of_row(self, place: ValuesAt, row: int) -> ValuesAt:
         row_values = self.values.size // len(self.values)
         return place._replace(at=place.at + row * row_values * place.n_bytes)

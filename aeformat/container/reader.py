@@ -143,7 +143,7 @@ class Latents:
             return self.rows(chosen.start, chosen.stop)
         return self._pick(chosen)
 
-    def _pick(self, chosen: Sequence[int]) -> NDArray[Any]:
+    def _pick(self, chosen: range | NDArray[Any]) -> NDArray[Any]:
         """Rows in any order, (n, *dims); each chunk is read once."""
         import numpy as np
 
@@ -192,6 +192,29 @@ class Latents:
                 last = min(-(-last // RECEIPT_ROWS) * RECEIPT_ROWS, n_rows)
             yield block.slice(first, last)
             row = block.first_row + n_rows
+
+    def block_of(self, row: int) -> Block:
+        """The whole chunk that holds a row; values are read-only.  Raises IndexError, FormatError."""
+        if not 0 <= row < self.n_rows:
+            raise IndexError(f"row {row} of {self.n_rows}")
+        return self._block(row)
+
+    def with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Ascending numbers of rows, and beside them all rows that the same digests of receipts are for.
+
+        What has to be decoded to check these rows.  Raises FormatError.
+        """
+        import numpy as np
+
+        if not self.has_receipts:
+            return rows
+        starts = np.asarray(self._starts, np.int64)
+        chunk_start = starts[np.searchsorted(starts, rows, "right") - 1]
+        runs = np.unique(rows - (rows - chunk_start) % RECEIPT_ROWS)  # first row of each
+        chunk_end = np.append(starts[1:], self.n_rows)[np.searchsorted(starts, runs, "right") - 1]
+        numbers = runs[:, np.newaxis] + np.arange(RECEIPT_ROWS)
+        needed: NDArray[Any] = numbers[numbers < chunk_end[:, np.newaxis]]
+        return needed
 
     def names(self, row: int) -> RowNames | None:
         """Name, label and source of one row, as far as the file has them.  Raises IndexError, FormatError."""

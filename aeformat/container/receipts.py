@@ -42,6 +42,12 @@ class Receipts(NamedTuple):
         """The receipts of rows start to stop - 1, counted from the first here; both ends are ends of runs."""
         return Receipts(self.first_row + start, self.at + size_of(start), cut_digests(self.digests, start, stop))
 
+    def pick(self, rows: NDArray[Any]) -> Receipts:
+        """The receipts of some whole runs, whose rows are counted from the first here."""
+        runs = sorted(set((rows // RECEIPT_ROWS).tolist()))
+        digests = b"".join(self.digests[run * DIGEST_BYTES : (run + 1) * DIGEST_BYTES] for run in runs)
+        return Receipts(self.first_row + runs[0] * RECEIPT_ROWS, self.at + runs[0] * DIGEST_BYTES, digests)
+
 
 def digests_of(images: NDArray[Any]) -> bytes:
     """The digests of all runs of these rows.  images: (n, h, w, c) uint8."""

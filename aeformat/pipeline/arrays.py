@@ -13,7 +13,7 @@ from aeformat.errors import UsageError
 from aeformat.pipeline import DEFAULT_MODEL
 from aeformat.pipeline.decoders import FindDecoder, LoadNetwork, loader, own_decoder
 from aeformat.pipeline.models import Model, as_model
-from aeformat.pipeline.unpack import runs_of, unpack
+from aeformat.pipeline.unpack import n_computed, rows_array, unpack
 from aeformat.reader import Latents, LatentStream, open_latents
 
 if TYPE_CHECKING:
@@ -107,11 +107,30 @@ def _decode_rows(latents: Latents, model: Model | None, rows: Rows, backend: str
     """Each row that is wanted is decoded once, in the order of the file."""
     import numpy as np
 
-    wanted = np.atleast_1d(np.asarray(selected_rows(rows, latents.n_rows), np.int64))
-    if not len(wanted):
+    chosen = selected_rows(rows, latents.n_rows)
+    if isinstance(chosen, int):
+        chosen = range(chosen, chosen + 1)
+    if not len(chosen):
         return np.empty((0, *latents.header.image), np.uint8)
-    once = np.unique(wanted)
-    load = network_loader(model, backend, len(once))
-    blocks = unpack(latents, finder(model), load, runs_of(once.tolist()))
-    images = np.concatenate([block.images for block in blocks])
-    return images if np.array_equal(once, wanted) else images[np.searchsorted(once, wanted)]
+    if isinstance(chosen, range) and chosen.step > 0:
+        return _decode_ascending(latents, model, chosen, backend)
+    once, place = np.unique(rows_array(chosen), return_inverse=True)
+    return _decode_ascending(latents, model, once, backend)[place]
+
+
+def _decode_ascending(
+    latents: Latents, model: Model | None, rows: range | NDArray[np.int64], backend: str
+) -> NDArray[np.uint8]:
+    import numpy as np
+
+    load = network_loader(model, backend, n_computed(latents, rows))
+    blocks = unpack(latents, finder(model), load, rows)
+    first = next(blocks).images
+    if len(first) == len(rows):
+        return first
+    images = np.empty((len(rows), *first.shape[1:]), np.uint8)  # the first ones are here: the file is no empty promise
+    images[: len(first)], n_done = first, len(first)
+    for block in blocks:
+        images[n_done : n_done + len(block.images)] = block.images
+        n_done += len(block.images)
+    return images

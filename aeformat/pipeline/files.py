@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from aeformat.atomic import AtomicFile
@@ -28,7 +27,7 @@ from aeformat.pipeline.models import as_model, batch_of
 from aeformat.pipeline.pack import BATCH_ROWS, Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refine import Refinement
-from aeformat.pipeline.unpack import Unpacked, runs_of, write_images
+from aeformat.pipeline.unpack import Unpacked, n_computed, write_images
 from aeformat.pipeline.unpack import unpack as decoded
 from aeformat.reader import open_latents, stream_latents
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from aeformat.container.selection import Rows
     from aeformat.pipeline.arrays import AnyModel
-    from aeformat.pipeline.unpack import Runs
+    from aeformat.pipeline.unpack import Numbers
 
     Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8]
 
@@ -128,9 +127,10 @@ def unpack(
     find, target = finder(model), os.fspath(output)
     check_no_input(output, [file])
     with open_latents(file) as latents, stream_latents(file) as stream:
-        runs = None if rows is None else _runs(rows, latents.n_rows)
-        n_rows = latents.n_rows if runs is None else sum(stop - start for start, stop in runs)
-        blocks = decoded(stream if runs is None else latents, find, network_loader(model, backend, n_rows), runs)
+        chosen = None if rows is None else _ascending(rows, latents.n_rows)
+        n_rows = latents.n_rows if chosen is None else len(chosen)
+        load = network_loader(model, backend, n_rows if chosen is None else n_computed(latents, chosen))
+        blocks = decoded(stream if chosen is None else latents, find, load, chosen)
         with open_sink(target, latents.header.image, n_rows, force=force, inputs=[file]) as sink:
             return write_images(blocks, sink, progress)
 
@@ -147,11 +147,14 @@ def _source(inputs: Input, fit: ImageFit) -> ImageSource:
     return source
 
 
-def _runs(rows: Rows, n_rows: int) -> Runs:
+def _ascending(rows: Rows, n_rows: int) -> Numbers:
+    import numpy as np
+
     chosen = selected_rows(rows, n_rows)
-    numbers = [chosen] if isinstance(chosen, int) else list(chosen)
-    if not numbers:
+    if isinstance(chosen, int):
+        return range(chosen, chosen + 1)
+    if not len(chosen):
         raise UsageError("no rows are chosen, and a file of no images cannot be written")
-    if any(after <= before for before, after in pairwise(numbers)):
+    if not (chosen.step > 0 or len(chosen) == 1 if isinstance(chosen, range) else bool((np.diff(chosen) > 0).all())):
         raise UsageError("rows are unpacked in the order of the file; give them ascending, each once")
-    return runs_of(numbers)
+    return chosen

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeGuard
 
 from aeformat.container.encodings import array_type
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
-from aeformat.errors import ValueInvalid
+from aeformat.errors import ReceiptMismatch, ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.reader import LatentStream
@@ -33,17 +33,16 @@ if TYPE_CHECKING:
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
     from aeformat.reader import Latents
 
-_COPY_BYTES: Final = 1 << 20
-Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that follow one another
+    Numbers = range | NDArray[np.int64]  # of rows, ascending, each once
 
+_COPY_BYTES: Final = 1 << 20
 _PROOF_BYTES: Final = 1 << 22  # of pixels that are decoded at a time to prove receipts
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Images of consecutive rows.  images: (n, h, w, c) uint8.  is_proved: they are what their receipts name."""
+    """Images of rows in the order of the file.  images: (n, h, w, c) uint8.  is_proved: they are what their receipts name."""
 
-    first_row: int
     images: NDArray[np.uint8]
     names: RowNames | None
     is_proved: bool = False
@@ -58,12 +57,12 @@ class Unpacked:
 
 
 def unpack(
-    latents: LatentStream | Latents, find: FindDecoder, load: LoadNetwork, rows: Runs | None = None
+    latents: LatentStream | Latents, find: FindDecoder, load: LoadNetwork, rows: Numbers | None = None
 ) -> Iterator[Decoded]:
     """The images of a file, block by block; its decoder is found and checked at once, and loaded for the first image.
 
-    rows: runs of rows of a file that is open for random access; of the others only those are decoded that one digest of a
-    receipt is also for.  Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
+    rows: of a file that is open for random access; of the others only those are decoded that one digest of a receipt is also
+    for, and none twice.  Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
     that does not fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
     """
     decoder = find(latents)
@@ -71,18 +70,26 @@ def unpack(
     return _decoded(latents, lambda: load(decoder), rows)
 
 
-def runs_of(rows: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending numbers of rows as runs."""
-    runs: list[tuple[int, int]] = []
-    for row in rows:
-        if runs and runs[-1][1] == row:
-            runs[-1] = (runs[-1][0], row + 1)
-        else:
-            runs.append((row, row + 1))
-    return runs
+def n_computed(latents: Latents, rows: Numbers) -> int:
+    """How many rows `unpack` computes to hand out these: with receipts, those too that one digest is also for.
+
+    Raises FormatError.
+    """
+    return len(rows) if _is_run(rows) else len(latents.with_receipted(rows_array(rows)))
 
 
-def unpack_with(latents: LatentStream | Latents, network: Network, rows: Runs | None = None) -> Iterator[Decoded]:
+def rows_array(rows: Numbers) -> NDArray[np.int64]:
+    """Numbers of rows as an array (n,) int64."""
+    import numpy as np
+
+    return np.arange(rows.start, rows.stop, rows.step) if isinstance(rows, range) else rows
+
+
+def _is_run(rows: Numbers) -> TypeGuard[range]:
+    return isinstance(rows, range) and rows.step == 1
+
+
+def unpack_with(latents: LatentStream | Latents, network: Network, rows: Numbers | None = None) -> Iterator[Decoded]:
     """The same with a decoder that is ready to run.  Raises as `unpack` does."""
     _fit(latents, network.package)
     return _decoded(latents, lambda: network, rows)
@@ -95,23 +102,54 @@ def _fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
         latents.give_prior(prior_of(decoder))
 
 
-def _decoded(latents: LatentStream | Latents, ready: Callable[[], Network], rows: Runs | None) -> Iterator[Decoded]:
+def _decoded(latents: LatentStream | Latents, ready: Callable[[], Network], rows: Numbers | None) -> Iterator[Decoded]:
     network = ready()
     if isinstance(latents, LatentStream):
         assert rows is None  # a stream has no random access
         for block in latents:
             yield decode_block(block, network)
+    elif rows is None or _is_run(rows):
+        rows = range(latents.n_rows) if rows is None else rows
+        for block in latents.blocks(rows.start, rows.stop):
+            yield _cut(decode_block(block, network), block.first_row, rows)
     else:
-        for start, stop in [(0, latents.n_rows)] if rows is None else rows:
-            for block in latents.blocks(start, stop):
-                yield _cut(decode_block(block, network), start, stop)
+        yield from _decoded_picks(latents, network, rows_array(rows))
 
 
-def _cut(whole: Decoded, start: int, stop: int) -> Decoded:
-    """What rows start to stop - 1 of the file have of a block: receipts make it longer than was asked for."""
-    first, last = max(start - whole.first_row, 0), min(stop - whole.first_row, len(whole.images))
+def _cut(whole: Decoded, first_row: int, rows: range) -> Decoded:
+    """What a run of rows of the file has of a block: receipts make it longer than was asked for."""
+    first, last = max(rows.start - first_row, 0), min(rows.stop - first_row, len(whole.images))
     names = None if whole.names is None else whole.names.slice(first, last)
-    return Decoded(whole.first_row + first, whole.images[first:last], names, whole.is_proved)
+    return Decoded(whole.images[first:last], names, whole.is_proved)
+
+
+def _decoded_picks(latents: Latents, network: Network, rows: NDArray[np.int64]) -> Iterator[Decoded]:
+    """Rows here and there: what they need of a chunk is gathered and decoded at once."""
+    import numpy as np
+
+    needed = latents.with_receipted(rows)
+    while len(rows):
+        block = latents.block_of(int(rows[0]))
+        end = block.first_row + len(block.values)
+        n_needed, n_wanted = np.searchsorted(needed, end), np.searchsorted(rows, end)
+        here, wanted = needed[:n_needed] - block.first_row, rows[:n_wanted] - block.first_row
+        whole = _decode_some(block, here, network)
+        kept = np.searchsorted(here, wanted)
+        names = None if whole.names is None else whole.names.pick(kept.tolist())
+        yield Decoded(whole.images[kept], names, whole.is_proved)
+        needed, rows = needed[n_needed:], rows[n_wanted:]
+
+
+def _decode_some(block: Block, rows: NDArray[np.int64], network: Network) -> Decoded:
+    """The images of some rows of a block, numbered in it; raises as decode_block does."""
+    import numpy as np
+
+    try:
+        return decode_block(block.pick(rows), network)
+    except (ValueInvalid, ReceiptMismatch):  # again by what follows one another, so that the error has its row and byte
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            decode_block(block.slice(int(run[0]), int(run[-1]) + 1), network)
+        raise
 
 
 def give_prior(latents: LatentStream, find: FindDecoder) -> None:
@@ -142,7 +180,7 @@ def decode_block(block: Block, decoder: Network) -> Decoded:
         raise _outside(block, values, number, decoder) from None
     if block.receipts is not None:
         block.receipts.check(images)
-    return Decoded(block.first_row, images, block.names, is_proved=block.receipts is not None)
+    return Decoded(images, block.names, is_proved=block.receipts is not None)
 
 
 def _check_before(receipts: Receipts, values: NDArray[Any], number: int, decoder: Network) -> None:

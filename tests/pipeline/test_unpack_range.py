@@ -53,7 +53,7 @@ def test_rows_without_receipts_and_rows_of_their_own():
 
     for start in (0, 60, 65):
         with open_latents(path) as latents, pytest.raises(FormatError, match="row 65 holds 255") as caught:
-            list(unpack_with(latents, network, [(start, 70)]))
+            list(unpack_with(latents, network, range(start, 70)))
         assert (caught.value.rule, caught.value.at) == ("M4-7", at)
     with open_latents(path) as latents:
-        assert sum(len(block.images) for block in unpack_with(latents, network, [(0, 65)])) == 65
+        assert sum(len(block.images) for block in unpack_with(latents, network, range(65))) == 65
