@@ -26,6 +26,7 @@ _log: Final = logging.getLogger("aeformat")
 _SUFFIX: Final = {ENCODER: ".encoder.aef", DECODER: ".decoder.aef"}
 _HEX: Final = frozenset("0123456789abcdef")
 _MIN_PREFIX: Final = 8  # hexadecimal digits
+_SHOWN: Final = 80  # characters of a wrong name in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +59,22 @@ def shipped_file(name: str, role: str) -> Path:
 def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
     """Encoder and decoder, by the name of a shipped model, a path, or a model id (8 digits of it are enough).
 
-    A path is one of the two files NAME.encoder.aef and NAME.decoder.aef, their common beginning, or a folder with one such
+    A name that is shipped means that model, whatever lies in the current folder; "./NAME" is a path.  A path is one of the two files NAME.encoder.aef and NAME.decoder.aef, their common beginning, or a folder with one such
     pair.  Raises UsageError where there is no such model, DecoderMismatch where the two do not belong together.
     """
-    files = _files_of_path(Path(name_or_path)) or _files_of_name(name_or_path)
+    files = _files_of_name(name_or_path) or _files_of_path(_path(name_or_path))
     if files is not None:
         pair = read_package(files[0]), read_package(files[1])
     elif _is_model_id(name_or_path):
         pair = _pair_of_model_id(name_or_path)
     else:
         known = ", ".join(shipped_names()) or "none"
-        if Path(name_or_path).is_file():
+        if _is_file(Path(name_or_path)):
             raise UsageError(
                 f"{name_or_path} is no model: a model is two files, NAME.encoder.aef and NAME.decoder.aef beside it"
             )
         raise _not_here(name_or_path) or UsageError(
-            f"no model {name_or_path!r}: not a shipped one ({known}), not a path, not a model id in the cache"
+            f"no model {name_or_path[:_SHOWN]!r}: not a shipped one ({known}), not a path, not a model id in the cache"
         )
     encoder, decoder = pair
     if (encoder.role, decoder.role) != (ENCODER, DECODER) or encoder.manifest.decoder != decoder.model_id:
@@ -110,8 +111,9 @@ def find_packages(name_or_path: str) -> list[ModelPackage]:
 
     Raises UsageError, DecoderMismatch, FormatError.
     """
-    path = Path(name_or_path)
-    return [read_package(path)] if path.is_file() else list(find_pair(name_or_path))
+    path = _path(name_or_path)
+    is_named = name_or_path in shipped_names()
+    return [read_package(path)] if not is_named and _is_file(path) else list(find_pair(name_or_path))
 
 
 def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -> bytes:
@@ -136,8 +138,29 @@ def list_models() -> list[Listed]:
     return [*_listed(places.shipped_files(), "shipped"), *_listed(_cached_files(), "cache")]
 
 
+def _path(text: str) -> Path:
+    if not text:
+        raise UsageError('no model is named: "" is neither a name nor a path')
+    return Path(text)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one; no name that the system cannot have is (too long, or with a NUL)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def _files_of_path(path: Path) -> tuple[Path, Path] | None:
-    if path.is_dir():
+    if _is_folder(path):
         encoders = sorted(path.glob("*" + _SUFFIX[ENCODER]))
         if len(encoders) != 1:
             raise UsageError(f"{path} has {len(encoders)} files *{_SUFFIX[ENCODER]}; name the one you mean")
@@ -146,10 +169,10 @@ def _files_of_path(path: Path) -> tuple[Path, Path] | None:
         if path.name.endswith(suffix):
             path = path.with_name(path.name.removesuffix(suffix))
     files = tuple(path.with_name(path.name + suffix) for suffix in _SUFFIX.values())
-    if not any(file.is_file() for file in files):
+    if not any(map(_is_file, files)):
         return None
     for file in files:
-        if not file.is_file():
+        if not _is_file(file):
             raise UsageError(f"{file} is not there; a model is two files, *.encoder.aef and *.decoder.aef")
     return files[0], files[1]
 

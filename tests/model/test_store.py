@@ -278,3 +278,36 @@ def test_the_models_of_this_checkout_are_found() -> None:
         assert encoder.manifest.decoder == decoder.model_id
         check(encoder)
         check(decoder)
+
+
+def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(
+    shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a pair or a folder of that name in the current folder is named by a path: with a separator, or with .aef."""
+    put(tmp_path / "here", "one", THREE)
+    put(tmp_path / "here" / "two", "x", THREE)
+    monkeypatch.chdir(tmp_path / "here")
+
+    assert same(store.find_pair("one"), ONE)
+    assert same(store.find_pair("two"), TWO)
+    assert same(store.find_pair("./one"), THREE)
+    assert same(store.find_pair("one.decoder.aef"), THREE)
+    assert same(store.find_pair("two/"), THREE)
+    (tmp_path / "here" / "two.decoder.aef").write_bytes(package_bytes(THREE[1]))
+    (tmp_path / "here" / "one").write_bytes(package_bytes(THREE[0]))
+    assert same(tuple(store.find_packages("one")), ONE)
+    assert [p.model_id for p in store.find_packages("./one")] == [THREE[0].model_id]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("", "no model is named"), ("x" * 5000, "no model 'xxxx"), ("a\0b", "no model 'a"), ("y" * 300 + "/z", "no model")],
+    ids=["empty", "too long for a path", "NUL", "a folder's name too long"],
+)
+@pytest.mark.parametrize("find", [store.find_pair, store.find_packages])
+def test_a_name_that_can_be_no_path_is_a_usage_error(shipped: Path, find, name: str, words: str) -> None:
+    """And a short one."""
+    with pytest.raises(UsageError, match=words) as caught:
+        find(name)
+
+    assert len(str(caught.value)) < 300
