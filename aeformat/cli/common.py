@@ -65,14 +65,9 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
 
 def level_of(options: argparse.Namespace, codec: str) -> int:
     """The level for zstd.  Raises UsageError if --level is given with another codec."""
-    from aeformat.container.compression import DEFAULT_LEVEL
+    from aeformat.pipeline.pack import checked_level
 
-    if options.level is None:
-        return DEFAULT_LEVEL
-    if codec != "zstd":
-        raise UsageError(f"--level does nothing with codec {codec}; leave it out, or give --codec zstd")
-    level: int = options.level
-    return level
+    return checked_level(options.level, codec)
 
 
 class bounded_int:  # noqa: N801 - used like a function, as an argparse type

@@ -13,6 +13,9 @@ import os
 import stat
 
 from aeformat.errors import Truncated, UsageError
+from aeformat.paths import checked_path
+
+_INSTEAD = "; aeformat.stream reads a file that is open already"
 
 if hasattr(os, "pread"):
     _read_at = os.pread
@@ -36,6 +39,7 @@ class OpenedFile:
     _handle: int | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = checked_path(path, instead=_INSTEAD)
         nonblocking = getattr(os, "O_NONBLOCK", 0)  # a named pipe is not waited for
         self._handle = os.open(path, os.O_RDONLY | nonblocking | getattr(os, "O_BINARY", 0))
         self._map: mmap.mmap | None = None
@@ -51,10 +55,10 @@ class OpenedFile:
     def read(self, at: int, n_bytes: int) -> bytes:
         """A copy of n_bytes from byte `at` on, fewer where the file ends.
 
-        Raises ValueError once it is closed, Truncated where the file has been cut since it was opened.
+        Raises UsageError once it is closed, Truncated where the file has been cut since it was opened.
         """
         if self._handle is None:
-            raise ValueError("this reader is closed")
+            raise UsageError("this reader is closed")
         n_bytes = max(0, min(n_bytes, self.size - at))
         data = _read_at(self._handle, n_bytes, at) if n_bytes else b""
         while len(data) < n_bytes:  # a system may give less than it has
@@ -71,7 +75,7 @@ class OpenedFile:
         read with `read`.  Raises as `read` does.
         """
         if self._handle is None:
-            raise ValueError("this reader is closed")
+            raise UsageError("this reader is closed")
         if self._map is None and self.size:
             try:
                 self._map = mmap.mmap(self._handle, self.size, access=mmap.ACCESS_READ)

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     from numpy.typing import NDArray
 
-    Rows = SupportsIndex | slice | Sequence[int] | Sequence[bool] | NDArray[Any]
+    Rows = EllipsisType | SupportsIndex | slice | Sequence[int] | Sequence[bool] | NDArray[Any]
 
 
 def selected_rows(rows: Rows, n_rows: int) -> int | range | NDArray[Any]:
@@ -23,6 +25,8 @@ def selected_rows(rows: Rows, n_rows: int) -> int | range | NDArray[Any]:
     Negative numbers count from the end; a slice may reach beyond it.  Raises IndexError (no such row, a mask of another
     length), TypeError (what is no selection of rows).
     """
+    if rows is Ellipsis:
+        return range(n_rows)
     if isinstance(rows, slice):
         return range(*rows.indices(n_rows))
     if isinstance(rows, range):
@@ -33,7 +37,7 @@ def selected_rows(rows: Rows, n_rows: int) -> int | range | NDArray[Any]:
 
 def _number(rows: object) -> int | None:
     """The row, if it is one number.  Raises TypeError."""
-    if rows is None or rows is Ellipsis or isinstance(rows, (bool, float, tuple, str, bytes)):
+    if rows is None or isinstance(rows, (bool, float, tuple, str, bytes)):
         raise TypeError(
             f"{rows!r} does not select rows; give a number, a slice, a list of numbers or a mask, and index what comes back"
         )

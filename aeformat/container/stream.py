@@ -5,6 +5,7 @@ Owns what LatentStream hands out and when; framing is parser.py's, what rows mea
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from types import TracebackType
@@ -31,7 +32,7 @@ def events(file: BinaryIO, limits: Limits = DEFAULT) -> Iterator[Event]:
 
 
 class LatentStream:
-    """The blocks of a latents file, read forward.  Iterate once; memory is bounded by one chunk.
+    """The blocks of a latents file, read forward.  Iterate once (UsageError after that); memory is bounded by one chunk.
 
     recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
     been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
@@ -53,6 +54,7 @@ class LatentStream:
         self._rows = RowReader(self.header, limits=limits)
         self._ahead: Event | None = None  # looked at before its turn
         self._is_ahead = False  # whether the place where a decoder can stand has been passed
+        self._has_begun = self._is_closed = False
 
     @property
     def needs_prior(self) -> bool:
@@ -83,6 +85,14 @@ class LatentStream:
         return not isinstance(event, ChunkRead) or event.header.tag in assigned.KIND_OF_TAG
 
     def __iter__(self) -> Iterator[Block]:
+        """The blocks.  Raises UsageError where they have been asked for before, or the stream is closed."""
+        if self._has_begun or self._is_closed:
+            what = "has been read already" if self._has_begun else "is closed"
+            raise UsageError(f"this stream {what}; make another one with aeformat.stream")
+        self._has_begun = True
+        return self._checked_blocks()
+
+    def _checked_blocks(self) -> Iterator[Block]:
         try:
             if self.damage is not None:  # found earlier, and what comes after it is not to be had
                 raise self.damage
@@ -111,6 +121,7 @@ class LatentStream:
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
+        self._is_closed = True
         if self._closed_with is not None:
             self._closed_with.close()
 
@@ -131,6 +142,7 @@ def stream_latents(
     A file that is opened by its path is closed at the end of a `with`.  Raises OSError, FormatError, UsageError.
     """
     if not isinstance(source, (str, os.PathLike)):
+        _check_stream(source)
         return LatentStream(source, recover=recover, limits=limits)
     file = open(source, "rb")  # noqa: PTH123, SIM115 - pathlib costs start-up time that embedders would pay
     try:
@@ -138,6 +150,19 @@ def stream_latents(
     except BaseException:
         file.close()
         raise
+
+
+def _check_stream(source: object) -> None:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        raise UsageError("bytes are no stream: give io.BytesIO(data), or the path as a str")
+    if not callable(getattr(source, "read", None)):
+        raise UsageError(
+            f"a stream is a path or a file that is open for reading, and this is of type {type(source).__name__}"
+        )
+    if isinstance(source, io.TextIOBase):
+        raise UsageError('the file is open as text; open it with "rb"')
+    if getattr(source, "closed", False):
+        raise UsageError("the file is closed")
 
 
 def latents_header(header: Header) -> LatentsHeader:

@@ -151,6 +151,11 @@ class LatentsWriter:
         """Bytes written so far."""
         return self._out.n_bytes
 
+    @property
+    def is_open(self) -> bool:
+        """Whether rows can be written: it is neither closed, nor has it failed to write a chunk."""
+        return self._is_open
+
     def write(self, values: NDArray[Any], names: RowNames | None = None, receipts: bytes | None = None) -> None:
         """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows.  Where rows with other
         lists of names begin, rows without any, or a name that was there already, a chunk ends.

@@ -59,8 +59,10 @@ def shipped_file(name: str, role: str) -> Path:
 def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
     """Encoder and decoder, by the name of a shipped model, a path, or a model id (8 digits of it are enough).
 
-    A name that is shipped means that model, whatever lies in the current folder; "./NAME" is a path.  A path is one of the two files NAME.encoder.aef and NAME.decoder.aef, their common beginning, or a folder with one such
-    pair.  Raises UsageError where there is no such model, DecoderMismatch where the two do not belong together.
+    A name that is shipped means that model, whatever lies in the current folder; "./NAME" is a path.  A path is
+    one of the two files NAME.encoder.aef and NAME.decoder.aef, their common beginning, or a folder with one such pair.
+
+    Raises UsageError where there is no such model, DecoderMismatch where the two do not belong together.
     """
     files = _files_of_name(name_or_path) or _files_of_path(_path(name_or_path))
     if files is not None:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.container.selection import Rows
-    from aeformat.model.package import ModelPackage
-
-    AnyModel = Model | ModelPackage | str | os.PathLike[str]
+    from aeformat.pipeline.models import AnyModel
 
 
 def encode(
@@ -36,7 +34,7 @@ def encode(
 ) -> NDArray[Any]:
     """Images -> latents: (n, h, w, c), or (n, h, w) of one channel, uint8 -> (n, *dims) in the encoder's own type.
 
-    model: a Model, or what load_model takes.
+    model: a Model, what load_model takes, or the 32 bytes of a model id.
     resize, grayscale: fit images of another size, or of three channels, to the model.
     backend: "auto", "numpy" or "tensorflow".
 
@@ -56,17 +54,19 @@ def decode(
     """Latents -> images (n, h, w, c) uint8, checked against the receipts of the file where it has any.
 
     latents: an open file, a path, or an array (n, *dims), which takes a decoder.
-    decoder: a Model, or what load_model takes; by default the one inside the file, else this machine's with the model id that
-    the file names.
+    decoder: a Model, what load_model takes, or the 32 bytes of a model id; by default the one inside the file, else this
+    machine's with the model id that the file names.
     rows: a range, a slice, a list of numbers or a mask; no more of the file is read and decoded than they need.
     backend: "auto", "numpy" or "tensorflow".
 
     Raises DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError, UsageError, BackendUnavailable, IndexError (no such
-    row), OSError; for an array ValueError and TypeError too.  Source: spec/container.md, spec/model.md.
+    row), TypeError (no selection of rows, latents of another type), OSError; for an array ValueError too.
+    Source: spec/container.md, spec/model.md.
     """
     if isinstance(latents, (str, os.PathLike)):
         with open_latents(latents) as opened:
             return decode(opened, decoder, rows=rows, backend=backend)
+    _check_latents(latents)
     model = None if decoder is None else as_model(decoder)
     if isinstance(latents, LatentStream):
         return _decode_stream(latents, model, rows, backend)
@@ -74,7 +74,25 @@ def decode(
         return _decode_rows(latents, model, slice(None) if rows is None else rows, backend)
     if model is None:
         raise UsageError("an array does not say which decoder its latents are for; give one")
-    return model.decode(latents if rows is None else latents[rows], backend=backend)
+    return model.decode(latents if rows is None else _picked(latents, rows), backend=backend)
+
+
+def _check_latents(latents: object) -> None:
+    if latents is None or isinstance(latents, (bytes, bytearray, memoryview)):
+        what = f"latents are an array, a path or an opened file, and this is of type {type(latents).__name__}"
+        raise UsageError(what)
+    if callable(getattr(latents, "read", None)):
+        raise UsageError("this is a file object; aeformat.stream(file) makes latents of it")
+
+
+def _picked(latents: NDArray[Any], rows: Rows) -> NDArray[Any]:
+    """Rows of an array, selected as those of a file are."""
+    import numpy as np
+
+    array = np.asarray(latents)
+    chosen = selected_rows(rows, len(array) if array.ndim else 0)
+    picked: NDArray[Any] = array[[chosen]] if isinstance(chosen, int) else array[rows_array(chosen)]
+    return picked
 
 
 def finder(model: Model | None) -> FindDecoder:

@@ -15,6 +15,7 @@ from aeformat.errors import DecoderMissing
 from aeformat.model import store
 from aeformat.model.match import check_decoder, prior_of
 from aeformat.model.work import row_work
+from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model
 from aeformat.pipeline.unpack import run_digest
 from aeformat.report import Report
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from aeformat.container.decoder_prior import DecoderPrior
     from aeformat.container.header import LatentsHeader
     from aeformat.model.package import ModelPackage
-    from aeformat.pipeline.arrays import AnyModel
+    from aeformat.pipeline.models import AnyModel
 
 
 def decoder_here(model_id: bytes) -> ModelPackage | None:
@@ -79,7 +80,8 @@ def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> R
     if decoder is not None:
         package = as_model(decoder).the_decoder
         here = Decoders(lambda model_id: package)
-    with open(path, "rb") as file:  # noqa: PTH123 - a path of either kind
+    name = checked_path(path)
+    with open(name, "rb") as file:  # noqa: PTH123 - a path of either kind
         return validate_stream(
-            file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=os.fspath(path)
+            file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=name
         )

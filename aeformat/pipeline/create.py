@@ -5,14 +5,18 @@ Owns `create`: a file that appears under its name when all its rows are written,
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aeformat.atomic import AtomicFile
+from aeformat.container import canonical
 from aeformat.container.assigned import ENCODINGS
-from aeformat.container.compression import DEFAULT_LEVEL
 from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
@@ -20,14 +24,15 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
-from aeformat.pipeline.models import as_model
-from aeformat.pipeline.pack import check_codec, encoding_for, fitting_filter, usual_codec, writer_for
+from aeformat.paths import checked_path
+from aeformat.pipeline.models import as_model, checked_model_id
+from aeformat.pipeline.pack import check_codec, checked_level, encoding_for, fitting_filter, usual_codec, writer_for
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.model.package import ModelPackage
-    from aeformat.pipeline.arrays import AnyModel
+    from aeformat.pipeline.models import AnyModel
 
 
 class LatentsFile:
@@ -39,6 +44,8 @@ class LatentsFile:
     def __init__(self, file: AtomicFile, writer: LatentsWriter, header: LatentsHeader, *, is_rounded: bool) -> None:
         self._file, self._writer, self._is_rounded = file, writer, is_rounded
         self._is_open = True
+        self._failure: BaseException | None = None
+        self._forgotten = weakref.finalize(self, _remove_forgotten, file)
         self.header = header
 
     @property
@@ -51,38 +58,55 @@ class LatentsFile:
         """What the content of the file is known by, once it is closed."""
         return self._writer.content_id
 
-    def append(self, latents: NDArray[Any], names: Sequence[str] | RowNames | None = None) -> None:
+    def append(self, latents: NDArray[Any], names: Iterable[str | os.PathLike[str]] | RowNames | None = None) -> None:
         """Add rows.
 
         latents: (n, *dims) in the header's value type; float32 where encoding f16le or bf16le rounds a decoder's latents.
-        names: of the same n rows, relative POSIX paths.
+        names: of the same n rows, relative POSIX paths: str or pathlib.Path.
 
         Raises ValueError, TypeError (another shape or type), ValueInvalid (NaN, infinity, a value outside the decoder's
-        range), NamesInvalid, OSError.
+        range), NamesInvalid, OSError; after an error while rows were written, and after `close` and `abort`, UsageError.
         """
         import numpy as np
 
+        self._check_open()
         values = np.asarray(latents)
-        if self._is_rounded and values.dtype == np.float32:
-            values = round_to(values, self.header.values)
-        of_rows = names if names is None or isinstance(names, RowNames) else RowNames(names=tuple(names))
-        self._writer.write(values, of_rows)
+        if self._is_rounded and values.dtype.newbyteorder("=") == np.float32:
+            values = round_to(values.astype(np.float32, copy=False), self.header.values)
+        of_rows = names if names is None or isinstance(names, RowNames) else RowNames(names=_row_names(names))
+        try:
+            self._writer.write(values, of_rows)
+        except BaseException as error:
+            self._failure = None if self._writer.is_open else error
+            raise
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise UsageError("this file is closed; aeformat.create begins another one")
+        if self._failure is not None:
+            raise UsageError(f"rows before could not be written: {self._failure}") from self._failure
 
     def close(self) -> None:
-        """Finish the file and put it under its name.  Raises StructureInvalid where there are no rows, OSError."""
+        """Finish the file and put it under its name.
+
+        Raises StructureInvalid where there are no rows, UsageError after an error while rows were written, OSError.
+        """
         if not self._is_open:
             return
         try:
+            self._check_open()
             self._writer.close()
             self._file.commit()
         except BaseException:
             self.abort()
             raise
         self._is_open = False
+        self._forgotten.detach()
 
     def abort(self) -> None:
         """Remove what was written.  Does nothing after `close`."""
         self._is_open = False
+        self._forgotten.detach()
         self._file.abort()
 
     def __enter__(self) -> LatentsFile:
@@ -97,17 +121,29 @@ class LatentsFile:
             self.abort()
 
 
+def _remove_forgotten(file: AtomicFile) -> None:
+    """What becomes of a file that is neither closed nor aborted."""
+    warnings.warn(f"{file.path} was never closed, so it is not there", ResourceWarning, stacklevel=2)
+    file.abort()
+
+
+def _row_names(names: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
+    if isinstance(names, (str, bytes)):
+        raise UsageError("names are a list of one for each row, not one text")
+    return tuple(name.as_posix() if isinstance(name, PurePath) else checked_path(name) for name in names)
+
+
 def create(
     path: str | os.PathLike[str],
     *,
-    decoder: AnyModel | bytes,
-    dims: Sequence[int] | None = None,
+    decoder: AnyModel,
+    dims: Sequence[int] | int | None = None,
     image: Sequence[int] | None = None,
     encoding: str | None = None,
     codec: str | None = None,
-    level: int = DEFAULT_LEVEL,
+    level: int | None = None,
     embed_decoder: bool = False,
-    encoder: bytes | None = None,
+    encoder: AnyModel | None = None,
     ext: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> LatentsFile:
@@ -116,23 +152,28 @@ def create(
     decoder: a Model, what load_model takes, or the 32 bytes of a model id: then dims, image and encoding must be given.
     dims: the shape of one latent.  image: (height, width, channels) of what the decoder makes of it.
     encoding: a name of spec/container.md; by default the decoder's own type.
-    codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's.
+    codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's, 1 to 22.
     embed_decoder: let the decoder travel in the file.
-    encoder: the encoder's model id, for the record.  ext: what else the header shall say.
+    encoder: the encoder, for the record: as `decoder` is given.  ext: what else the header shall say: a map of str, bytes,
+    bool, integers, lists and maps.
     force: replace a file of that name.
 
     Raises UsageError (what does not go together, a file that exists), HeaderInvalid, FormatError.  Source: spec/container.md.
     """
-    package = None if isinstance(decoder, bytes) else as_model(decoder).the_decoder
-    if package is not None:
-        header = _header_of_decoder(package, dims, image, encoding, codec)
-    elif isinstance(decoder, bytes) and dims is not None and image is not None and encoding is not None:
-        header = _header_of_id(decoder, dims, image, encoding, codec or "zstd")
+    path = checked_path(path, instead="; to write into something else take aeformat.pack, or a temporary file")
+    shape, pixels = _shape("dims", dims), _shape("image", image)
+    package = None
+    if not isinstance(decoder, (bytes, bytearray)):
+        package = as_model(decoder).the_decoder
+        header = _header_of_decoder(package, shape, pixels, encoding, codec)
+    elif shape is not None and pixels is not None and encoding is not None:
+        header = _header_of_id(checked_model_id(decoder), shape, pixels, encoding, codec or "zstd")
     else:
         raise UsageError("a model id does not say what the decoder takes; give dims, image and encoding too")
     if embed_decoder and package is None:
         raise UsageError("a model id is no decoder that could travel in the file; give the decoder")
-    header = header._replace(encoder=encoder, ext={} if ext is None else ext)
+    header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
+    checked_level(level, header.codec)
     file = AtomicFile(path, force=force)
     try:
         embedded = package_bytes(package) if package is not None and embed_decoder else None
@@ -145,15 +186,57 @@ def create(
     return LatentsFile(file, writer, header, is_rounded=is_rounded)
 
 
+def _shape(name: str, given: Sequence[int] | int | None) -> tuple[int, ...] | None:
+    """As NumPy reads a shape: of one number too.  Raises UsageError."""
+    if given is None:
+        return None
+    try:
+        one: int | None = operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        one = None
+    try:
+        return (one,) if one is not None else tuple(operator.index(number) for number in given)  # type: ignore[union-attr]
+    except TypeError:
+        raise UsageError(f"{name} is {given!r}, and must be a list of integers") from None
+
+
+def _encoder_id(encoder: AnyModel | None) -> bytes | None:
+    if encoder is None or isinstance(encoder, (bytes, bytearray)):
+        return None if encoder is None else checked_model_id(encoder)
+    return as_model(encoder).the_encoder.model_id
+
+
+def _checked_ext(ext: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What the header can hold; NumPy's integers become Python's.  Raises UsageError."""
+    plain = {} if ext is None else _plain(ext)
+    if not isinstance(plain, dict):
+        raise UsageError(f"ext is a map, and this is of type {type(ext).__name__}")
+    try:
+        canonical.pack(plain)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"ext: {error}") from None
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    import numpy as np
+
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, (np.integer, np.bool_)) else value
+
+
 def _header_of_decoder(
     decoder: ModelPackage,
-    dims: Sequence[int] | None,
-    image: Sequence[int] | None,
+    dims: tuple[int, ...] | None,
+    image: tuple[int, ...] | None,
     encoding: str | None,
     codec: str | None,
 ) -> LatentsHeader:
     for name, given, own in (("dims", dims, decoder.input.shape), ("image", image, decoder.output.shape)):
-        if given is not None and tuple(given) != own:
+        if given is not None and given != own:
             raise UsageError(f"{name} are {list(given)}, those of the decoder {list(own)}; leave them out")
     chosen, values = encoding_for(decoder.input, encoding)
     codec = codec or usual_codec(chosen, decoder)
@@ -166,7 +249,7 @@ def _header_of_decoder(
 
 
 def _header_of_id(
-    decoder: bytes, dims: Sequence[int], image: Sequence[int], encoding: str, codec: str
+    decoder: bytes, dims: tuple[int, ...], image: tuple[int, ...], encoding: str, codec: str
 ) -> LatentsHeader:
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; there are {', '.join(ENCODINGS)}")
@@ -174,6 +257,4 @@ def _header_of_id(
     if len(image) != 3:
         raise UsageError(f"image is {list(image)}, not height, width and channels")
     height, width, channels = image
-    return LatentsHeader(
-        decoder, tuple(dims), (height, width, channels), encoding, codec, fitting_filter(encoding, codec)
-    )
+    return LatentsHeader(decoder, dims, (height, width, channels), encoding, codec, fitting_filter(encoding, codec))

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aeformat.atomic import AtomicFile
 from aeformat.backends.runtime import fetch_mnist
-from aeformat.container.compression import DEFAULT_LEVEL
 from aeformat.container.selection import selected_rows
 from aeformat.destination import check_no_input
 from aeformat.errors import UsageError
@@ -20,6 +19,7 @@ from aeformat.images import ImageFit, ImageSource, open_sink, open_source
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.paths import checked_path
 from aeformat.pipeline import DEFAULT_MODEL
 from aeformat.pipeline import pack as packing
 from aeformat.pipeline.arrays import finder, network_loader
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.container.selection import Rows
-    from aeformat.pipeline.arrays import AnyModel
+    from aeformat.pipeline.models import AnyModel
     from aeformat.pipeline.unpack import Numbers
 
     Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8]
@@ -51,11 +51,11 @@ def pack(
     model: AnyModel = DEFAULT_MODEL,
     encoding: str | None = None,
     codec: str | None = None,
-    level: int = DEFAULT_LEVEL,
+    level: int | None = None,
     embed_decoder: bool = False,
     receipts: bool = False,
     refine: float | None = None,
-    refine_rounds: int = 2,
+    refine_rounds: int | None = None,
     record_encoder: bool = False,
     resize: bool = False,
     grayscale: bool = False,
@@ -70,16 +70,19 @@ def pack(
     them, "mnist:train" or "mnist:test"; or an array (n, h, w, c) uint8.  What is left out of a folder is logged.
     model: a Model, or what load_model takes.
     encoding: a name of spec/container.md; by default the latents' own.
-    codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's.
+    codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's, 1 to 22.
     embed_decoder: let the decoder travel in the file.  record_encoder: name the encoder in the header.
     receipts: record digests of the decoded pixels; exact decoders only.
-    refine: bits that a unit of squared error over an image is worth, to look for better latents than the encoder's.
+    refine: bits that a unit of squared error over an image is worth, to look for better latents than the encoder's, in
+    refine_rounds rounds (1 to 16; by default 2).
     resize, grayscale: fit images of another size, or of three channels, to the model.
-    batch_rows: images encoded at once; no effect on the file.  backend: "auto", "numpy" or "tensorflow".
+    batch_rows: images encoded at once, 1 to 2^20; no effect on the file.  backend: "auto", "numpy" or "tensorflow".
     force: replace a file of that name.  progress: told of images as they are done.
 
     Raises UsageError, ImageError, FormatError, DecoderMismatch, GoldenMismatch, BackendUnavailable, OSError.
     """
+    if refine is None and refine_rounds is not None:
+        raise UsageError("refine_rounds says how to refine; give refine too")
     of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
     height, width, channels = encoder.input.shape
@@ -94,10 +97,12 @@ def pack(
         embed=package_bytes(decoder) if embed_decoder else None,
         record_encoder=record_encoder,
         batch_rows=batch_rows,
-        refine=None if refine is None else Refinement(of.network(decoder, backend, n_tried), refine, refine_rounds),
+        refine=None
+        if refine is None
+        else Refinement(of.network(decoder, backend, n_tried), refine, 2 if refine_rounds is None else refine_rounds),
         receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
     )
-    check_no_input(output, source.files)
+    check_no_input(checked_path(output), source.files)
     with AtomicFile(output, force=force) as file:
         return packing.pack(source, of.network(encoder, backend, n_rows), file, options, progress)
 
@@ -124,8 +129,8 @@ def unpack(
     GoldenMismatch, BackendUnavailable, IndexError (no such row), OSError.
     """
     model = None if decoder is None else as_model(decoder)
-    find, target = finder(model), os.fspath(output)
-    check_no_input(output, [file])
+    find, target = finder(model), checked_path(output)
+    check_no_input(target, [checked_path(file)])
     with open_latents(file) as latents, stream_latents(file) as stream:
         chosen = None if rows is None else _ascending(rows, latents.n_rows)
         n_rows = latents.n_rows if chosen is None else len(chosen)
@@ -140,11 +145,17 @@ def _source(inputs: Input, fit: ImageFit) -> ImageSource:
 
     if isinstance(inputs, np.ndarray):
         return ArraySource(fit.convert(batch_of(inputs, fit)))
-    paths = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-    source = open_source([os.fspath(path) for path in paths], fit, fetch_mnist=fetch_mnist)
+    source = open_source(_paths(inputs), fit, fetch_mnist=fetch_mnist)
     for line in source.left_out:
         _log.warning("%s", line)
     return source
+
+
+def _paths(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:
+    advice = "; one array goes in as it is, several by np.concatenate"
+    if isinstance(inputs, (str, os.PathLike, bytes)) or not isinstance(inputs, Iterable) or hasattr(inputs, "read"):
+        return [checked_path(inputs, instead=advice)]
+    return [checked_path(path, instead=advice) for path in inputs]
 
 
 def _ascending(rows: Rows, n_rows: int) -> Numbers:

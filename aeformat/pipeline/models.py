@@ -6,7 +6,7 @@ Owns Model, and what it means for a caller to name one.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aeformat.backends.golden_check import check
 from aeformat.backends.select import select_backend
@@ -16,13 +16,16 @@ from aeformat.images.fit import ImageFit, check_dtype, layout_of
 from aeformat.model import places, store
 from aeformat.model.file_io import read_package
 from aeformat.model.manifest import ENCODER
+from aeformat.model.package import ModelPackage
+from aeformat.paths import checked_path
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
-    from aeformat.model.package import ModelPackage
+
+    AnyModel: TypeAlias = "Model | ModelPackage | str | os.PathLike[str] | bytes"
 
 BATCH_ROWS: Final = 4096
 _ID_BYTES: Final = 32
@@ -105,6 +108,8 @@ class Model:
 
         package = self.the_decoder
         latents, wanted = np.asarray(latents), np.dtype(array_type(package.input.type))
+        if not latents.ndim:
+            raise UsageError(f"{latents!r} is one number; latents are an array (n, {', '.join(map(str, self.dims))})")
         if latents.dtype != wanted:
             if not np.can_cast(latents.dtype, wanted, "safe"):
                 raise TypeError(f"latents are {latents.dtype}, the decoder takes {wanted}; convert them with .astype")
@@ -131,15 +136,15 @@ def load_model(name_or_path: str | os.PathLike[str]) -> Model:
     A path is that of one package, of a folder with a pair, or what the names of a pair have in common; where it names one
     half, only that half is loaded.  Raises UsageError where there is no such model, FormatError, DecoderMismatch.
     """
-    return _model_of(store.find_packages(os.fspath(name_or_path)))
+    return _model_of(store.find_packages(checked_path(name_or_path)))
 
 
-def find_model(model_id: bytes | str) -> Model:
+def find_model(model_id: bytes | bytearray | str) -> Model:
     """The half of a model that has this model id, from this machine; a file's header names its decoder so.
 
     model_id: 32 bytes, or their 64 hexadecimal digits.  Raises DecoderMissing where it is not here, UsageError, FormatError.
     """
-    wanted = _model_id(model_id)
+    wanted = checked_model_id(model_id)
     for path in places.files_of(wanted):
         package = read_package(path)
         if package.model_id == wanted:
@@ -147,11 +152,17 @@ def find_model(model_id: bytes | str) -> Model:
     raise DecoderMissing(f"model {wanted.hex()} is not here", hint=Hint.GET_DECODER)
 
 
-def as_model(model: Model | ModelPackage | str | os.PathLike[str]) -> Model:
-    """A model, however a caller names it.  Raises as load_model does."""
+def as_model(model: AnyModel) -> Model:
+    """A model, however a caller names it.  Raises as load_model and find_model do."""
     if isinstance(model, Model):
         return model
-    return load_model(model) if isinstance(model, (str, os.PathLike)) else _model_of([model])
+    if isinstance(model, (str, os.PathLike)):
+        return load_model(model)
+    if isinstance(model, (bytes, bytearray)):
+        return find_model(model)
+    if isinstance(model, ModelPackage):
+        return _model_of([model])
+    raise UsageError(f"a model is a Model, a name, a path or a model id, and this is of type {type(model).__name__}")
 
 
 def _model_of(packages: list[ModelPackage]) -> Model:
@@ -160,7 +171,10 @@ def _model_of(packages: list[ModelPackage]) -> Model:
     return Model(encoders[0] if encoders else None, decoders[0] if decoders else None)
 
 
-def _model_id(model_id: bytes | str) -> bytes:
+def checked_model_id(model_id: object) -> bytes:
+    """A model id as its 32 bytes.  Raises UsageError."""
+    if not isinstance(model_id, (str, bytes, bytearray)):
+        raise UsageError(f"a model id is bytes or a str, and this is of type {type(model_id).__name__}")
     try:
         found = bytes.fromhex(model_id) if isinstance(model_id, str) else bytes(model_id)
     except ValueError:

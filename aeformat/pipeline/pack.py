@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import compression, receipts
-from aeformat.container.assigned import ENCODINGS, RANS_ENCODINGS
+from aeformat.container.assigned import CODECS, ENCODINGS, RANS_ENCODINGS
 from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RECEIPT_ROWS
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aeformat.pipeline.refine import Refinement
 
 BATCH_ROWS: Final = 4096
+_MOST_BATCH_ROWS: Final = 1 << 20
 _REFINED_AT_ONCE: Final = 256
 _OWN_ENCODING: Final = {"f32": "f32le", "u8": "u8", "i8": "i8"}
 _ROUNDED: Final = {"f16le": "f16", "bf16le": "bf16"}  # what float latents may be rounded to on request
@@ -43,19 +44,26 @@ class PackOptions:
     encoding: a name of spec/container.md, or None for the latents' own.  codec: "none", "zstd" or "rans".  level: zstd's.
     prior: the decoder's, for codec rans.
     embed: the decoder's whole container, to travel in the file.  record_encoder: write the encoder's model id into the header.
-    batch_rows: rows encoded at once; no effect on the bytes.  refine: how to look for better latents than the encoder's.
+    batch_rows: rows encoded at once, 1 to 2^20; no effect on the bytes.
+    refine: how to look for better latents than the encoder's.
     receipts_by: the decoder whose pixels receipts are recorded of; None for no receipts.
+
+    Raises UsageError for a codec that there is none of, a level that it does not take, and for batches out of range.
     """
 
     encoding: str | None = None
     codec: str = "zstd"
-    level: int = compression.DEFAULT_LEVEL
+    level: int | None = None
     prior: DecoderPrior | None = None
     embed: bytes | None = None
     record_encoder: bool = False
     batch_rows: int = BATCH_ROWS
     refine: Refinement | None = None
     receipts_by: Network | None = None
+
+    def __post_init__(self) -> None:
+        checked_level(self.level, self.codec)
+        check_number("batch_rows", self.batch_rows, 1, _MOST_BATCH_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,27 @@ def usual_codec(encoding: str | None, decoder: ModelPackage) -> str:
     """The codec that gives the smaller file: "rans" where the decoder has a prior and the encoding allows it, else "zstd"."""
     own = _OWN_ENCODING[decoder.input.type] if encoding is None else encoding
     return "rans" if decoder.prior is not None and own in RANS_ENCODINGS else "zstd"
+
+
+def checked_level(level: int | None, codec: str) -> int:
+    """The level for zstd; None: the usual one.
+
+    Raises UsageError for a codec that there is none of, a level out of range, or one for another codec than zstd.
+    """
+    if codec not in CODECS:
+        raise UsageError(f"unknown codec {codec!r}; there are {', '.join(CODECS)}")
+    if level is None:
+        return compression.DEFAULT_LEVEL
+    check_number("level", level, 1, compression.MAX_LEVEL)
+    if codec != "zstd":
+        raise UsageError(f"a level does nothing with codec {codec}; leave it out", hint=Hint.USE_ZSTD)
+    return level
+
+
+def check_number(name: str, number: int, least: int, most: int) -> None:
+    """Raises UsageError unless it is an integer from least to most.  name: the option's."""
+    if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+        raise UsageError(f"{name} is {number!r}, and must be an integer from {least:,} to {most:,}")
 
 
 def check_codec(encoding: str, codec: str, prior: DecoderPrior | None) -> None:
@@ -175,9 +204,10 @@ def _rounded(values: NDArray[Any], header: LatentsHeader, first_row: int) -> NDA
 
 
 def writer_for(
-    sink: Sink, header: LatentsHeader, level: int, decoder: bytes | None, prior: DecoderPrior | None
+    sink: Sink, header: LatentsHeader, level: int | None, decoder: bytes | None, prior: DecoderPrior | None
 ) -> LatentsWriter:
-    """A writer, with the prior where the codec needs one."""
+    """A writer, with the prior where the codec needs one.  Raises UsageError for a level that the codec does not take."""
+    level = checked_level(level, header.codec)
     return LatentsWriter(sink, header, level=level, decoder=decoder, prior=prior if header.codec == "rans" else None)
 
 

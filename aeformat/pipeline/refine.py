@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LEVELS: Final = 255**2  # squared grey levels in a unit of squared error
 _LOWEST_PRICE: Final = 2.0**-COST_BITS  # it is 1 in integers
 _HIGHEST_PRICE: Final = 2.5e8  # times the pixels of an image: above it, sums would not fit 64 bits
+_MOST_ROUNDS: Final = 16
 _TRIED_AT_ONCE: Final = 4096  # decodings
 _MOST_BYTES: Final = 1 << 30  # that the differences of one image may take
 _BLOCK_BYTES: Final = 1 << 27  # likewise of several
@@ -44,8 +45,9 @@ class Refinement:
     """How latents are refined.
 
     decoder: of profile exact, with a prior.  price: bits that one unit of squared error over a whole image (pixels in 0..1) is
-    worth: the higher, the closer the images and the larger the file.  n_rounds: a round decodes an image once for each latent,
-    and five times more.  Raises UsageError for another decoder, a price out of range, or too many latents.
+    worth: the higher, the closer the images and the larger the file.  n_rounds: 1 to 16; a round decodes
+    an image once for each latent, and five times more.  Raises UsageError for another decoder, a price or rounds out of range,
+    or too many latents.
     """
 
     decoder: Network
@@ -53,6 +55,8 @@ class Refinement:
     n_rounds: int = 2
 
     def __post_init__(self) -> None:
+        if self.n_rounds not in range(1, _MOST_ROUNDS + 1):
+            raise UsageError(f"refining takes 1 to {_MOST_ROUNDS} rounds, not {self.n_rounds!r}")
         package = self.decoder.package
         if package.profile != EXACT or package.prior is None:
             raise UsageError(
