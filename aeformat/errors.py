@@ -7,48 +7,89 @@ who shows the error.  The sentence in an error is for people and may change; `co
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class Hint(str, Enum):
-    """What the caller can do about an error.  The values are stable, and each is a string, so that it can be logged or sent."""
+    """What the caller can do about an error.  The values are stable, and each is a string, so that it can be logged or sent.
 
-    GET_FRESH_COPY = "get-fresh-copy"  # the file was damaged on its way
-    CHECK_FILE_KIND = "check-file-kind"  # it is no container at all
-    OPEN_AS_MODEL = "open-as-model"  # it is a model package, and latents were expected
-    UPDATE_READER = "update-reader"  # a newer version of this package reads the file
-    RECOVER_ROWS = "recover-rows"  # read the rows before the damage: `recover=True` of the reader
-    NOTHING_TO_RECOVER = "nothing-to-recover"  # the damage comes before the first whole chunk
-    REPORT_CONTAINER_WRITER = "report-container-writer"  # the program that wrote the file breaks spec/container.md
-    REPORT_MODEL_WRITER = "report-model-writer"  # the program that wrote the package breaks spec/model.md
-    RAISE_LIMITS = "raise-limits"  # only for a file from somebody you trust: `limits` of the reader
-    TRY_OTHER_BACKEND = "try-other-backend"  # this machine or the writer computes wrongly
-    REPORT_MACHINE = "report-machine"  # this machine computes wrongly: do not use the model on it
-    GET_DECODER = "get-decoder"  # from whoever made the file, from a server, or inside the file
-    INSTALL_MODELS = "install-models"  # the model is one of the distribution aeformat-models
-    GIVE_OTHER_DECODER = "give-other-decoder"  # the package at hand is not the decoder that the file names
-    GIVE_DECODER = "give-decoder"  # the server that was asked lacks it too: get its package and pass it in
-    TRANSFER_ALWAYS = "transfer-always"  # `Options(policy="always")` of aeformat.net
-    SET_TOKEN = "set-token"  # `Options(token=...)` of aeformat.net, not in the URL
-    SET_TOKEN_FILE = "set-token-file"  # `Settings(tokens=...)` of the server, or listen on the loopback interface only
-    REPLACE_FILE = "replace-file"  # `force=True`
-    WRITE_INTO_FOLDER = "write-into-folder"  # `force=True`
-    USE_STANDARD_OUTPUT = "use-standard-output"  # the output is a pipe or a device
-    REDIRECT_OUTPUT = "redirect-output"  # to a file or a pipe
-    RESIZE = "resize"  # `ImageFit(resize=True)`
-    GRAYSCALE = "grayscale"  # `ImageFit(grayscale=True)`
-    RESIZE_AND_GRAYSCALE = "resize-and-grayscale"  # both
-    GIVE_IMAGE_SHAPE = "give-image-shape"  # the network's input does not say how large an image is
-    TRAIN_BASE_FIRST = "train-base-first"  # the training continues another one, which has not been run
-    USE_ZSTD = "use-zstd"  # codec "zstd" instead of "rans"
-    USE_RANS = "use-rans"  # codec "rans", or no refinement
+    text: the same for people who call from Python; it may change.
+    """
+
+    GET_FRESH_COPY = "get-fresh-copy"
+    CHECK_FILE_KIND = "check-file-kind"
+    OPEN_AS_MODEL = "open-as-model"
+    UPDATE_READER = "update-reader"
+    RECOVER_ROWS = "recover-rows"
+    NOTHING_TO_RECOVER = "nothing-to-recover"
+    REPORT_CONTAINER_WRITER = "report-container-writer"
+    REPORT_MODEL_WRITER = "report-model-writer"
+    RAISE_LIMITS = "raise-limits"
+    TRY_OTHER_BACKEND = "try-other-backend"
+    REPORT_MACHINE = "report-machine"
+    GET_DECODER = "get-decoder"
+    INSTALL_MODELS = "install-models"
+    GIVE_OTHER_DECODER = "give-other-decoder"
+    GIVE_DECODER = "give-decoder"
+    TRANSFER_ALWAYS = "transfer-always"
+    SET_TOKEN = "set-token"
+    SET_TOKEN_FILE = "set-token-file"
+    REPLACE_FILE = "replace-file"
+    WRITE_INTO_FOLDER = "write-into-folder"
+    USE_STANDARD_OUTPUT = "use-standard-output"
+    REDIRECT_OUTPUT = "redirect-output"
+    RESIZE = "resize"
+    GRAYSCALE = "grayscale"
+    RESIZE_AND_GRAYSCALE = "resize-and-grayscale"
+    GIVE_IMAGE_SHAPE = "give-image-shape"
+    TRAIN_BASE_FIRST = "train-base-first"
+    USE_ZSTD = "use-zstd"
+    USE_RANS = "use-rans"
+
+    @property
+    def text(self) -> str:
+        """What to do, in the words of aeformat's Python functions."""
+        return _TEXTS[self]
+
+
+_TEXTS: Final = {
+    Hint.GET_FRESH_COPY: "get a fresh copy of the file",
+    Hint.CHECK_FILE_KIND: "check that this is an .aef file",
+    Hint.OPEN_AS_MODEL: "open it with aeformat.load_model",
+    Hint.UPDATE_READER: "read it with a newer aeformat",
+    Hint.RECOVER_ROWS: "get the whole file, or take the rows before the damage with aeformat.stream(..., recover=True)",
+    Hint.NOTHING_TO_RECOVER: "the damage comes before the first whole chunk, so nothing can be recovered",
+    Hint.REPORT_CONTAINER_WRITER: "the program that wrote the file does not follow spec/container.md",
+    Hint.REPORT_MODEL_WRITER: "the program that wrote the package does not follow spec/model.md",
+    Hint.RAISE_LIMITS: "pass limits=... to the reader, only for a file from somebody you trust",
+    Hint.TRY_OTHER_BACKEND: "pass another backend; if that does not help, this machine or the file's writer computes wrongly",
+    Hint.REPORT_MACHINE: "this machine computes wrongly: pass another backend, and please report it",
+    Hint.GET_DECODER: "get the .aef of that decoder and pass it as decoder=..., or ask for a file that carries it",
+    Hint.INSTALL_MODELS: "pip install aeformat-models",
+    Hint.GIVE_OTHER_DECODER: "pass that one as decoder=..., or leave it out to take this machine's",
+    Hint.GIVE_DECODER: "get its package and pass it as decoder=...",
+    Hint.TRANSFER_ALWAYS: 'pass Options(policy="always") of aeformat.net',
+    Hint.SET_TOKEN: "pass Options(token=...) of aeformat.net, and leave it out of the URL",
+    Hint.SET_TOKEN_FILE: "pass Settings(tokens=...) of aeformat.net, or listen on 127.0.0.1",
+    Hint.REPLACE_FILE: "pass force=True to replace it",
+    Hint.WRITE_INTO_FOLDER: "pass force=True to write into it",
+    Hint.USE_STANDARD_OUTPUT: "it is a pipe or a device; give the name of an ordinary file",
+    Hint.REDIRECT_OUTPUT: "write to a file or a pipe",
+    Hint.RESIZE: "pass resize=True to convert them",
+    Hint.GRAYSCALE: "pass grayscale=True to convert them",
+    Hint.RESIZE_AND_GRAYSCALE: "pass resize=True, grayscale=True to convert them",
+    Hint.GIVE_IMAGE_SHAPE: "say how large an image is: height, width, channels",
+    Hint.TRAIN_BASE_FIRST: "train first what it continues",
+    Hint.USE_ZSTD: 'pass codec="zstd"',
+    Hint.USE_RANS: 'pass codec="rans", or no refine',
+}
 
 
 class AeformatError(Exception):
     """Base of all errors of this package.
 
-    code: names the kind of error.  hint: what the caller can do, if there is something.  source: the name of the file that the
-    error is about, where the caller has set it.  All three survive pickling.
+    code: names the kind of error.  hint: what the caller can do, if there is something; hint.text says it.  source: the name of
+    the file that the error is about, where it is known; str() begins with it.  All three survive pickling.
     """
 
     code: ClassVar[str] = "error"
@@ -59,6 +100,14 @@ class AeformatError(Exception):
         super().__init__(*args)
         if hint is not None:
             self.hint = hint
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, without the name of the file."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.sentence}" if self.source else self.sentence
 
 
 class UsageError(AeformatError, ValueError):
@@ -77,7 +126,9 @@ class FormatError(AeformatError, ValueError):
         super().__init__(rule, at, what)  # full args, so that it survives pickling
         self.rule, self.at, self.what = rule, at, what
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What is wrong, by which rule, at which byte."""
         return f"{self.what} (rule {self.rule}, byte {self.at})"
 
 

@@ -1,13 +1,25 @@
 """What a caller names a file by.
 
-Owns the words for what is no name.  Knows nothing of whether there is such a file.
+Owns the words for what is no name, and how errors get the name.  Knows nothing of whether there is such a file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
-from aeformat.errors import UsageError
+from aeformat.errors import AeformatError, UsageError
+
+
+@contextlib.contextmanager
+def named(source: str | None, kind: type[AeformatError] = AeformatError) -> Iterator[None]:
+    """Put the name of a file into errors of this kind that are raised here, unless they have one."""
+    try:
+        yield
+    except kind as error:
+        error.source = error.source or source
+        raise
 
 
 def checked_path(path: object, *, instead: str = "") -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from aeformat.cli.streams import shown
 from aeformat.errors import AeformatError, Hint
 
 ADVICE: Final[Mapping[Hint, str]] = {
     Hint.GET_FRESH_COPY: "get a fresh copy of the file",
     Hint.CHECK_FILE_KIND: "check that this is an .aef file",
-    Hint.OPEN_AS_MODEL: "see aeformat info",
+    Hint.OPEN_AS_MODEL: "look at it with aeformat info, or give it as a model",
     Hint.UPDATE_READER: "read it with a newer aeformat",
     Hint.RECOVER_ROWS: "get the whole file, or take what is there with aeformat unpack --recover",
     Hint.NOTHING_TO_RECOVER: "there is no whole chunk before that, so nothing can be recovered",
@@ -78,6 +79,6 @@ def gravest(exit_codes: Iterable[int]) -> int:
 
 def describe(error: AeformatError) -> str:
     """One line: where, what, which rule, which byte, what to do."""
-    where = f"{error.source}: " if error.source else ""
+    where = f"{shown(error.source)}: " if error.source else ""
     advice = f"; {ADVICE[error.hint]}" if error.hint is not None else ""
-    return f"{where}{' '.join(str(error).split())}{advice}"
+    return f"{where}{' '.join(error.sentence.split())}{advice}"

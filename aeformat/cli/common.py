@@ -63,11 +63,13 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grayscale", action="store_true", help="make colour images grey where the model wants it")
 
 
-def level_of(options: argparse.Namespace, codec: str) -> int:
-    """The level for zstd.  Raises UsageError if --level is given with another codec."""
+def level_of(options: argparse.Namespace, codec: str) -> int | None:
+    """The level for zstd, if one is given.  Raises UsageError if --level is given with another codec."""
     from aeformat.pipeline.pack import checked_level
 
-    return checked_level(options.level, codec)
+    checked_level(options.level, codec)
+    level: int | None = options.level
+    return level
 
 
 class bounded_int:  # noqa: N801 - used like a function, as an argparse type

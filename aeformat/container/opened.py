@@ -15,7 +15,7 @@ import stat
 from aeformat.errors import Truncated, UsageError
 from aeformat.paths import checked_path
 
-_INSTEAD = "; aeformat.stream reads a file that is open already"
+INSTEAD = "; aeformat.stream reads a file that is open already"
 
 if hasattr(os, "pread"):
     _read_at = os.pread
@@ -39,7 +39,7 @@ class OpenedFile:
     _handle: int | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        path = checked_path(path, instead=_INSTEAD)
+        path = checked_path(path, instead=INSTEAD)
         nonblocking = getattr(os, "O_NONBLOCK", 0)  # a named pipe is not waited for
         self._handle = os.open(path, os.O_RDONLY | nonblocking | getattr(os, "O_BINARY", 0))
         self._map: mmap.mmap | None = None
@@ -50,7 +50,7 @@ class OpenedFile:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
         if not stat.S_ISREG(status.st_mode):
             self.close()
-            raise UsageError(f"{path} is not an ordinary file; read it forward")
+            raise UsageError("it is not an ordinary file; read it forward")
 
     def read(self, at: int, n_bytes: int) -> bytes:
         """A copy of n_bytes from byte `at` on, fewer where the file ends.

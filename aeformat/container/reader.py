@@ -16,7 +16,7 @@ from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.container.names import RowNames
-from aeformat.container.opened import OpenedFile
+from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
@@ -27,6 +27,7 @@ from aeformat.container.sequence import check_cover, check_receipt, raise_first
 from aeformat.container.stream import latents_header
 from aeformat.container.wire import IndexEntry
 from aeformat.errors import StructureInvalid, UsageError
+from aeformat.paths import checked_path, named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,14 @@ class Latents:
         self._prior: Prior | None = None
         self._has_used_decoder = False  # the embedded one
         self._has_receipts: bool | None = None  # not yet seen
-        self._file = OpenedFile(path)
+        self.name = checked_path(path, instead=INSTEAD)
+        """The path, as it was given."""
+        with named(self.name):
+            self._open()
+
+    def _open(self) -> None:
+        limits = self._limits
+        self._file = OpenedFile(self.name)
         self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
             framing = Framing(self._file.read, self._file.size, limits)
@@ -76,17 +84,21 @@ class Latents:
         position = bisect_right(self._starts, row) - 1
         last = self._last  # of another thread, perhaps
         if last is None or last[0] != position:
-            entry = self._entries[position]
-            chunk = self._rows_chunk(entry)
-            if payloads.is_coded(chunk, self.header):
-                payloads.check_coded(chunk, self.header, self._budget)
-                if self._prior is None:
-                    self._use_decoder()
-            values = payloads.rows(chunk, self.header, self._prior, self._budget)
-            values.setflags(write=False)  # it is handed out more than once
-            place = payloads.values_at(chunk, self.header)
-            last = self._last = position, Block(entry.first_row, values, *self._in_front(position), place)
+            with named(self.name):
+                last = self._last = position, self._read_block(position)
         return last[1]
+
+    def _read_block(self, position: int) -> Block:
+        entry = self._entries[position]
+        chunk = self._rows_chunk(entry)
+        if payloads.is_coded(chunk, self.header):
+            payloads.check_coded(chunk, self.header, self._budget)
+            if self._prior is None:
+                self._use_decoder()
+        values = payloads.rows(chunk, self.header, self._prior, self._budget)
+        values.setflags(write=False)  # it is handed out more than once
+        place = payloads.values_at(chunk, self.header)
+        return Block(entry.first_row, values, *self._in_front(position), place)
 
     def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:
         """Names and receipts of a ROWS chunk's rows: right before it, so they are found from the chunk of rows before."""
@@ -244,7 +256,8 @@ class Latents:
     @property
     def has_receipts(self) -> bool:
         """Whether there are receipts of the rows: of all or of none (C4-6).  Raises FormatError."""
-        return self._in_front(0)[1] is not None
+        with named(self.name):
+            return self._in_front(0)[1] is not None
 
     @property
     def embedded_decoder(self) -> bytes | None:
@@ -252,7 +265,8 @@ class Latents:
 
         With codec rans it is used, so checked as in a file read forward (section 6.1, C7-4).  Raises FormatError.
         """
-        return self._use_decoder()
+        with named(self.name):
+            return self._use_decoder()
 
     def _use_decoder(self) -> bytes | None:
         """The embedded decoder, if there is one; with codec rans its prior is from now on that of the rows."""

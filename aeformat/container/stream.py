@@ -19,6 +19,7 @@ from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, Trai
 from aeformat.container.payloads import Block, RowReader
 from aeformat.container.wire import Trailer
 from aeformat.errors import FormatError, Hint, UsageError
+from aeformat.paths import named
 
 _READ_BYTES: Final = 1 << 18  # a quarter of a usual chunk
 
@@ -36,21 +37,29 @@ class LatentStream:
 
     recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
     been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
-    closes: whether `close`, or the end of a `with`, closes the file too.
+    closes: whether `close`, or the end of a `with`, closes the file too.  name: of the file, for errors.
     Raises FormatError on iteration, and on construction if there is no good header; DecoderMissing for rows without prior.
     """
 
     def __init__(
-        self, file: BinaryIO, *, recover: bool = False, limits: Limits = DEFAULT, closes: bool = False
+        self,
+        file: BinaryIO,
+        *,
+        recover: bool = False,
+        limits: Limits = DEFAULT,
+        closes: bool = False,
+        name: str | None = None,
     ) -> None:
+        self.name = name
         self._events = events(file, limits)
         self._recover = recover
         self._closed_with = file if closes else None
         self.damage: FormatError | None = None
         self.trailer: Trailer | None = None
-        first = next(self._events)
-        assert isinstance(first, HeaderRead)
-        self.header = latents_header(first.header)
+        with named(name):
+            first = next(self._events)
+            assert isinstance(first, HeaderRead)
+            self.header = latents_header(first.header)
         self._rows = RowReader(self.header, limits=limits)
         self._ahead: Event | None = None  # looked at before its turn
         self._is_ahead = False  # whether the place where a decoder can stand has been passed
@@ -73,9 +82,7 @@ class LatentStream:
             try:
                 self._ahead = next(filter(self._is_known, self._events), None)
             except FormatError as error:
-                self.damage = error
-                if not self._recover:
-                    raise
+                self._note(error)
             if isinstance(self._ahead, ChunkRead) and self._ahead.header.tag == assigned.DECODER:
                 self._rows.chunk(self._ahead)
         return self._rows.decoder
@@ -98,9 +105,14 @@ class LatentStream:
                 raise self.damage
             yield from self._blocks()
         except FormatError as error:
-            self.damage = error
-            if not self._recover:
-                raise
+            self._note(error)
+
+    def _note(self, error: FormatError) -> None:
+        """What the damage is.  Raises it, unless the rows before it are wanted."""
+        error.source = error.source or self.name
+        self.damage = error
+        if not self._recover:
+            raise error
 
     def _blocks(self) -> Iterator[Block]:
         self._is_ahead = True
@@ -146,7 +158,7 @@ def stream_latents(
         return LatentStream(source, recover=recover, limits=limits)
     file = open(source, "rb")  # noqa: PTH123, SIM115 - pathlib costs start-up time that embedders would pay
     try:
-        return LatentStream(file, recover=recover, limits=limits, closes=True)
+        return LatentStream(file, recover=recover, limits=limits, closes=True, name=os.fspath(source))
     except BaseException:
         file.close()
         raise

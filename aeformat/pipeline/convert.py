@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aeformat.container import compression
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.writer import Sink
 from aeformat.errors import UsageError
@@ -27,7 +26,7 @@ def convert(
     *,
     encoding: str | None,
     codec: str | None,
-    level: int = compression.DEFAULT_LEVEL,
+    level: int | None = None,
     find: FindDecoder = own_decoder,
     progress: Progress = SILENT,
 ) -> Packed:

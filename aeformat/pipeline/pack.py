@@ -117,7 +117,7 @@ def checked_level(level: int | None, codec: str) -> int:
         return compression.DEFAULT_LEVEL
     check_number("level", level, 1, compression.MAX_LEVEL)
     if codec != "zstd":
-        raise UsageError(f"a level does nothing with codec {codec}; leave it out", hint=Hint.USE_ZSTD)
+        raise UsageError(f"a level does nothing with codec {codec}; leave it out, or take codec zstd")
     return level
 
 

@@ -16,8 +16,9 @@ from aeformat.container.encodings import array_type
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
-from aeformat.errors import ReceiptMismatch, ValueInvalid
+from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
+from aeformat.paths import named
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.reader import LatentStream
 
@@ -65,7 +66,8 @@ def unpack(
     for, and none twice.  Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
     that does not fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
     """
-    decoder = find(latents)
+    with named(latents.name, DecoderError):
+        decoder = find(latents)
     _fit(latents, decoder)
     return _decoded(latents, lambda: load(decoder), rows)
 
@@ -97,13 +99,22 @@ def unpack_with(latents: LatentStream | Latents, network: Network, rows: Numbers
 
 def _fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
     """The one place where a decoder is held against a file; rows of codec rans get its prior."""
-    check_decoder(latents.header, decoder)
-    if latents.needs_prior:
-        latents.give_prior(prior_of(decoder))
+    with named(latents.name):
+        check_decoder(latents.header, decoder)
+        if latents.needs_prior:
+            latents.give_prior(prior_of(decoder))
 
 
 def _decoded(latents: LatentStream | Latents, ready: Callable[[], Network], rows: Numbers | None) -> Iterator[Decoded]:
     network = ready()
+    try:
+        yield from _decoded_by(network, latents, rows)
+    except FormatError as error:
+        error.source = error.source or latents.name
+        raise
+
+
+def _decoded_by(network: Network, latents: LatentStream | Latents, rows: Numbers | None) -> Iterator[Decoded]:
     if isinstance(latents, LatentStream):
         assert rows is None  # a stream has no random access
         for block in latents:

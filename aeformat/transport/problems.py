@@ -87,13 +87,15 @@ class Problem(AeformatError):
         self.type = PROBLEMS[slug]
         self.detail, self.fields, self.members = detail, dict(fields or {}), members
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What is wrong."""
         return f"{self.detail} ({self.type.status} {self.type.slug})"
 
     @classmethod
     def of(cls, slug: str, error: FormatError) -> Problem:
         """Make a problem from a reader's error.  Its code, rule and byte become members of the document."""
-        return cls(slug, str(error), code=error.code, rule=error.rule, byte=error.at)
+        return cls(slug, error.sentence, code=error.code, rule=error.rule, byte=error.at)
 
     def document(self) -> dict[str, Any]:
         """The problem document (RFC 9457): the body of the answer."""
@@ -116,7 +118,9 @@ class TransferFailed(AeformatError):
         super().__init__(what, status)
         self.what, self.status = what, status
 
-    def __str__(self) -> str:
+    @property
+    def sentence(self) -> str:
+        """What is wrong."""
         return self.what
 
 
