@@ -22,7 +22,7 @@ from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
 from aeformat.container.receipts import Receipts
 from aeformat.container.seeking import Chunks, Framing
-from aeformat.container.selection import selected_rows
+from aeformat.container.selection import selected_row, selected_rows
 from aeformat.container.sequence import check_cover, check_receipt, raise_first
 from aeformat.container.stream import latents_header
 from aeformat.container.wire import IndexEntry
@@ -30,6 +30,7 @@ from aeformat.errors import StructureInvalid, UsageError
 from aeformat.paths import checked_path, named
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from aeformat.container.selection import Rows
@@ -140,11 +141,41 @@ class Latents:
     def __len__(self) -> int:
         return self.trailer.n_rows
 
+    def __repr__(self) -> str:
+        return f"<aeformat.Latents {self.name}, shape {self.shape}, {self.header.values}>"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, *dims), as of an array."""
+        return self.trailer.n_rows, *self.header.dims
+
+    @property
+    def ndim(self) -> int:
+        """The length of `shape`."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the arrays that come out: the header's value type, in this machine's byte order."""
+        import numpy as np
+
+        return np.dtype(encodings.array_type(self.header.values))
+
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """All rows, for NumPy: np.asarray(latents).  Raises ValueError for copy=False, FormatError."""
+        import numpy as np
+
+        if copy is False:
+            raise ValueError("latents are read from a file, so they cannot be had without a copy")
+        return np.array(self[:], dtype=dtype)  # one that can be written to
+
     def __getitem__(self, rows: Rows) -> NDArray[Any]:
         """Latents in the header's value type, picked as from an array; negative numbers count from the end.
 
-        rows: a number -> one latent, shape dims; a slice, a list or array of numbers, or a mask of n_rows booleans ->
-        (n, *dims).  Perhaps read-only.  Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
+        rows: a number -> one latent, shape dims; a slice, ..., a list or array of numbers, or a mask of n_rows booleans ->
+        (n, *dims).  Read-only: copy what is to be changed.
+
+        Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
         """
         chosen = selected_rows(rows, self.n_rows)
         if isinstance(chosen, int):
@@ -168,10 +199,11 @@ class Latents:
             here = order[n_done:end]
             values[here] = block.values[rows[here] - block.first_row]
             n_done = end
+        values.setflags(write=False)
         return values
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows start to stop - 1, (stop - start, *dims) in the header's value type; perhaps read-only.
+        """Rows start to stop - 1, (stop - start, *dims) in the header's value type; read-only.
 
         Raises IndexError, FormatError.
         """
@@ -185,7 +217,9 @@ class Latents:
             block = self._block(row)
             pieces.append(block.values[row - block.first_row : stop - block.first_row])
             row += len(pieces[-1])
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        values.setflags(write=False)
+        return values
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """Rows start to stop - 1 by chunk; with receipts, also the rows beside them that the same digests are for.
@@ -229,9 +263,11 @@ class Latents:
         return needed
 
     def names(self, row: int) -> RowNames | None:
-        """Name, label and source of one row, as far as the file has them.  Raises IndexError, FormatError."""
-        if not 0 <= row < self.n_rows:
-            raise IndexError(f"row {row} of {self.n_rows}")
+        """Name, label and source of one row, as far as the file has them; negative numbers count from the end.
+
+        Raises IndexError, TypeError (no number), FormatError.
+        """
+        row = selected_row(row, self.n_rows)
         block = self._block(row)
         return None if block.names is None else block.names.slice(row - block.first_row, row - block.first_row + 1)
 

@@ -35,6 +35,14 @@ def selected_rows(rows: Rows, n_rows: int) -> int | range | NDArray[Any]:
     return _listed(rows, n_rows) if number is None else _row(number, n_rows)
 
 
+def selected_row(row: SupportsIndex, n_rows: int) -> int:
+    """The one row that is meant.  Raises IndexError (no such row), TypeError (no number)."""
+    number = _number(row)
+    if number is None:
+        raise TypeError(f"{row!r} is not the number of a row")
+    return _row(number, n_rows)
+
+
 def _number(rows: object) -> int | None:
     """The row, if it is one number.  Raises TypeError."""
     if rows is None or isinstance(rows, (bool, float, tuple, str, bytes)):

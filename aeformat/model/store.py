@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ from aeformat.model.published import DISTRIBUTION, published_name
 _log: Final = logging.getLogger("aeformat")
 _SUFFIX: Final = {ENCODER: ".encoder.aef", DECODER: ".decoder.aef"}
 _HEX: Final = frozenset("0123456789abcdef")
+_N_KEPT: Final = 8  # packages that stay in memory
 _MIN_PREFIX: Final = 8  # hexadecimal digits
 _SHOWN: Final = 80  # characters of a wrong name in an error
 
@@ -66,7 +68,7 @@ def find_pair(name_or_path: str) -> tuple[ModelPackage, ModelPackage]:
     """
     files = _files_of_name(name_or_path) or _files_of_path(_path(name_or_path))
     if files is not None:
-        pair = read_package(files[0]), read_package(files[1])
+        pair = _kept_package(files[0]), _kept_package(files[1])
     elif _is_model_id(name_or_path):
         pair = _pair_of_model_id(name_or_path)
     else:
@@ -115,7 +117,7 @@ def find_packages(name_or_path: str) -> list[ModelPackage]:
     """
     path = _path(name_or_path)
     is_named = name_or_path in shipped_names()
-    return [read_package(path)] if not is_named and _is_file(path) else list(find_pair(name_or_path))
+    return [_kept_package(path)] if not is_named and _is_file(path) else list(find_pair(name_or_path))
 
 
 def install(source: bytes | str | Path, check: Callable[[ModelPackage], None]) -> bytes:
@@ -190,6 +192,20 @@ def _not_here(name_or_id: str) -> UsageError | None:
     if known is None:
         return None
     return UsageError(f"model {known} is not here: it comes with {DISTRIBUTION}", hint=Hint.INSTALL_MODELS)
+
+
+def _kept_package(path: Path) -> ModelPackage:
+    """The package in a file, which is read again only when size or time of the file have changed."""
+    try:
+        status = path.stat()
+    except OSError:
+        return read_package(path)
+    return _read_once(path.absolute(), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=_N_KEPT)
+def _read_once(path: Path, size: int, mtime_ns: int, number: int) -> ModelPackage:
+    return read_package(path)
 
 
 def _is_model_id(text: str) -> bool:

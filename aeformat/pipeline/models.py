@@ -6,6 +6,7 @@ Owns Model, and what it means for a caller to name one.
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from aeformat.backends.golden_check import check
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     AnyModel: TypeAlias = "Model | ModelPackage | str | os.PathLike[str] | bytes"
 
 BATCH_ROWS: Final = 4096
+_N_KEPT: Final = 4  # models that stay in memory
 _ID_BYTES: Final = 32
 
 
@@ -40,6 +42,9 @@ class Model:
     def __init__(self, encoder: ModelPackage | None, decoder: ModelPackage | None) -> None:
         self.encoder, self.decoder = encoder, decoder
         self._networks: dict[tuple[bytes, str], Network] = {}
+
+    def __reduce__(self) -> tuple[type[Model], tuple[ModelPackage | None, ModelPackage | None]]:
+        return Model, (self.encoder, self.decoder)  # networks are made ready anew in the other process
 
     def __repr__(self) -> str:
         halves = ((half.role, half.name or half.model_id.hex()[:12]) for half in (self.encoder, self.decoder) if half)
@@ -119,6 +124,10 @@ class Model:
         return images
 
 
+_lock: Final = threading.Lock()
+_kept: Final[dict[tuple[tuple[bytes, str | None], ...], Model]] = {}
+
+
 def batch_of(images: NDArray[np.uint8], fit: ImageFit) -> NDArray[np.uint8]:
     """An array as images, (n, h, w, c), of any size that `fit` can convert.  Raises ImageError, UsageError."""
     import numpy as np
@@ -134,7 +143,8 @@ def load_model(name_or_path: str | os.PathLike[str]) -> Model:
     """A model by name: of one that is shipped or published, of a file or folder, or by its model id (8 digits are enough).
 
     A path is that of one package, of a folder with a pair, or what the names of a pair have in common; where it names one
-    half, only that half is loaded.  Raises UsageError where there is no such model, FormatError, DecoderMismatch.
+    half, only that half is loaded.  The last few models stay in memory: the same name gives the same Model as long as its files
+    are the same.  Raises UsageError where there is no such model, FormatError, DecoderMismatch.
     """
     return _model_of(store.find_packages(checked_path(name_or_path)))
 
@@ -168,7 +178,14 @@ def as_model(model: AnyModel) -> Model:
 def _model_of(packages: list[ModelPackage]) -> Model:
     encoders = [package for package in packages if package.role == ENCODER]
     decoders = [package for package in packages if package.role != ENCODER]
-    return Model(encoders[0] if encoders else None, decoders[0] if decoders else None)
+    encoder, decoder = encoders[0] if encoders else None, decoders[0] if decoders else None
+    key = tuple((half.model_id, half.name) for half in (encoder, decoder) if half is not None)
+    with _lock:
+        model = _kept.pop(key, None) or Model(encoder, decoder)
+        _kept[key] = model  # the last one used is the last
+        if len(_kept) > _N_KEPT:
+            del _kept[next(iter(_kept))]
+    return model
 
 
 def checked_model_id(model_id: object) -> bytes:
