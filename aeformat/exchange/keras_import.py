@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.backends.runtime import keras_as_shipped
 from aeformat.errors import Hint, LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
 from aeformat.exchange.keras_activations import NoForm
-from aeformat.exchange.keras_calls import Calls, input_shape, load_model
+from aeformat.exchange.keras_calls import Call, Calls, input_shape
 from aeformat.exchange.keras_layers import convert
+from aeformat.exchange.keras_load import load_model
+from aeformat.exchange.keras_modern import stand_in
 from aeformat.exchange.pixels import add_pixels_in, add_pixels_out, numbers_of, pixels_of
 from aeformat.exchange.samples import golden_images, patterns
 from aeformat.model.golden import FLOAT_TOLERANCE, MAX_LEVELS, ROWS_PER_FLIP
@@ -68,6 +71,7 @@ class Imported:
     decoder: ModelPackage
     graphs: tuple[Graph, Graph]
     comparison: Comparison
+    passed_over: tuple[str, ...] = ()  # layers that draw at random around the bottleneck, the mean
 
 
 def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] | None = None) -> Imported:
@@ -77,9 +81,15 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
     """
     if options.image is not None:
         _check_size(options.image)
+    with keras_as_shipped():
+        return _imported(options, samples)
+
+
+def _imported(options: Options, samples: Callable[[tuple[int, ...]], Images] | None) -> Imported:
     model = load_model(options.path)
     calls = Calls(model)
     at = calls.named(options.bottleneck)
+    passed_over = _pass_over_samplers(calls, at)
     start = _start_shape(input_shape(model, str(options.path)), options)
     image = _image_shape(start, options)
     _check_size(image)
@@ -92,7 +102,28 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
         latents = Endpoint(decoder.shape(0), "f32")
         imported = build_pair(encoder, decoder, golden_images(image), latents=latents, name=options.name)
     comparison = _compare(imported, images, by_keras[at], by_keras[calls.output], options.pixels_out)
-    return Imported(*imported, (encoder, decoder), comparison)
+    return Imported(*imported, (encoder, decoder), comparison, passed_over)
+
+
+def _pass_over_samplers(calls: Calls, mean: int) -> tuple[str, ...]:
+    """A variational autoencoder draws at random around a mean; where that is the bottleneck, the decoder takes it as it is."""
+    found = [i for i, call in enumerate(calls.calls) if _may_draw(call) and mean in call.inputs]
+    for i in found:
+        calls.pass_over(i, mean)
+    return tuple(calls.calls[i].name for i in found)
+
+
+def _may_draw(call: Call) -> bool:
+    """Code of its own that takes several values: a mean and a variance."""
+    return stand_in(call.layer) is not None and len(call.inputs) > 1
+
+
+def _way_out(calls: Calls, call: Call) -> str:
+    if not _may_draw(call):
+        return ""
+    names = [calls.name_of(i) for i in call.inputs]
+    mean = next((name for name in names if "mean" in name.lower() or "mu" in name.lower()), names[0])
+    return f"; if it draws at random around a mean, take the mean for the bottleneck: {mean!r}"
 
 
 def _check_size(image: tuple[int, ...]) -> None:
@@ -144,7 +175,8 @@ def _converted(
             numbers.append(convert(graph, call, inputs))
         except (NoForm, ManifestInvalid, LimitExceeded) as error:
             what = error.what if isinstance(error, (ManifestInvalid, LimitExceeded)) else str(error)
-            refused.append(f"{call.name!r} ({type(call.layer).__name__}: {what})")
+            kind = stand_in(call.layer) or type(call.layer).__name__
+            refused.append(f"{call.name!r} ({kind}: {what}{_way_out(calls, call)})")
             shape = calls.shape(call, [graph.shape(i) for i in inputs])
             if shape is None:
                 break

@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.backends.runtime import load_tensorflow
+from aeformat.backends.runtime import load_keras
 from aeformat.exchange.keras_activations import ACTIVATION_LAYERS, Convert, NoForm, activate, channelwise
 from aeformat.exchange.keras_calls import Call
+from aeformat.exchange.keras_modern import stand_in
 from aeformat.model.graph import Graph
 
 Array = NDArray[Any]
@@ -43,10 +44,13 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
 
 def _form(layer: Any) -> Convert:
     """How a layer of this class is converted.  An operation is no layer, even if its class has the name of one."""
+    what = stand_in(layer)
+    if what is not None:
+        raise NoForm("holds code of its own" if what == "Lambda" else "not one of Keras's own layers")
     kind, name = type(layer), type(layer).__name__
     if not kind.__module__.startswith("keras."):
         raise NoForm("not one of Keras's own layers")
-    if kind is not getattr(load_tensorflow().keras.layers, name, None):
+    if kind is not getattr(load_keras().layers, name, None):
         if name in _OPERATIONS:
             return _LAYERS[name]
         raise NoForm("an operation; its layer has a form" if name in _LAYERS else "not in the registry of layers")
@@ -224,7 +228,11 @@ def _concatenate(graph: Graph, layer: Any, xs: Sequence[int], name: str) -> int:
 
 _NOTHING: Final = (  # at inference
     "InputLayer", "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "ActivityRegularization",
-    "Identity",
+    "Identity", "SpatialDropout1D", "SpatialDropout3D",
+    "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform",
+    "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation",
+    "RandomZoom",
 )  # fmt: skip
 _LAYERS: Final[dict[str, Convert]] = {
     **ACTIVATION_LAYERS,

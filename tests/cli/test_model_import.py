@@ -151,12 +151,12 @@ def test_what_is_there_stays_without_force(aeformat, net):
 def test_without_tensorflow_it_says_what_to_install(aeformat, folder, monkeypatch):
     from aeformat.backends import runtime
     from aeformat.errors import BackendUnavailable
-    from aeformat.exchange import keras_calls
+    from aeformat.exchange import keras_load
 
     def missing():
         raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
 
-    monkeypatch.setattr(keras_calls, "load_tensorflow", missing)
+    monkeypatch.setattr(keras_load, "load_keras", missing)
     assert runtime  # the one module that imports it
     Path("net.keras").write_bytes(b"")
 
