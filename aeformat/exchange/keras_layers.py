@@ -46,7 +46,7 @@ def _form(layer: Any) -> Convert:
     """How a layer of this class is converted.  An operation is no layer, even if its class has the name of one."""
     what = stand_in(layer)
     if what is not None:
-        raise NoForm("holds code of its own" if what == "Lambda" else "not one of Keras's own layers")
+        raise NoForm(_NO_LAYERS.get(what, "not one of Keras's own layers"))
     kind, name = type(layer), type(layer).__name__
     if not kind.__module__.startswith("keras."):
         raise NoForm("not one of Keras's own layers")
@@ -257,6 +257,11 @@ _LAYERS: Final[dict[str, Convert]] = {
     "Average": _average,
     "Subtract": _subtract,
     "Concatenate": _concatenate,
+}
+_NO_LAYERS: Final = {
+    "Lambda": "code, not a layer",
+    "TFOpLambda": "an operation of TensorFlow, not a layer",
+    "SlicingOpLambda": "an operation of TensorFlow, not a layer",
 }
 _FLOATS: Final = (None, "float32", "float64")  # None: an operation, which computes in what it gets
 _OPERATIONS: Final = frozenset({"Add", "Subtract", "Concatenate"})  # such as a + b, that do what their layers do

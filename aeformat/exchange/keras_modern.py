@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from aeformat.backends.runtime import load_keras
 from aeformat.errors import UsageError
+from aeformat.exchange.keras_calls_2 import MODELS, old_calls
 
 Entry = dict[str, Any]  # a layer or model: its class_name, its config, where it is called
-_MODELS: Final = ("Sequential", "Functional", "Model")
 _MODULES: Final = {"Sequential": "keras.src.models.sequential", "Functional": "keras.src.models.functional"}
 _FOR_TRAINING: Final = ("_initializer", "_regularizer", "_constraint")  # the weights are in the file
 _RENAMED_CLASSES: Final[dict[str, str]] = dict.fromkeys(
@@ -26,6 +26,8 @@ _CHANGES_NOTHING: Final = {  # keys of Keras 2 that Keras 3 does not take: what 
     "groups": lambda value: value == 1,  # it never computed other ones where Keras 3 lacks the key
     "fused": lambda value: True,  # how it is computed, not what
     "noise_shape": lambda value: True,  # of layers that do nothing at inference
+    "trainable": lambda value: True,
+    "rng_type": lambda value: True,
     "renorm": lambda value: True,  # training alone
     "renorm_clipping": lambda value: True,
     "renorm_momentum": lambda value: True,
@@ -39,7 +41,7 @@ def modern(entry: Entry, *, is_old: bool) -> Entry:
     kind: str = _RENAMED_CLASSES.get(str(entry["class_name"]), str(entry["class_name"]))
     if isinstance(config, list):  # Sequential, before Keras 2.2.3
         config = {"name": "sequential", "layers": config}
-    if "layers" in config and kind in _MODELS:
+    if "layers" in config and kind in MODELS:
         return _modern_model(entry, kind, config, is_old=is_old)
     if not _is_of_keras(entry, kind):
         return _stand_in_for(entry, kind)
@@ -64,21 +66,24 @@ def stand_ins(entry: Entry) -> list[str]:
 
 
 def _modern_model(entry: Entry, kind: str, config: Entry, *, is_old: bool) -> Entry:
+    if is_old and "input_layers" in config:
+        config = old_calls(config)
     layers = [modern(layer, is_old=is_old) for layer in config["layers"]]
-    made = {**entry, "class_name": kind, "config": {**config, "layers": layers}}
+    if is_old and kind == "Sequential":
+        layers = _with_input(layers, config)
     if is_old:
-        if kind == "Sequential":
-            made["config"]["layers"] = _with_input(layers, config)
-        if "module" in entry:  # a .keras file
-            kind = "Functional" if kind == "Model" else kind
-            made |= {"class_name": kind, "module": _MODULES[kind], "registered_name": kind}
+        layers = [{**one, "config": _without(one["config"], "batch_input_shape")} for one in layers]
+    made = {**entry, "class_name": kind, "config": {**config, "layers": layers}}
+    if is_old and "module" in entry:  # a .keras file
+        kind = "Functional" if kind == "Model" else kind
+        made |= {"class_name": kind, "module": _MODULES[kind], "registered_name": kind}
     return made
 
 
 def _with_input(layers: list[Entry], config: Entry) -> list[Entry]:
     """Keras 2 could give the first layer the shape of the input, or know it from the data; Keras 3 wants an input layer."""
     first = layers[0] if layers else None
-    if first is None or first["class_name"] in ("InputLayer", *_MODELS):
+    if first is None or first["class_name"] in ("InputLayer", *MODELS):
         return layers
     shape = first["config"].get("batch_input_shape") or config.get("build_input_shape")
     if shape is None:
@@ -87,7 +92,7 @@ def _with_input(layers: list[Entry], config: Entry) -> list[Entry]:
     start: Entry = {"class_name": "InputLayer", "config": {"batch_shape": shape, "dtype": "float32", "name": name}}
     if "module" in first:
         start |= {"module": "keras.layers", "registered_name": None}
-    return [start, *({**one, "config": _without(one["config"], "batch_input_shape")} for one in layers)]
+    return [start, *layers]
 
 
 def _without(config: Entry, key: str) -> Entry:
@@ -114,13 +119,14 @@ def _modern_config(kind: str, config: Entry) -> Entry:
 @cache
 def _taken_by(kind: str) -> frozenset[str]:
     """The keys that a layer's class takes."""
-    layers = load_keras().layers
-    names = {"name", "trainable", "dtype", "batch_input_shape"}
-    for base in getattr(layers, kind).__mro__:
-        if base is layers.Layer:
+    names: set[str] = set()
+    layer: Any = getattr(load_keras().layers, kind)
+    for base in layer.__mro__:
+        own = inspect.signature(base.__init__).parameters
+        names.update(own)
+        if not any(one.kind is one.VAR_KEYWORD for one in own.values()) or base is load_keras().layers.Layer:
             break
-        names.update(inspect.signature(base).parameters)
-    return frozenset(names - {"self", "kwargs", "args"})
+    return frozenset(names - {"self", "kwargs", "args"} | {"batch_input_shape"})
 
 
 def _modern_value(key: str, value: Any) -> Any:
@@ -141,7 +147,7 @@ def _is_of_keras(entry: Entry, kind: str) -> bool:
     module = entry.get("module")
     if kind == "Lambda":
         return False
-    if kind in _MODELS or str(module or "").startswith("keras.src."):
+    if kind in MODELS or str(module or "").startswith("keras.src."):
         return True
     if hasattr(keras.layers, kind):
         return module is None or module == "keras.layers" or module.startswith(("keras.", "tf_keras."))

@@ -39,7 +39,7 @@ def read_saved(path: Path) -> Saved:
     try:
         return _read_archive(path) if path.suffix == ARCHIVE else _read_h5(path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path}: is no Keras file, or cut short: {_first_line(error)}") from error
+        raise UsageError(f"{path}: Keras cannot load it: {_first_line(error)}") from error
 
 
 def write_with_config(path: Path, config: dict[str, Any], target: Path) -> None:
