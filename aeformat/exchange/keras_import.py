@@ -5,6 +5,7 @@ Owns the order of it: load, take apart, convert, cut, fold, build, compare.  Not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt, prod
@@ -37,6 +38,7 @@ Floats = NDArray[Any]
 
 N_CHECKED: Final = 32  # images that Keras and the packages are compared on, fewer if they are large
 MAX_NUMBERS: Final = 1 << 24  # in one image, and in all that are compared: every layer keeps what it makes of them
+_MEAN: Final = re.compile(r"(?i)(?<![a-z])(mean|mu)")
 _TWO_SIDES: Final = 2  # Keras and the package may each be off by the tolerance of section 5
 
 
@@ -107,23 +109,26 @@ def _imported(options: Options, samples: Callable[[tuple[int, ...]], Images] | N
 
 def _pass_over_samplers(calls: Calls, mean: int) -> tuple[str, ...]:
     """A variational autoencoder draws at random around a mean; where that is the bottleneck, the decoder takes it as it is."""
-    found = [i for i, call in enumerate(calls.calls) if _may_draw(call) and mean in call.inputs]
+    found = [i for i, call in enumerate(calls.calls) if _mean_of(calls, call) == mean]
     for i in found:
         calls.pass_over(i, mean)
     return tuple(calls.calls[i].name for i in found)
 
 
-def _may_draw(call: Call) -> bool:
-    """Code of its own that takes several values: a mean and a variance."""
-    return stand_in(call.layer) is not None and len(call.inputs) > 1
+def _mean_of(calls: Calls, call: Call) -> int | None:
+    """What may be the mean, where a layer with code of its own takes several values: one of such a name, else the first."""
+    if stand_in(call.layer) is None or len(call.inputs) == 1:
+        return None
+    return next((i for i in call.inputs if _MEAN.search(calls.name_of(i))), call.inputs[0])
 
 
 def _way_out(calls: Calls, call: Call) -> str:
-    if not _may_draw(call):
-        return ""
-    names = [calls.name_of(i) for i in call.inputs]
-    mean = next((name for name in names if "mean" in name.lower() or "mu" in name.lower()), names[0])
-    return f"; if it draws at random around a mean, take the mean for the bottleneck: {mean!r}"
+    mean = _mean_of(calls, call)
+    if mean is not None:
+        return f"; if it draws at random around a mean, take the mean for the bottleneck: {calls.name_of(mean)!r}"
+    if type(call.layer).__name__ == "Exp":
+        return "; if this draws at random around a mean, save a Model that gives the mean to the decoder"
+    return ""
 
 
 def _check_size(image: tuple[int, ...]) -> None:

@@ -70,7 +70,7 @@ def _loaded(path: Path, saved: Saved) -> Any:
             )
         except _FAILURES as error:
             if unknown:
-                raise UsageError(f"{path}: only their own code can compute {', '.join(unknown)}") from error
+                raise UsageError(f"{path}: Keras cannot load it without the code of {', '.join(unknown)}") from error
             by = f"Keras {load_keras().__version__} cannot load it"
             if saved.is_old:
                 by = f"saved by Keras {saved.version or '1 or 2'}; {by}"

@@ -22,7 +22,7 @@ _RENAMED_CLASSES: Final[dict[str, str]] = dict.fromkeys(
     ("BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization"), "BatchNormalization"
 )
 _RENAMED_KEYS: Final = {("LeakyReLU", "alpha"): "negative_slope", ("InputLayer", "batch_input_shape"): "batch_shape"}
-_CHANGES_NOTHING: Final = {  # keys of Keras 2 that Keras 3 does not take: what they may say
+_CHANGES_NOTHING: Final[dict[str, Callable[[Any], bool]]] = {  # keys of Keras 2 that Keras 3 does not take: what they may say
     "groups": lambda value: value == 1,  # it never computed other ones where Keras 3 lacks the key
     "fused": lambda value: True,  # how it is computed, not what
     "noise_shape": lambda value: True,  # of layers that do nothing at inference
