@@ -27,7 +27,7 @@ def tensorflow_installed() -> bool:
 
 _WANTED: Final = "tensorflow"
 _BACKENDS: Final = (_WANTED, "jax", "torch", "numpy", "openvino")  # that Keras 3 knows
-_CANNOT_START: Final = (ValueError, TypeError, AttributeError)  # what Keras raises for a keras.json that it cannot use
+_CANNOT_START: Final = (ValueError, TypeError, AttributeError, AssertionError)  # for a keras.json that they cannot use
 
 
 @cache
@@ -45,12 +45,12 @@ def load_tensorflow() -> Any:
 
                 tensorflow.config.list_physical_devices()  # what it says where there is a driver and no GPU is hidden, too
             except _CANNOT_START as error:
-                failure = str(error).strip().split("\n")[0]
+                failure = str(error).strip().split("\n")[0] or "a value there is none that it takes"
             else:
                 return tensorflow
     except ImportError as error:
         raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"') from error
-    raise BackendUnavailable(f"Keras, which TensorFlow loads, cannot start: {failure} (see {_settings_file()})")
+    raise BackendUnavailable(f"TensorFlow cannot start with the settings for Keras in {_settings_file()}: {failure}")
 
 
 @cache

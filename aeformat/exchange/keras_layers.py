@@ -34,7 +34,7 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
         raise NoForm(f"computes in {layer.compute_dtype}; save it with dtype policy float32")
     if len(inputs) != sum(1 if not isinstance(arg, list) else len(arg) for arg in call.args):
         raise NoForm("called with constants")
-    if call.kwargs.get("training"):
+    if call.kwargs.get("training") and not type(layer).__name__.startswith("Random"):  # which are saved with it always
         raise NoForm("called with training=True")
     odd = [key for key, value in call.kwargs.items() if key not in ("training", "mask") and value is not None]
     if odd:
