@@ -51,7 +51,7 @@ def _form(layer: Any) -> Convert:
     if not kind.__module__.startswith("keras."):
         raise NoForm("not one of Keras's own layers")
     if kind is not getattr(load_keras().layers, name, None):
-        if name in _OPERATIONS:
+        if name in _OPERATIONS or name in _NOTHING:  # AlphaDropout has two classes
             return _LAYERS[name]
         raise NoForm("an operation; its layer has a form" if name in _LAYERS else "not in the registry of layers")
     if name not in _LAYERS:

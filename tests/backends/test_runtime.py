@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from aeformat.backends import runtime
-from aeformat.backends.runtime import load_tensorflow
+from aeformat.backends.runtime import load_keras, load_tensorflow
 from aeformat.errors import BackendUnavailable
 
 
@@ -44,3 +46,85 @@ def test_last_words_are_kept(capfd):
         os.write(2, b"no such library\n")
         raise ImportError
     assert capfd.readouterr().err == "no such library\n"
+
+
+NOISY = """
+import os
+os.write(2, b"hello from C++")
+class config:
+    def list_physical_devices():
+        os.write(2, b"failed call to cuInit")
+"""
+CANNOT_START = "raise ValueError('Unable to import backend : x')"
+
+
+@pytest.mark.parametrize(
+    ("module", "err"),
+    [
+        (NOISY, ""),
+        (CANNOT_START, "TensorFlow cannot start with the settings for Keras in {home}/keras.json: Unable to import backend : x"),
+    ],
+    ids=["noisy", "cannot start"],
+)  # fmt: skip
+def test_nothing_is_said_but_what_is_wrong(tmp_path: Path, module: str, err: str) -> None:
+    """Also of a graphics card that is looked for later, and where Keras, which TensorFlow imports, does not like its settings."""
+    (tmp_path / "tensorflow.py").write_text(module)
+    code = (
+        "import sys; from aeformat.backends.runtime import load_tensorflow; from aeformat.errors import BackendUnavailable\n"
+        "try: load_tensorflow().config.list_physical_devices\n"
+        "except BackendUnavailable as error: sys.stderr.write(str(error))"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(runtime.__file__).parents[2])])
+    around = {key: value for key, value in os.environ.items() if not key.startswith(("TF_", "KERAS_"))}
+    home = tmp_path / "home"
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=around | {"PYTHONPATH": path, "KERAS_HOME": str(home)}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+
+    assert ran.stderr == err.format(home=home)
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax", "theano"])
+@pytest.mark.parametrize("by", ["the environment variable KERAS_BACKEND", "keras.json"])
+def test_another_backend_of_keras_is_named_before_anything_is_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, backend: str, by: str
+) -> None:
+    """And what names it; where nothing does, TensorFlow is taken."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setattr(runtime, "load_tensorflow", lambda: pytest.fail("imported"))
+    if by == "keras.json":
+        (tmp_path / by).write_text(json.dumps({"backend": backend}))
+    else:
+        (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+
+    with pytest.raises(BackendUnavailable) as caught:
+        load_keras.__wrapped__()
+
+    for part in (f"the backend {backend!r} by ", by, "TensorFlow is wanted", "set KERAS_BACKEND=tensorflow"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", ["", "[1]", "not JSON", "{}"])
+def test_settings_that_name_no_backend_are_no_hindrance(monkeypatch, tmp_path: Path, settings: str) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    (tmp_path / "keras.json").write_text(settings)
+
+    assert runtime._told_backend()[0] == "tensorflow"
+
+
+def test_a_backend_that_keras_does_not_know_does_not_stop_tensorflow(monkeypatch) -> None:
+    """TensorFlow imports Keras; only while it does, and never over a backend that a program may be using."""
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.delitem(sys.modules, "keras")
+    for told, during in (("theano", "tensorflow"), ("torch", "torch")):
+        monkeypatch.setenv("KERAS_BACKEND", told)
+        with runtime._known_backend():
+            assert os.environ["KERAS_BACKEND"] == during
+        assert os.environ["KERAS_BACKEND"] == told
