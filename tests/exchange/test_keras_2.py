@@ -163,7 +163,7 @@ REFUSED = {
     "an option that means something": (
         [layer("Conv2DTranspose", "up", "image", filters=1, kernel_size=[1, 1], groups=2, **SAME)],
         {},
-        "'up' (Conv2DTranspose) is of Keras 2 and has groups 2, which Keras 3 does not have",
+        "'up' (Conv2DTranspose) is of an older Keras and has groups 2, which Keras 3 does not have",
     ),
     "an operation": (
         [layer("TFOpLambda", "tf.math.exp", "image", function="math.exp")],

@@ -57,6 +57,7 @@ def test_imports_and_exports_are_the_same_whatever_is_set(keras, skips: Path, tm
     again = import_keras(Options(tmp_path / "out.keras", "latents", "net", pixels_in="raw", pixels_out="unit"))
     model = keras.models.load_model(tmp_path / "out.keras", compile=False)
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
+    assert {end.dtype for end in (*model.inputs, *model.outputs)} == {"float32"}
     formats = {one.data_format for one in model.layers if hasattr(one, "data_format")}
     assert formats == {"channels_last"}
     assert again.comparison.levels <= 1
