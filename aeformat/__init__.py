@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from aeformat.reader import Latents, LatentStream
     from aeformat.reader import open_latents as open
     from aeformat.reader import stream_latents as stream
-    from aeformat.validator import Problem, Report
+    from aeformat.report import Problem, Report
 
 __version__ = "1.0.0"
 
@@ -108,8 +108,8 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "LatentsFile": "pipeline.create",
     "Model": "pipeline.models",
     "Packed": "pipeline.pack",
-    "Problem": "validator",
-    "Report": "validator",
+    "Problem": "report",
+    "Report": "report",
     "Truncated": "errors",
     "Unpacked": "pipeline.unpack",
     "Unsupported": "errors",

@@ -1,115 +1,51 @@
 """The validator: all problems of a file, not only the first (spec/README.md, conformance class validator).
 
-Owns the list of problems, and what can be checked after one.  Reads forward in bounded memory; never loads TensorFlow.
-The golden set and receipts take a running network: the caller passes functions for that, or None to skip these checks.
+Owns the list of problems, what can be checked after one, and what a file may cost (C13-1).  Reads forward in bounded memory;
+never loads TensorFlow.  The golden set and receipts take a running network: the caller passes functions for that, or None to
+skip these checks.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from aeformat.container import assigned, payloads
 from aeformat.container.header import Header, LatentsHeader
-from aeformat.container.limits import DEFAULT, HEADER_BYTES, Limits
+from aeformat.container.limits import DEFAULT, HEADER_BYTES, RECEIPT_ROWS, Limits
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.wire import PREAMBLE_BYTES
-from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, StructureInvalid
+from aeformat.container.work import WorkBudget, work_of
+from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, ReceiptMismatch, StructureInvalid
+from aeformat.report import Problem, Report
 
 if TYPE_CHECKING:
     from aeformat.container.decoder_prior import DecoderPrior
+    from aeformat.model.file_io import PackageReader
     from aeformat.model.package import ModelPackage
 
 _READ_BYTES: Final = 1 << 18
-_MOST_PROBLEMS: Final = 1_000  # a hostile file can have one in every byte
+_MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
+_RECEIPTS_A_BYTE: Final = 262_144  # work for each byte of a file that proving its receipts may take, beside Limits.work
+_INSIDE: Final = "dECo"
+
+
+class ReceiptCheck(NamedTuple):
+    """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M4-7).
+
+    row_work: the units of C13-1 that one row takes.
+    """
+
+    digest: Callable[[payloads.Block], bytes]
+    row_work: int
+
 
 GoldenCheck = Callable[["ModelPackage"], None]
-CheckReceipts = Callable[[payloads.Block], object]
 FindPrior = Callable[[LatentsHeader], "DecoderPrior | None"]
-FindReceiptCheck = Callable[[LatentsHeader, "ModelPackage | None"], CheckReceipts | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One broken rule.  code: of aeformat.errors.  inside: "" or what, within the file, the offset counts from."""
-
-    code: str
-    rule: str
-    at: int
-    what: str
-    inside: str = ""
-
-    @property
-    def expected(self) -> str:
-        """The rule as the spec states it."""
-        return _rule_texts().get(self.rule, "")
-
-
-@cache
-def _rule_texts() -> dict[str, str]:
-    text = resources.files("aeformat").joinpath("data/rules.json").read_text(encoding="utf-8")
-    rules: dict[str, str] = json.loads(text)
-    return rules
-
-
-@dataclass(slots=True)
-class Report:
-    """What the validator found.  problems is empty for a file that follows the spec."""
-
-    name: str
-    problems: list[Problem] = field(default_factory=list)
-    kind: str = ""
-    n_rows: int = 0
-    n_chunks: int = 0
-    n_bytes: int = 0
-    content_id: bytes = b""
-    n_receipts: int = 0  # digests
-    n_proved: int = 0  # of them: the pixels were decoded and match
-    not_checked: str = ""  # what could not be checked, and why
-    is_cut_short: bool = False  # more problems than are listed
-
-    @property
-    def summary(self) -> str:
-        """One line for people about a file without problems."""
-        rows = f", {self.n_rows:,} rows" if self.kind == "latents" else ""
-        if self.n_receipts:
-            proved = "proved" if self.n_proved else "not proved: their decoder is not here"
-            rows += f", {self.n_receipts:,} receipts {proved}"
-        content_id = self.content_id.hex() + (" (not checked)" if self.not_checked else "")
-        return f"{self.kind}{rows}, {self.n_chunks:,} chunks, {self.n_bytes:,} bytes, content id {content_id}"
-
-    def as_dict(self) -> dict[str, object]:
-        """The report as JSON holds it (spec/README.md, the report)."""
-        return {
-            "file": self.name,
-            "valid": not self.problems,
-            "kind": self.kind,
-            "rows": self.n_rows,
-            "chunks": self.n_chunks,
-            "bytes": self.n_bytes,
-            "content_id": self.content_id.hex(),
-            "not_checked": self.not_checked,
-            "receipts": self.n_receipts,
-            "proved": self.n_proved,
-            "problems": [
-                {
-                    "code": p.code,
-                    "rule": p.rule,
-                    "byte": p.at,
-                    "what": p.what,
-                    "expected": p.expected,
-                    "inside": p.inside,
-                }
-                for p in self.problems
-            ],
-            "more_problems": self.is_cut_short,
-        }
+FindReceiptCheck = Callable[[LatentsHeader, "ModelPackage | None"], ReceiptCheck | None]
 
 
 def validate(
@@ -124,25 +60,31 @@ def validate(
     """Read a file to its end, or to where it cannot be read further, and report every broken rule.
 
     check_golden: runs a package's golden set and raises GoldenMismatch; None leaves rule M6-2 unchecked.
-    find_receipt_check: (header, embedded decoder or None) -> a function that decodes a block and raises FormatError if its
-    receipts do not match the pixels (C7-6); it returns None if it finds no decoder.
+    find_receipt_check: (header, embedded decoder or None) -> what makes the digests of receipts (C7-6); None if it finds no
+    decoder.
     find_prior: header -> the prior for rows of codec rans; None if it is not found: then their values and the content id stay
     unchecked.
+    limits: work and memory_bytes bound what the file can cost (C13-1); receipts that would cost more are left unchecked.
     Raises OSError, and what these functions raise.
     """
-    run = _Run(name, check_golden, find_receipt_check, find_prior, limits)
+    return _validate(file, _Run(name, check_golden, find_receipt_check, find_prior, limits), limits)
+
+
+def _validate(file: BinaryIO, run: _Run, limits: Limits) -> Report:
     parser = Parser(limits, on_problem=run.problem)
     try:
-        while data := file.read(_READ_BYTES):
-            run.report.n_bytes += len(data)
-            for event in parser.each(data):
-                run.event(event)
-        parser.close()
-    except FormatError as error:
-        run.problem(error)
+        try:
+            while data := file.read(_READ_BYTES):
+                run.report.n_bytes += len(data)
+                for event in parser.each(data):
+                    run.event(event)
+            parser.close()
+        except FormatError as error:
+            run.note(error)
+        run.end()
     except _TooMany:
         run.report.is_cut_short = True
-    run.end()
+    run.say_what_was_not_checked()
     return run.report
 
 
@@ -162,22 +104,31 @@ class _Run:
         limits: Limits,
     ) -> None:
         self.report = Report(name)
+        self.package: ModelPackage | None = None  # of a good model package, at its end
         self._check_golden, self._find_receipt_check, self._limits = check_golden, find_receipt_check, limits
         self._find_prior = find_prior
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
         self._has_decoder = False
-        self._check_receipts: CheckReceipts | None = None
+        self._budget, self._decoder_bytes = WorkBudget(limits), 0
+        self._receipts: _Receipts | None = None
         self._header: Header | None = None
         self._rows: payloads.RowReader | None = None
-        self._model: Any = None
+        self._model: PackageReader | None = None
+        self._tensor_bytes = 0
         self._is_whole = True  # every chunk so far could be read, so that the content id can be checked
+        self._is_ended = False  # by a trailer that fits
+        self._is_over = False  # a limit was exceeded: nothing more is computed
 
     def problem(self, error: FormatError | GoldenMismatch) -> None:
         """Add a problem after which the content id cannot be checked."""
         self._is_whole = False
-        self._note(_problem(error))
+        self.note(error)
 
-    def _note(self, problem: Problem) -> None:
+    def note(self, error: FormatError | GoldenMismatch) -> None:
+        """Note a problem that leaves the content what it is."""
+        self._add(_problem(error))
+
+    def _add(self, problem: Problem) -> None:
         if len(self.report.problems) == _MOST_PROBLEMS:
             raise _TooMany
         self.report.problems.append(problem)
@@ -210,17 +161,44 @@ class _Run:
             return
         try:
             if self._rows is not None:
-                if chunk.header.tag == assigned.ROWS and self._rows.needs_prior:
-                    self._look_for_prior(self._rows)
-                block = self._rows.check(chunk)
-                if block is not None and block.receipts is not None:
-                    self._receipts(block, block.receipts)
-            elif self._is_whole:
-                self._model.chunk(chunk)
+                self._latents_chunk(self._rows, chunk)
+            elif self._model is not None and self._is_whole:
+                self._model_chunk(self._model, chunk)
         except FormatError as error:
+            self._is_over |= error.rule == "C13-1"
             self.problem(error)
         if chunk.header.tag == assigned.DECODER:
             self._embedded(chunk)
+
+    def _charge(self, chunk: ChunkRead) -> None:
+        """C13-1, before the payload is looked into."""
+        assert self._header is not None
+        end = chunk.payload_at + chunk.header.stored_bytes
+        what = f"chunk {chunk.number}"
+        self._budget.charge(
+            work_of(chunk, self._header), n_bytes=end - self._decoder_bytes, at=chunk.payload_at, what=what
+        )
+
+    def _latents_chunk(self, rows: payloads.RowReader, chunk: ChunkRead) -> None:
+        if self._is_over:
+            return
+        self._charge(chunk)
+        if chunk.header.tag == assigned.ROWS and rows.needs_prior:
+            self._look_for_prior(rows)
+        block = rows.check(chunk)
+        if block is not None and block.receipts is not None:
+            self._prove(block, block.receipts, chunk)
+
+    def _model_chunk(self, model: PackageReader, chunk: ChunkRead) -> None:
+        from aeformat.model import work
+
+        self._charge(chunk)
+        if chunk.header.tag == assigned.TENSOR and model.expects(chunk):
+            self._tensor_bytes += chunk.header.raw_bytes
+            end = chunk.payload_at + chunk.header.stored_bytes
+            n_bytes = work.TENSOR_BYTES * self._tensor_bytes
+            work.check_memory(n_bytes, self._limits, file_bytes=end, at=chunk.payload_at, what=f"chunk {chunk.number}")
+        model.chunk(chunk)
 
     def _look_for_prior(self, rows: payloads.RowReader) -> None:
         """Take the prior from the embedded decoder if that is good, else ask the caller; once for each file."""
@@ -235,66 +213,60 @@ class _Run:
             if found is not None:
                 rows.give_prior(found)
 
-    def _receipts(self, block: payloads.Block, receipts: Receipts) -> None:
-        """C7-5, C7-6.  A problem here does not concern the rows: the content id is still checked."""
+    def _prove(self, block: payloads.Block, receipts: Receipts, chunk: ChunkRead) -> None:
+        """M4-7, C7-5, C7-6.  The rows are what they are all the same."""
         if receipts.first_row != block.first_row:
-            return  # they are of rows that could not be read
-        is_first, n_new = not self.report.n_receipts, len(receipts.digests) // DIGEST_BYTES
-        self.report.n_receipts += n_new
+            return  # of rows that could not be read
+        self.report.n_receipts += len(receipts.digests) // DIGEST_BYTES
         try:
-            if is_first:
-                self._find_receipt_check_once(receipts)
-            if self._check_receipts is not None:
-                self._check_receipts(block)
-                self.report.n_proved += n_new
+            if self._receipts is None:
+                self._receipts = _Receipts(None, self._limits)
+                self._look_for_receipt_check(self._receipts, receipts)
+            end = chunk.payload_at + chunk.header.stored_bytes
+            for error in self._receipts.check(block, receipts, n_bytes=end - self._decoder_bytes):
+                self.note(error)
         except FormatError as error:
-            self._note(_problem(error))
-            if error.rule == "C7-5":  # it concerns all receipts, and is reported once
-                self._check_receipts = None
+            self.note(error)
+        self.report.n_proved = self._receipts.n_proved if self._receipts is not None else 0
 
-    def _find_receipt_check_once(self, receipts: Receipts) -> None:
+    def _look_for_receipt_check(self, checks: _Receipts, receipts: Receipts) -> None:
         from aeformat.model.match import check_receipted
 
         if self._decoder is not None:
-            check_receipted(receipts, self._decoder)
+            check_receipted(receipts, self._decoder)  # C7-5: it concerns all of them, and is said once
         if self._find_receipt_check is not None:
             assert isinstance(self._header, LatentsHeader)
-            self._check_receipts = self._find_receipt_check(self._header, self._decoder)
+            checks.by = self._find_receipt_check(self._header, self._decoder)
 
     def _embedded(self, chunk: ChunkRead) -> None:
         """C7-4, C3-14, C3-16: the embedded decoder is a good package, and the right one."""
         self._has_decoder = True
-        if _kind(chunk.stored) == "latents":  # not read: it could hold another container, and that another
-            self._embedded_problem(
-                StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder")
-            )
+        self._decoder_bytes = chunk.header.stored_bytes
+        if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
+            self.note(StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder"))
             return
-        inside = f"embedded decoder at byte {chunk.payload_at}"
-        inner = validate(io.BytesIO(chunk.stored), check_golden=self._check_golden, limits=self._limits)
-        for problem in inner.problems:
-            self._note(replace(problem, inside=inside))
-        if inner.problems:
-            return
-        from aeformat.model.file_io import read_package
+        inner = _Run("", self._check_golden, None, None, self._limits)
+        report = _validate(io.BytesIO(chunk.stored), inner, self._limits)
+        for problem in report.problems:
+            self._add(replace(problem, inside=_INSIDE, inside_at=chunk.payload_at))
+        if not report.problems:
+            self._take_decoder(inner.package, chunk)
+
+    def _take_decoder(self, decoder: ModelPackage | None, chunk: ChunkRead) -> None:
         from aeformat.model.match import check_decoder
 
         assert isinstance(self._header, LatentsHeader)
-        if inner.kind != "model" or inner.content_id != self._header.decoder:
-            self._embedded_problem(
-                StructureInvalid("C7-4", chunk.payload_at, "the embedded container is not the decoder of this file")
-            )
+        if decoder is None or decoder.model_id != self._header.decoder:
+            what = "the embedded container is not the decoder of this file"
+            self.note(StructureInvalid("C7-4", chunk.payload_at, what))
             return
         try:
-            decoder = read_package(chunk.stored, limits=self._limits)
             check_decoder(self._header, decoder)
             self._decoder = decoder
         except FormatError as error:
-            self._embedded_problem(error)
+            self.note(error)
         except DecoderMismatch:
-            self._embedded_problem(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
-
-    def _embedded_problem(self, error: FormatError) -> None:
-        self._note(_problem(error))  # the content id is still checked
+            self.note(StructureInvalid("C7-4", chunk.payload_at, "the embedded package is no decoder"))
 
     def _trailer(self, event: TrailerRead) -> None:
         self.report.content_id = event.trailer.content_id
@@ -303,28 +275,101 @@ class _Run:
         try:
             if self._rows is not None:
                 self._rows.trailer(event)
-            else:
-                self._package(event)
-        except (FormatError, GoldenMismatch) as error:
+            elif self._model is not None:
+                self._model.end(event)
+            self._is_ended = True
+        except FormatError as error:
             self.problem(error)
 
     def end(self) -> None:
-        """Set what could not be checked."""
-        rows = self._rows
-        if rows is None or not rows.n_unread:
+        """What takes the whole of a package: section 4 of model.md, and the golden set."""
+        if self._model is None or not (self._is_whole and self._is_ended):
             return
-        self.report.n_receipts += rows.n_unread_receipts
-        receipts = f", {rows.n_unread_receipts:,} receipts" if rows.n_unread_receipts else ""
-        why = "does not keep the rules" if self._has_decoder else "is not here"
-        self.report.not_checked = (
-            f"the values of {rows.n_unread:,} rows{receipts} and the content id: codec rans, and decoder "
-            f"{rows.decoder_id.hex()} {why}"
-        )
+        try:
+            self._charge_golden(self._model)
+            package = self._model.package()
+            if self._check_golden is not None:
+                self._check_golden(package)
+            self.package = package
+        except (FormatError, GoldenMismatch) as error:
+            self.problem(error)
 
-    def _package(self, event: TrailerRead) -> None:
-        package = self._model.trailer(event)
-        if self._check_golden is not None:
-            self._check_golden(package)
+    def _charge_golden(self, model: PackageReader) -> None:
+        """C13-1, before anything is proved or computed."""
+        from aeformat.model import work
+
+        manifest, n_bytes = model.manifest, self.report.n_bytes
+        assert manifest is not None
+        self._budget.charge(work.golden_work(manifest), n_bytes=n_bytes, at=model.at, what="the golden set")
+        memory = work.running_bytes(manifest) + work.TENSOR_BYTES * self._tensor_bytes
+        work.check_memory(memory, self._limits, file_bytes=n_bytes, at=model.at, what="the golden set")
+
+    def say_what_was_not_checked(self) -> None:
+        """Rows that need a decoder which is not here; what a limit kept from being looked at; receipts."""
+        left_out = []
+        rows = self._rows
+        if rows is not None and rows.n_unread:
+            self.report.n_receipts += rows.n_unread_receipts
+            receipts = f", {rows.n_unread_receipts:,} receipts" if rows.n_unread_receipts else ""
+            why = "does not keep the rules" if self._has_decoder else "is not here"
+            left_out.append(
+                f"the values of {rows.n_unread:,} rows{receipts} and the content id: codec rans, and decoder "
+                f"{rows.decoder_id.hex()} {why}"
+            )
+        if self._is_over:
+            left_out.append("what lies behind the limit on work, and the content id")
+        self.report.is_content_open = bool(left_out)
+        self.report.unproved = "their decoder is not here"
+        if self._receipts is not None and self._receipts.n_unproved:
+            self.report.unproved = self._receipts.why
+            left_out.append(f"{self._receipts.n_unproved:,} receipts: {self._receipts.why}")
+        self.report.not_checked = "; ".join(left_out)
+
+
+class _Receipts:
+    """The receipts of one file, held against what its decoder makes.  by: None where it is not at hand."""
+
+    def __init__(self, by: ReceiptCheck | None, limits: Limits) -> None:
+        self.by = by
+        self.n_proved = self.n_unproved = 0
+        self.why = "their decoder is not here"
+        self._limits, self._n_work = limits, 0
+        self._last: tuple[bytes, bytes] = b"", b""  # the values of a run, and the digest of its pixels
+
+    def check(self, block: payloads.Block, receipts: Receipts, *, n_bytes: int) -> list[FormatError]:
+        """Run by run.  n_bytes: of the file so far.  What is wrong: a wrong digest, or a value that ends it (M4-7)."""
+        wrong: list[FormatError] = []
+        for number, start in enumerate(range(0, len(block.values), RECEIPT_ROWS)):
+            run = block._replace(names=None, receipts=None).slice(start, min(start + RECEIPT_ROWS, len(block.values)))
+            at = number * DIGEST_BYTES
+            try:
+                made = self._digest(run, n_bytes)
+            except FormatError as error:
+                return [*wrong, error]
+            if made is None:
+                continue
+            self.n_proved += 1
+            if made != receipts.digests[at : at + DIGEST_BYTES]:
+                last = run.first_row + len(run.values) - 1
+                what = f"the pixels of rows {run.first_row} to {last} are not those that their receipt names"
+                wrong.append(ReceiptMismatch("C7-6", receipts.at + at, what))
+        return wrong
+
+    def _digest(self, run: payloads.Block, n_bytes: int) -> bytes | None:
+        """None where the decoder is not here, or it would take too long."""
+        if self.by is None:
+            self.n_unproved += 1
+            return None
+        values = run.values.tobytes()
+        if values != self._last[0]:
+            work = self.by.row_work * len(run.values)
+            if self._n_work + work > self._limits.work + _RECEIPTS_A_BYTE * n_bytes:
+                self.n_unproved += 1
+                self.why = "to prove them takes more work than a file this small may ask for"
+                return None
+            self._n_work += work
+            self._last = values, self.by.digest(run)
+        return self._last[1]
 
 
 def _problem(error: FormatError | GoldenMismatch) -> Problem:

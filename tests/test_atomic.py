@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -122,20 +123,133 @@ def test_a_file_that_appeared_meanwhile_is_kept(tmp_path):
     assert target.read_bytes() == b"early"
 
 
+LINKS = {  # what the link is called -> where it leads
+    "link": "folder/victim",
+    "folder/beside": "victim",
+    "chain": "link",
+    "absolute": "{tmp}/folder/victim",
+    "../{here}/round/about": "../folder/victim",
+    "dangling": "folder/new",
+}
+
+
 @POSIX
-def test_a_link_is_replaced_and_not_followed(tmp_path):
-    """Where the target is a symbolic link, even a dangling one, what it points to is left alone."""
-    victim = tmp_path / "victim"
-    victim.write_bytes(b"precious")
-    link = tmp_path / "link"
-    link.symlink_to(victim)
+@pytest.mark.parametrize("name", LINKS)
+def test_what_a_link_names_is_replaced_and_the_link_stays(tmp_path, monkeypatch, name):
+    """As editors do it, also for a link to a link, from another folder, and to a file that is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("folder", "round"):
+        Path(folder).mkdir()
+    victim = Path("folder/victim")
+    victim.write_bytes(b"old")
+    victim.chmod(0o640)
+    for link, to in LINKS.items():
+        Path(link.format(here=tmp_path.name)).symlink_to(to.format(tmp=tmp_path))
+    link = Path(name.format(here=tmp_path.name))
+    with pytest.raises(UsageError, match="exists"):
+        AtomicFile(link)
     with AtomicFile(link, force=True) as file:
         file.write(b"new")
-    assert (victim.read_bytes(), link.is_symlink()) == (b"precious", False)
 
-    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"exists$"):
-        AtomicFile(tmp_path / "dangling")
+    target = Path("folder/new") if name == "dangling" else victim
+    assert link.is_symlink() and link.read_bytes() == target.read_bytes() == b"new"
+    assert name == "dangling" or stat.S_IMODE(victim.stat().st_mode) == 0o640
+    assert not [path for path in tmp_path.rglob("*") if TEMP_PREFIX in path.name]
+
+
+@POSIX
+@pytest.mark.parametrize("to", ["loop", "missing/file", "folder", "/dev/null"])
+def test_a_link_to_no_file_is_refused(tmp_path, to):
+    """In a circle, into a folder that is not there, to a folder, to a device: the link stays, and nobody proposes force."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to(to)
+    with pytest.raises(UsageError) as caught:
+        AtomicFile(tmp_path / "loop", force=True)
+
+    assert "force" not in str(caught.value)
+    assert names(tmp_path) == ["folder", "loop"] and (tmp_path / "loop").is_symlink()
+
+
+@POSIX
+def test_a_link_that_is_changed_meanwhile_is_refused(tmp_path):
+    """What it names then was never checked."""
+    for name in ("first", "second"):
+        (tmp_path / name).write_bytes(b"old")
+    link = tmp_path / "link"
+    link.symlink_to("first")
+    with pytest.raises(UsageError, match="changed"), AtomicFile(link, force=True) as file:
+        file.write(b"new")
+        link.unlink()
+        link.symlink_to("second")
+
+    assert names(tmp_path) == ["first", "link", "second"]
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes() == b"old"
+
+
+@POSIX
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444, 0o755, 0o4711])
+def test_the_permissions_of_the_file_that_is_replaced_are_kept(tmp_path, mode):
+    """Whatever the umask says; and until then nobody else can read what is written."""
+    target = tmp_path / "out"
+    target.touch()
+    target.chmod(mode)
+    with AtomicFile(target, force=True) as file:
+        file.write(b"new")
+        (written,) = (path for path in tmp_path.iterdir() if path.name.startswith(TEMP_PREFIX))
+        assert stat.S_IMODE(written.stat().st_mode) == 0o600
+
+    assert stat.S_IMODE(target.stat().st_mode) == mode
+
+
+@POSIX
+@pytest.mark.skipif(getattr(os, "getuid", lambda: 1)() != 0, reason="only root gives files away")
+def test_the_owner_of_the_file_that_is_replaced_is_kept(tmp_path):
+    """As far as the system allows."""
+    target = tmp_path / "out"
+    target.touch()
+    os.chown(target, 1234, 5678)
+    with AtomicFile(target, force=True) as file:
+        file.write(b"new")
+
+    assert (target.stat().st_uid, target.stat().st_gid) == (1234, 5678)
+
+
+@POSIX
+def test_a_group_that_cannot_be_kept_may_do_what_everybody_may(tmp_path, monkeypatch):
+    """What one group was given is not given to another."""
+    target = tmp_path / "out"
+    target.touch()
+    os.chown(target, -1, 5678) if os.getuid() == 0 else pytest.skip("only root gives files away")
+    target.chmod(0o664)
+
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with AtomicFile(target, force=True) as file:
+        file.write(b"new")
+
+    assert stat.S_IMODE(target.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "says"),
+    [(errno.EBUSY, UsageError, "mounted"), (errno.EXDEV, UsageError, "mounted"), (errno.EPERM, OSError, "Operation")],
+)
+def test_a_target_that_cannot_be_replaced_is_named(tmp_path, monkeypatch, number, error, says):
+    """A mount point, a file that may not be touched: its name stands in the message, and no temporary one."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number), "temporary")
+
+    (tmp_path / "out").write_bytes(b"old")
+    with pytest.raises(error) as caught, AtomicFile(tmp_path / "out", force=True) as file:
+        file.write(b"x")
+        monkeypatch.setattr(Path, "replace", refuse)
+
+    assert str(tmp_path / "out") in str(caught.value) and says in str(caught.value)
+    assert TEMP_PREFIX not in str(caught.value)
+    assert names(tmp_path) == ["out"]
 
 
 @POSIX

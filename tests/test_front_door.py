@@ -30,7 +30,7 @@ _TELL = "\nprint(json.dumps(sorted(set(sys.modules) - before)))"
 def loaded(code: str) -> set[str]:
     """The modules that a fresh process has loaded after running the code."""
     ran = subprocess.run(
-        [sys.executable, "-I", "-c", _PRELUDE + code + _TELL], capture_output=True, text=True, timeout=60
+        [sys.executable, "-I", "-c", _PRELUDE + code + _TELL], capture_output=True, text=True, timeout=300
     )
     assert ran.returncode == 0, ran.stderr
     return set(json.loads(ran.stdout.splitlines()[-1]))
@@ -279,6 +279,24 @@ def test_files_are_packed_and_unpacked_as_the_command_line_does(tmp_path, packed
     with pytest.raises(aeformat.UsageError, match="exists"):
         aeformat.unpack(packed, tmp_path / "all.npy")
     assert not (tmp_path / "none.npy").exists()
+
+
+def test_an_input_is_not_replaced_and_what_is_left_out_is_logged(tmp_path, packed, images, caplog):
+    """As the command line does it."""
+    from PIL import Image
+
+    np.save(tmp_path / "x.npy", images)
+    for call in (
+        lambda: aeformat.pack(tmp_path / "x.npy", tmp_path / "x.npy", force=True),
+        lambda: aeformat.unpack(packed, packed, force=True),
+    ):
+        with pytest.raises(aeformat.UsageError, match="would be lost"):
+            call()
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "notes.txt").touch()
+    Image.fromarray(images[0, ..., 0]).save(tmp_path / "set" / "a.png")
+    assert aeformat.pack(tmp_path / "set", tmp_path / "set.aef").n_rows == 1
+    assert "left out 1: 1 of kind .txt" in caplog.text
 
 
 def test_refined_latents_take_the_decoders_prior(tmp_path, images):

@@ -97,7 +97,8 @@ def test_an_embedded_decoder_is_checked_inside():
         writer.write(np.zeros((1, 64), np.uint8))
     report = validate(io.BytesIO(sink.getvalue()), check_golden=check)
     assert [p.rule for p in report.problems] == ["C4-11"]
-    assert report.problems[0].inside.startswith("embedded decoder at byte")
+    assert report.problems[0].inside == "dECo"
+    assert sink.getvalue()[report.problems[0].inside_at :].startswith(b"\x89AEF")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_json_has_a_stable_shape(tmp_path, capsys):
     keys |= {"problems", "more_problems", "not_checked"}
     assert [set(entry) for entry in report["files"]] == [keys, keys]
     assert [entry["valid"] for entry in report["files"]] == [True, False]
-    assert set(report["files"][1]["problems"][0]) == {"code", "rule", "byte", "what", "expected", "inside"}
+    assert set(report["files"][1]["problems"][0]) == {"code", "rule", "byte", "what", "expected", "inside", "inside_at"}
 
 
 def test_it_never_loads_tensorflow():

@@ -5,7 +5,8 @@
 Each rule that a page of spec/ defines ("**C4-1**") must have code in aeformat/ that cites it, a vector that shows it, and a
 test: the vectors' own tests where an invalid file breaks it, else a citation in tests/.  A page may list rules without a vector,
 and why, under a heading of that name; they need a test all the same.  Nothing may cite a rule that no page defines.
-The registry must list what the tables of the pages list, and a vector's code must be one that its rule can have.
+The registry must list what the tables of the pages list.  The code and the byte of every vector must be ones that stand in the
+row of its rule.
 Standard library only.  Exit code 0 if all holds, else 1.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import struct
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,18 +25,27 @@ from typing import Any
 DEFINED = re.compile(r"\*\*([A-Z]\d+-\d+)\*\*")
 CITED = re.compile(r"\b([A-Z])(\d+)-(\d+)(?: to (?:\1\2-)?(\d+)\b)?")
 CODE = re.compile(r"`([a-z-]+)`")
+PLACE = re.compile(r"`(header|chunk|payload|trailer|manifest|end|\d+)(?: \+ (\d+))?`")
+STRUCTURES = struct.Struct("<4s12xI"), struct.Struct("<I")  # tag and stored_len of a chunk header; header_len
+# Rules whose byte is a place only where the payload is compressed, or the map is of row names: else words say where it is.
+IN_WORDS = {f"C3-{n}" for n in range(1, 6)} | {f"C5-{n}" for n in range(1, 5)} | {"M4-7"}
 NOT_PAGES = {"README.md", "CHANGES.md", "deviations.md"}
 
 
 @dataclass
 class Page:
-    """One page of spec/.  without_vector: rules that no file can show.  codes: of each rule, where the page has a table of them."""
+    """One page of spec/.
+
+    without_vector: rules that no file can show.  codes, places: of each rule, where the page states them beside it.  A place is
+    the name of a structure and an offset in it, or "" and a byte.
+    """
 
     name: str
     text: str
     rules: list[str]
     without_vector: set[str] = field(default_factory=set)
     codes: dict[str, set[str]] = field(default_factory=dict)
+    places: dict[str, set[tuple[str, int]]] = field(default_factory=dict)
 
 
 @dataclass
@@ -73,10 +84,47 @@ def read_page(path: Path) -> Page:
         for row in table[1:]:
             if head == ["rules", "why"]:
                 page.without_vector |= cited(row[0])
-            elif head[:2] == ["rules", "code"]:
-                for rule in cited(row[0]):
-                    page.codes.setdefault(rule, set()).update(CODE.findall(row[1]))
+            elif head == ["rule", "", "code", "byte"]:
+                (rule,) = DEFINED.findall(row[0])
+                page.codes[rule] = set(CODE.findall(row[2]))
+                page.places[rule] = {places_of(*found) for found in PLACE.findall(row[3])}
     return page
+
+
+def places_of(name: str, offset: str) -> tuple[str, int]:
+    """A place as a row states it."""
+    return ("", int(name)) if name.isdigit() else (name, int(offset or 0))
+
+
+def structures(data: bytes) -> dict[str, set[int]]:
+    """Where the structures of a file begin, as far as its own lengths tell; padding is what is zero in front of a payload."""
+    found: dict[str, set[int]] = {"": {0}, "end": {len(data)}, "header": {24}}
+    chunks, payloads = found.setdefault("chunk", set()), found.setdefault("payload", set())
+    found["trailer"], found["manifest"] = set(), set()
+    at = 24 + (STRUCTURES[1].unpack_from(data, 12)[0] if len(data) >= 16 else 0)
+    while at + 4 <= len(data):
+        if data[at : at + 4] == b"TAIL":
+            found["trailer"].add(at)
+            break
+        chunks.add(at)
+        if at + 32 > len(data):
+            break
+        tag, stored_len = STRUCTURES[0].unpack_from(data, at)
+        starts = {at + 32, -(-(at + 32) // 64) * 64} if tag in (b"ROWS", b"TENS") else {at + 32}
+        payloads |= starts
+        found["manifest"] |= {at + 32} if tag == b"MANF" else set()
+        ends = [start + stored_len for start in sorted(starts)]
+        following = [end for end in ends if is_tag(data[end : end + 4])]
+        if not following:  # cut, or of no tag: whichever it is
+            chunks.update(ends)
+            break
+        at = following[0]
+    return found
+
+
+def is_tag(four: bytes) -> bool:
+    """Whether a chunk or the trailer can begin so."""
+    return len(four) == 4 and four.isalpha() and four[2:3].isupper()
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -166,8 +214,18 @@ def read_vectors(folder: Path, defined: dict[str, Page], findings: Findings) -> 
             findings.n_broken[rule] += 1
             if expected["code"] not in defined[rule].codes.get(rule, set()):
                 findings.problems.append(f"{name}: {defined[rule].name} gives {rule} no code {expected['code']!r}")
+            if not is_at_home(path, expected, defined[rule].places.get(rule, set())):
+                findings.problems.append(f"{name}: {defined[rule].name} gives {rule} no byte {expected['at']}")
     lonely = [p for p in sorted(folder.rglob("*.aef")) if not p.with_suffix(".json").exists()]
     findings.problems += [f"{p.relative_to(folder).as_posix()}: there is no .json file beside it" for p in lonely]
+
+
+def is_at_home(path: Path, expected: dict[str, Any], places: set[tuple[str, int]]) -> bool:
+    """Whether a vector's byte is one that the page states; where the page has only words for it, they are not checked here."""
+    if not places or "inside" in expected or expected["rule"] in IN_WORDS:
+        return True
+    starts = structures(path.with_suffix(".aef").read_bytes())
+    return any(expected["at"] - offset in starts[name] for name, offset in places)
 
 
 # Registry list -> (page, heading cells its table begins with, column).  A column's names are those in backticks or quotes.

@@ -14,14 +14,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "aeformat" / "data" / "rules.json"
 PAGES = ("container.md", "model.md")
-_RULE = re.compile(r"^\| \*\*([CM]\d+-\d+)\*\* \| (.+) \|$", re.MULTILINE)
+_RULE = re.compile(r"^\| \*\*([CM]\d+-\d+)\*\* \| (.+)\|$", re.MULTILINE)
+_CELL = re.compile(r"(?<!\\)\|")  # what ends a cell; code and byte stand in those behind
 
 
 def rule_texts() -> dict[str, str]:
     """Rule id -> its sentence, without markup, in the order of the pages."""
     texts = {}
     for page in PAGES:
-        for rule, text in _RULE.findall((ROOT / "spec" / page).read_text(encoding="utf-8")):
+        for rule, row in _RULE.findall((ROOT / "spec" / page).read_text(encoding="utf-8")):
+            text = _CELL.split(row)[0].strip()
             texts[rule] = text.replace("`", "").replace("\\|", "|").replace("**", "")
     return texts
 

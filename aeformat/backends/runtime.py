@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +43,7 @@ def load_tensorflow() -> Any:
             try:
                 import tensorflow
 
-                tensorflow.config.list_physical_devices()  # what it says where there is a driver and no GPU is hidden, too
+                tensorflow.config.list_physical_devices()  # where there is no GPU, the driver says so now
             except _CANNOT_START as error:
                 failure = str(error).strip().split("\n")[0] or "a value there is none that it takes"
             else:
@@ -136,7 +136,8 @@ def _known_backend() -> Iterator[None]:
 def _stderr_only_on_failure() -> Iterator[None]:
     """Hide what is written to file descriptor 2 in this block.  If an exception ends the block, write it then.
 
-    TensorFlow 2.21 prints messages from C++ while it is imported, before its log level takes effect.
+    TensorFlow 2.21 prints messages from C++ while it is imported, before its log level takes effect; and CUDA an error when it
+    first looks for a GPU and there is none.
     """
     sys.stderr.flush()
     try:
@@ -150,7 +151,8 @@ def _stderr_only_on_failure() -> Iterator[None]:
             yield
         except BaseException:
             held.seek(0)
-            os.write(stderr, held.read())
+            with suppress(OSError):  # nobody can hear it
+                os.write(stderr, held.read())
             raise
         finally:
             sys.stderr.flush()

@@ -14,7 +14,6 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.runtime import tensorflow_installed
 from aeformat.backends.tensorflow_backend import TensorflowBackend
 from aeformat.errors import BackendUnavailable, UsageError
-from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
 
@@ -48,8 +47,8 @@ def select_backend(name: str, *, n_rows: int | None, package: ModelPackage) -> B
 def _tensorflow_is_faster(n_rows: int | None, package: ModelPackage) -> bool:
     if n_rows is None or not tensorflow_installed():
         return False
-    if package.profile != EXACT and package.role == ENCODER:
-        return False  # M5-3: the two differ in the last bits, and what is stored must not depend on how many rows there are
+    if package.profile != EXACT:
+        return False  # M5-3: the two differ in the last bits, and a result must not depend on how many rows there are
     start = _COMPILE if "tensorflow" in sys.modules else _IMPORT + _COMPILE
     manifest = package.manifest
     in_numpy = n_rows * (manifest.n_multiply_adds * _MULTIPLY_ADD + manifest.n_made * _NUMBER_MADE)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
+import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from aeformat.cli.streams import shown
 from aeformat.errors import DecoderError, FormatError, UsageError
 from aeformat.pipeline import DEFAULT_MODEL as DEFAULT_MODEL
 
@@ -111,12 +114,12 @@ def opening(source: str) -> Iterator[None]:
 
 def input_name(name: str) -> str:
     """The name of an input in messages."""
-    return "standard input" if name == "-" else name
+    return "standard input" if name == "-" else shown(name)
 
 
 def output_name(name: str) -> str:
     """The name of an output in messages."""
-    return "standard output" if name == "-" else name
+    return "standard output" if name == "-" else shown(name)
 
 
 @contextlib.contextmanager
@@ -132,26 +135,73 @@ def input_file(name: str) -> Iterator[BinaryIO]:
 
 def existing(name: str) -> str:
     """The name of a file that exists.  Raises UsageError.  (os.path, because pathlib alone takes a tenth of info's time.)"""
+    if not name:
+        raise UsageError("a FILE has no name; is a shell variable empty?")
     if not os.path.exists(name):  # noqa: PTH110
-        raise UsageError(f"{name}: no such file")
+        raise UsageError(f"{shown(name)}: no such file")
     if os.path.isdir(name):  # noqa: PTH112
-        raise UsageError(f"{name}: is a folder, not an .aef file")
+        raise UsageError(f"{shown(name)}: is a folder, not an .aef file")
     return name
+
+
+def ordinary(name: str) -> str:
+    """The name of a file that can be read more than once.  Raises UsageError."""
+    if not is_ordinary(existing(name)):
+        raise UsageError(f"{shown(name)}: is a pipe or a device; it is read more than once, so give an ordinary file")
+    return name
+
+
+def is_ordinary(name: str) -> bool:
+    """Whether a name is that of a file that can be read again, and anywhere: no pipe, no device, not standard input."""
+    try:
+        return name != "-" and stat.S_ISREG(os.stat(name).st_mode)  # noqa: PTH116 - see existing
+    except OSError:
+        return False
+
+
+class CountedInput(io.BufferedIOBase):
+    """A file to be read forward, and how many bytes of it have been: what a pipe does not say of itself."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.n_bytes = 0
+
+    def read(self, n_bytes: int | None = -1, /) -> bytes:
+        """As the file's own."""
+        data = self._file.read(-1 if n_bytes is None else n_bytes)
+        self.n_bytes += len(data)
+        return data
+
+
+def say_left_out(left_out: Iterable[str]) -> None:
+    """What was found in folders and is not read, on stderr: a line for each folder."""
+    for line in left_out:
+        print(f"aeformat: {shown(line)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
 def output_file(name: str, *, force: bool) -> Iterator[BinaryIO]:
-    """A file to write that appears when it is complete, or standard output for "-"."""
+    """A file to write that appears when it is complete; standard output for "-"; a pipe or a device, written as it comes."""
     from aeformat.atomic import AtomicFile
+    from aeformat.destination import open_stream
 
     if name == "-":
-        if sys.stdout.isatty():
-            raise UsageError("refusing to write a container to a terminal; give a file with -o")
-        yield sys.stdout.buffer
+        yield _for_no_terminal(sys.stdout.buffer)
         sys.stdout.buffer.flush()
+        return
+    stream = open_stream(name)
+    if stream is not None:
+        with stream:
+            yield _for_no_terminal(stream)
         return
     with AtomicFile(name, force=force) as file:
         yield file
+
+
+def _for_no_terminal(stream: BinaryIO) -> BinaryIO:
+    if stream.isatty():
+        raise UsageError("refusing to write a container to a terminal; give a file with -o")
+    return stream
 
 
 def network(package: ModelPackage, backend: str, n_rows: int | None) -> Network:

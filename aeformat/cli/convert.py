@@ -20,10 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write a twin: the same values and content id, stored differently."""
+    from aeformat.destination import check_no_input
     from aeformat.pipeline.convert import convert
     from aeformat.reader import stream_latents
 
     find = DecoderOptions(options, options.input)
+    check_no_input(options.output, [options.input, *filter(None, [options.decoder])])
     with (
         common.input_file(options.input) as file,
         common.output_file(options.output, force=options.force) as out,

@@ -83,7 +83,7 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
     """The package at `path`, if it is the decoder with that model id.  Raises UsageError, DecoderMismatch, FormatError."""
     from aeformat.model import store
 
-    with common.error_source(common.existing(path)):
+    with common.error_source(common.ordinary(path)):
         return store.find_decoder(model_id, given=path)
 
 
@@ -105,7 +105,7 @@ def n_rows_of(name: str) -> int | None:
     from aeformat.errors import FormatError
     from aeformat.reader import open_latents
 
-    if name == "-":
+    if not common.is_ordinary(name):
         return None
     try:
         with open_latents(name) as latents:

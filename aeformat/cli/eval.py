@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from aeformat.cli import common
 from aeformat.cli.decoder import DecoderOptions, add_decoder, n_rows_of
@@ -19,7 +18,7 @@ _BATCH_ROWS = 4096
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat eval`."""
-    parser.add_argument("file", metavar="FILE.aef")
+    parser.add_argument("file", metavar="FILE.aef", help="the file to read, - for stdin")
     parser.add_argument("--against", nargs="+", required=True, metavar="INPUT", help="the images that were packed")
     add_decoder(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON document")
@@ -30,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print MSE, RMSE, PSNR and bytes an image."""
     from aeformat.backends.runtime import fetch_mnist
+    from aeformat.errors import UsageError
     from aeformat.images import ImageFit, open_source
     from aeformat.pipeline.decoders import loader
     from aeformat.pipeline.evaluate import compare
@@ -37,13 +37,17 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.reader import stream_latents
 
     find = DecoderOptions(options, options.file)
-    n_rows = n_rows_of(common.existing(options.file))
+    if options.file == "-" and "-" in options.against:
+        raise UsageError("standard input (-) can be read only once")
+    n_rows = n_rows_of(options.file)
     with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
+        counted = common.CountedInput(file)
         with common.opening(options.file):
-            latents = stream_latents(file)
+            latents = stream_latents(cast("BinaryIO", counted))
         blocks = unpack(latents, find, loader(options.backend, n_rows))
         fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
+        common.say_left_out(source.left_out)
 
         def decoded() -> Iterator[NDArray[np.uint8]]:
             for block in blocks:
@@ -51,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
                 yield block.images
 
         fidelity = compare((block.images for block in source.blocks(_BATCH_ROWS)), decoded())
-    n_bytes = Path(options.file).stat().st_size
+    n_bytes = counted.n_bytes
     facts = {
         "file": options.file,
         "images": fidelity.n_rows,

@@ -1,17 +1,22 @@
-"""aeformat info: what a file says of itself, from its header and trailer.  It checks no rows; validate does."""
+"""aeformat info: what a file says of itself.
+
+Of an ordinary file it reads header and trailer only; what can be read once only, forward, it reads to its end.  It checks no
+values; validate does.
+"""
 
 from __future__ import annotations
 
 import argparse
 import math
 import os
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from aeformat.cli import common
-from aeformat.container.assigned import TRAILER
+from aeformat.cli.streams import shown
+from aeformat.container.assigned import DECODER, RECEIPT, TRAILER
 from aeformat.container.header import LatentsHeader, ModelHeader
-from aeformat.container.parser import ChunkRead, HeaderRead, Parser
-from aeformat.container.wire import TRAILER_BYTES
+from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
+from aeformat.container.wire import TRAILER_BYTES, Trailer
 from aeformat.errors import LimitExceeded, Truncated
 
 _READ_BYTES = 1 << 16
@@ -19,22 +24,60 @@ _READ_BYTES = 1 << 16
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat info`."""
-    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("file", metavar="FILE", help="latents or a model package; - for stdin")
     parser.add_argument("--json", action="store_true", help="as one JSON document")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what the file says.  Returns 3 if it is incomplete."""
-    n_bytes = os.stat(common.existing(options.file)).st_size  # noqa: PTH116 - see common.existing
     with common.error_source(options.file):
-        header = _header(options.file)
-        facts: dict[str, Any] = {"file": options.file, "bytes": n_bytes, "kind": header.kind}
-        facts |= _latents(options.file, header) if isinstance(header, LatentsHeader) else _model(options.file, header)
+        facts = _of_file(options.file) if common.is_ordinary(options.file) else _of_stream(options.file)
     if options.json:
         common.print_json(facts)
     else:
         _print(facts)
     return 3 if facts.get("complete") is False else 0
+
+
+def _of_file(name: str) -> dict[str, Any]:
+    """By random access."""
+    header = _header(name)
+    facts: dict[str, Any] = {"file": name, "bytes": os.stat(name).st_size, "kind": header.kind}  # noqa: PTH116 - see common.existing
+    return facts | (_latents(name, header) if isinstance(header, LatentsHeader) else _model(name, header))
+
+
+def _of_stream(name: str) -> dict[str, Any]:
+    """Read forward, once.  Raises FormatError for damage anywhere; a cut is a fact."""
+    from aeformat.reader import events
+
+    header: LatentsHeader | ModelHeader | None = None
+    manifest: dict[str, Any] = {}
+    trailer: Trailer | None = None
+    tags: set[bytes] = set()
+    problem = None
+    with common.input_file(name) as file:
+        counted = common.CountedInput(file)
+        try:
+            for event in events(cast("BinaryIO", counted)):
+                if isinstance(event, HeaderRead):
+                    header = event.header
+                elif isinstance(event, TrailerRead):
+                    trailer = event.trailer
+                elif isinstance(event, ChunkRead):
+                    if isinstance(header, ModelHeader) and not tags:
+                        manifest = _manifest(event, header)
+                    tags.add(event.header.tag)
+        except Truncated as error:
+            problem = error
+    if header is None or (isinstance(header, ModelHeader) and not manifest):
+        assert problem is not None  # else the parser has seen both
+        raise problem
+    facts: dict[str, Any] = {"file": name, "bytes": counted.n_bytes, "kind": header.kind}
+    if isinstance(header, ModelHeader):
+        return facts | _model_header(header) | {"complete": trailer is not None} | manifest
+    if trailer is None:
+        return facts | _latents_header(header) | {"complete": False, "problem": str(problem)}
+    return facts | _latents_header(header) | _complete(trailer, DECODER in tags, RECEIPT in tags)
 
 
 def _header(name: str) -> LatentsHeader | ModelHeader:
@@ -51,7 +94,16 @@ def _header(name: str) -> LatentsHeader | ModelHeader:
 def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
     from aeformat.reader import open_latents
 
-    facts: dict[str, Any] = {
+    facts = _latents_header(header)
+    try:
+        with open_latents(name) as latents:
+            return facts | _complete(latents.trailer, latents.embedded_decoder is not None, latents.has_receipts)
+    except Truncated as error:
+        return facts | {"complete": False, "problem": str(error)}
+
+
+def _latents_header(header: LatentsHeader) -> dict[str, Any]:
+    return {
         "decoder": header.decoder.hex(),
         "encoder": None if header.encoder is None else header.encoder.hex(),
         "dims": list(header.dims),
@@ -62,41 +114,47 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
         "codec": header.codec,
         "filter": header.filter,
     }
-    try:
-        with open_latents(name) as latents:
-            facts |= {
-                "complete": True,
-                "rows": latents.n_rows,
-                "chunks": latents.trailer.n_chunks,
-                "index": bool(latents.trailer.index_at),
-                "content_id": latents.trailer.content_id.hex(),
-                "embedded_decoder": latents.embedded_decoder is not None,
-                "receipts": latents.has_receipts,
-            }
-    except Truncated as error:
-        facts |= {"complete": False, "problem": str(error)}
-    return facts
+
+
+def _complete(trailer: Trailer, has_decoder: bool, has_receipts: bool) -> dict[str, Any]:
+    return {
+        "complete": True,
+        "rows": trailer.n_rows,
+        "chunks": trailer.n_chunks,
+        "index": bool(trailer.index_at),
+        "content_id": trailer.content_id.hex(),
+        "embedded_decoder": has_decoder,
+        "receipts": has_receipts,
+    }
 
 
 def _model(name: str, header: ModelHeader) -> dict[str, Any]:
     """From the header and the manifest; the tensors are not read."""
-    from aeformat.container.limits import MANIFEST_BYTES
-    from aeformat.container.raw import raw_payload
-    from aeformat.model.manifest import Manifest, tensors_of
     from aeformat.reader import events
 
-    facts: dict[str, Any] = {"model": header.model.hex(), "name": header.ext.get("name"), "codec": header.codec}
     with common.input_file(name) as file:
         seen = events(file)
         chunk = next(event for event in seen if isinstance(event, ChunkRead))  # MANF, or the parser raises
-        if chunk.header.raw_bytes > MANIFEST_BYTES:
-            raise LimitExceeded("M1-1", chunk.payload_at, f"a manifest of {chunk.header.raw_bytes} bytes")
-        manifest = Manifest.parse(bytes(raw_payload(chunk, header)), chunk.payload_at)
+        manifest = _manifest(chunk, header)
         file.seek(-TRAILER_BYTES, os.SEEK_END)
         is_complete = file.read(len(TRAILER)) == TRAILER
+    return _model_header(header) | {"complete": is_complete} | manifest
+
+
+def _model_header(header: ModelHeader) -> dict[str, Any]:
+    return {"model": header.model.hex(), "name": header.ext.get("name"), "codec": header.codec}
+
+
+def _manifest(chunk: ChunkRead, header: ModelHeader) -> dict[str, Any]:
+    from aeformat.container.limits import MANIFEST_BYTES
+    from aeformat.container.raw import raw_payload
+    from aeformat.model.manifest import Manifest, tensors_of
+
+    if chunk.header.raw_bytes > MANIFEST_BYTES:
+        raise LimitExceeded("M1-1", chunk.payload_at, f"a manifest of {chunk.header.raw_bytes} bytes")
+    manifest = Manifest.parse(bytes(raw_payload(chunk, header)), chunk.payload_at)
     weights = {n for layer in manifest.layers for key, n in tensors_of(layer).items() if key in ("weights", "bias")}
-    return facts | {
-        "complete": is_complete,
+    return {
         "role": manifest.role,
         "profile": manifest.profile,
         "input": f"{manifest.input.type} {list(manifest.input.shape)}",
@@ -112,7 +170,7 @@ def _print(facts: dict[str, Any]) -> None:
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         if value is not None:
-            text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else str(value)
+            text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else shown(str(value))
             print(f"{key.replace('_', ' '):{width}}  {text}")
     if facts.get("rows"):
         print(f"{'bytes an image':{width}}  {facts['bytes'] / facts['rows']:,.1f}")

@@ -18,8 +18,9 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from aeformat import __version__
+from aeformat.cli import streams
 from aeformat.cli.advice import describe, exit_code
-from aeformat.errors import AeformatError
+from aeformat.errors import AeformatError, UsageError
 
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = next((argument for argument in arguments if argument in COMMANDS), None)
         options = _parser(chosen).parse_args(arguments)
+        if getattr(options, "output", None) == "":
+            raise UsageError("the output has no name; is a shell variable empty?")
         code: int = import_module(f"aeformat.cli.{options.command}").run(options)
         sys.stdout.flush()
         return code
@@ -147,9 +150,12 @@ def _signal_main_thread(number: int) -> None:
 
 def run() -> NoReturn:
     """Entry point of the installed command."""
+    streams.prepare()
     stop = _Stop()
     try:
         code = main()
+    except SystemExit as end:  # argparse's own way out, and that of some signals
+        code = end.code if isinstance(end.code, int) else 0
     except BaseException:
         if stop.number is None:
             raise
@@ -158,6 +164,18 @@ def run() -> NoReturn:
         code = _SIGNALLED + stop.number
     try:
         sys.stdout.flush()
-    except OSError:  # reported already; Python would flush once more at exit and fail again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        error = getattr(sys.stdout, "error", None)
+        if error is not None:
+            raise error
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end, and would fail again
+        code = code or _unwritten(error)
     sys.exit(code)
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit code where the last of the result could not be written, which nobody has said yet."""
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    print(f"aeformat: standard output: {error.strerror}", file=sys.stderr)
+    return 1

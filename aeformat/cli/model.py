@@ -83,7 +83,7 @@ def _install(options: argparse.Namespace) -> int:
     from aeformat.model import store
 
     for name in options.files:
-        common.existing(name)
+        common.ordinary(name)
         with common.opening(name):
             model_id = store.install(Path(name), check)
         print(f"{name}: installed, model id {model_id.hex()}", file=sys.stderr)

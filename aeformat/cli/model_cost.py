@@ -40,6 +40,7 @@ def cost(options: argparse.Namespace) -> int:
         inputs = options.images or ["mnist:test"]
         try:
             source = open_source(inputs, ImageFit((height, width, channels)), fetch_mnist=fetch_mnist)
+            common.say_left_out(source.left_out)
         except UsageError:
             if options.images:
                 raise

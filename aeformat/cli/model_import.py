@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     found: list[Images] = []
 
     def samples(shape: tuple[int, ...]) -> Images:
-        found.append(read_samples(options.samples, shape, _N_SAMPLES, fetch_mnist))
+        found.append(read_samples(options.samples, shape, _N_SAMPLES, fetch_mnist, common.say_left_out))
         return found[0]
 
     pixels_out = options.pixels_out or ("unit" if options.pixels_in == "raw" else options.pixels_in)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Pack images into a file.  Says on stderr what came of it."""
     from aeformat.backends.runtime import fetch_mnist
+    from aeformat.destination import check_no_input
     from aeformat.images import ImageFit, open_source
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
@@ -63,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     height, width, channels = encoder.manifest.input.shape
     fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
     source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
+    check_no_input(options.output, [*source.files, *_model_files(options.model)])
+    common.say_left_out(source.left_out)
     codec = options.codec or usual_codec(options.encoding, decoder)
     pack_options = PackOptions(
         encoding=options.encoding,
@@ -87,6 +91,13 @@ def run(options: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     return 0
+
+
+def _model_files(model: str) -> list[Path]:
+    """The files that a model given by its path may be read from."""
+    halves = (".encoder.aef", ".decoder.aef")
+    stem = next((model.removesuffix(half) for half in halves if model.endswith(half)), model)
+    return [*(Path(stem + half) for half in halves), *Path(model).glob("*.aef")]
 
 
 def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int | None) -> Refinement | None:

@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     require_net()
     from aeformat.net.client.digest import FileDigest
 
-    path = Path(common.existing(options.file))
+    path = Path(common.ordinary(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
     with common.error_source(options.file), FileDigest(path) as digest, ByteProgress() as progress:
         from aeformat.net.client.sending import send_with_digest  # while the file is being hashed

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_decoder(parser)
     parser.add_argument("--recover", action="store_true", help="take what is there of an incomplete file (exit code 3)")
     parser.add_argument(
-        "--latents", action="store_true", help="write the latents themselves to OUT.npy, decode nothing"
+        "--latents", action="store_true", help="write the latents themselves to OUT.npy (- for stdout), decode nothing"
     )
     parser.add_argument(
         "--rows", type=row_range, metavar="START:STOP",
@@ -47,9 +47,11 @@ def row_range(text: str) -> tuple[int, int]:
 
 def run(options: argparse.Namespace) -> int:
     """Unpack a file to images, or to its latents.  Returns 3 when --recover had to leave something out."""
+    from aeformat.destination import check_no_input
     from aeformat.reader import LatentStream
 
     find = DecoderOptions(options, options.file)
+    check_no_input(options.output, _inputs(options))
     with _opened(options) as latents:
         done = (_write_latents if options.latents else _write_images)(latents, find, options)
     if isinstance(latents, LatentStream) and latents.damage is not None:
@@ -61,6 +63,11 @@ def run(options: argparse.Namespace) -> int:
     name = common.output_name(options.output)
     print(f"{name}: {done.n_rows:,} {'latents' if options.latents else 'images'}{proved}", file=sys.stderr)
     return 0
+
+
+def _inputs(options: argparse.Namespace) -> list[str]:
+    """The files that are read."""
+    return [options.file, *filter(None, [options.decoder])]
 
 
 @contextlib.contextmanager
@@ -77,7 +84,7 @@ def _opened(options: argparse.Namespace) -> Iterator[LatentStream | Latents]:
     if options.latents or options.recover or options.file == "-":
         raise UsageError("--rows decodes some rows of a whole file: it does not go with --latents, --recover or a pipe")
     start, stop = options.rows
-    with common.error_source(options.file), open_latents(common.existing(options.file)) as whole:
+    with common.error_source(options.file), open_latents(common.ordinary(options.file)) as whole:
         if stop > whole.n_rows:
             raise UsageError(f"{options.file}: --rows {start}:{stop}, but it has {whole.n_rows:,} rows")
         yield whole
@@ -101,7 +108,7 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
     rows = None if options.rows is None else [options.rows]
     blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
     with (
-        open_sink(options.output, latents.header.image, n_rows, force=options.force) as sink,
+        open_sink(options.output, latents.header.image, n_rows, force=options.force, inputs=_inputs(options)) as sink,
         common.ProgressBar("unpacking", n_rows) as progress,
     ):
         done = write_images(blocks, sink, progress)
@@ -126,8 +133,8 @@ def _write_latents(latents: LatentStream | Latents, find: DecoderOptions, option
     from aeformat.reader import LatentStream
 
     assert isinstance(latents, LatentStream)  # --latents does not go with --rows
-    if not options.output.endswith(".npy"):
-        raise UsageError(f"{common.output_name(options.output)}: --latents writes .npy files only")
+    if options.output != "-" and not options.output.endswith(".npy"):
+        raise UsageError(f"{common.output_name(options.output)}: --latents writes .npy only")
     header, n_rows = latents.header, _expected(options)
     if header.codec != "rans":
         find.refuse(header.decoder, "with --latents of rows that are not coded with the decoder")

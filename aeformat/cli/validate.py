@@ -8,13 +8,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.cli.advice import BAD, exit_code, gravest
+from aeformat.cli.advice import BAD, describe, exit_code, gravest
 from aeformat.cli.decoder import given_decoder
-from aeformat.errors import UsageError
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.errors import AeformatError, LimitExceeded, UsageError
 
 if TYPE_CHECKING:
     from aeformat.pipeline.checking import Decoders
-    from aeformat.validator import Report
+    from aeformat.report import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,20 +26,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoder", metavar="PATH",
         help="the decoder's package, for rows of codec rans and for receipts, if it is not one of this machine's",
     )  # fmt: skip
+    parser.add_argument(
+        "--max-work", metavar="N", type=common.bounded_int(0, 1 << 60), default=DEFAULT.work,
+        help="units of work that a file may take beside 16,384 for each of its bytes; a unit is about a nanosecond "
+        f"(default: {DEFAULT.work})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-memory", metavar="BYTES", type=common.bounded_int(0, 1 << 60), default=DEFAULT.memory_bytes,
+        help=f"memory that a golden set may take beside 8 for each byte of its file (default: {DEFAULT.memory_bytes})",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print all problems.  Returns the gravest exit code: 4 a decoder that fails its golden set, 1 bad, 3 cut, 0 good."""
-    from aeformat.backends.golden_check import check
-    from aeformat.validator import validate
-
+    """Print all problems.  Returns the gravest exit code: 4 a decoder that fails, 1 bad, 3 cut, 2 no such file, 0 good."""
     reports: list[Report] = []
     here = _decoders(options.decoder)
+    limits = DEFAULT._replace(work=options.max_work, memory_bytes=options.max_memory)
     for name in options.files:
-        with common.input_file(name) as file:
-            report = validate(
-                file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=name
-            )
+        report = _verdict(name, here, limits)
         reports.append(report)
         if not options.json:
             _print(report)
@@ -50,6 +55,31 @@ def run(options: argparse.Namespace) -> int:
             "leave it out"
         )
     return gravest(map(exit_code_of, reports))
+
+
+def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
+    """What there is to say of one file, whatever happens: the files after it have their turn."""
+    from aeformat.backends.golden_check import check
+    from aeformat.report import Problem, Report
+    from aeformat.validator import validate
+
+    try:
+        with common.input_file(name) as file:
+            return validate(
+                file,
+                check_golden=check,
+                find_receipt_check=here.receipt_check,
+                find_prior=here.prior,
+                name=name,
+                limits=limits,
+            )
+    except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report
+        return Report(name, [Problem(error.code, "", 0, describe(error))])
+    except OSError as error:
+        return Report(name, [Problem(UsageError.code, "", 0, f"cannot be read: {error.strerror}")])
+    except MemoryError:
+        what = "to check it takes more memory than there is; set --max-memory lower"
+        return Report(name, [Problem(LimitExceeded.code, "C13-1", 0, what)])
 
 
 def exit_code_of(report: Report) -> int:
@@ -70,14 +100,17 @@ def _decoders(path: str | None) -> Decoders:
     if path is None:
         return Decoders()
     with common.opening(path):  # a broken package is its own fault, not that of a file
-        read_package(common.existing(path))
+        read_package(common.ordinary(path))
     return Decoders(lambda model_id: given_decoder(path, model_id))
 
 
 def _print(report: Report) -> None:
     name = common.input_name(report.name)
     for problem in report.problems:
-        inside = f"{problem.inside}: " if problem.inside else ""
+        inside = f"embedded decoder at byte {problem.inside_at}: " if problem.inside else ""
+        if not problem.rule:
+            print(f"{name}: {problem.what.removeprefix(f'{name}: ')}", file=sys.stderr)
+            return
         print(f"{name}: {inside}byte {problem.at}: rule {problem.rule}: {problem.what}")
         print(f"    expected: {problem.expected}")
     if report.problems:

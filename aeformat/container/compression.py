@@ -15,6 +15,7 @@ from aeformat.container import limits
 
 _FRAME_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _FRAME_HEADER_MAX: Final = 18  # magic included
+_REPEATED: Final = 1  # the kind of block that stores one byte
 DEFAULT_LEVEL: Final = 3
 MAX_LEVEL: Final = zstandard.MAX_COMPRESSION_LEVEL
 
@@ -54,6 +55,7 @@ def decompress(stored: bytes | memoryview, *, raw_bytes: int, value_bytes: int) 
         raise BadFrame("C6-4", f"the zstd frame needs dictionary {frame.dictionary}")
     if frame.window_bytes > limits.WINDOW_BYTES:
         raise BadFrame("C6-5", f"a window of {frame.window_bytes} bytes, allowed are {limits.WINDOW_BYTES}")
+    _check_blocks(stored, frame.blocks_at, min(frame.window_bytes, limits.BLOCK_BYTES))
     decompressor = zstandard.ZstdDecompressor(max_window_size=limits.WINDOW_BYTES)
     try:
         raw = decompressor.decompress(stored, max_output_size=raw_bytes, allow_extra_data=False)
@@ -62,6 +64,20 @@ def decompress(stored: bytes | memoryview, *, raw_bytes: int, value_bytes: int) 
     if len(raw) != raw_bytes:
         raise BadFrame("C6-6", f"the zstd frame gives {len(raw)} bytes, not {raw_bytes}")
     return unshuffle(raw, value_bytes)
+
+
+def _check_blocks(stored: bytes | memoryview, at: int, most_bytes: int) -> None:
+    """C6-6 for the size that each block states (RFC 8878, section 3.1.1.2): libzstd takes larger raw and repeated blocks.
+
+    A frame that ends early, or a reserved block, is left to libzstd.  Raises BadFrame.
+    """
+    is_last = False
+    while not is_last and at + 3 <= len(stored):
+        head = stored[at] | stored[at + 1] << 8 | stored[at + 2] << 16
+        is_last, kind, n_bytes = bool(head & 1), head >> 1 & 3, head >> 3
+        if n_bytes > most_bytes:
+            raise BadFrame("C6-6", f"the zstd frame has a block of {n_bytes} bytes, allowed are {most_bytes}")
+        at += 3 + (1 if kind == _REPEATED else n_bytes)
 
 
 class _FrameHeader(NamedTuple):
@@ -73,6 +89,7 @@ class _FrameHeader(NamedTuple):
     window_bytes: int
     dictionary: int
     has_checksum: bool
+    blocks_at: int  # where the first block begins
 
     @classmethod
     def parse(cls, front: bytes) -> _FrameHeader:
@@ -98,7 +115,8 @@ class _FrameHeader(NamedTuple):
         else:
             base = 1 << (10 + (front[5] >> 3))
             window = base + base // 8 * (front[5] & 7)
-        return cls(content, window, int.from_bytes(front[at_dictionary:at_content], "little"), bool(descriptor & 0x04))
+        dictionary = int.from_bytes(front[at_dictionary:at_content], "little")
+        return cls(content, window, dictionary, bool(descriptor & 0x04), at_content + n_content)
 
 
 def shuffle(raw: bytes | memoryview, value_bytes: int) -> bytes | memoryview:

@@ -182,7 +182,7 @@ class _Scan:
         place, whole = self._place.inside('input: key "range"'), _RANGES[self._type]
         if "range" not in takes:
             return whole
-        lo, hi = as_integers(place, "M2-2", takes["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
+        lo, hi = as_integers(place, "M2-5", takes["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
         if not whole[0] <= lo < hi <= whole[1] or (lo, hi) == whole:
             raise place.invalid("M2-5", f"{[lo, hi]} is not a part of {self._type}")
         return lo, hi

@@ -11,6 +11,7 @@ MANIFEST_BYTES: Final = 1_048_576  # M1-1
 HEADER_DEPTH: Final = 4  # C3-5
 MANIFEST_DEPTH: Final = 6  # spec/model.md, section 2
 WINDOW_BYTES: Final = 8_388_608  # C6-5
+BLOCK_BYTES: Final = 131_072  # C6-6: the largest block of a zstd frame, whatever its window
 RANS_STEPS: Final = 1_048_576  # C6-8: of one chunk, and of a file beside those that its bytes allow
 RANS_STEPS_A_BYTE: Final = 16  # C6-8
 NAME_BYTES: Final = 1_024  # C7-2
@@ -26,14 +27,17 @@ class Limits(NamedTuple):
 
     chunk_bytes: of any chunk, raw; the format's own limit.  names_bytes: of a nAMe chunk, raw; a name of 3 bytes becomes a
     Python object of 60.  package_bytes: all tensors of one model package together; a few hundred bytes of zstd can stand
-    for each.  rans_steps: of all rows of codec rans in a file, beside 16 for each byte of it; the format's own limit, which
-    takes NumPy up to a minute.
+    for each.  rans_steps: of all rows of codec rans in a file, beside 16 for each byte of it; the format's own limit.
+    work: what a validator does for one file, in the units of C13-1, beside 16,384 for each of its
+    bytes.  memory_bytes: what proving a package may take, beside 8 for each byte of its file.
     """
 
     chunk_bytes: int = CHUNK_BYTES
     names_bytes: int = 33_554_432
     package_bytes: int = 1_073_741_824
     rans_steps: int = RANS_STEPS
+    work: int = 1_073_741_824
+    memory_bytes: int = 268_435_456
 
 
 DEFAULT: Final = Limits()

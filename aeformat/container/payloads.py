@@ -35,13 +35,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class ValuesAt(NamedTuple):
+    """Where values stand in their file.  at: byte of the first.  n_bytes: of each; 0 in a compressed payload."""
+
+    at: int
+    n_bytes: int
+
+
 class Block(NamedTuple):
-    """Rows that came together.  values: (n, *dims) in the header's value type.  names, receipts: of the same rows, if any."""
+    """Rows that came together.  values: (n, *dims) in the header's value type.  names, receipts: of the same rows, if any.
+
+    place: where the values stand, if they came from a file.
+    """
 
     first_row: int
     values: NDArray[Any]
     names: RowNames | None = None
     receipts: Receipts | None = None
+    place: ValuesAt | None = None
+
+    def byte_of(self, number: int) -> int:
+        """Where in the file value `number` stands, counted from 0 in C order; in the values as bytes where there is no file."""
+        if self.place is None:
+            return int(number * self.values.itemsize)
+        return self.place.at + number * self.place.n_bytes
 
     def slice(self, start: int, stop: int) -> Block:
         """Rows start to stop - 1, counted from the first here; where there are receipts, both ends are ends of runs."""
@@ -50,7 +67,12 @@ class Block(NamedTuple):
             self.values[start:stop],
             None if self.names is None else self.names.slice(start, stop),
             None if self.receipts is None else self.receipts.slice(start, stop),
+            None if self.place is None else self._place_of_row(self.place, start),
         )
+
+    def _place_of_row(self, place: ValuesAt, row: int) -> ValuesAt:
+        row_values = self.values.size // len(self.values)
+        return place._replace(at=place.at + row * row_values * place.n_bytes)
 
 
 def raw_rows(
@@ -113,6 +135,12 @@ def rows(
     except BadValue as error:
         inside = error.at if chunk.header.stored_bytes == chunk.header.raw_bytes else 0
         raise ValueInvalid(error.rule, chunk.payload_at + inside, f"chunk {chunk.number}: {error.what}") from None
+
+
+def values_at(chunk: ChunkRead, header: LatentsHeader) -> ValuesAt:
+    """Where the values of a ROWS chunk stand."""
+    is_plain = chunk.header.stored_bytes == chunk.header.raw_bytes
+    return ValuesAt(chunk.payload_at, header.encoding_spec.n_bytes if is_plain else 0)
 
 
 def row_names(chunk: ChunkRead, header: Header) -> RowNames:
@@ -203,7 +231,8 @@ class RowReader:
             values = rows(chunk, self._header, self._prior, self._budget)
             if self._proves_content:
                 self._content.update(content_bytes(values, self._header))
-            block = Block(chunk.header.first_row, values, self._names, self._receipts)
+            place = values_at(chunk, self._header)
+            block = Block(chunk.header.first_row, values, self._names, self._receipts, place)
             self._names = self._receipts = None
             return block
         return None

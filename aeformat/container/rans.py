@@ -1,22 +1,24 @@
 """Interleaved rANS: rows of latents <-> the payload of codec rans (spec/container.md, section 6.1).
 
-Owns the code's bytes.  All lanes take a step at once, as one NumPy operation each; integers only.  Knows nothing of chunks
-or of where the prior came from.  What a payload can make it do is bounded by the steps that its caller allows (C6-8, costs.py).
+Owns the code's bytes.  All lanes take a step at once, as one NumPy operation each; a few lanes go faster one after the other
+(rans_few.py).  Integers only.  Knows nothing of chunks or of where the prior came from.  What a payload can make it do is
+bounded by the steps that its caller allows (C6-8, costs.py).
 NumPy is imported on first use.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container.limits import RANS_STEPS
 from aeformat.container.prior import Prior
+from aeformat.container.rans_few import FEW_LANES, LOWEST_STATE, OutOfWords, decode_few
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOWEST_STATE: Final = 1 << 16
 MAX_LANES_LOG2: Final = 10  # C6-7
 _USUAL_STEPS: Final = 4_096  # what a writer aims at: fewer lanes take fewer bytes, more go faster
 _USUAL_LANES: Final = 256
@@ -63,6 +65,9 @@ def decode_rows(stored: bytes | memoryview, prior: Prior, *, n_rows: int, most_s
     x = np.frombuffer(stored, "<u4", n_lanes, 1).astype(np.int64)
     step = _Decoding(prior, np.frombuffer(stored, "<u2", -1, 1 + 4 * n_lanes).astype(np.uint16))
     out = np.empty((n_rows, prior.n_values), np.uint8)
+    if n_lanes <= FEW_LANES:
+        _decode_few(step, x.tolist(), out)
+        return out.reshape(-1).data
     piece = max(1, _PIECE_SYMBOLS // n_lanes)
     for first in range(0, n_rows, n_lanes):
         lanes = x[: n_rows - first]
@@ -74,6 +79,15 @@ def decode_rows(stored: bytes | memoryview, prior: Prior, *, n_rows: int, most_s
     return out.reshape(-1).data
 
 
+def _decode_few(step: _Decoding, states: list[int], out: NDArray[np.uint8]) -> None:
+    """The same for a few lanes.  Raises BadCode."""
+    try:
+        states, n_used = decode_few(states, step.words, step.prior, out)
+    except OutOfWords:
+        raise step.out_of_words() from None
+    step.end(states, n_used)
+
+
 class _Decoding:
     """The steps of one payload.
 
@@ -82,7 +96,7 @@ class _Decoding:
     """
 
     def __init__(self, prior: Prior, words: NDArray[np.uint16]) -> None:
-        self._prior, self._lookup, self._words = prior, prior.lookup, words
+        self.prior, self._lookup, self.words = prior, prior.lookup, words
         self._mask = (1 << prior.bits) - 1
         self._n_used = 0  # of the words
 
@@ -100,7 +114,7 @@ class _Decoding:
         """The values of each lane's row at the next positions: (lanes, positions) bytes."""
         import numpy as np
 
-        prior, lookup = self._prior, self._lookup
+        prior, lookup = self.prior, self._lookup
         picks = prior.flat_picks[classes, positions].T.astype(np.int64)
         entries = np.empty(picks.shape, np.int64)
         for slots, entry in zip(picks << prior.bits, entries, strict=True):
@@ -115,21 +129,26 @@ class _Decoding:
 
     def _advance(self, x: NDArray[np.int64], f: NDArray[np.int64], rest: NDArray[np.int64]) -> None:
         """Behind a symbol of frequency f.  rest: slot - cum."""
-        x >>= self._prior.bits
+        x >>= self.prior.bits
         x *= f
         x += rest
         low = (x < LOWEST_STATE).nonzero()[0]
         if low.size:
-            words = self._words[self._n_used : self._n_used + low.size]
+            words = self.words[self._n_used : self._n_used + low.size]
             if len(words) < low.size:
-                raise BadCode("C6-11", f"the {len(self._words)} words do not last for all rows")
+                raise self.out_of_words()
             x[low] = (x[low] << 16) | words
             self._n_used += low.size
 
-    def end(self, x: NDArray[np.int64]) -> None:
-        """C6-11 and C6-12, behind the last symbol."""
-        if self._n_used < len(self._words):
-            raise BadCode("C6-11", f"{len(self._words) - self._n_used} words are left over")
+    def out_of_words(self) -> BadCode:
+        """C6-11, before the last symbol."""
+        return BadCode("C6-11", f"the {len(self.words)} words do not last for all rows")
+
+    def end(self, x: Iterable[int], n_used: int | None = None) -> None:
+        """C6-11 and C6-12, behind the last symbol.  n_used: of the words, if they were taken elsewhere."""
+        n_left = len(self.words) - (self._n_used if n_used is None else n_used)
+        if n_left:
+            raise BadCode("C6-11", f"{n_left} words are left over")
         for lane, state in enumerate(x):
             if state != LOWEST_STATE:
                 raise BadCode("C6-12", f"lane {lane} ends with the state {state}, not {LOWEST_STATE}")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
-from aeformat.container.mapped import MappedFile
 from aeformat.container.names import RowNames
+from aeformat.container.opened import OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 class Latents:
     """Random access to the rows of a complete latents file.
 
-    path: the file, which is mapped into memory.  Only preamble, header, trailer and index are read at first; each chunk is
+    path: the file.  Only preamble, header, trailer and index are read at first; each chunk is
     checked when one of its rows is wanted.  The content id as a whole is not checked: read forward for that.
+    Everything but `stored_chunks` copies, so that a file which is cut meanwhile is an error (Truncated).
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
 
@@ -48,7 +49,7 @@ class Latents:
         self._prior: Prior | None = None
         self._has_used_decoder = False  # the embedded one
         self._has_receipts: bool | None = None  # not yet seen
-        self._file = MappedFile(path)
+        self._file = OpenedFile(path)
         self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
             framing = Framing(self._file.read, self._file.size, limits)
@@ -83,7 +84,8 @@ class Latents:
                     self._use_decoder()
             values = payloads.rows(chunk, self.header, self._prior, self._budget)
             values.setflags(write=False)  # it is handed out more than once
-            last = self._last = position, Block(entry.first_row, values, *self._in_front(position))
+            place = payloads.values_at(chunk, self.header)
+            last = self._last = position, Block(entry.first_row, values, *self._in_front(position), place)
         return last[1]
 
     def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:
@@ -203,7 +205,9 @@ class Latents:
 
         For uncompressed binary encodings only (UsageError otherwise).  The arrays lie in the mapped file, aligned to 64
         bytes where values are wider than one; they stay valid after this reader is closed.  bf16 comes as its 16 bits.
-        Checksums are checked, values are not (C5-3, C5-4): that would mean a pass over them.
+        Checksums are checked, values are not (C5-3, C5-4): that would mean a pass over them.  If another program cuts the file
+        while it is mapped, the system ends whoever touches what is gone (SIGBUS): take `rows`, which copies, for a file that
+        others may cut.
         """
         if self.header.codec != "none" or self.header.encoding_spec.is_text:
             raise UsageError("only uncompressed binary rows can be had without a copy")

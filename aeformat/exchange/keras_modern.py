@@ -112,7 +112,9 @@ def _modern_config(kind: str, config: Entry) -> Entry:
         if key in taken:
             made[key] = _modern_value(key, value)
         elif value not in (None, False) and not _CHANGES_NOTHING.get(key, lambda _: False)(value):
-            raise UsageError(f"{name!r} ({kind}) is of an older Keras and has {key} {value!r}, which Keras 3 does not have")
+            raise UsageError(
+                f"{name!r} ({kind}) is of an older Keras and has {key} {value!r}, which Keras 3 does not have"
+            )
     return made
 
 

@@ -5,7 +5,7 @@ Golden images are public: they are this project's own digits where they fit, els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -40,9 +40,19 @@ def patterns(shape: tuple[int, ...], n: int) -> Images:
     return images
 
 
-def read_samples(inputs: Sequence[str], shape: tuple[int, ...], most: int, fetch_mnist: Any) -> Images:
-    """Up to `most` images of the INPUTs, spread over all of them.  Raises UsageError, ImageError."""
+def read_samples(
+    inputs: Sequence[str],
+    shape: tuple[int, ...],
+    most: int,
+    fetch_mnist: Any,
+    say: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Images:
+    """Up to `most` images of the INPUTs, spread over all of them.  Raises UsageError, ImageError.
+
+    say: told what was left out of folders, a line for each.
+    """
     source = open_source(inputs, ImageFit((shape[0], shape[1], shape[2])), fetch_mnist=fetch_mnist)
+    say(source.left_out)
     stride = max(1, (source.n_rows or 0) // most)
     kept, n_seen = [], 0
     for block in source.blocks(256):

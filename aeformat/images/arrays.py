@@ -13,7 +13,7 @@ import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol, TextIO
 
 import numpy as np
 
@@ -58,7 +58,8 @@ class Body:
         for layer in self.layers:
             layer.close()
         if self.atomic is None:
-            self.file.flush()
+            if not self.layers:
+                self.file.flush()
         else:
             self.atomic.commit()
 
@@ -95,9 +96,19 @@ def npz_body(path: Path, *, force: bool) -> Body:
 
 def stdout_body() -> Body:
     """Standard output.  Raises UsageError where that is a terminal."""
-    if sys.stdout.isatty():
-        raise UsageError("images are not for a terminal", hint=Hint.REDIRECT_OUTPUT)
+    _refuse_terminal(sys.stdout)
     return Body(sys.stdout.buffer, can_seek=False)
+
+
+def stream_body(stream: BinaryIO) -> Body:
+    """A pipe or a device, which is closed in the end.  Raises UsageError where that is a terminal."""
+    _refuse_terminal(stream)
+    return Body(stream, can_seek=False, layers=(stream,))
+
+
+def _refuse_terminal(stream: TextIO | BinaryIO) -> None:
+    if stream.isatty():
+        raise UsageError("images are not for a terminal", hint=Hint.REDIRECT_OUTPUT)
 
 
 class ArraySink:

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aeformat.container import limits
 from aeformat.errors import ImageError
 
-IMAGE_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+IMAGE_SUFFIXES: Final = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
+    | {".pbm", ".pgm", ".pnm", ".ppm"}
+)
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DEVICES: Final = frozenset(
     {"con", "prn", "aux", "nul", "conin$", "conout$"}
@@ -43,6 +50,21 @@ def png_name(name: str) -> str:
     file = name[: -len(suffix)] + ".png" if suffix in IMAGE_SUFFIXES else name + ".png"
     check_name(file)
     return file
+
+
+def png_names(names: Sequence[str]) -> list[str]:
+    """The files that rows become together: as `png_name`, but a name is kept whole where another row has the same file.
+
+    ["a.jpg", "a.png", "b.jpg"] -> ["a.jpg.png", "a.png", "b.png"]; names that differ in case only count as the same here.
+    Raises ImageError where no such file may be written.
+    """
+    files = [png_name(name) for name in names]
+    taken = Counter(map(name_key, files))
+    for at, (name, file) in enumerate(zip(names, files, strict=True)):
+        if taken[name_key(file)] > 1 and file != name:
+            files[at] = f"{name}.png"
+            check_name(files[at])
+    return files
 
 
 def name_key(name: str) -> str:

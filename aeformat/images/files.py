@@ -1,16 +1,15 @@
-"""Image files and folders of them, read and written by Pillow, which is imported on first use.
+"""Image files, read and written by Pillow, which is imported on first use.
 
-Owns which files count as images, in which order, and how each kind of pixel becomes uint8 without loss:
+Owns how each kind of pixel becomes uint8 without loss:
 - grey and 1-bit stay grey; a palette becomes grey where all its colours are, else RGB; a grey file is repeated into
   three equal channels where the model takes RGB.  RGB stays RGB even where its channels are equal;
 - alpha is dropped where every pixel is opaque, and refused otherwise;
-- 16-bit, floating-point, CMYK and animated files are refused;
+- what has more than 8 bits a channel, signed or floating-point numbers, CMYK and animated files are refused;
 - EXIF orientation is applied; colour profiles are ignored.
 """
 
 from __future__ import annotations
 
-import os
 import struct
 import warnings
 import zlib
@@ -19,9 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
-from aeformat.errors import ImageError, UsageError
+from aeformat.errors import ImageError
 from aeformat.images.exact_read import reason_of
-from aeformat.images.file_names import IMAGE_SUFFIXES
 from aeformat.images.fit import MAX_PIXELS, ImageFit, describe, require_pillow
 
 if TYPE_CHECKING:
@@ -42,6 +40,10 @@ _BROKEN: Final = (  # what Pillow was seen to raise about damaged files, TIFF ab
     struct.error,
     zlib.error,
 )
+_BITS_PER_SAMPLE: Final = 258  # tags of TIFF 6.0, with values of the second
+_SAMPLE_FORMAT: Final = 339
+_UNSIGNED: Final = 1
+_UNDEFINED: Final = 4
 
 
 class FilesInput:
@@ -50,37 +52,13 @@ class FilesInput:
     def __init__(self, files: Sequence[tuple[str, Path]], fit: ImageFit, label: str) -> None:
         require_pillow("image files")
         self.label, self.n_rows = label, len(files)
+        self.files: list[str | Path] = [path for _, path in files]
         self.names: list[str] | None = [name for name, _ in files]
         self._paths, self._fit = [path for _, path in files], fit
 
     def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
         for first in range(0, self.n_rows, n_rows):
             yield np.stack([load_image(path, self._fit) for path in self._paths[first : first + n_rows]])
-
-
-def find_images(folder: Path) -> list[tuple[str, Path]]:
-    """The image files under a folder as (relative POSIX name, path), sorted by name; hidden ones are left out.
-
-    Links to files are followed, links to folders are not.  Raises ImageError where there is none, UsageError where a
-    folder cannot be read.
-    """
-
-    def refuse(error: OSError) -> None:
-        raise UsageError(f"cannot read the folder {error.filename}: {error.strerror}") from error
-
-    found = []
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        paths = [Path(parent, name) for name in files if not name.startswith(".")]
-        found += [(path.relative_to(folder).as_posix(), path) for path in paths if is_image_name(path.name)]
-    if not found:
-        raise ImageError(f"{folder}: holds no image file ({' '.join(sorted(IMAGE_SUFFIXES))})")
-    return sorted(found)
-
-
-def is_image_name(name: str) -> bool:
-    """Whether the suffix is an image's."""
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
@@ -127,10 +105,19 @@ def _check_before_decoding(picture: Images.Image, path: Path) -> None:
         raise ImageError(f"{path}: holds {n_frames} frames, expected one image; save them as files of their own")
     if picture.mode.startswith(("I", "F")) or _is_deep(picture):
         raise ImageError(f"{path}: has more than 8 bits a channel, expected 8; convert it first")
+    if picture.format == "TIFF" and _is_signed(picture):
+        raise ImageError(f"{path}: has signed numbers, expected 0 to 255; convert it first")
 
 
 def _is_deep(picture: Images.Image) -> bool:
-    """Whether Pillow is about to drop low bits: 16-bit RGB is read as mode RGB, and only the raw mode tells."""
+    """Whether Pillow is about to drop low bits: it reads some kinds of 16-bit RGB as mode RGB.
+
+    A TIFF says how many bits it has; of the others only Pillow's raw mode tells (";16" is 565 in a BMP: fewer bits).
+    """
+    if picture.format == "TIFF":
+        return max(_tag(picture, _BITS_PER_SAMPLE, 1)) > 8
+    if picture.format in ("BMP", "DIB"):
+        return False
     for tile in getattr(picture, "tile", []):
         args = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if tile[0] == "ppm" and any(isinstance(arg, int) and arg > 255 for arg in args):
@@ -138,6 +125,16 @@ def _is_deep(picture: Images.Image) -> bool:
         if any(isinstance(arg, str) and ";16" in arg for arg in args):
             return True
     return False
+
+
+def _is_signed(picture: Images.Image) -> bool:
+    return not set(_tag(picture, _SAMPLE_FORMAT, _UNSIGNED)) <= {_UNSIGNED, _UNDEFINED}
+
+
+def _tag(picture: Images.Image, number: int, default: int) -> tuple[int, ...]:
+    """A tag of a TIFF that holds a number, or one for each channel."""
+    values = getattr(picture, "tag_v2", {}).get(number, default)
+    return values if isinstance(values, tuple) else (values,)
 
 
 def _to_grey_or_rgb(picture: Images.Image, path: Path) -> Images.Image:

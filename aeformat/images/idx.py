@@ -10,6 +10,7 @@ import gzip
 import math
 import os
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.errors import ImageError, UsageError
@@ -18,7 +19,6 @@ from aeformat.images.fit import ImageFit, Layout, Shape, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -62,6 +62,7 @@ class IdxInput:
 
     def __init__(self, path: Path, fit: ImageFit, label: str) -> None:
         self.label = label
+        self.files: list[str | Path] = [path]
         self._path, self._fit = path, fit
         with damage_as_image_error(label), open_maybe_gzip(path) as file:
             self._layout = self._read_layout(file)

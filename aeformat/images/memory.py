@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from aeformat.images.fit import ImageBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -20,6 +21,8 @@ class ArraySource:
         self._images = images
         self.n_rows: int | None = len(images)
         self.label = label
+        self.files: Sequence[str | Path] = ()
+        self.left_out: Sequence[str] = ()
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
         """Yield blocks of exactly n_rows images; the last may have fewer."""

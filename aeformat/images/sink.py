@@ -5,13 +5,15 @@ Owns which suffix means which format, and the promise of every sink: OUT appears
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from aeformat.destination import open_stream
 from aeformat.errors import UsageError
 from aeformat.images import idx, npy
-from aeformat.images.arrays import ArraySink, gzip_body, npz_body, plain_body, stdout_body
+from aeformat.images.arrays import ArraySink, gzip_body, npz_body, plain_body, stdout_body, stream_body
 from aeformat.images.folder import FolderSink
 
 if TYPE_CHECKING:
@@ -59,20 +61,35 @@ class ImageSink(Protocol):
     ) -> None: ...
 
 
-def open_sink(out: str, shape: Shape, n_rows: int | None, *, force: bool) -> ImageSink:
+def open_sink(
+    out: str,
+    shape: Shape,
+    n_rows: int | None,
+    *,
+    force: bool,
+    inputs: Sequence[str | os.PathLike[str]] = (),
+) -> ImageSink:
     """Open OUT for images of shape (h, w, c).
 
     .npy, .npz (array "images") and IDX leave the channel axis out where c is 1.  A folder gets PNG files under the
     rows' names, or 00000.png and so on.  n_rows: how many images will come, None where that is not known.
+    A pipe or a device is written as it comes, with .npy as "-" is, or with IDX where its name says so.
     force: replace a file; write into a folder that is not empty, replacing the files whose names are the same.
+    inputs: files that are being read; none of them is replaced in a folder.
     Raises UsageError, before anything is written: OUT exists, cannot be created, or has no known suffix.
     """
+    if not out:
+        raise UsageError("the output has no name; is a shell variable empty?")
     if out == "-":
         return ArraySink(stdout_body(), npy.encode_header, shape, n_rows)
     path = Path(out)
     idx_name = _IDX_NAME.search(path.name)
+    stream = open_stream(path)
+    if stream is not None:
+        encode = idx.encode_header if idx_name and not idx_name["gz"] else npy.encode_header
+        return ArraySink(stream_body(stream), encode, shape, n_rows)
     if out.endswith(("/", "\\")) or path.is_dir() or not (idx_name or path.suffix):
-        return FolderSink(path, shape, n_rows, force=force)
+        return FolderSink(path, shape, n_rows, force=force, inputs=inputs)
     suffix = path.suffix.lower()
     if suffix == ".npy":
         return ArraySink(plain_body(path, force=force), npy.encode_header, shape, n_rows)

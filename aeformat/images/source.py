@@ -6,6 +6,8 @@ Knows no format itself.
 
 from __future__ import annotations
 
+import re
+import stat
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,9 +17,10 @@ import numpy as np
 
 from aeformat.errors import ImageError, UsageError
 from aeformat.images import idx
-from aeformat.images.file_names import check_name, name_key, png_name
-from aeformat.images.files import FilesInput, find_images, is_image_name
+from aeformat.images.file_names import IMAGE_SUFFIXES, check_name
+from aeformat.images.files import FilesInput
 from aeformat.images.fit import ImageBlock, ImageFit
+from aeformat.images.listing import Listing, is_image_name, list_images
 from aeformat.images.mnist import PREFIX, locate_mnist
 from aeformat.images.npy import NpyInput, NpyStream, NpzInput
 
@@ -28,7 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageBlock", "ImageFit", "ImageSource", "open_source"]
 
-_KINDS: Final = "IDX (.gz too), .npy, .npz, image files, folders of them, mnist:train, mnist:test, - for .npy on stdin"
+_KINDS: Final = (
+    "IDX (.gz too), .npy, .npz or one of its arrays (FILE.npz:ARRAY), image files, folders of them, mnist:train, mnist:test, "
+    "- for .npy on stdin"
+)
+_ARRAY: Final = re.compile(r"(?P<file>.+?\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)
+_NPY_MAGIC: Final = b"\x93N"
 
 
 class ImageSource(Protocol):
@@ -36,6 +44,8 @@ class ImageSource(Protocol):
 
     n_rows: int | None  # images in all, where the input says so up front
     label: str  # what a person calls this input
+    files: Sequence[str | Path]  # all that is read; "-" for standard input
+    left_out: Sequence[str]  # what was found in folders and is no image: a line for each folder
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
         """Yield blocks of exactly n_rows images; the last may have fewer.  Raises ImageError."""
@@ -48,6 +58,7 @@ class _Input(Protocol):
     n_rows: int
     label: str
     names: list[str] | None
+    files: list[str | Path]
 
     def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
         """Yield (1..n_rows, h, w, c), as the model takes them, until all n_rows images are out."""
@@ -59,6 +70,7 @@ def open_source(inputs: Sequence[str], fit: ImageFit, *, fetch_mnist: Callable[[
 
     Rows have names where an input is of image files; then the rows of the others get "<stem>/00000.png" and so on.
     Where two rows would be called the same ("a/x.png" and "b/x.png" given as files), each gets its folder in front.
+    A named pipe is read as standard input is: .npy, forward, once.
     fetch_mnist: see `locate_mnist`.  Raises UsageError (not found, not installed), ImageError (unreadable, misfit).
     """
     if not inputs:
@@ -66,16 +78,19 @@ def open_source(inputs: Sequence[str], fit: ImageFit, *, fetch_mnist: Callable[[
     if list(inputs).count("-") > 1:
         raise UsageError("standard input (-) can be read only once")
     fit.check()
-    parts = [_open(name, fit, fetch_mnist) for name in inputs]
-    return _Concatenation(parts, _row_names(inputs, parts))
+    left_out: list[str] = []
+    parts = [_open(name, fit, fetch_mnist, left_out) for name in inputs]
+    return _Concatenation(parts, _row_names(inputs, parts), left_out)
 
 
 class _Concatenation:
     """Inputs one after the other, in blocks of one size."""
 
-    def __init__(self, parts: Sequence[_Input], names: list[str] | None) -> None:
+    def __init__(self, parts: Sequence[_Input], names: list[str] | None, left_out: Sequence[str]) -> None:
         self.n_rows: int | None = sum(part.n_rows for part in parts)
         self.label = parts[0].label if len(parts) == 1 else f"{parts[0].label} and {len(parts) - 1} more"
+        self.files: Sequence[str | Path] = [file for part in parts for file in part.files]
+        self.left_out = left_out
         self._parts, self._names = parts, names
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
@@ -104,11 +119,11 @@ def _in_blocks(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDA
         yield np.concatenate(pending)
 
 
-def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None) -> _Input:
+def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None, left_out: list[str]) -> _Input:
     if not name:
         raise UsageError("an INPUT has no name; is a shell variable empty?")
     if name == "-":
-        return NpyStream(sys.stdin.buffer, fit, "standard input")
+        return NpyStream(sys.stdin.buffer, fit, "standard input", ["-"])
     if name.startswith(PREFIX):
         place = locate_mnist(name.removeprefix(PREFIX), fetch_mnist)
         if place.key is None:
@@ -116,26 +131,53 @@ def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None) -> _
         return NpzInput(place.path, fit, name, place.key)
     path = Path(name)
     try:
-        if path.is_dir():
-            return FilesInput(find_images(path), fit, name)
-        if not path.exists():
-            raise UsageError(f"{name}: no such file; possible inputs are {_KINDS}")
-        if not path.is_file():
-            raise UsageError(f"{name}: is no ordinary file; use - to read .npy from a pipe")
-        return _open_file(path, fit, name)
+        mode = _mode(path)
+        if stat.S_ISDIR(mode):
+            return _open_folder(path, fit, name, left_out)
+        if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+            if is_image_name(path.name) or path.suffix.lower() == ".npz":
+                raise UsageError(f"{name}: is a pipe or a device; from these only .npy can be read")
+            return NpyStream(path.open("rb"), fit, name, [path])
+        if stat.S_ISREG(mode):
+            return _open_file(path, fit, name)
     except OSError as error:
         raise UsageError(f"{name}: cannot be opened: {error.strerror}") from error
+    if mode:
+        raise UsageError(f"{name}: is neither a file nor a pipe nor a folder; possible inputs are {_KINDS}")
+    array = _ARRAY.fullmatch(name)
+    if array and Path(array["file"]).is_file():
+        return NpzInput(Path(array["file"]), fit, name, array["key"])
+    raise UsageError(f"{name}: no such file; possible inputs are {_KINDS}")
+
+
+def _mode(path: Path) -> int:
+    """0 where nothing has that name."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _open_folder(path: Path, fit: ImageFit, label: str, left_out: list[str]) -> _Input:
+    found: Listing = list_images(path)
+    rest = found.describe_left_out()
+    if not found.files:
+        what = f" ({' '.join(sorted(IMAGE_SUFFIXES))})" + (f"; {rest}" if rest else "")
+        raise ImageError(f"{label}: holds no image file{what}")
+    if rest:
+        left_out.append(f"{label}: {rest}")
+    return FilesInput(found.files, fit, label)
 
 
 def _open_file(path: Path, fit: ImageFit, label: str) -> _Input:
     if is_image_name(path.name):
         return FilesInput([(path.name, path)], fit, label)
-    if path.suffix.lower() == ".npy":
-        return NpyInput(path, fit, label)
     if path.suffix.lower() == ".npz":
         return NpzInput(path, fit, label)
     with path.open("rb") as file:
         start = file.read(2)
+    if path.suffix.lower() == ".npy" or start == _NPY_MAGIC:
+        return NpyInput(path, fit, label)
     if start in (idx.MAGIC, idx.GZIP_MAGIC):
         return idx.IdxInput(path, fit, label)
     raise ImageError(f"{label}: is none of the possible inputs: {_KINDS}")
@@ -150,14 +192,14 @@ def _row_names(inputs: Sequence[str], parts: Sequence[_Input]) -> list[str] | No
     short = [part.names or long for part, long in zip(parts, with_folder, strict=True)]
     for candidate in (short, with_folder):
         names = [name for part in candidate for name in part]
-        keys = Counter(name_key(png_name(name)) for name in names)  # as unpacking to a folder will name them
-        repeated = [name for name in names if keys[name_key(png_name(name))] > 1]
+        counts = Counter(names)
+        repeated = [name for name in names if counts[name] > 1]
         if not repeated:
             for name in names:
                 check_name(name)
             return names
     both = " and ".join(sorted(set(repeated))[:2])
-    raise UsageError(f"two images would come back as one file: {both}; rename one, or give the folder above them")
+    raise UsageError(f"two images have one name: {both}; rename one, or give the folder above them")
 
 
 def _own_names(part: _Input) -> list[str]:
@@ -171,6 +213,9 @@ def _stem(name: str) -> str:
         return "stdin"
     if name.startswith(PREFIX):
         return name.replace(":", "-")
+    array = _ARRAY.fullmatch(name)
+    if array and not Path(name).exists():
+        return f"{Path(array['file']).stem}-{array['key']}"
     path = Path(name).resolve()
     if path.is_dir():
         return path.name

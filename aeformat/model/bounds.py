@@ -21,6 +21,7 @@ FLOAT32_EXACT: Final = 2**24  # all integers up to here are float32 numbers
 FLOAT64_EXACT: Final = 2**53
 ACC_LIMIT: Final = 2**31  # M4-1: a sum fits a 32-bit integer
 MAX_MULTIPLIER: Final = 2**24  # M4-2
+_BLOCK_WEIGHTS: Final = 1 << 20  # whose absolute values are in memory at a time
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -59,7 +60,12 @@ def channel_bounds(weights: NDArray[Any], bias: NDArray[Any], channel_axis: int,
     other_axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
     # The wider type holds the magnitude of the lowest integer; at most 2^28 weights keep the sum below 2^59.
     wide = np.int16 if weights.dtype == np.int8 else np.int64
-    sums = np.abs(weights, dtype=wide).sum(axis=other_axes, dtype=np.int64)
+    step = max(1, _BLOCK_WEIGHTS * len(weights) // weights.size)
+    parts = [
+        np.abs(weights[i : i + step], dtype=wide).sum(axis=other_axes, dtype=np.int64)
+        for i in range(0, len(weights), step)
+    ]
+    sums = np.concatenate(parts) if channel_axis == 0 else np.sum(parts, axis=0)
     return tuple(int(s) * magnitude + abs(int(b)) for s, b in zip(sums, bias, strict=True))
 
 

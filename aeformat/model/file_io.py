@@ -120,6 +120,16 @@ class PackageReader:
             self._n_tensors += 1
             self._tensors.append(self._tensor(self.manifest, self._n_tensors - 1, chunk))
 
+    @property
+    def at(self) -> int:
+        """Where the manifest begins in the file."""
+        return self._at
+
+    def expects(self, chunk: ChunkRead) -> bool:
+        """Whether the next tensor has the length of this chunk (M1-3, M1-4)."""
+        tensors = () if self.manifest is None else self.manifest.tensors
+        return self._n_tensors < len(tensors) and tensors[self._n_tensors].n_bytes == chunk.header.raw_bytes
+
     def _read_manifest(self, chunk: ChunkRead) -> None:
         """M1-1 and M1-2, then the manifest's own rules."""
         if chunk.header.raw_bytes > MANIFEST_BYTES:

@@ -12,7 +12,18 @@ from math import prod
 from typing import Final
 
 from aeformat.container.fields import Place
-from aeformat.model.values import ACC, EXACT, FLOAT_TYPES, INTEGER_RANGES, Interval, Number, Shape, TensorSpec, Value
+from aeformat.model.values import (
+    ACC,
+    EXACT,
+    FLOAT_TYPES,
+    INTEGER_RANGES,
+    MAX_ELEMENTS,
+    Interval,
+    Number,
+    Shape,
+    TensorSpec,
+    Value,
+)
 
 _ADDENDS: Final = frozenset({*INTEGER_RANGES, ACC})
 
@@ -38,6 +49,12 @@ class Call:
         value = self.params[key]
         assert isinstance(value, tuple)
         return value
+
+    def fitting(self, shape: Shape) -> Shape:
+        """`shape`, if a value may have so many elements (M3-5): checked before the types (M3-6)."""
+        if prod(shape) > MAX_ELEMENTS:
+            raise self.place.over_limit("M3-5", f"makes {prod(shape)} numbers a row, allowed are {MAX_ELEMENTS}")
+        return shape
 
 
 def dense(call: Call) -> Value:
@@ -112,18 +129,19 @@ def concat(call: Call) -> Value:
     for x in others:
         if x.shape[:axis] != first.shape[:axis] or x.shape[axis + 1 :] != first.shape[axis + 1 :]:
             raise call.place.invalid("M3-5", f"inputs {first} and {x} differ in more than axis {axis}")
+    size = sum(x.shape[axis] for x in call.inputs)
+    shape = call.fitting((*first.shape[:axis], size, *first.shape[axis + 1 :]))
     for x in call.inputs:
         if x.type != first.type:
             raise call.place.invalid("M3-6", f"takes inputs of one type, not {first.type} and {x.type}")
-    size = sum(x.shape[axis] for x in call.inputs)
-    return Value((*first.shape[:axis], size, *first.shape[axis + 1 :]), _not_acc(call, first))
+    return Value(shape, _not_acc(call, first))
 
 
 def upsample(call: Call) -> Value:
     """Every pixel becomes fh * fw."""
     height, width, n_channels = _image(call)
     fh, fw = call.numbers("factors")
-    return Value((height * fh, width * fw, n_channels), _not_acc(call, call.inputs[0]))
+    return Value(call.fitting((height * fh, width * fw, n_channels)), _not_acc(call, call.inputs[0]))
 
 
 def max_pool(call: Call) -> Value:
@@ -144,10 +162,11 @@ def pad(call: Call) -> Value:
     (x,) = call.inputs
     top, bottom, left, right = call.numbers("padding")
     value = call.integer("value")
+    shape = call.fitting((top + height + bottom, left + width + right, n_channels))
     made = _not_acc(call, x)
     if made in INTEGER_RANGES and not Interval(*INTEGER_RANGES[made]).holds(Interval(value, value)):
         raise call.place.invalid("M3-6", f"{made} does not hold {value}")
-    return Value((top + height + bottom, left + width + right, n_channels), made)
+    return Value(shape, made)
 
 
 def crop(call: Call) -> Value:
@@ -243,7 +262,7 @@ def _pooled(call: Call) -> Shape:
     made = (height + top + bottom - size[0]) // sh + 1, (width + left + right - size[1]) // sw + 1
     if min(made) < 1:
         raise call.place.invalid("M3-5", f"the window is larger than the padded input {call.inputs[0]}")
-    return (*made, n_channels)
+    return call.fitting((*made, n_channels))
 
 
 def _sums(call: Call, shape: Shape, *, channels: int, exact_weights: str = "i8") -> Value:
@@ -252,6 +271,7 @@ def _sums(call: Call, shape: Shape, *, channels: int, exact_weights: str = "i8")
     weights, bias = call.tensors["weights"], call.tensors["bias"]
     if bias.shape != (channels,):
         raise call.place.invalid("M3-5", f"expected a bias of shape [{channels}], found {list(bias.shape)}")
+    call.fitting(shape)
     found = f"found input {x.type}, weights {weights.type}, bias {bias.type}"
     if call.profile == EXACT:
         if x.type not in INTEGER_RANGES or weights.type != exact_weights or bias.type != "i32":

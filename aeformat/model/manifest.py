@@ -7,7 +7,7 @@ tensor, but not its numbers.  A manifest that breaks a rule is refused before me
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aeformat.container import canonical, limits
@@ -180,25 +180,26 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
     as_map(place, "M2-2", fields, required, ("decoder", "prior"))
     role = one_of(place.inside('key "role"'), "M2-2", fields["role"], (ENCODER, DECODER))
     profile = one_of(place.inside('key "profile"'), "M2-2", fields["profile"], BOTH)
-    ends = {name: _read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
+    forms = {name: _read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
     layer_maps = as_list(place.inside("layers"), "M2-2", fields["layers"])
     if not layer_maps:
         raise place.inside("layers").invalid("M2-2", "there are none")
-    if len(layer_maps) > MAX_LAYERS:
-        raise place.inside("layers").over_limit("M2-2", f"{len(layer_maps)} layers, allowed are {MAX_LAYERS}")
     tensors = _read_tensors(place.inside("tensors"), fields["tensors"])
     golden = _read_golden(place.inside("golden"), fields["golden"], len(tensors))
     decoder = as_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
     prior = _read_prior(place.inside("prior"), fields["prior"], len(tensors)) if "prior" in fields else None
+    if len(layer_maps) > MAX_LAYERS:
+        raise place.inside("layers").over_limit("M2-2", f"{len(layer_maps)} layers, allowed are {MAX_LAYERS}")
+    if len(tensors) > MAX_TENSORS:
+        raise place.inside("tensors").over_limit("M2-2", f"{len(tensors)} tensors, allowed are {MAX_TENSORS}")
 
     if (decoder is None) == (role == ENCODER):
         raise place.invalid("M2-3", 'key "decoder" must be present in an encoder and absent in a decoder')
     if prior is not None and role == ENCODER:
         raise place.invalid("M2-3", 'key "prior" must be absent in an encoder')
     image_name = "input" if role == ENCODER else "output"
-    _check_image(place.inside(image_name), ends[image_name])
-    for name, end in ends.items():
-        _check_range(place.inside(name), end)
+    _check_image(place.inside(image_name), forms[image_name])
+    ends = {name: _with_range(place.inside(name), form, fields[name]) for name, form in forms.items()}
     for number, tensor in enumerate(tensors):
         if tensor.n_bytes > MAX_TENSOR_BYTES:
             what = f"{tensor.n_bytes} bytes, allowed are {MAX_TENSOR_BYTES}"
@@ -219,20 +220,15 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
 
 
 def _read_endpoint(place: Place, value: object) -> Endpoint:
+    """Shape and type; whatever `range` holds is M2-5."""
     fields = as_map(place, "M2-2", value, ("shape", "type"), ("range",))
     shape = as_integers(place.inside('key "shape"'), "M2-2", fields["shape"], _ENDPOINT_AXES, 1, canonical.MAX_INT)
     kind = one_of(place.inside('key "type"'), "M2-2", fields["type"], ENDPOINT_TYPES)
-    if "range" not in fields:
-        return Endpoint(shape, kind)
-    where = place.inside('key "range"')
-    lo, hi = as_integers(where, "M2-2", fields["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
-    return Endpoint(shape, kind, (lo, hi))
+    return Endpoint(shape, kind)
 
 
 def _read_tensors(place: Place, value: object) -> tuple[TensorSpec, ...]:
     maps = as_list(place, "M2-2", value)
-    if len(maps) > MAX_TENSORS:
-        raise place.over_limit("M2-2", f"{len(maps)} tensors, allowed are {MAX_TENSORS}")
     tensors = []
     for number, item in enumerate(maps):
         where = place.inside(f"tensor {number}")
@@ -264,18 +260,20 @@ def _check_image(place: Place, end: Endpoint) -> None:
         raise place.invalid("M2-4", f"expected u8 [height, width, channels], found {end.value}")
 
 
-def _check_range(place: Place, end: Endpoint) -> None:
-    """M2-5."""
-    if end.range is None:
-        return
+def _with_range(place: Place, end: Endpoint, fields: dict[str, Any]) -> Endpoint:
+    """The endpoint with its range, if the map has one: M2-5."""
+    if "range" not in fields:
+        return end
     if end.type not in INTEGER_RANGES:
         raise place.invalid("M2-5", f"{end.type} has no range")
     whole = Interval(*INTEGER_RANGES[end.type])
-    lo, hi = end.range
+    where = place.inside('key "range"')
+    lo, hi = as_integers(where, "M2-5", fields["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
     if lo >= hi or not whole.holds(Interval(lo, hi)):
         raise place.invalid("M2-5", f"range {[lo, hi]} is not an interval within {whole}")
     if Interval(lo, hi) == whole:
         raise place.invalid("M2-5", f"range {[lo, hi]} is all of {end.type} and must be left out")
+    return replace(end, range=(lo, hi))
 
 
 def _infer_values(

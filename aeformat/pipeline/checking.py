@@ -14,9 +14,11 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import DecoderMissing
 from aeformat.model import store
 from aeformat.model.match import check_decoder, prior_of
+from aeformat.model.work import row_work
 from aeformat.pipeline.models import as_model
-from aeformat.pipeline.unpack import decode_block
-from aeformat.validator import Report
+from aeformat.pipeline.unpack import run_digest
+from aeformat.report import Report
+from aeformat.validator import ReceiptCheck
 from aeformat.validator import validate as validate_stream
 
 if TYPE_CHECKING:
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from aeformat.container.header import LatentsHeader
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.arrays import AnyModel
-    from aeformat.validator import CheckReceipts
 
 
 def decoder_here(model_id: bytes) -> ModelPackage | None:
@@ -54,8 +55,8 @@ class Decoders:
         decoder = self._found(header)
         return None if decoder is None else prior_of(decoder)
 
-    def receipt_check(self, header: LatentsHeader, embedded: ModelPackage | None) -> CheckReceipts | None:
-        """The function that checks a file's receipts, with its embedded decoder or one of this machine; else None."""
+    def receipt_check(self, header: LatentsHeader, embedded: ModelPackage | None) -> ReceiptCheck | None:
+        """What checks a file's receipts, with its embedded decoder or one of this machine; None where there is none."""
         decoder = embedded
         if decoder is None:
             decoder = self._found(header)
@@ -63,7 +64,7 @@ class Decoders:
                 return None
             check_decoder(header, decoder)
         network = NumpyBackend().load(decoder)
-        return lambda block: decode_block(block, network)
+        return ReceiptCheck(lambda run: run_digest(run, network), row_work(decoder.manifest))
 
 
 def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> Report:

@@ -5,15 +5,17 @@ Owns the defaults that both take, and the choice of what is read and written fro
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aeformat.atomic import AtomicFile
 from aeformat.backends.runtime import fetch_mnist
 from aeformat.container.compression import DEFAULT_LEVEL
 from aeformat.container.selection import selected_rows
+from aeformat.destination import check_no_input
 from aeformat.errors import UsageError
 from aeformat.images import ImageFit, ImageSource, open_sink, open_source
 from aeformat.images.memory import ArraySource
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
     Input = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8]
 
+_log: Final = logging.getLogger(__name__)
+
 
 def pack(
     inputs: Input,
@@ -63,8 +67,8 @@ def pack(
 ) -> Packed:
     """Images to a file of latents, which appears whole or not at all; what was written.
 
-    inputs: a path or several, of IDX (.gz too), .npy, .npz, image files and folders of them, "mnist:train" or "mnist:test"; or
-    an array (n, h, w, c) uint8.
+    inputs: a path or several, of IDX (.gz too), .npy, .npz or one of its arrays ("FILE.npz:ARRAY"), image files and folders of
+    them, "mnist:train" or "mnist:test"; or an array (n, h, w, c) uint8.  What is left out of a folder is logged.
     model: a Model, or what load_model takes.
     encoding: a name of spec/container.md; by default the latents' own.
     codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's.
@@ -94,6 +98,7 @@ def pack(
         refine=None if refine is None else Refinement(of.network(decoder, backend, n_tried), refine, refine_rounds),
         receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
     )
+    check_no_input(output, source.files)
     with AtomicFile(output, force=force) as file:
         return packing.pack(source, of.network(encoder, backend, n_rows), file, options, progress)
 
@@ -121,11 +126,12 @@ def unpack(
     """
     model = None if decoder is None else as_model(decoder)
     find, target = finder(model), os.fspath(output)
+    check_no_input(output, [file])
     with open_latents(file) as latents, stream_latents(file) as stream:
         runs = None if rows is None else _runs(rows, latents.n_rows)
         n_rows = latents.n_rows if runs is None else sum(stop - start for start, stop in runs)
         blocks = decoded(stream if runs is None else latents, find, network_loader(model, backend, n_rows), runs)
-        with open_sink(target, latents.header.image, n_rows, force=force) as sink:
+        with open_sink(target, latents.header.image, n_rows, force=force, inputs=[file]) as sink:
             return write_images(blocks, sink, progress)
 
 
@@ -135,7 +141,10 @@ def _source(inputs: Input, fit: ImageFit) -> ImageSource:
     if isinstance(inputs, np.ndarray):
         return ArraySource(fit.convert(batch_of(inputs, fit)))
     paths = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-    return open_source([os.fspath(path) for path in paths], fit, fetch_mnist=fetch_mnist)
+    source = open_source([os.fspath(path) for path in paths], fit, fetch_mnist=fetch_mnist)
+    for line in source.left_out:
+        _log.warning("%s", line)
+    return source
 
 
 def _runs(rows: Rows, n_rows: int) -> Runs:

@@ -129,8 +129,8 @@ def pack(
 ) -> Packed:
     """Encode all images of `source` and write the file to `sink`.
 
-    Raises ImageError (unreadable or no images), UsageError (encoding, receipts of a float32 decoder, refining without codec
-    rans), FormatError (latents that cannot be stored), OSError.
+    Raises ImageError (unreadable or no images), UsageError (encoding, a latent too large for it, receipts of a float32 decoder,
+    refining without codec rans), FormatError (latents that cannot be stored), OSError.
     """
     header = latents_header(encoder, options)
     if options.receipts_by is not None:
@@ -151,7 +151,7 @@ def pack(
                 values = _refined(options.refine, values, block.images, progress)
             digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
             if header.values != latents_type:
-                values = round_to(values, header.values)
+                values = _rounded(values, header, writer.n_rows + writer.n_waiting)
             writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
             if options.refine is None:
                 progress.update(len(values))
@@ -159,6 +159,19 @@ def pack(
             raise ImageError(f"{source.label}: there are no images in it")
     assert writer.content_id is not None
     return Packed(writer.n_rows, writer.n_bytes, writer.content_id)
+
+
+def _rounded(values: NDArray[Any], header: LatentsHeader, first_row: int) -> NDArray[Any]:
+    """Latents in the narrower type that was asked for.  Raises UsageError for one that is too large for it."""
+    import numpy as np
+
+    rounded = round_to(values, header.values)
+    too_large = np.argwhere(np.isinf(rounded) & np.isfinite(values))
+    if len(too_large):
+        at = tuple(too_large[0])
+        row, others = first_row + int(at[0]), "bf16le or f32le hold" if header.values == "f16" else "f32le holds"
+        raise UsageError(f"row {row:,}: the latent {values[at]:.6g} is too large for {header.encoding}; {others} it")
+    return rounded
 
 
 def writer_for(

@@ -5,12 +5,18 @@ Owns the one way through: the decoder is found, held against the file, loaded, a
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from aeformat.container.encodings import array_type
+from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
+from aeformat.destination import can_rewrite
+from aeformat.errors import ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.reader import LatentStream
@@ -21,12 +27,16 @@ if TYPE_CHECKING:
 
     from aeformat.backends.base import Network
     from aeformat.container.payloads import Block
+    from aeformat.container.receipts import Receipts
     from aeformat.images import ImageSink
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
     from aeformat.reader import Latents
 
+_COPY_BYTES: Final = 1 << 20
 Runs = Sequence[tuple[int, int]]  # (start, stop) of rows that follow one another
+
+_PROOF_BYTES: Final = 1 << 22  # of pixels that are decoded at a time to prove receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +131,54 @@ def decode_block(block: Block, decoder: Network) -> Decoded:
     wanted = array_type(decoder.package.manifest.input.type)
     if values.dtype != wanted:
         values = values.astype(wanted)
-    if block.receipts is None:
-        return Decoded(block.first_row, decoder.run(values), block.names)
-    check_receipted(block.receipts, decoder.package)
-    images = decoder.run(values)
-    block.receipts.check(images)
-    return Decoded(block.first_row, images, block.names, is_proved=True)
+    if block.receipts is not None:
+        check_receipted(block.receipts, decoder.package)
+    try:
+        images = decoder.run(values)
+    except ValueInvalid as error:
+        number = error.at // values.itemsize
+        if block.receipts is not None:
+            _check_before(block.receipts, values, number, decoder)
+        raise _outside(block, values, number, decoder) from None
+    if block.receipts is not None:
+        block.receipts.check(images)
+    return Decoded(block.first_row, images, block.names, is_proved=block.receipts is not None)
+
+
+def _check_before(receipts: Receipts, values: NDArray[Any], number: int, decoder: Network) -> None:
+    """C7-6 of the runs before that of value `number`: they are checked before it (container.md, section 7)."""
+    row = number * len(values) // values.size
+    n_rows = row // RECEIPT_ROWS * RECEIPT_ROWS
+    if n_rows:
+        receipts.slice(0, n_rows).check(decoder.run(values[:n_rows]))
+
+
+def _outside(block: Block, values: NDArray[Any], number: int, decoder: Network) -> ValueInvalid:
+    """M4-7 by the row and the byte in the file."""
+    row = block.first_row + number * len(values) // values.size
+    allowed = decoder.package.input.interval
+    return ValueInvalid(
+        "M4-7", block.byte_of(number), f"row {row} holds {values.flat[number]}, the model takes {allowed}"
+    )
+
+
+def run_digest(run: Block, decoder: Network) -> bytes:
+    """The digest of the pixels of one run (container.md, section 7), of which only a few are in memory at a time.
+
+    Raises ValueInvalid for a latent outside the decoder's range, before anything is decoded (M4-7).
+    """
+    from aeformat.backends.base import checked_rows
+
+    values = run.values.astype(array_type(decoder.package.input.type), copy=False)
+    try:
+        checked_rows(decoder.package.input, values)
+    except ValueInvalid as error:
+        raise _outside(run, values, error.at // values.itemsize, decoder) from None
+    step = max(1, _PROOF_BYTES // decoder.package.output.value.n_elements)
+    made = sha256()
+    for start in range(0, len(values), step):
+        made.update(decoder.run(values[start : start + step]).tobytes())
+    return made.digest()
 
 
 def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress = SILENT) -> Unpacked:
@@ -144,20 +196,35 @@ def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress 
 def write_latents(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
     """Write the rows as one .npy array (n, *dims); nothing where a damaged stream has none.
 
-    n_rows: how many will come; None for a pipe or a cut file, whose rows are kept in memory, since the array's header comes
-    first and counts them.  Raises FormatError, OSError.
+    n_rows: how many will come; None for a pipe or a cut file.  The array's header comes first and counts them: then it is
+    written once more in the end, where `out` allows that, else the rows wait in a temporary file.  Raises
+    FormatError, OSError.
     """
+    if n_rows is not None or can_rewrite(out):
+        return _write_array(latents, out, n_rows)
+    with tempfile.TemporaryFile() as waiting:
+        done = _write_array(latents, waiting, None)
+        waiting.seek(0)
+        if done.n_rows:
+            shutil.copyfileobj(waiting, out, _COPY_BYTES)
+    return done
+
+
+def _write_array(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
     import numpy as np
 
-    if n_rows is None:
-        blocks = [block.values for block in latents]
-        if blocks:
-            np.save(out, np.concatenate(blocks))
-        return Unpacked(sum(len(block) for block in blocks))
+    from aeformat.images.npy import encode_array_header
+
     header = latents.header
     descr = np.dtype(array_type(header.values)).str
-    shape = {"descr": descr, "fortran_order": False, "shape": (n_rows, *header.dims)}
-    np.lib.format.write_array_header_1_0(out, shape)
+    start, n_written = None if n_rows is not None else out.tell(), 0
+    out.write(encode_array_header(descr, (n_rows or 0, *header.dims)))
     for block in latents:
         out.write(np.ascontiguousarray(block.values).data)
-    return Unpacked(n_rows)
+        n_written += len(block.values)
+    if start is not None:
+        end = out.tell()
+        out.seek(start)
+        out.write(encode_array_header(descr, (n_written, *header.dims)))
+        out.seek(end)
+    return Unpacked(n_written)

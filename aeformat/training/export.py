@@ -24,7 +24,6 @@ from aeformat.model.reference import value_of
 from aeformat.model.values import DTYPES, Value
 from aeformat.training.prior_fit import fit_prior
 from aeformat.training.quantise import (
-    ExactStack,
     ExactStep,
     drop_constants,
     exact_graph,
@@ -111,8 +110,8 @@ def _exact_conv(recipe: ConvRecipe, pair: TrainedPair, train_images: Images, gol
     prior = fit_prior(latents, *span, n_classes=n_classes, n_tables=n_tables, bits=PRIOR_BITS, seed=recipe.seed)
 
     end = _latents_end(len(kept), span)
-    second: ExactStack = quantise_decoder(decoder, of_decoder, len(kept))
-    first: ExactStack = quantise_encoder(encoder, of_encoder, recipe.shape, span)
+    second = quantise_decoder(decoder, of_decoder, len(kept))
+    first = quantise_encoder(encoder, of_encoder, recipe.shape, span)
     return build_pair(
         exact_graph(image, first), exact_graph(end.value, second), golden, latents=end, name=recipe.name, prior=prior
     )

@@ -49,41 +49,49 @@ def test_last_words_are_kept(capfd):
 
 
 NOISY = """
-import os
-os.write(2, b"hello from C++")
+import os, sys
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called\\n")
 class config:
-    def list_physical_devices():
-        os.write(2, b"failed call to cuInit")
+    def list_physical_devices(kind=None):
+        os.write(2, b"E0000 failed call to cuInit: UNKNOWN ERROR (303)\\n")
+        {end}
+        return []
 """
-CANNOT_START = "raise ValueError('Unable to import backend : x')"
 
 
-@pytest.mark.parametrize(
-    ("module", "err"),
-    [
-        (NOISY, ""),
-        (CANNOT_START, "TensorFlow cannot start with the settings for Keras in {home}/keras.json: Unable to import backend : x"),
-    ],
-    ids=["noisy", "cannot start"],
-)  # fmt: skip
-def test_nothing_is_said_but_what_is_wrong(tmp_path: Path, module: str, err: str) -> None:
-    """Also of a graphics card that is looked for later, and where Keras, which TensorFlow imports, does not like its settings."""
-    (tmp_path / "tensorflow.py").write_text(module)
+@pytest.mark.parametrize("end", ["pass", "raise ImportError('broken driver')"], ids=["good", "failing"])
+@pytest.mark.parametrize("level", [None, "0"])
+def test_what_a_driver_says_at_the_first_look_is_dropped_too(tmp_path, end, level):
+    """Unless loading fails, or somebody asked to hear it; what this package says is always heard."""
+    (tmp_path / "tensorflow.py").write_text(NOISY.format(end=end))
+    code = "import sys\nfrom aeformat.backends.runtime import load_tensorflow\nprint('before', file=sys.stderr)\n"
+    code += "try: load_tensorflow()\nexcept Exception as error: print(error, file=sys.stderr)\nprint('after', file=sys.stderr)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    environment |= {} if level is None else {"TF_CPP_MIN_LOG_LEVEL": level}
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+    is_heard = level is not None or end != "pass"
+    assert ("cuInit" in ran.stderr, "WARNING" in ran.stderr) == (is_heard, is_heard), ran.stderr
+    assert ran.stderr.startswith("before\n") and ran.stderr.endswith("after\n")
+
+
+def test_settings_that_tensorflow_cannot_start_with_are_one_line(tmp_path: Path) -> None:
+    """Keras, which TensorFlow imports, reads them; what was said meanwhile is not shown."""
+    lines = ["import os", "os.write(2, b'hello')", "raise ValueError('Unable to import backend : x')"]
+    (tmp_path / "tensorflow.py").write_text("\n".join(lines))
     code = (
         "import sys; from aeformat.backends.runtime import load_tensorflow; from aeformat.errors import BackendUnavailable\n"
-        "try: load_tensorflow().config.list_physical_devices\n"
+        "try: load_tensorflow()\n"
         "except BackendUnavailable as error: sys.stderr.write(str(error))"
     )
-    path = os.pathsep.join([str(tmp_path), str(Path(runtime.__file__).parents[2])])
     around = {key: value for key, value in os.environ.items() if not key.startswith(("TF_", "KERAS_"))}
-    home = tmp_path / "home"
+    around |= {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "KERAS_HOME": "home"}
 
-    ran = subprocess.run(
-        [sys.executable, "-c", code], env=around | {"PYTHONPATH": path, "KERAS_HOME": str(home)}, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
+    ran = subprocess.run([sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True)
 
-    assert ran.stderr == err.format(home=home)
+    what = f"TensorFlow cannot start with the settings for Keras in {Path('home/keras.json')}: "
+    assert ran.stderr == what + "Unable to import backend : x"
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax", "theano"])

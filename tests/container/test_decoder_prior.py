@@ -17,7 +17,7 @@ from aeformat.container.limits import MANIFEST_BYTES, Limits
 from aeformat.errors import FormatError
 from aeformat.model.file_io import package_bytes
 
-from .files import Chunk, Parts, split
+from .files import Chunk, Parts, edges, header, split, write
 from .priors import decoder_of, random_prior
 
 DIMS = (2, 3)
@@ -92,7 +92,7 @@ OF_MANIFEST = {
     "prior with another key": (put("prior", "more", 1), "M2-2"),
     "prior of no bits": (put("prior", "bits", 0), "M2-2"),
     "prior of floats": (put("input", "type", "f32"), "M10-1"),
-    "range of one number": (put("input", "range", [3]), "M2-2"),
+    "range of one number": (put("input", "range", [3]), "M2-5"),
     "range outside its type": (put("input", "range", [-129, 9]), "M2-5"),
     "range of all": (put("input", "range", [-128, 127]), "M2-5"),
     "tensor that is not listed": (put("prior", "means", 99), "M2-2"),
@@ -172,5 +172,13 @@ def test_an_encoder_is_no_decoder():
     """C7-4, at the byte where the package stands in its file."""
     with pytest.raises(FormatError) as caught:
         read_decoder_prior(with_fields(lambda fields: fields.update(role="encoder")).join(), at=77)
+
+    assert (caught.value.rule, caught.value.at) == ("C7-4", 77)
+
+
+def test_latents_are_no_decoder():
+    """C7-4 as well: a file of latents stands where the package should."""
+    with pytest.raises(FormatError) as caught:
+        read_decoder_prior(write(edges("f32", 3), header()), at=77)
 
     assert (caught.value.rule, caught.value.at) == ("C7-4", 77)

@@ -1,17 +1,20 @@
-"""Framing by offset says what the forward parser says, without reading a payload; a mapped file ends when it is closed."""
+"""Framing by offset says what the forward parser says, without reading a payload; a file ends when it is closed."""
 
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pytest
 
-from aeformat.container.mapped import MappedFile
+from aeformat.container.header import LatentsHeader
+from aeformat.container.opened import OpenedFile
 from aeformat.container.parser import ChunkRead, HeaderRead, TrailerRead
 from aeformat.container.seeking import ChunkPlace, Chunks, Framing
-from aeformat.errors import FormatError, UsageError
-from aeformat.reader import events
+from aeformat.container.writer import LatentsWriter
+from aeformat.errors import FormatError, Truncated, UsageError
+from aeformat.reader import events, open_latents
 
 from .files import edges, header, write
 
@@ -92,9 +95,12 @@ def test_a_changed_header_is_found_without_the_payloads(data):
             with pytest.raises(FormatError) as caught:
                 list(framing(bytes(changed)).scan())
             assert (caught.value.code, caught.value.rule, caught.value.at) == forward(bytes(changed))[1], at
-    changed = bytearray(data)
-    changed[places[-1].payload_at] ^= 1
+    last, changed = places[-1], bytearray(data)
+    changed[last.payload_at] ^= 1
     assert seen(list(framing(bytes(changed)).scan())) == seen(places)
+    with pytest.raises(FormatError) as caught:
+        Chunks(framing(bytes(changed))).chunk(last.at, last.number)
+    assert (caught.value.rule, caught.value.at) == ("C4-11", last.payload_at)
 
 
 def test_what_follows_the_trailer_is_found():
@@ -106,11 +112,23 @@ def test_what_follows_the_trailer_is_found():
     assert (caught.value.rule, caught.value.at) == ("C9-7", len(data))
 
 
-def test_a_mapped_file_is_read_until_it_is_closed(tmp_path):
+def test_a_file_cut_where_its_decoder_ends_has_the_decoders_trailer():
+    """That is bound to another header, so the file is incomplete."""
+    inside = write(edges("f32", 3), header(ext={"another": 1}))
+    data = write(edges("f32", 3), header(), decoder=inside)
+    cut = data[: data.index(inside) + len(inside)]
+
+    with pytest.raises(FormatError) as caught:
+        Chunks(framing(cut))
+
+    assert (caught.value.code, caught.value.rule, caught.value.at) == forward(cut)[1]
+
+
+def test_a_file_is_read_until_it_is_closed(tmp_path):
     """A view that is in use keeps the bytes; nothing else can be read."""
     path = tmp_path / "x"
     path.write_bytes(b"0123456789")
-    file = MappedFile(path)
+    file = OpenedFile(path)
     view = np.frombuffer(file.view(), np.uint8)
 
     assert (file.size, file.read(3, 4), file.read(8, 9), file.read(20, 1)) == (10, b"3456", b"89", b"")
@@ -120,10 +138,55 @@ def test_a_mapped_file_is_read_until_it_is_closed(tmp_path):
     assert view.tobytes() == b"0123456789"
 
 
+def test_a_file_that_is_cut_while_it_is_open_is_an_error(tmp_path):
+    """Incomplete, and where it ends now; one that is replaced goes on as it was."""
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    file, other = OpenedFile(path), OpenedFile(path)
+    os.truncate(path, 6)
+
+    assert (file.size, file.read(3, 3)) == (10, b"345")
+    for read in (lambda: file.read(3, 4), lambda: file.read(8, 1), other.view):
+        with pytest.raises(Truncated, match="cut while it was read") as caught:
+            read()
+        assert (caught.value.rule, caught.value.at) == ("C9-1", 8 if caught.value.at == 8 else 6)
+    (tmp_path / "new").write_bytes(b"new")
+    (tmp_path / "new").replace(path)
+    assert file.read(0, 6) == b"012345"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    """It is refused at once, though nobody writes to it."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="not an ordinary file"):
+        OpenedFile(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_latents_of_a_file_that_is_cut_meanwhile_are_an_error(tmp_path, codec):
+    """Wherever it is cut: a row comes out whole, or Truncated is raised; never a bus error."""
+    path = tmp_path / "x.aef"
+    rows = np.random.default_rng(1).integers(0, 256, (200, 64), dtype=np.uint8)
+    header = LatentsHeader(decoder=bytes(32), dims=(64,), image=(8, 8, 1), encoding="u8", codec=codec)
+    n_cut = 0
+    for keep in (0, 100, 3_000, 9_000):
+        with path.open("wb") as file, LatentsWriter(file, header, chunk_rows=10) as writer:
+            writer.write(rows)
+        with open_latents(path) as latents:
+            os.truncate(path, keep)
+            for row in range(0, 200, 10):
+                try:
+                    np.testing.assert_array_equal(latents[row], rows[row])
+                except Truncated:
+                    n_cut += 1
+    assert n_cut > 40
+
+
 def test_an_empty_file_and_a_folder(tmp_path):
     """The first has no bytes, the second is no file."""
     (tmp_path / "empty").touch()
 
-    assert MappedFile(tmp_path / "empty").read(0, 1) == b""
+    assert OpenedFile(tmp_path / "empty").read(0, 1) == b""
     with pytest.raises((UsageError, OSError)):
-        MappedFile(tmp_path)
+        OpenedFile(tmp_path)

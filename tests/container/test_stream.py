@@ -318,3 +318,23 @@ def test_structure_errors_survive_pickling():
 
     error = pickle.loads(pickle.dumps(StructureInvalid("C4-6", 7, "what")))
     assert (error.rule, error.at, error.what, str(error)) == ("C4-6", 7, "what", "what (rule C4-6, byte 7)")
+
+
+def test_a_file_that_was_opened_by_its_path_is_closed(tmp_path):
+    """At the end of the `with`, or at once where it is no good; a file that was handed over stays open."""
+    path = tmp_path / "x.aef"
+    path.write_bytes(FILE)
+    with stream_latents(path) as stream:
+        assert len(next(iter(stream)).values) == 2
+    with pytest.raises(ValueError, match="closed"):
+        list(stream)
+    with path.open("rb") as file:
+        with stream_latents(file):
+            pass
+        assert not file.closed
+    path.write_bytes(FILE[:-1] + b"?")
+    with stream_latents(str(path)) as stream, pytest.raises(FormatError, match="C9-2"):
+        list(stream)
+    path.write_bytes(FILE[:30])
+    with pytest.raises(FormatError, match="C2-7"):
+        stream_latents(path)

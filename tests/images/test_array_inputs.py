@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import pickle
+import threading
 import tracemalloc
 import zipfile
 
@@ -20,10 +21,18 @@ FIT = ImageFit((4, 3, 1))
 FEEDS = {"whole": 1 << 30, "bytes": 1, "sevens": 7}
 
 
-def npz(**arrays) -> bytes:
+def npz(save=np.savez_compressed, /, **arrays) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    save(buffer, **arrays)
     return buffer.getvalue()
+
+
+def header(text: str, version: bytes = b"\x01\x00") -> bytes:
+    length = 2 if version == b"\x01\x00" else 4
+    return b"\x93NUMPY" + version + len(text).to_bytes(length, "little") + text.encode("latin-1")
+
+
+GOOD = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 3), }"
 
 
 SAVE = {  # every way to write (n, h, w, c) of one channel
@@ -33,7 +42,13 @@ SAVE = {  # every way to write (n, h, w, c) of one channel
     "fortran.npy": lambda make, x: make.npy(np.asfortranarray(x[..., 0])),
     "a.npz": lambda make, x: npz(images=x, labels=np.arange(len(x))),
     "only.npz": lambda make, x: npz(whatever=x[..., 0]),
-    "keras.npz": lambda make, x: npz(x_train=x[:1], y_train=x[:1], x_test=x[..., 0], y_test=x[:1]),
+    "keras.npz": lambda make, x: npz(y_train=np.arange(7), x_test=x[..., 0], y_test=np.arange(7, dtype=np.uint8)),
+    "fortran.npz": lambda make, x: npz(images=np.asfortranarray(x[..., 0])),
+    "stored.npz": lambda make, x: npz(np.savez, images=np.asfortranarray(x)),
+    "python2.npy": lambda make, x: header(GOOD.replace("(2, 4, 3)", "(7L, 4L, 3L)")) + x.tobytes(),
+    "version-3.npy": lambda make, x: header(GOOD.replace("(2, 4, 3)", "(7, 4, 3)"), b"\x03\x00") + x.tobytes(),
+    "reordered.npy": lambda make, x: header("{'shape':(7,4,3),'descr':'>u1','fortran_order':False}") + x.tobytes(),
+    "no-suffix-npy": lambda make, x: make.npy(x),
     "t10k-images-idx3-ubyte": lambda make, x: make.idx(x[..., 0]),
     "t10k-images-idx3-ubyte.gz": lambda make, x: gzip.compress(make.idx(x[..., 0])),
     "SUFFIX.NPY": lambda make, x: make.npy(x),
@@ -121,16 +136,11 @@ def test_a_misfit_names_what_was_found_and_what_was_expected(tmp_path, make, std
     assert ("--" in message) == any("--" in part for part in says)
 
 
-def header(text: str, version: bytes = b"\x01\x00") -> bytes:
-    return b"\x93NUMPY" + version + len(text).to_bytes(2 * version[0], "little") + text.encode("latin-1")
-
-
-GOOD = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 3), }"
 BAD_FILES = {  # name, bytes
     "empty.npy": b"",
     "magic.npy": b"\x93NUMP",
     "version.npy": header(GOOD, b"\x09\x00"),
-    "version-3.npy": header(GOOD, b"\x03\x00"),
+    "long-in-name.npy": header(GOOD.replace("|u1", "8Lu")) + bytes(24),
     "pickle.npy": pickle.dumps([1, 2]),
     "object.npy": header(GOOD.replace("|u1", "|O")) + bytes(24),
     "short.npy": header(GOOD) + bytes(23),
@@ -152,7 +162,7 @@ BAD_FILES = {  # name, bytes
     "which.npz": npz(a=X, b=X),
     "both.npz": npz(images=X, x=X),
     "float.npz": npz(images=X.astype(float)),
-    "fortran.npz": npz(images=np.asfortranarray(X)),
+    "short-fortran.npy": header(GOOD.replace("False", "True")) + bytes(23),
     "labels-idx1-ubyte": b"\0\0\x08\x01\0\0\0\x02\1\2",
     "short-idx3-ubyte": b"\0\0\x08\x03\0\0\0\x02\0\0\0\x04\0\0\0\x03" + bytes(23),
     "long-idx3-ubyte": b"\0\0\x08\x03\0\0\0\x02\0\0\0\x04\0\0\0\x03" + bytes(25),
@@ -211,11 +221,74 @@ def test_a_stream_must_be_one_array_and_nothing_else(make, stdin, step, change):
         list(open_source(["-"], FIT).blocks(2))
 
 
-def test_which_array_lists_the_names(tmp_path):
-    """Where several arrays could be meant, the message lists what there is."""
-    (tmp_path / "a.npz").write_bytes(npz(cats=X, dogs=X))
-    with pytest.raises(ImageError, match=r"cats, dogs.*images"):
+ARCHIVES = {  # what an archive holds -> what is said
+    "two sets": ({"x_train": X, "x_test": X, "y_test": np.arange(2)}, ["x_train, x_test", "a.npz:x_train"]),
+    "our name and another": ({"images": X, "masks": X}, ["images, masks", "a.npz:images"]),
+    "nothing that fits": ({"cats": X.astype(float), "dogs": X[:, :3]}, ["cats, dogs", "none fits", "a.npz:cats"]),
+    "many": ({f"a{n}": X for n in range(40)}, ["a0, a1", "30 more", "a.npz:a0"]),
+}
+
+
+@pytest.mark.parametrize("case", ARCHIVES)
+def test_where_several_arrays_could_be_meant_none_is_taken(tmp_path, case):
+    """The message lists what there is, and how one is named."""
+    arrays, says = ARCHIVES[case]
+    (tmp_path / "a.npz").write_bytes(npz(**arrays))
+    with pytest.raises(ImageError) as caught:
         open_source([str(tmp_path / "a.npz")], FIT)
+
+    assert all(part in str(caught.value) for part in says)
+
+
+@pytest.mark.parametrize("key", ["x_train", "x_train.npy", "odd name:é/1", "0"])
+def test_an_array_of_an_archive_can_be_named(tmp_path, make, read, key):
+    """FILE.npz:ARRAY, whatever the array is called."""
+    expected = make.pictures(3)
+    arrays = {key.removesuffix(".npy"): expected[..., 0], "other": expected[:2]}
+    with zipfile.ZipFile(tmp_path / "a.NPZ", "w") as archive:
+        for name, array in arrays.items():
+            archive.writestr(f"{name}.npy", make.npy(array))
+
+    images, _ = read(open_source([f"{tmp_path}/a.NPZ:{key}"], FIT))
+    np.testing.assert_array_equal(images, expected)
+
+    with pytest.raises(ImageError, match="there is no 'z'"):
+        open_source([f"{tmp_path}/a.NPZ:z"], FIT)
+    (tmp_path / f"a.NPZ:{key}").mkdir(parents=True)  # a file with just that name comes first
+    with pytest.raises(ImageError, match="no image file"):
+        open_source([f"{tmp_path}/a.NPZ:{key}"], FIT)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_a_named_pipe_is_read_as_standard_input_is(tmp_path, make, read):
+    """Forward, once: .npy."""
+    expected = make.pictures(3)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(make.npy(expected),))
+    writer.start()
+    images, _ = read(open_source([str(pipe)], FIT))
+    writer.join()
+
+    np.testing.assert_array_equal(images, expected)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+@pytest.mark.parametrize("name", ["a.png", "b.TIF", "c.npz"])
+def test_a_pipe_that_cannot_be_npy_is_refused_at_once(tmp_path, name):
+    """Though nobody writes to it."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=r"only \.npy"):
+        open_source([str(tmp_path / name)], FIT)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_standard_input_may_be_in_either_order(make, stdin, read, order):
+    """As a file may."""
+    expected = make.pictures(5)
+    stdin(make.npy(np.array(expected, order=order)), 7)
+    images, _ = read(open_source(["-"], FIT))
+    np.testing.assert_array_equal(images, expected)
 
 
 def test_every_cut_of_an_idx_file_is_refused(tmp_path, make):
@@ -312,14 +385,11 @@ def test_resize_does_not_guess_what_an_axis_is(tmp_path, make, shape):
         (["-", "-"], UsageError),
         (["missing.npy"], UsageError),
         (["mnist:validation"], UsageError),
-        pytest.param(["pipe"], UsageError, marks=pytest.mark.skipif(os.name != "posix", reason="named pipes")),
     ],
 )
 def test_an_impossible_input_is_a_usage_error(tmp_path, monkeypatch, inputs, error):
     """Nothing there, nothing named, stdin twice: exit code 2, one line."""
     monkeypatch.chdir(tmp_path)
-    if inputs == ["pipe"]:
-        os.mkfifo("pipe")
     with pytest.raises(AeformatError) as caught:
         open_source(inputs, FIT)
 

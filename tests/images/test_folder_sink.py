@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from aeformat.errors import AeformatError, ImageError, UsageError
 from aeformat.images import ImageFit, open_sink, open_source
 from aeformat.images import folder as folder_module
+from aeformat.images.file_names import name_key
 
 SHAPE = (4, 3, 1)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="symbolic links")
@@ -123,21 +126,89 @@ def test_an_unsafe_name_is_refused(tmp_path, make, name):
     "names",
     [
         ["a.png", "a.png"],
-        ["a.png", "A.png"],
-        ["a.jpg", "a.png"],
-        ["straße.png", "STRASSE.png"],
-        ["\u00e9.png", "e\u0301.png"],
+        ["a.jpg", "a.jpg"],
+        ["a.jpg", "a.png", "a.jpg.png"],
         ["a.png", "a.png/b.png"],
         ["a.png/b.png", "a.png"],
-        ["A.png/x/b.png", "a.PNG"],
+        ["a.png/x/b.png", "a.gif"],
     ],
     ids=ascii,
 )
 def test_two_rows_for_one_file_are_refused(tmp_path, make, names):
-    """Also where only some file systems see one file: case, Unicode composition, a file that is also a folder."""
-    with pytest.raises(ImageError, match="taken"):
-        write(tmp_path / "out", make.pictures(2), names)
+    """One name twice, a whole name that is another's, a file that is also a folder."""
+    with pytest.raises(ImageError, match=r"taken|one file"):
+        write(tmp_path / "out", make.pictures(len(names)), names)
     assert list(tmp_path.iterdir()) == []
+
+
+WHOLE = {  # rows that would be one file without their suffixes -> files
+    ("a.jpg", "a.png", "b.jpg"): ["a.jpg.png", "a.png", "b.png"],
+    ("a.png", "a.jpg"): ["a.jpg.png", "a.png"],
+    ("a.gif", "a.JPG", "x/a.tif"): ["a.JPG.png", "a.gif.png", "x/a.png"],
+    ("a.jpg", "A.png"): ["A.png", "a.jpg.png"],
+    ("a", "a.bmp"): ["a.bmp.png", "a.png"],
+}
+
+
+@pytest.mark.parametrize("names", WHOLE)
+@pytest.mark.parametrize("exists", [True, False])
+def test_names_are_kept_whole_where_they_differ_in_their_suffix(tmp_path, make, names, exists):
+    """In whatever order the rows come, and only where that is needed."""
+    if exists:
+        (tmp_path / "out").mkdir()
+    expected = make.pictures(len(names))
+    write(tmp_path / "out", expected, list(names))
+
+    assert tree(tmp_path / "out") == WHOLE[names]
+    pixels = {tuple(np.asarray(Image.open(tmp_path / "out" / file)).ravel()) for file in WHOLE[names]}
+    assert pixels == {tuple(image.ravel()) for image in expected}
+
+
+ALIKE = [["a.png", "A.png"], ["straße.png", "STRASSE.png"], ["\u00e9.png", "e\u0301.png"], ["A/1.png", "a/1.png"]]
+
+
+@pytest.mark.parametrize("names", ALIKE, ids=ascii)
+def test_names_that_differ_in_case_only_are_two_files_where_the_file_system_says_so(tmp_path, make, monkeypatch, names):
+    """And are refused, both named, where it takes one for the other."""
+    try:
+        write(tmp_path / "out", make.pictures(2), names)
+    except ImageError:
+        pytest.skip("this file system takes the two names for one")
+    assert tree(tmp_path / "out") == sorted(names)
+
+    exists = os.path.lexists
+
+    def folds(path) -> bool:
+        others = (other for other in tmp_path.rglob("*") if name_key(str(other)) == name_key(str(path)))
+        return exists(path) or next(others, None) is not None
+
+    monkeypatch.setattr(os.path, "lexists", folds)
+    with pytest.raises(ImageError, match=r"are one file on this file system") as caught:
+        write(tmp_path / "again", make.pictures(2), names)
+    assert str(caught.value).isascii()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@POSIX
+def test_the_permissions_of_a_file_that_is_replaced_are_kept(tmp_path, make):
+    """As those of any output."""
+    write(tmp_path / "out", make.pictures(1), ["a.png"])
+    (tmp_path / "out" / "a.png").chmod(0o600)
+    write(tmp_path / "out", make.pictures(2), ["a.png", "b.png"], force=True)
+    assert stat.S_IMODE((tmp_path / "out" / "a.png").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_read_is_not_replaced(tmp_path, make):
+    """A container in the folder may be called as a row is."""
+    write(tmp_path / "out", make.pictures(1), ["a.png"])
+    (tmp_path / "out" / "b.png").write_bytes(b"the container")
+    with (
+        pytest.raises(UsageError, match="would be lost") as caught,
+        open_sink(str(tmp_path / "out"), SHAPE, 2, force=True, inputs=[tmp_path / "out" / "b.png"]) as sink,
+    ):
+        sink.write(make.pictures(2), ["a.png", "b.png"])
+    assert "force" not in str(caught.value)
+    assert (tmp_path / "out" / "b.png").read_bytes() == b"the container"
 
 
 def test_a_folder_that_is_not_empty_needs_force(tmp_path, make):

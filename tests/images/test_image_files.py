@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 from aeformat.cli.advice import describe
 from aeformat.errors import AeformatError, ImageError, UsageError
 from aeformat.images import ImageFit, open_source
+from aeformat.images import file_names as names_module
 from aeformat.images import files as files_module
 
 GREY = np.arange(12, dtype=np.uint8).reshape(4, 3) * 20
@@ -35,6 +37,83 @@ def load(path: Path, channels: int = 1, **options) -> np.ndarray:
 
 def palette(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+
+
+def tiff(path: Path, image: np.ndarray, *, big_endian=False, planar=False, sample_format: int | None = None) -> Path:
+    """An uncompressed TIFF of (h, w, c) unsigned numbers, built here: Pillow cannot write most of these."""
+    order = ">" if big_endian else "<"
+    height, width, channels = image.shape
+    planes = [image[..., c] for c in range(channels)] if planar else [image]
+    data = [np.ascontiguousarray(plane, image.dtype.newbyteorder(order)).tobytes() for plane in planes]
+    bits = [8 * image.dtype.itemsize] * channels
+    tags: dict[int, list[int]] = {256: [width], 257: [height], 258: bits, 259: [1], 262: [1 if channels == 1 else 2]}
+    tags |= {
+        273: [0] * len(data),
+        277: [channels],
+        278: [height],
+        279: [len(d) for d in data],
+        284: [2 if planar else 1],
+    }
+    tags |= {} if channels < 4 else {338: [2] * (channels - 3)}
+    tags |= {} if sample_format is None else {339: [sample_format] * channels}
+    extra_at = 10 + 12 * len(tags) + 4
+    pixels_at = extra_at + sum(4 * len(values) for values in tags.values())
+    tags[273] = [pixels_at + sum(map(len, data[:n])) for n in range(len(data))]
+    entries, extra = b"", b""
+    for tag, values in tags.items():
+        packed = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            packed, extra = struct.pack(f"{order}I", extra_at + len(extra)), extra + packed
+        entries += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed
+    head = (b"MM\0*" if big_endian else b"II*\0") + struct.pack(f"{order}IH", 8, len(tags))
+    path.write_bytes((head + entries + bytes(4) + extra).ljust(pixels_at, b"\0") + b"".join(data))
+    return path
+
+
+def bmp16(path: Path, image: np.ndarray, masks: tuple[int, int, int], *, size: int = 40) -> Path:
+    """A BMP with 16 bits a pixel, built here; (h, w, 3) of numbers that fit the masks."""
+    shifts = [(mask & -mask).bit_length() - 1 for mask in masks]
+    words = sum(image[..., c].astype(np.uint16) << shifts[c] for c in range(3)).astype("<u2")
+    rows = b"".join(row.tobytes().ljust(-(-row.nbytes // 4) * 4, b"\0") for row in words[::-1])
+    height, width, _ = image.shape
+    head = struct.pack("<IiiHHIIiiII", size, width, height, 1, 16, 3, len(rows), 0, 0, 0, 0) + struct.pack(
+        "<3I", *masks
+    )
+    at = 14 + len(head)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", at + len(rows), 0, 0, at) + head + rows)
+    return path
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "f4"])
+def test_a_tiff_is_read_rightly_or_refused(tmp_path, channels, planar, big_endian, dtype):
+    """However its channels lie and whichever byte order it has: 8 bits come out as they are, more are refused."""
+    image = (
+        np.concatenate([RGB, np.full((4, 3, 1), 255, np.uint8)], -1)[..., :channels]
+        if channels > 1
+        else GREY[..., None]
+    )
+    deep = image.astype(dtype) * {"u1": 1, "u2": 257, "u4": 1 << 24, "f4": 1}[dtype]
+    kinds = {"f4": 3}
+    path = tiff(tmp_path / "a.tif", deep, big_endian=big_endian, planar=planar, sample_format=kinds.get(dtype))
+    if dtype == "u1":
+        np.testing.assert_array_equal(load(path, min(channels, 3)), image[..., :3])
+        return
+    with pytest.raises(ImageError, match=r"more than 8 bits|is no"):
+        load(path, min(channels, 3))
+
+
+@pytest.mark.parametrize("masks", [(0x7C00, 0x3E0, 0x1F), (0xF800, 0x7E0, 0x1F)], ids=["555", "565"])
+def test_a_bmp_with_16_bits_a_pixel_is_read(tmp_path, masks):
+    """It has fewer than 8 bits a channel: each level becomes the nearest of 0 to 255."""
+    most = [mask >> ((mask & -mask).bit_length() - 1) for mask in masks]
+    levels = np.stack([np.arange(12).reshape(4, 3) * most[c] // 11 for c in range(3)], -1)
+    path = bmp16(tmp_path / "a.bmp", levels, masks)
+
+    exact = levels * 255 / np.array(most)
+    assert np.abs(load(path, 3) - exact).max() < 1
 
 
 EXACT = {  # file name, picture, how it is saved -> expected pixels
@@ -79,16 +158,6 @@ def test_a_photo_is_turned_as_its_camera_says(tmp_path):
     np.testing.assert_array_equal(load(path)[..., 0], GREY[::-1, ::-1])
 
 
-def deep_tiff(path: Path) -> Path:
-    """A 16-bit RGB TIFF, which Pillow reads as 8-bit without a word and cannot write."""
-    tags = [(256, 3), (257, 4), (258, 16), (259, 1), (262, 2), (273, 200), (277, 3), (278, 4), (279, 72)]
-    entries = b"".join(t.to_bytes(2, "little") + b"\3\0\1\0\0\0" + v.to_bytes(4, "little") for t, v in tags)
-    data = b"II*\0\x08\0\0\0" + len(tags).to_bytes(2, "little") + entries + bytes(4)
-    data = data.replace(b"\x02\x01\3\0\1\0\0\0\x10\0\0\0", b"\x02\x01\3\0\3\0\0\0\x96\0\0\0")  # three times 16
-    path.write_bytes(data.ljust(150, b"\0") + b"\x10\0" * 3 + bytes(44) + bytes(72))
-    return path
-
-
 def frames(path: Path) -> Path:
     return save(path, Image.fromarray(GREY), save_all=True, append_images=[Image.fromarray(GREY[::-1])])
 
@@ -119,7 +188,9 @@ REFUSED = {  # file name -> how it is made, what is said
     "transparent.png": (half_transparent, "transparent"),
     "key-colour.png": (lambda p: save(p, Image.fromarray(GREY), transparency=20), "transparent"),
     "16-bit.png": (lambda p: save(p, Image.fromarray(GREY.astype(np.uint16) * 257)), "more than 8 bits"),
-    "16-bit.tif": (deep_tiff, "more than 8 bits"),
+    "16-bit.tif": (lambda p: tiff(p, RGB.astype(np.uint16) * 257), "more than 8 bits"),
+    "16-bit-planes.tif": (lambda p: tiff(p, RGB.astype(np.uint16) * 257, planar=True), "more than 8 bits"),
+    "signed.tif": (lambda p: tiff(p, GREY[..., None], sample_format=2), "signed"),
     "float.tif": (lambda p: save(p, Image.fromarray(GREY.astype(np.float32))), "more than 8 bits"),
     "16-bit.ppm": (lambda p: (p.write_bytes(b"P6 3 4 65535\n" + bytes(72)), p)[1], "more than 8 bits"),
     "cmyk.jpg": (lambda p: save(p, Image.fromarray(RGB).convert("CMYK")), "CMYK"),
@@ -196,16 +267,67 @@ def test_a_folder_without_an_image_is_refused(tmp_path, content):
         open_source([str(tmp_path)], ImageFit((4, 3, 1)))
 
 
-@LINKS
-def test_a_link_that_leads_nowhere_is_named(tmp_path):
-    """And one to a folder is not followed: that could run in circles."""
-    save(tmp_path / "a.png", Image.fromarray(GREY))
-    (tmp_path / "loop").symlink_to(tmp_path)
-    assert open_source([str(tmp_path)], ImageFit((4, 3, 1))).n_rows == 1
+def test_every_suffix_that_pillow_reads_with_these_formats_is_an_images():
+    """Nothing that could be read is left out for its name.  PFM is always floating-point."""
+    Image.init()
+    formats = {*files_module._FORMATS, "MPO"}
+    assert {s for s, f in Image.EXTENSION.items() if f in formats} - {".pfm"} == names_module.IMAGE_SUFFIXES
 
-    (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ImageError, match=r"b\.png"):
-        list(open_source([str(tmp_path)], ImageFit((4, 3, 1))).blocks(5))
+
+def left_out(folder: Path) -> str:
+    """What is said of a folder, after its name."""
+    said = open_source([str(folder)], ImageFit((4, 3, 1))).left_out
+    return "".join(said).removeprefix(f"{folder}: ")
+
+
+def test_what_is_left_out_of_a_folder_is_counted_and_said(tmp_path):
+    """By reason, with an example of each; and nothing is said where nothing was left out."""
+    save(tmp_path / "a" / "x.png", Image.new("L", (3, 4)))
+    assert left_out(tmp_path) == ""
+    for name in ["b.tga", "a/c.TGA", "notes.txt", "README", ".DS_Store", ".git/x.png"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+
+    assert left_out(tmp_path) == (
+        "left out 6: 2 hidden (.DS_Store), 2 of kind .tga, which is not read here (a/c.TGA), 1 of kind .txt, which is not "
+        "read here (notes.txt), 1 without a suffix (README)"
+    )
+    for number in range(20):
+        (tmp_path / f"x.k{number}").touch()
+    assert left_out(tmp_path).count("of kind") < 10 and "others" in left_out(tmp_path)
+
+
+@LINKS
+def test_what_is_no_file_is_left_out_by_name(tmp_path):
+    """A pipe, a socket, a link to nothing, one to a device: at once, without opening them."""
+    save(tmp_path / "a.png", Image.new("L", (3, 4)))
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "broken.png").symlink_to("nowhere")
+    (tmp_path / "circle.png").symlink_to("circle.png")
+    (tmp_path / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "to-pipe.jpg").symlink_to("pipe.png")
+
+    assert left_out(tmp_path) == (
+        "left out 5: 2 link to nothing (broken.png), 2 named pipe (pipe.png), 1 device (zero.png)"
+    )
+
+
+@LINKS
+def test_linked_folders_are_followed_and_circles_cut(tmp_path):
+    """Under the link's name, as often as there are links; one that leads back up is said."""
+    save(tmp_path / "real" / "cat" / "1.png", Image.new("L", (3, 4), 1))
+    save(tmp_path / "in" / "own.png", Image.new("L", (3, 4), 2))
+    (tmp_path / "in" / "cat").symlink_to("../real/cat")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "real")
+    (tmp_path / "in" / "file.png").symlink_to("../real/cat/1.png")
+    (tmp_path / "real" / "cat" / "up").symlink_to("..")
+    (tmp_path / "in" / "self").symlink_to(".")
+
+    source = open_source([str(tmp_path / "in")], ImageFit((4, 3, 1)))
+    names = [name for block in source.blocks(100) for name in block.names]
+
+    assert names == ["again/cat/1.png", "cat/1.png", "file.png", "own.png"]
+    assert "link back to a folder that it is in" in left_out(tmp_path / "in")
 
 
 @LINKS
@@ -277,19 +399,18 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 def test_the_same_image_twice_is_refused(tmp_path):
     """There is no second name for it."""
     path = png(tmp_path / "x.png")
-    with pytest.raises(UsageError, match=r"would come back as one file: .*/x\.png"):
+    with pytest.raises(UsageError, match=r"two images have one name: .*/x\.png"):
         open_source([path, path], ImageFit((4, 3, 1)))
 
 
 @pytest.mark.parametrize("names", [("a.png", "a.bmp"), ("\u00e9.png", "e\u0301.png"), ("A.png", "a.png")])
-def test_images_that_would_come_back_as_one_file_are_refused_when_packed(tmp_path, names):
-    """What unpacking to a folder would refuse is refused while the originals are still there."""
+def test_names_are_kept_whole_however_alike_they_are(tmp_path, read, names):
+    """What a file system makes of them is seen when they are unpacked."""
     for name in names:
         save(tmp_path / "in" / name, Image.new("L", (3, 4)))
     if len(list((tmp_path / "in").iterdir())) < 2:
         pytest.skip("this file system takes the two names for one")
-    with pytest.raises(UsageError, match="come back as one file"):
-        open_source([str(tmp_path / "in")], ImageFit((4, 3, 1)))
+    assert read(open_source([str(tmp_path / "in")], ImageFit((4, 3, 1))))[1] == sorted(names)
 
 
 def test_an_empty_input_is_not_the_current_folder(tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ CASES: dict[str, tuple[Callable[[], Base], Change, tuple[type[FormatError], str]
     "a negative size": (bases.exact, put("input.shape", [-4]), (BAD, "M2-2")),
     "a size that is a boolean": (bases.exact, put("input.shape", [True]), (BAD, "M2-2")),
     "an endpoint of a tensor's type": (bases.exact, put("input.type", "i32"), (BAD, "M2-2")),
-    "a range of three": (bases.exact, put("input.range", [0, 1, 2]), (BAD, "M2-2")),
+    "a range of three": (bases.exact, put("input.range", [0, 1, 2]), (BAD, "M2-5")),
     "layers that are no list": (bases.exact, put("layers", {}), (BAD, "M2-2")),
     "no layers": (bases.exact, put("layers", []), (BAD, "M2-2")),
     "1,025 layers": (bases.exact, put("layers", [DENSE] * 1025), (LIMIT, "M2-2")),

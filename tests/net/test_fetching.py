@@ -188,6 +188,24 @@ def test_a_killed_fetch_is_resumed(server, tmp_path):
     proxy.close()
 
 
+@BOTH
+@pytest.mark.skipif(os.name != "posix", reason="links and file modes")
+def test_a_file_behind_a_link_is_replaced_and_keeps_its_mode(server, tmp_path, twin, small_pieces):
+    """The link stays; the partial file lies beside the file, not beside the link."""
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "real").write_bytes(b"old")
+    (tmp_path / "far" / "real").chmod(0o600)
+    (tmp_path / "x").symlink_to("far/real")
+    assert (
+        call(twin, "fetch", f"{server.url}v1/containers/{SHA}", tmp_path / "x", NEVER, force=True).path
+        == tmp_path / "x"
+    )
+
+    assert (tmp_path / "x").is_symlink() and (tmp_path / "far" / "real").read_bytes() == FILE
+    assert (tmp_path / "far" / "real").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in (tmp_path / "far").iterdir()] == ["real"]
+
+
 def test_fetching_latents_imports_neither_numpy_nor_the_server():
     """Importing them takes longer than fetching a small file."""
     code = (

@@ -10,6 +10,7 @@ import pytest
 
 from tools.second.decoder import SpecError, read_container, read_model, run_model
 from tools.second.model import work
+from tools.second.work import file_work
 
 VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 
@@ -59,6 +60,7 @@ def test_valid_container(path):
         ["".join(digests) for digests in want["receipts"]] if "receipts" in want else [None] * len(got["names_of_rows"])
     )
     assert got["receipts_of_rows"] == receipts
+    assert "file_work" not in want or file_work(got) == want["file_work"]
 
 
 @pytest.mark.parametrize("path", cases("model/valid"))
@@ -77,6 +79,7 @@ def test_valid_model(path):
         want["n_tensors"],
     )
     assert work(got["model"]) == want["work"]
+    assert "file_work" not in want or file_work(got) == want["file_work"]
 
     rows = run_model(got, want["rows_in"])
     if manifest["profile"] == "exact" or manifest["output"]["type"] != "f32":

@@ -44,7 +44,7 @@ class Reading:
                 self._rows.trailer(event)
             else:
                 assert self._model is not None
-                self.package = self._model.trailer(event)
+                self._model.end(event)
         elif self._rows is not None:
             assert isinstance(self.header, LatentsHeader)
             block = self._rows.chunk(event)
@@ -56,6 +56,11 @@ class Reading:
             assert self._model is not None
             self._model.chunk(event)
 
+    def end(self) -> None:
+        """What takes the whole file."""
+        if self._model is not None:
+            self.package = self._model.package()
+
 
 def read_forward(pieces: Iterable[bytes]) -> Reading:
     """Read a file that arrives in pieces.  Raises FormatError."""
@@ -64,6 +69,7 @@ def read_forward(pieces: Iterable[bytes]) -> Reading:
         for event in parser.feed(piece):
             reading.event(event)
     parser.close()
+    reading.end()
     return reading
 
 

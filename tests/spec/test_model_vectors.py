@@ -37,7 +37,7 @@ def test_valid_package_reads_to_its_json(case: Vector, feed: str) -> None:
     assert trailer.content_id == package.model_id
 
 
-_COMPUTED = ("about", "rules", "kind", "rows_in", "rows_out", "rows_refused", "work")
+_COMPUTED = ("about", "rules", "kind", "rows_in", "rows_out", "rows_refused", "work", "file_work")
 
 
 @cases("model/valid")

@@ -82,13 +82,13 @@ def tree(tmp_path: Path) -> Path:
     """A small repository that check_spec finds no fault with: one rule, its code, its vector."""
     for folder in ("spec/vectors/a/invalid", "aeformat", "tests"):
         (tmp_path / folder).mkdir(parents=True)
-    page = "| rule | |\n|---|---|\n| **Z1-1** | A rule. |\n| **Z1-2** | Another. |\n\n"
-    page += "| rules | code | byte |\n|---|---|---|\n| Z1-1 to Z1-2 | `bad` | 0 |\n\n| rules | why |\n|---|---|\n| Z1-2 | So. |\n"
+    page = "| rule | | code | byte |\n|---|---|---|---|\n| **Z1-1** | A rule. | `bad` | `chunk + 4` or `8` |\n"
+    page += "| **Z1-2** | Another. | `bad` | in words |\n\n| rules | why |\n|---|---|\n| Z1-2 | So. |\n"
     (tmp_path / "spec" / "model.md").write_text(page)
     (tmp_path / "aeformat" / "code.py").write_text('"""Z1-1 to Z1-2."""\n')
     (tmp_path / "tests" / "test_it.py").write_text('"""Z1-2."""\n')
-    (tmp_path / "spec/vectors/a/invalid/001-x.aef").write_bytes(b"")
-    (tmp_path / "spec/vectors/a/invalid/001-x.json").write_text('{"rule": "Z1-1", "code": "bad", "at": 0, "why": ""}')
+    (tmp_path / "spec/vectors/a/invalid/001-x.aef").write_bytes(bytes(24) + b"abCd" + bytes(28) + b"TAIL")
+    (tmp_path / "spec/vectors/a/invalid/001-x.json").write_text('{"rule": "Z1-1", "code": "bad", "at": 28, "why": ""}')
     return tmp_path
 
 
@@ -106,7 +106,13 @@ def tree(tmp_path: Path) -> Path:
             '{"rule": "Z1-9", "code": "bad"}',
             "names Z1-9, which is defined nowhere",
         ),
-        ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "evil"}', "gives Z1-1 no code 'evil'"),
+        (
+            "spec/vectors/a/invalid/001-x.json",
+            '{"rule": "Z1-1", "code": "evil", "at": 28}',
+            "gives Z1-1 no code 'evil'",
+        ),
+        ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "bad", "at": 24}', "gives Z1-1 no byte 24"),
+        ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "bad", "at": 60}', "gives Z1-1 no byte 60"),
         ("spec/vectors/a/invalid/001-x.json", '{"rules": ["Z1-1", "Z1-2"]}', "says that it has no vector, but it has"),
         ("spec/vectors/a/002-y.json", "{}", "002-y.json: there is no .aef file beside it"),
         ("spec/vectors/a/002-y.aef", "", "002-y.aef: there is no .json file beside it"),

@@ -377,8 +377,14 @@ def check_index(chunk: Chunk, raw: bytes, rows_chunks: list[Chunk]) -> None:
 _TRAILER = struct.Struct("<4sIQQI32sI")
 
 
-def read_trailer(file: File, content_id: bytes, may_end: Callable[[], None], content_rule: str = "C9-6") -> None:
-    """The trailer, and that nothing follows.  may_end: C4-6, M1-1 and M1-3 of what is missing."""
+def read_trailer(
+    file: File,
+    content_id: bytes,
+    may_end: Callable[[], None],
+    has_all: Callable[[], None] = lambda: None,
+    content_rule: str = "C9-6",
+) -> None:
+    """The trailer, and that nothing follows.  may_end: C4-6, M1-1.  has_all: M1-3."""
     data, at = file.data, file.at
     # C9-1
     if len(data) - at < 64:
@@ -387,7 +393,7 @@ def read_trailer(file: File, content_id: bytes, may_end: Callable[[], None], con
     # C9-2
     if trailer_crc != file.crc(n_chunks, data[at : at + 60]):
         raise SpecError("C9-2", at + 60, "trailer_crc does not match")
-    # C4-6, M1-1, M1-3
+    # C4-6, M1-1
     may_end()
     # C9-3
     if n_chunks != file.n_chunks:
@@ -400,6 +406,8 @@ def read_trailer(file: File, content_id: bytes, may_end: Callable[[], None], con
     # C9-5
     if chain_crc != zlib.crc32(b"".join(struct.pack("<I", c.chunk_crc) for c in file.chunks)):
         raise SpecError("C9-5", at + 24, "chain_crc does not match")
+    # M1-3
+    has_all()
     # C9-6; in a model M1-2
     if stated_id != content_id:
         raise SpecError(content_rule, at + 28, "content_id does not match", "content")
@@ -414,12 +422,15 @@ def read_trailer(file: File, content_id: bytes, may_end: Callable[[], None], con
 Decode = Callable[[list[values.Number]], list[values.Number]]
 
 
-def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Decode) -> None:
-    """C7-6 of the rows of one chunk."""
+def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Decode, stored: Chunk, size: int) -> None:
+    """M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
     for i in range(0, len(rows), RUN_ROWS):
         run = hashlib.sha256()
-        for row in rows[i : i + RUN_ROWS]:
-            run.update(bytes(int(pixel) for pixel in decode(row)))
+        for j, row in enumerate(rows[i : i + RUN_ROWS], i):
+            try:
+                run.update(bytes(int(pixel) for pixel in decode(row)))
+            except SpecError as error:  # M4-7; one byte a value
+                raise SpecError("M4-7", stored.where((j * len(row) + error.at) * size), error.what) from None
         at = i // RUN_ROWS * 32
         if run.digest() != receipts.stored[at : at + 32]:
             raise SpecError("C7-6", receipts.payload_at + at, f"not the pixels of rows {i} to {i + 63} of the chunk")
@@ -503,7 +514,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             receipts = front[0] if front and front[0].tag == b"rCPT" else None
             receipts_of_rows.append(receipts)
             if receipts and decoder and decoder.decode:
-                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode)
+                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode, chunk, values.ENCODINGS[encoding][0])
         elif chunk.tag == b"iNDX":
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])

@@ -76,7 +76,9 @@ def read_package(file: File, max_work: int | None = None) -> Model:
     def may_end() -> None:
         if model is None:
             raise SpecError("M1-1", file.at, "no MANF")
-        if n_tensors < len(model.tensors):
+
+    def has_all() -> None:
+        if model and n_tensors < len(model.tensors):
             raise SpecError("M1-3", file.at, f"{n_tensors} TENS for {len(model.tensors)} tensors")
 
     while chunk := read_chunk(file, check_order, check_lengths):
@@ -86,7 +88,7 @@ def read_package(file: File, max_work: int | None = None) -> Model:
             read_tensor(file, chunk, model.tensors[n_tensors])
             n_tensors += 1
     # M1-2
-    read_trailer(file, model.model_id if model else b"", may_end, content_rule="M1-2")
+    read_trailer(file, model.model_id if model else b"", may_end, has_all, content_rule="M1-2")
     assert model is not None, "may_end"
     check_numbers(model)
     if "prior" in model.manifest:
@@ -179,9 +181,7 @@ def _check_keys(root: Node, at: int) -> None:
         need(is_shape(endpoint["shape"], 7) and endpoint["type"] in ("u8", "i8", "f32"), end)
     layers, tensors = plain["layers"], plain["tensors"]
     need(isinstance(layers, list) and len(layers) >= 1, "layers")
-    need(len(layers) <= MAX_LAYERS, "too many layers", "limit")
     need(isinstance(tensors, list), "tensors")
-    need(len(tensors) <= MAX_TENSORS, "too many tensors", "limit")
     for tensor in tensors:
         need(isinstance(tensor, dict) and set(tensor) == {"shape", "type", "sha256"}, "a tensor")
         need(is_shape(tensor["shape"], 8) and tensor["type"] in _TENSOR_TYPES and is_hash(tensor["sha256"]), "a tensor")
@@ -194,6 +194,9 @@ def _check_keys(root: Node, at: int) -> None:
         need(isinstance(prior, dict) and set(prior) == {"bits", "classes", "means", "picks", "tables"}, "prior")
         need(is_integer(prior["bits"], 8, 16), "bits of the prior")
         need(all(is_integer(prior[key], 0, len(tensors) - 1) for key in prior if key != "bits"), "prior")
+    # the form of everything first, then the counts
+    need(len(layers) <= MAX_LAYERS, "too many layers", "limit")
+    need(len(tensors) <= MAX_TENSORS, "too many tensors", "limit")
 
 
 def is_integer(value: Any, lo: int, hi: float) -> bool:

@@ -10,6 +10,7 @@ import zstandard
 from .errors import SpecError
 
 MAX_WINDOW = 8_388_608  # C6-5
+MAX_BLOCK = 131_072  # C6-6
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -60,7 +61,7 @@ def read_frame(data: bytes, raw_len: int, at: int) -> bytes:
         raise SpecError("C6-5", at, f"window of {window} bytes")
 
     # C6-6
-    if _end_of_frame(data, blocks_at) != len(data):
+    if _end_of_frame(data, blocks_at, at, min(window, MAX_BLOCK)) != len(data):
         raise SpecError("C6-6", at, "the payload is not exactly one frame")
     try:
         raw = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompress(data, max_output_size=raw_len)
@@ -71,11 +72,13 @@ def read_frame(data: bytes, raw_len: int, at: int) -> bytes:
     return raw
 
 
-def _end_of_frame(data: bytes, at: int) -> int:
+def _end_of_frame(data: bytes, at: int, payload_at: int, largest: int) -> int:
     """Where the frame ends whose blocks begin at `at` (RFC 8878, 3.1.1.2); beyond the data if it is cut."""
     while True:
         head = int.from_bytes(data[at : at + 3], "little")
         last, kind, size = head & 1, head >> 1 & 3, head >> 3
+        if size > largest:
+            raise SpecError("C6-6", payload_at, f"a block of {size} bytes")
         at += 3 + (1 if kind == 1 else size)  # 1: one byte, repeated
         if at > len(data):
             return at

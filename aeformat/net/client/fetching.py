@@ -10,7 +10,8 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
-from aeformat.atomic import check_target, sync_folder
+from aeformat.atomic import check_target, put_in_place, sync_folder
+from aeformat.destination import behind_links
 from aeformat.errors import UsageError
 from aeformat.model.identity import read_model_id
 from aeformat.net.client import transfer
@@ -68,9 +69,8 @@ def partial_path(path: Path, kind: str, name: str) -> Path:
 
 @contextlib.contextmanager
 def partial_file(path: Path, kind: str, name: str, *, force: bool) -> Iterator[int]:
-    """Open and lock the partial file beside `path`.  Yields its file descriptor.  Raises UsageError."""
-    check_target(path, force=force)
-    partial = partial_path(path, kind, name)
+    """Open and lock the partial file beside what `path` names in the end.  Yields its file descriptor.  Raises UsageError."""
+    partial = partial_path(check_target(path, force=force), kind, name)
     try:
         handle = os.open(
             partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o666
@@ -96,12 +96,16 @@ def _lock(handle: int, partial: Path) -> None:
 
 
 def finish(path: Path, kind: str, name: str, done: Done, size: int, handle: int) -> Fetched:
-    """Rename the complete partial file to `path` (T5-7).  Raises TransferFailed if it is another model than `name`."""
-    partial = partial_path(path, kind, name)
+    """Rename the complete partial file to what `path` names (T5-7).
+
+    Raises TransferFailed if it is another model than `name`, UsageError if the target cannot be replaced, OSError.
+    """
+    target = behind_links(path)
+    partial = partial_path(target, kind, name)
     if kind == "models" and read_model_id(partial) != bytes.fromhex(name):
         partial.unlink()
         raise TransferFailed("the server sent another model than the one asked for")
     os.fsync(handle)
-    partial.replace(path)
-    sync_folder(path.parent)
+    put_in_place(partial, target)
+    sync_folder(target.parent)
     return Fetched(path, done.sha256, size)
