@@ -15,6 +15,7 @@ import pytest
 from transport.containers import latents
 
 from aeformat import net
+from aeformat.cli.main import main
 from aeformat.net.client import http_client, transfer
 from aeformat.net.client.aio import async_http_client, async_transfer
 from aeformat.net.client.http_client import FileBody, HttpClient
@@ -123,6 +124,17 @@ def test_a_file_that_becomes_shorter(server, tmp_path, failures, twin):
     with pytest.raises(OSError, match="the file became shorter while it was sent; send it again"):
         call(twin, "send", path, server.url, progress=cutting)
     assert failures == []
+
+
+def test_the_command_names_the_file(server, tmp_path, monkeypatch, capsys):
+    """One line, exit code 1."""
+    path = tmp_path / "source.aef"
+    path.write_bytes(LARGE)
+
+    monkeypatch.setattr("aeformat.cli.remote.ByteProgress.update", lambda *_: os.truncate(path, 300_000))
+    assert main(["send", str(path), server.url, "--model-policy", "never"]) == 1
+    said = f"aeformat: {path}: the file became shorter while it was sent; send it again\n"
+    assert capsys.readouterr() == ("", said)
 
 
 @BOTH

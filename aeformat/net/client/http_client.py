@@ -7,6 +7,7 @@ connection becomes Lost; what follows from it is decided in aeformat.transport. 
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -114,7 +115,7 @@ class SendQueue:
 
 def became_shorter() -> OSError:
     """The error for a file that has fewer bytes than when it was scanned."""
-    return OSError("the file became shorter while it was sent; send it again")
+    return OSError(errno.EIO, "the file became shorter while it was sent; send it again")
 
 
 def read_piece(read_at: ReadAt, at: int, n_bytes: int) -> bytes:
