@@ -67,7 +67,7 @@ def unpack(
     that does not fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
     """
     decoder = find(latents)
-    _fit(latents, decoder)
+    fit(latents, decoder)
     return _decoded(latents, lambda: load(decoder), rows)
 
 
@@ -84,12 +84,15 @@ def runs_of(rows: Iterable[int]) -> list[tuple[int, int]]:
 
 def unpack_with(latents: LatentStream | Latents, network: Network, rows: Runs | None = None) -> Iterator[Decoded]:
     """The same with a decoder that is ready to run.  Raises as `unpack` does."""
-    _fit(latents, network.package)
+    fit(latents, network.package)
     return _decoded(latents, lambda: network, rows)
 
 
-def _fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
-    """The one place where a decoder is held against a file; rows of codec rans get its prior."""
+def fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
+    """The one place where a decoder is held against a file; rows of codec rans get its prior.
+
+    Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16).
+    """
     check_decoder(latents.header, decoder)
     if latents.needs_prior:
         latents.give_prior(prior_of(decoder))
