@@ -93,8 +93,14 @@ def test_the_readers_docstring_runs(folder):
 def test_the_shell_lines_at_the_top_of_the_readme_run(folder):
     """What a newcomer types first; the images come back under their names."""
     (folder / "digits.aef").unlink()
-    lines = blocks(ROOT / "README.md", "sh")[0].strip().splitlines()
+    (lines,) = [
+        code.strip().splitlines() for code in blocks(ROOT / "README.md", "sh") if code.startswith("aeformat pack")
+    ]
     assert len(lines) == 5
+    for image in (folder / "photos").iterdir():
+        image.unlink()
+    drawn = run([sys.executable, str(ROOT / "examples" / "draw_photos.py"), "photos"], folder)
+    assert drawn.returncode == 0, drawn.stderr
 
     for line in lines:
         arguments = line.partition("#")[0].split()

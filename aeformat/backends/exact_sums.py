@@ -6,12 +6,17 @@ scale that is the row's own, and each weight is cut into slices of a few bits on
 product sum is then an integer below 2^53 on that scale, so that float64 adds it exactly, in any order.  The slices are put
 together afterwards, always in the same way.
 
+What 24 bits leave of a number is at most 2^(e - 25) for a row whose largest number is below 2^e.  Where that could matter, in
+rows of large numbers, a second part of the row holds what the first one left: 48 bits together.  The weights have 26 bits or
+more.
+
 Owns the cutting and the scales.  Knows nothing of how a layer is computed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,29 +27,25 @@ from aeformat.model.package import Step
 
 Array = NDArray[Any]
 
-ROW_BITS: Final = 24  # of the numbers of a row: float32 has as many
+ROW_BITS: Final = 24  # of the numbers of a row, in each of its parts: float32 has as many
+LEAST_EXPONENT: Final = -100  # smaller rows take this one's scale, so that float32 holds 2^(ROW_BITS - e)
+SUM_AXIS: Final = {"dense": 1, "conv2d": 3, "conv2d_transpose": 2}  # the axis of weights with the output channels
 _SUM_BITS: Final = 53  # float64 counts every integer up to 2^53
 _WEIGHT_BITS: Final = 26  # of a weight, all slices together, at least
-LEAST_EXPONENT: Final = (
-    -100
-)  # rows of smaller numbers take the scale of this one, so that float32 holds 2^(ROW_BITS - e)
-SUM_AXIS: Final = {
-    "dense": 1,
-    "conv2d": 3,
-    "conv2d_transpose": 2,
-}  # layer kind -> the axis of its weights with the output channels
+_ONE_PART_ERROR: Final = -17  # of a sum, as a power of two: an eighth of what M5-2 allows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlicedStep:
     """A layer of the float32 profile whose weights are cut into slices, which lie beside each other.
 
-    step: the same layer with n_slices times as many output channels, in float64.  weights: as they were, in float64.
+    step: the same layer with n_slices times as many output channels, in float64.
+    one_part_exponent: rows of this exponent and below do without a second part.
     """
 
     step: Step
     n_slices: int
-    weights: Array
+    one_part_exponent: int
 
 
 def slice_weights(step: Step) -> SlicedStep:
@@ -53,7 +54,8 @@ def slice_weights(step: Step) -> SlicedStep:
     weights = step.arrays["weights"].astype(np.float64)
     others = tuple(i for i in range(weights.ndim) if i != axis)
     n_products = weights.size // weights.shape[axis]
-    bits = max(_SUM_BITS - ROW_BITS - n_products.bit_length(), 1)
+    bits = _SUM_BITS - ROW_BITS - n_products.bit_length()
+    assert bits > 0  # a tensor of 2^28 numbers is more than a package may hold
     n_slices = -(-_WEIGHT_BITS // bits)
     _, exponents = np.frexp(np.abs(weights).max(axis=others, keepdims=True))
     slices, rest = [], weights
@@ -62,10 +64,16 @@ def slice_weights(step: Step) -> SlicedStep:
         slices.append(np.ldexp(np.rint(np.ldexp(rest, unit)), -unit))
         rest = rest - slices[-1]
     arrays = {**step.arrays, "weights": np.concatenate(slices, axis)}
-    return SlicedStep(dataclasses.replace(step, arrays=arrays), n_slices, weights)
+    return SlicedStep(dataclasses.replace(step, arrays=arrays), n_slices, _one_part_exponent(weights, others))
+
+
+def _one_part_exponent(weights: Array, others: tuple[int, ...]) -> int:
+    """The largest e for which errors of 2^(e - 25) in every number add up, as random ones do, to 2^-17 at most in a sum."""
+    norm = float(np.sqrt(np.square(weights).sum(axis=others)).max())
+    return math.floor(_ONE_PART_ERROR + ROW_BITS + 1 - math.log2(norm)) if norm else 129
 
 
 def row_exponents(largest: Array) -> Array:
-    """float32, the largest size in each row -> e, int32: all sizes are below 2^e.  129 for infinity."""
+    """float32, the largest size in each row -> e, int32: all sizes of the row are below 2^e."""
     exponents: Array = np.maximum((largest.view(np.int32) >> 23) - 126, LEAST_EXPONENT)
     return exponents

@@ -13,6 +13,7 @@ import numpy as np
 
 from aeformat.backends import numpy_floats, numpy_layers
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks
+from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
@@ -77,7 +78,7 @@ class NumpyNetwork:
         made_dtype = self._dtypes[number + 1]
         match step.kind:
             case "dense" | "conv2d" | "conv2d_transpose" | "affine":
-                return numpy_layers.float_sums(step) if step.bounds is None else _LINEAR[step.kind](step, made_dtype)
+                return float_sums(step) if step.bounds is None else _LINEAR[step.kind](step, made_dtype)
             case "lookup":
                 (source,) = step.inputs
                 bounds = self.package.plan[source - 1].bounds

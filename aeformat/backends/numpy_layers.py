@@ -8,7 +8,6 @@ do not include the bias: `lookup` adds it.  Knows nothing of networks, block siz
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import prod
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
-from aeformat.backends.exact_sums import ROW_BITS, row_exponents, slice_weights
 from aeformat.model.package import Step
 
 Array = NDArray[Any]
@@ -110,55 +108,7 @@ def affine(step: Step, dtype: DTypeLike) -> Op:
     return run
 
 
-def float_sums(step: Step) -> Op:
-    """A layer of the float32 profile: sums that are the same in any order, plus the bias, rounded once to float32."""
-    if step.kind == "affine":  # one product: there is nothing to add up
-        return _with_bias(affine(step, np.float32), step)
-    sliced = slice_weights(step)
-    maker = {"dense": dense, "conv2d": conv2d, "conv2d_transpose": conv2d_transpose}[step.kind]
-    op = maker(sliced.step, np.float64)
-    plain_step = replace(step, arrays={**step.arrays, "weights": sliced.weights})
-    plain = maker(plain_step, np.float64)
-    bias = step.arrays["bias"].astype(np.float64)
-    integers_slot, sums_slot, slot = object(), object(), object()
-
-    def run(x: Array, scratch: Scratch) -> Array:
-        x = x.astype(np.float32, copy=False)
-        integers, exponents, is_finite = _to_integers(x, scratch.array(integers_slot, x.shape, np.float32))
-        slices = op(integers, scratch)
-        slices = slices.reshape(*slices.shape[:-1], sliced.n_slices, len(bias))
-        sums = scratch.array(sums_slot, (*slices.shape[:-2], len(bias)), np.float64)
-        np.copyto(sums, slices[..., 0, :])
-        for number in range(1, sliced.n_slices):
-            sums += slices[..., number, :]
-        sums *= np.ldexp(1.0, exponents - ROW_BITS).reshape(-1, *(1,) * (sums.ndim - 1))
-        sums += bias
-        made = scratch.array(slot, sums.shape, np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            if not is_finite.all():  # infinity and NaN come through as they would in any order
-                rows = ~is_finite
-                sums[rows] += plain(np.where(np.isfinite(x[rows]), 0.0, x[rows].astype(np.float64)), Scratch())
-            np.copyto(made, sums, casting="same_kind")
-        return made
-
-    return run
-
-
-def _to_integers(x: Array, out: Array) -> tuple[Array, Array, Array]:
-    """Float32 rows as integers of 24 bits: (them, in `out`; the exponent of each row; which rows are finite)."""
-    flat = x.reshape(len(x), -1)
-    largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
-    exponents = row_exponents(largest)
-    is_finite = np.isfinite(largest)
-    up = np.ldexp(np.float32(1), ROW_BITS - exponents).reshape(-1, *(1,) * (x.ndim - 1))
-    np.multiply(x, up, out=out)
-    np.rint(out, out=out)
-    if not is_finite.all():
-        out[~np.isfinite(x)] = 0
-    return out, exponents, is_finite
-
-
-def _with_bias(op: Op, step: Step) -> Op:
+def with_bias(op: Op, step: Step) -> Op:
     """The op of a float32 layer: its sums plus the bias."""
     bias = step.arrays["bias"].astype(np.float32)
 

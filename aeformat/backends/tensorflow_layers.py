@@ -6,8 +6,7 @@ function takes a step of the plan and returns an Op, which computes it.  Knows n
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -60,38 +59,47 @@ def _with_bias(tf: Any, step: Step, kind: Any) -> Op:
 
 
 def _float_sums(tf: Any, step: Step) -> Op:
-    """Sums that are the same in any order, as numpy_layers.float_sums has them (exact_sums.py)."""
+    """Sums that are the same in any order: numpy_float_sums step by step, with the same bits (exact_sums.py)."""
     sliced = slice_weights(step)
-    integer_sums = _LINEAR[step.kind](tf, sliced.step, tf.float64)
-    plain_step = replace(step, arrays={**step.arrays, "weights": sliced.weights})
-    plain_sums = _LINEAR[step.kind](tf, plain_step, tf.float64)
+    op = _LINEAR[step.kind](tf, sliced.step, tf.float64)
+    plain = _LINEAR[step.kind](tf, step, tf.float64)
     bias = step.arrays["bias"].astype(np.float64)
     axes = tuple(range(1, len(step.input_shape) + 1))
-    per_row = (-1, *(1,) * len(step.made.shape))
 
-    def run(x: Tensor) -> Tensor:
-        x = tf.cast(x, tf.float32)
-        largest = tf.reduce_max(tf.abs(x), axes)
-        exponents = tf.maximum(tf.bitwise.right_shift(tf.bitcast(largest, tf.int32), 23) - 126, LEAST_EXPONENT)
-        is_finite = tf.math.is_finite(x)
-        up = tf.reshape(tf.cast(_power(tf, ROW_BITS - exponents), tf.float32), (-1, *(1,) * len(axes)))
-        slices = integer_sums(tf.round(tf.where(is_finite, x, np.float32(0)) * up))
-        slices = tf.reshape(slices, (-1, *step.made.shape[:-1], sliced.n_slices, len(bias)))
+    def power(exponents: Tensor, shape: Sequence[int]) -> Tensor:
+        return tf.reshape(_power(tf, exponents), (-1, *(1,) * len(shape)))
+
+    def sums_of(integers: Tensor, exponents: Tensor) -> Tensor:
+        slices = tf.reshape(op(integers), (-1, *step.made.shape[:-1], sliced.n_slices, len(bias)))
         sums = slices[..., 0, :]
         for number in range(1, sliced.n_slices):
             sums += slices[..., number, :]
-        sums *= tf.reshape(_power(tf, exponents - ROW_BITS), per_row)
-        sums = tf.cond(
-            tf.reduce_all(is_finite),
-            lambda: sums,
-            # Infinity and NaN come through as they would in any order.
-            lambda: tf.where(
-                tf.reshape(tf.math.is_finite(largest), per_row),
-                sums,
-                sums + plain_sums(tf.where(is_finite, np.float32(0), x)),
-            ),
-        )
-        return tf.cast(sums + bias, tf.float32)
+        return sums * power(exponents, step.made.shape)
+
+    def run(x: Tensor) -> Tensor:
+        x = tf.cast(x, tf.float32)
+        is_finite = tf.math.is_finite(x)
+        finite = tf.where(is_finite, x, np.float32(0))
+        largest = tf.reduce_max(tf.abs(finite), axes)
+        exponents = tf.maximum(tf.bitwise.right_shift(tf.bitcast(largest, tf.int32), 23) - 126, LEAST_EXPONENT)
+        integers = tf.round(finite * tf.cast(power(ROW_BITS - exponents, step.input_shape), tf.float32))
+        sums = sums_of(integers, exponents - ROW_BITS)
+        needs_more = exponents > sliced.one_part_exponent
+
+        def with_second_part() -> Tensor:
+            rest = tf.cast(finite, tf.float64) - tf.cast(integers, tf.float64) * power(
+                exponents - ROW_BITS, step.input_shape
+            )
+            rest = tf.round(rest * power(2 * ROW_BITS - exponents, step.input_shape))
+            more = sums_of(rest, exponents - 2 * ROW_BITS)
+            return tf.where(tf.reshape(needs_more, (-1, *(1,) * len(step.made.shape))), sums + more, sums)
+
+        def with_infinities() -> Tensor:
+            rows = tf.reshape(tf.reduce_all(is_finite, axes), (-1, *(1,) * len(step.made.shape)))
+            return tf.where(rows, whole, whole + plain(tf.where(is_finite, np.float32(0), x)))
+
+        whole = tf.cond(tf.reduce_any(needs_more), with_second_part, lambda: sums) + bias
+        return tf.cast(tf.cond(tf.reduce_all(is_finite), lambda: whole, with_infinities), tf.float32)
 
     return run
 

@@ -161,6 +161,7 @@ def _report(
             "pixels_off": compared.n_off,
             "largest_level_difference": compared.levels,
         },
+        "passed_over": list(imported.passed_over),
         "exact_loss": None if lost is None else asdict(lost),
     }
 
@@ -176,6 +177,8 @@ def _print(report: dict[str, Any]) -> None:
         f"{keras['pixels_off']} of {keras['pixels']:,} pixels off by at most {keras['largest_level_difference']} level(s)",
         file=sys.stderr,
     )
+    for layer in report["passed_over"]:
+        print(f"{layer!r} is passed over: the decoder takes the bottleneck as it is", file=sys.stderr)
     lost = report["exact_loss"]
     if lost is not None:
         exact, float32, between = (common.decibels(lost[key]) for key in ("exact", "float32", "between"))

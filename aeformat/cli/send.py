@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from aeformat.cli import common
@@ -26,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
 
     path = Path(common.ordinary(options.file))
     model = None if options.decoder is None else _given(options.decoder, path)
-    with common.error_source(options.file), FileDigest(path) as digest, ByteProgress() as progress:
+    with _naming(options.file), FileDigest(path) as digest, ByteProgress() as progress:
         from aeformat.net.client.sending import send_with_digest  # while the file is being hashed
 
         server = server_options(options)
@@ -35,6 +37,18 @@ def run(options: argparse.Namespace) -> int:
         )
     print(sent.url)
     return 0
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Put the name of the file into errors of its bytes, and into those of reading it that have none."""
+    try:
+        with common.error_source(name):
+            yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = common.input_name(name)
+        raise
 
 
 def _given(decoder: str, path: Path) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.backends.runtime import load_keras
 from aeformat.model.graph import Graph
 
 Array = NDArray[Any]
@@ -33,10 +34,17 @@ def activate(graph: Graph, function: Any, x: int, name: str) -> int:
     kind = getattr(function, "__name__", None)
     if kind is None and type(function).__module__.startswith("keras.") and type(function).__name__ in ACTIVATION_LAYERS:
         return ACTIVATION_LAYERS[type(function).__name__](graph, function, (x,), name)
+    if function is hard_sigmoid_of_keras_2:
+        return _hard_sigmoid(graph, x, 0.2, name)
     module = getattr(function, "__module__", "")
     if kind not in _ACTIVATIONS or not module.startswith("keras."):
         raise NoForm(f"activation {kind or type(function).__name__}")
     return _ACTIVATIONS[kind](graph, x, name)
+
+
+def hard_sigmoid_of_keras_2(x: Any) -> Any:
+    """What Keras computed by that name before version 3: clip(x / 5 + 1/2, 0, 1).  Now it is relu6(x + 3) / 6."""
+    return load_keras().ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
 # Pieces that several are made of.
@@ -89,6 +97,10 @@ def _plain(kind: str) -> Callable[[Graph, int, str], int]:
     return lambda graph, x, name: graph.add(kind, x, name=name)
 
 
+def _hard_sigmoid(graph: Graph, x: int, slope: float, name: str) -> int:
+    return _clipped(graph, channelwise(graph, x, slope, 0.5, name), 0, 1, name)
+
+
 _ACTIVATIONS: Final[dict[str, Callable[[Graph, int, str], int]]] = {
     "linear": lambda graph, x, name: x,
     "relu": _plain("relu"),
@@ -101,7 +113,7 @@ _ACTIVATIONS: Final[dict[str, Callable[[Graph, int, str], int]]] = {
     "leaky_relu": lambda graph, x, name: _leaky(graph, x, 0.2, name),
     "relu6": lambda graph, x, name: _clipped(graph, x, 0, 6, name),
     "hard_tanh": lambda graph, x, name: _clipped(graph, x, -1, 1, name),
-    "hard_sigmoid": lambda graph, x, name: _clipped(graph, channelwise(graph, x, 1 / 6, 0.5, name), 0, 1, name),
+    "hard_sigmoid": lambda graph, x, name: _hard_sigmoid(graph, x, 1 / 6, name),
     "selu": _selu,
 }
 

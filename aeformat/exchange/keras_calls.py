@@ -1,26 +1,23 @@
 """A Keras model as the calls of single layers that it consists of, nested models taken apart.
 
-Owns loading a file, the walk through `get_config()` of Sequential and Functional models, and running the calls one by one.
-Knows nothing of what the layers mean here (keras_layers.py does).
+Owns the walk through `get_config()` of Sequential and Functional models, and running the calls one by one.
+Knows nothing of files (keras_load.py does), or of what the layers mean here (keras_layers.py does).
 """
 
 from __future__ import annotations
 
-import zipfile
+import inspect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.backends.runtime import load_tensorflow
+from aeformat.backends.runtime import load_keras, load_tensorflow
 from aeformat.errors import UsageError
 
 Array = NDArray[Any]
-
-SUFFIXES: Final = (".keras", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +60,34 @@ class Calls:
             raise UsageError(f"the model {what} {name!r}; its layers are {', '.join(self.ends)}")
         return self.ends[found.pop()]
 
+    def pass_over(self, number: int, value: int) -> None:
+        """Take value `value` for what call `number` makes."""
+        keras = load_keras()
+        call = self.calls[number]
+        nothing = keras.layers.Identity(name=call.layer.name)
+        self.calls[number] = replace(call, layer=nothing, inputs=(value,), args=(Value(value),), kwargs={})
+
+    def name_of(self, value: int) -> str:
+        """Of the call that makes a value."""
+        return self.calls[value - 1].name if value else "the input"
+
     def run(self, rows: Array) -> list[Array]:
         """What every call makes of (n, *shape) float32 rows, the rows first, by Keras itself.  Raises UsageError."""
         values: list[Any] = [rows]
         for call in self.calls:
             kwargs = {key: value for key, value in call.kwargs.items() if key != "training"}
+            if "training" in inspect.signature(call.layer.call).parameters:  # some layers take it that they are trained
+                kwargs["training"] = False
             try:
                 values.append(call.layer(*_filled(call.args, values), **kwargs))
             except _failures() as error:
                 what = f"{call.name!r} ({type(call.layer).__name__})"
-                raise UsageError(f"Keras cannot run {what}: {_first_line(error)}") from error
+                raise UsageError(f"Keras cannot run {what}: {first_line(error)}") from error
         return [np.asarray(value) for value in values]
 
     def shape(self, call: Call, shapes: Sequence[Sequence[int]]) -> tuple[int, ...] | None:
         """Of one row that a call makes of rows of these shapes, one an input; None where Keras cannot say, or of several."""
-        keras = load_tensorflow().keras
+        keras = load_keras()
         values = [keras.KerasTensor((1, *shape), "float32") for shape in shapes]
         tensors = dict(zip(call.inputs, values, strict=True))
         try:
@@ -89,7 +99,7 @@ class Calls:
         return tuple(made.shape[1:])
 
     def _model(self, model: Any, x: int, path: str) -> int:
-        if _is_sequential(model):
+        if is_sequential(model):
             for layer in model.layers:
                 x = self._call(layer, (Value(x),), {}, path)
             return x
@@ -113,13 +123,13 @@ class Calls:
                 made[name, number] = self._call(operations[name], args, node.get("kwargs", {}), path)
             waiting = [one for one in waiting if one not in ready]
         name, number, _ = end
-        if _is_functional(operations[name]) and not _is_sequential(operations[name]):
+        if is_functional(operations[name]) and not is_sequential(operations[name]):
             number -= 1  # Keras counts the calls of a nested model from 1 here, and here only
         return made[name, number]
 
     def _call(self, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], path: str) -> int:
         name = path + str(layer.name)
-        if _is_sequential(layer) or _is_functional(layer):
+        if is_sequential(layer) or is_functional(layer):
             inputs = list(_values(args))
             if len(inputs) != 1:
                 raise UsageError(f"the nested model {name!r} takes {len(inputs)} inputs; here each takes one")
@@ -130,45 +140,6 @@ class Calls:
         self.calls.append(Call(name, layer, tuple(value.number for value in inputs), args, plain))
         self.ends[name] = len(self.calls)
         return len(self.calls)
-
-
-def load_model(path: Path) -> Any:
-    """The Keras model in a file.  Loading one can run code that is in it.  Raises UsageError."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: a Keras file ends in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    keras = load_tensorflow().keras
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):  # Keras would say that there is no such file
-        raise UsageError(f"{path}: is no .keras file, which is a zip archive; it is another file, or cut short")
-    try:
-        model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError, OSError) as error:
-        raise UsageError(f"{path}: Keras cannot load it: {_first_line(error)}") from error
-    if not (_is_sequential(model) or _is_functional(model)):
-        raise UsageError(
-            f"{path}: a {type(model).__name__} hides its layers; make a Sequential or Functional model of it"
-        )
-    _leave_mixed_precision(model)
-    for weight in model.weights:
-        if not np.isfinite(np.asarray(weight).astype(np.float32)).all():
-            raise UsageError(f"{path}: the weights {weight.path} hold NaN or infinity; train the network again")
-    return model
-
-
-def _leave_mixed_precision(model: Any) -> None:
-    """Compute in float32 where the weights are float32 and only the arithmetic is narrower: packages do, too."""
-    keras = load_tensorflow().keras
-    open_ = [model]
-    while open_:
-        layer = open_.pop()
-        if not isinstance(layer, keras.layers.Layer):
-            continue
-        if isinstance(layer, keras.Model):
-            open_ += layer.layers
-        open_.append(getattr(layer, "activation", None))
-        if layer.quantization_mode is None and layer.variable_dtype == "float32" != layer.compute_dtype:
-            layer.dtype_policy = "float32"
 
 
 def input_shape(model: Any, path: str) -> tuple[int | None, ...]:
@@ -191,16 +162,19 @@ def _failures() -> tuple[type[Exception], ...]:
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Of what a library says."""
     return str(error).strip().split("\n")[0][:300]
 
 
-def _is_sequential(layer: Any) -> bool:
-    return isinstance(layer, load_tensorflow().keras.Sequential)
+def is_sequential(layer: Any) -> bool:
+    """Layers one after the other."""
+    return isinstance(layer, load_keras().Sequential)
 
 
-def _is_functional(layer: Any) -> bool:
-    return isinstance(layer, load_tensorflow().keras.Model) and hasattr(layer, "operations") and bool(layer.operations)
+def is_functional(layer: Any) -> bool:
+    """A model that says how its layers are connected."""
+    return isinstance(layer, load_keras().Model) and hasattr(layer, "operations") and bool(layer.operations)
 
 
 def _endpoint(entry: Any, key: str, model: str) -> tuple[str, int, int]:
@@ -208,7 +182,10 @@ def _endpoint(entry: Any, key: str, model: str) -> tuple[str, int, int]:
     ends = list(_ends(entry))
     if len(ends) != 1:
         what = "inputs" if key == "input_layers" else "outputs"
-        raise UsageError(f"{model} has {len(ends)} {what}; here a model has one: make a Model of the one that matters")
+        raise UsageError(
+            f"{model} has {len(ends)} {what}; here a model has one: make a Model of the one that matters "
+            "(of a variational autoencoder, the mean)"
+        )
     return ends[0]
 
 

@@ -5,6 +5,7 @@ Owns the order of it: load, take apart, convert, cut, fold, build, compare.  Not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt, prod
@@ -15,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.backends.runtime import keras_as_shipped
 from aeformat.errors import Hint, LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.fold import fold
 from aeformat.exchange.keras_activations import NoForm
-from aeformat.exchange.keras_calls import Calls, input_shape, load_model
+from aeformat.exchange.keras_calls import Call, Calls, input_shape
 from aeformat.exchange.keras_layers import convert
+from aeformat.exchange.keras_load import load_model
+from aeformat.exchange.keras_modern import stand_in
 from aeformat.exchange.pixels import add_pixels_in, add_pixels_out, numbers_of, pixels_of
 from aeformat.exchange.samples import golden_images, patterns
 from aeformat.model.golden import FLOAT_TOLERANCE, MAX_LEVELS, ROWS_PER_FLIP
@@ -34,6 +38,7 @@ Floats = NDArray[Any]
 
 N_CHECKED: Final = 32  # images that Keras and the packages are compared on, fewer if they are large
 MAX_NUMBERS: Final = 1 << 24  # in one image, and in all that are compared: every layer keeps what it makes of them
+_MEAN: Final = re.compile(r"(?i)(?<![a-z])(mean|mu)")
 _TWO_SIDES: Final = 2  # Keras and the package may each be off by the tolerance of section 5
 
 
@@ -68,6 +73,7 @@ class Imported:
     decoder: ModelPackage
     graphs: tuple[Graph, Graph]
     comparison: Comparison
+    passed_over: tuple[str, ...] = ()  # layers that draw at random around the bottleneck, the mean
 
 
 def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] | None = None) -> Imported:
@@ -77,9 +83,15 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
     """
     if options.image is not None:
         _check_size(options.image)
+    with keras_as_shipped():
+        return _imported(options, samples)
+
+
+def _imported(options: Options, samples: Callable[[tuple[int, ...]], Images] | None) -> Imported:
     model = load_model(options.path)
     calls = Calls(model)
     at = calls.named(options.bottleneck)
+    passed_over = _pass_over_samplers(calls, at)
     start = _start_shape(input_shape(model, str(options.path)), options)
     image = _image_shape(start, options)
     _check_size(image)
@@ -92,7 +104,31 @@ def import_keras(options: Options, samples: Callable[[tuple[int, ...]], Images] 
         latents = Endpoint(decoder.shape(0), "f32")
         imported = build_pair(encoder, decoder, golden_images(image), latents=latents, name=options.name)
     comparison = _compare(imported, images, by_keras[at], by_keras[calls.output], options.pixels_out)
-    return Imported(*imported, (encoder, decoder), comparison)
+    return Imported(*imported, (encoder, decoder), comparison, passed_over)
+
+
+def _pass_over_samplers(calls: Calls, mean: int) -> tuple[str, ...]:
+    """A variational autoencoder draws at random around a mean; where that is the bottleneck, the decoder takes it as it is."""
+    found = [i for i, call in enumerate(calls.calls) if _mean_of(calls, call) == mean]
+    for i in found:
+        calls.pass_over(i, mean)
+    return tuple(calls.calls[i].name for i in found)
+
+
+def _mean_of(calls: Calls, call: Call) -> int | None:
+    """What may be the mean, where a layer with code of its own takes several values: one of such a name, else the first."""
+    if stand_in(call.layer) is None or len(call.inputs) == 1:
+        return None
+    return next((i for i in call.inputs if _MEAN.search(calls.name_of(i))), call.inputs[0])
+
+
+def _way_out(calls: Calls, call: Call) -> str:
+    mean = _mean_of(calls, call)
+    if mean is not None:
+        return f"; if it draws at random around a mean, take the mean for the bottleneck: {calls.name_of(mean)!r}"
+    if type(call.layer).__name__ == "Exp":
+        return "; if this draws at random around a mean, save a Model that gives the mean to the decoder"
+    return ""
 
 
 def _check_size(image: tuple[int, ...]) -> None:
@@ -144,7 +180,8 @@ def _converted(
             numbers.append(convert(graph, call, inputs))
         except (NoForm, ManifestInvalid, LimitExceeded) as error:
             what = error.what if isinstance(error, (ManifestInvalid, LimitExceeded)) else str(error)
-            refused.append(f"{call.name!r} ({type(call.layer).__name__}: {what})")
+            kind = stand_in(call.layer) or type(call.layer).__name__
+            refused.append(f"{call.name!r} ({kind}: {what}{_way_out(calls, call)})")
             shape = calls.shape(call, [graph.shape(i) for i in inputs])
             if shape is None:
                 break

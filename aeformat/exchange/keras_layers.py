@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.backends.runtime import load_tensorflow
+from aeformat.backends.runtime import load_keras
 from aeformat.exchange.keras_activations import ACTIVATION_LAYERS, Convert, NoForm, activate, channelwise
 from aeformat.exchange.keras_calls import Call
+from aeformat.exchange.keras_modern import stand_in
 from aeformat.model.graph import Graph
 
 Array = NDArray[Any]
@@ -33,7 +34,7 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
         raise NoForm(f"computes in {layer.compute_dtype}; save it with dtype policy float32")
     if len(inputs) != sum(1 if not isinstance(arg, list) else len(arg) for arg in call.args):
         raise NoForm("called with constants")
-    if call.kwargs.get("training"):
+    if call.kwargs.get("training") and not type(layer).__name__.startswith("Random"):  # which are saved with it always
         raise NoForm("called with training=True")
     odd = [key for key, value in call.kwargs.items() if key not in ("training", "mask") and value is not None]
     if odd:
@@ -43,11 +44,14 @@ def convert(graph: Graph, call: Call, inputs: Sequence[int]) -> int:
 
 def _form(layer: Any) -> Convert:
     """How a layer of this class is converted.  An operation is no layer, even if its class has the name of one."""
+    what = stand_in(layer)
+    if what is not None:
+        raise NoForm(_NO_LAYERS.get(what, "not one of Keras's own layers"))
     kind, name = type(layer), type(layer).__name__
     if not kind.__module__.startswith("keras."):
         raise NoForm("not one of Keras's own layers")
-    if kind is not getattr(load_tensorflow().keras.layers, name, None):
-        if name in _OPERATIONS:
+    if kind is not getattr(load_keras().layers, name, None):
+        if name in _OPERATIONS or name in _NOTHING:  # AlphaDropout has two classes
             return _LAYERS[name]
         raise NoForm("an operation; its layer has a form" if name in _LAYERS else "not in the registry of layers")
     if name not in _LAYERS:
@@ -224,7 +228,11 @@ def _concatenate(graph: Graph, layer: Any, xs: Sequence[int], name: str) -> int:
 
 _NOTHING: Final = (  # at inference
     "InputLayer", "Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianNoise", "GaussianDropout", "ActivityRegularization",
-    "Identity",
+    "Identity", "SpatialDropout1D", "SpatialDropout3D",
+    "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform",
+    "RandomErasing", "RandomFlip", "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation",
+    "RandomZoom",
 )  # fmt: skip
 _LAYERS: Final[dict[str, Convert]] = {
     **ACTIVATION_LAYERS,
@@ -249,6 +257,11 @@ _LAYERS: Final[dict[str, Convert]] = {
     "Average": _average,
     "Subtract": _subtract,
     "Concatenate": _concatenate,
+}
+_NO_LAYERS: Final = {
+    "Lambda": "code, not a layer",
+    "TFOpLambda": "an operation of TensorFlow, not a layer",
+    "SlicingOpLambda": "an operation of TensorFlow, not a layer",
 }
 _FLOATS: Final = (None, "float32", "float64")  # None: an operation, which computes in what it gets
 _OPERATIONS: Final = frozenset({"Add", "Subtract", "Concatenate"})  # such as a + b, that do what their layers do

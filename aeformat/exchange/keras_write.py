@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from aeformat.backends.runtime import load_tensorflow
+from aeformat.backends.runtime import keras_as_shipped
 from aeformat.errors import UsageError
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage, Step
@@ -33,17 +33,20 @@ def keras_bytes(packages: Sequence[ModelPackage]) -> bytes:
             )
         if package.role == ENCODER and package.output.type != "f32":
             raise UsageError("this encoder rounds its latents, which Keras has no layer for; export it to .onnx")
-    keras = load_tensorflow().keras
+    with keras_as_shipped() as keras, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        _model(keras, packages).save(path)
+        return path.read_bytes()
+
+
+def _model(keras: Any, packages: Sequence[ModelPackage]) -> Any:
     first = packages[0]
     start = x = keras.Input(first.input.shape, name="image" if first.role == ENCODER else LATENTS)
     for package in packages:
         x = _add_half(keras, package, x)
         if package.role == ENCODER:
             x = keras.layers.Identity(name=LATENTS)(x)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        keras.Model(start, x, name="aeformat").save(path)
-        return path.read_bytes()
+    return keras.Model(start, x, name="aeformat")
 
 
 def _add_half(keras: Any, package: ModelPackage, start: Any) -> Any:

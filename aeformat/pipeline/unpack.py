@@ -68,7 +68,7 @@ def unpack(
     """
     with named(latents.name, DecoderError):
         decoder = find(latents)
-    _fit(latents, decoder)
+    fit(latents, decoder)
     return _decoded(latents, lambda: load(decoder), rows)
 
 
@@ -93,12 +93,15 @@ def _is_run(rows: Numbers) -> TypeGuard[range]:
 
 def unpack_with(latents: LatentStream | Latents, network: Network, rows: Numbers | None = None) -> Iterator[Decoded]:
     """The same with a decoder that is ready to run.  Raises as `unpack` does."""
-    _fit(latents, network.package)
+    fit(latents, network.package)
     return _decoded(latents, lambda: network, rows)
 
 
-def _fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
-    """The one place where a decoder is held against a file; rows of codec rans get its prior."""
+def fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
+    """The one place where a decoder is held against a file; rows of codec rans get its prior.
+
+    Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16).
+    """
     with named(latents.name):
         check_decoder(latents.header, decoder)
         if latents.needs_prior:

@@ -75,6 +75,8 @@ class Verifier:
             self._event(event)
         if events:
             self._parser.feed(b"")  # an error behind good structures is raised now, not with the next bytes
+        if self._package is not None and self._checks_content and self._parser.is_complete:
+            self._package.package()  # the rules of the numbers come last, after C9-7
 
     def is_damage(self, error: FormatError) -> bool:
         """Whether an error that `feed` raised may come from the transfer, so that sending the chunk again may help (T4-5).
@@ -110,7 +112,7 @@ class Verifier:
             if self._rows is not None:
                 self._rows.trailer(event)
             elif self._package is not None:
-                self._package.trailer(event)
+                self._package.end(event)
 
     def _chunk(self, chunk: ChunkRead) -> None:
         if self._package is not None:

@@ -71,6 +71,27 @@ def test_the_report_is_for_people_by_default(aeformat, net):
     assert "net.encoder.aef: float32, 4 layers" in ran.err and "against Keras on 32 images" in ran.err
 
 
+def test_what_is_passed_over_is_said(aeformat, folder):
+    """The mean of a variational autoencoder for the bottleneck: what draws around it is left out, and the report says so."""
+    need("tensorflow")
+    keras = load_tensorflow().keras
+    layers = keras.layers
+    image = keras.Input((28, 28, 1))
+    both = [layers.Dense(4, name=name)(layers.Flatten()(image)) for name in ("z_mean", "z_log_var")]
+    drawn = layers.Lambda(lambda values: values[0] + values[1], name="drawn")(both)
+    keras.Model(image, layers.Dense(784, "sigmoid")(drawn)).save("vae.keras")
+    command = ["model", "import", "vae.keras", "-o", "out", "--bottleneck"]
+
+    ran = aeformat(*command, "drawn")
+    assert ran.code == 2 and "take the mean for the bottleneck: 'z_mean'" in ran.err and ran.err.count("\n") == 1
+    assert not Path("out").exists()
+
+    ran = aeformat(*command, "z_mean")
+    assert ran.code == 0 and "'drawn' is passed over: the decoder takes the bottleneck as it is" in ran.err
+    ran = aeformat(*command, "z_mean", "--json", "--force")
+    assert json.loads(ran.out)["passed_over"] == ["drawn"]
+
+
 # what is wrong: (arguments, exit code, part of the line)
 WRONG = {
     "no such file": (["other.keras", "--bottleneck", "z"], 2, "other.keras: no such file"),
@@ -151,12 +172,12 @@ def test_what_is_there_stays_without_force(aeformat, net):
 def test_without_tensorflow_it_says_what_to_install(aeformat, folder, monkeypatch):
     from aeformat.backends import runtime
     from aeformat.errors import BackendUnavailable
-    from aeformat.exchange import keras_calls
+    from aeformat.exchange import keras_load
 
     def missing():
         raise BackendUnavailable('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
 
-    monkeypatch.setattr(keras_calls, "load_tensorflow", missing)
+    monkeypatch.setattr(keras_load, "load_keras", missing)
     assert runtime  # the one module that imports it
     Path("net.keras").write_bytes(b"")
 

@@ -32,7 +32,7 @@ from aeformat.net.client.options import Options
 from aeformat.net.client.remote_decoder import DecoderNeed
 from aeformat.net.client.sending import send_with_digest
 from aeformat.transport.http_fields import repr_digest
-from aeformat.transport.messages import Request
+from aeformat.transport.messages import Request, Response
 from aeformat.transport.problems import TransferFailed
 from net.running import running, self_signed, until, upload
 from net.test_tenants import write_tokens
@@ -311,6 +311,23 @@ def test_a_missing_decoder_comes_from_the_registry_once(server, tmp_path, monkey
     with running(tmp_path / "root") as again:  # a damaged cache entry is fetched once more
         assert net.registry_decoder(again.url, decoder.model_id).model_id == decoder.model_id
     assert read_model_id(cached) == decoder.model_id
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+@pytest.mark.parametrize("policy", ["auto", "always"])
+def test_a_decoder_of_unknown_length_is_not_fetched(monkeypatch, policy):
+    """T9-2: without its length nobody can say whether it pays; it does not count as 0 bytes."""
+    monkeypatch.setattr(HttpClient, "request", lambda *_: Response(200, {}))
+    need = DecoderNeed(100_000, 784, 6_400_000)
+    with pytest.raises(TransferFailed, match="does not say its length"):
+        net.registry_decoder("http://127.0.0.1:1/", bytes(32), Options(policy=policy), need=need)
+
+
+def test_a_decoder_of_this_machine_takes_no_temporary_folder(monkeypatch):
+    """T9-1: neither a server nor the disk is asked for anything."""
+    monkeypatch.setattr("tempfile.TemporaryDirectory", None)
+    decoder = store.find_pair("mnist-exact")[1]
+    assert net.registry_decoder("http://127.0.0.1:1/", decoder.model_id).model_id == decoder.model_id
 
 
 def test_tokens_are_sent(tmp_path, source):

@@ -16,6 +16,7 @@ from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
+from aeformat.model.match import prior_of
 from aeformat.transport import http_fields
 from net.running import running, upload
 
@@ -154,6 +155,39 @@ def test_a_blob_that_was_damaged_on_the_disk_is_not_rendered(tmp_path, digits):
         assert (found.status, found.problem["rule"]) == (422, "C4-11")
         found = server.request("GET", f"v1/containers/{sha256}?rows=21", {"Accept": http_fields.NPY})
         assert (np.load(io.BytesIO(found.body))[0] == images[21, :, :, 0]).all()
+
+
+def test_rows_of_codec_rans_are_rendered_with_their_decoders_prior(tmp_path):
+    """T2-8: as for any reader, the prior is that of the decoder, which need not be in the file."""
+    decoder = store.find_pair("mnist-rd-24")[1]
+    end = decoder.input
+    rows = np.zeros((9, *end.shape), {"u8": np.uint8, "i8": np.int8}[end.type])
+    header = LatentsHeader(decoder.model_id, end.shape, decoder.output.shape, end.type, codec="rans")
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header, prior=prior_of(decoder)) as writer:
+        writer.write(rows)
+    container = sink.getvalue()
+    path = f"v1/containers/{hashlib.sha256(container).hexdigest()}?rows=2-5"
+    with running(tmp_path / "root") as server:
+        assert upload(server, container).status == upload(server, package_bytes(decoder, level=3)).status == 201
+        found = server.request("GET", path, {"Accept": http_fields.NPY})
+    assert found.status == 200, found.body
+    assert (np.load(io.BytesIO(found.body)) == NumpyBackend().load(decoder).run(rows)[2:6, :, :, 0]).all()
+
+
+def test_a_container_that_names_an_encoder_is_not_rendered(tmp_path):
+    """T2-8: the model is here, and it is no decoder."""
+    encoder, decoder = store.find_pair("mnist-exact")
+    header = LatentsHeader(encoder.model_id, decoder.input.shape, decoder.output.shape, decoder.input.type)
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header) as writer:
+        writer.write(np.zeros((3, *header.dims), {"u8": np.uint8, "i8": np.int8}[decoder.input.type]))
+    container = sink.getvalue()
+    with running(tmp_path / "root") as server:
+        assert upload(server, container).status == upload(server, package_bytes(encoder, level=3)).status == 201
+        found = server.request("GET", f"v1/containers/{hashlib.sha256(container).hexdigest()}?rows=0", {})
+    assert (found.status, found.problem["type"]) == (409, "urn:aeformat:problem:model-missing")
+    assert "is an encoder" in found.problem["detail"]
 
 
 def _pixels(png: bytes) -> np.ndarray:

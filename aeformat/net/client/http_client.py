@@ -1,12 +1,13 @@
 """HTTP requests over blocking sockets, each over a connection of its own; aio.async_http_client is the same for asyncio.
 
 Owns timeouts, and responses that come before the request's body is sent: they are noticed at once (T6-4).  An error of the
-connection becomes Lost; what follows from it is decided in aeformat.transport.
+connection becomes Lost; what follows from it is decided in aeformat.transport.  An error of the file or of a callback does not.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -18,6 +19,7 @@ from typing import BinaryIO, Final
 import h11
 
 from aeformat.net.client.http_messages import PIECE_BYTES, RequestCodec, ServerAddress, fits_short_body, with_body
+from aeformat.net.client.local_errors import local, unmarked
 from aeformat.net.slices import SliceSizes
 from aeformat.transport.messages import Lost, Request, Response
 
@@ -111,6 +113,20 @@ class SendQueue:
         return self._n_bytes < n_before
 
 
+def became_shorter() -> OSError:
+    """The error for a file that has fewer bytes than when it was scanned."""
+    return OSError(errno.EIO, "the file became shorter while it was sent; send it again")
+
+
+def read_piece(read_at: ReadAt, at: int, n_bytes: int) -> bytes:
+    """Read a piece of a body, at least one byte.  Raises LocalError."""
+    with local():
+        data = read_at(at, n_bytes)
+        if not data:
+            raise became_shorter()
+    return data
+
+
 def send_slices(pieces: list[bytes]) -> Iterator[memoryview]:
     """Split pieces into slices of at most SEND_BYTES, because a timeout counts for a whole slice."""
     for piece in pieces:
@@ -131,7 +147,8 @@ class HttpClient:
     ) -> Iterator[IncomingResponse]:
         """Send a request and wait for the head of its response; the caller reads the body in the `with` block.
 
-        read_at: reads the request's body.  between: called between two pieces of that body.  Raises CONNECTION_ERRORS.
+        read_at: reads the request's body.  between: called between two pieces of that body.  Raises CONNECTION_ERRORS;
+        LocalError for what these two raise.
         """
         codec = RequestCodec(self.address, request)
         head = codec.head()
@@ -152,12 +169,16 @@ class HttpClient:
     def request(
         self, request: Request, read_at: ReadAt | None = None, between: BetweenPieces | None = None
     ) -> Response | Lost:
-        """Send a request and read all of its response, which must be short; see `stream`."""
-        try:
-            with self.stream(request, read_at, between) as incoming:
-                return incoming.read_short()
-        except CONNECTION_ERRORS as error:
-            return Lost(error_text(error))
+        """Send a request and read all of its response, which must be short; see `stream`.
+
+        Raises what read_at and `between` raise; OSError if the file of a FileBody cannot be read, or became shorter.
+        """
+        with unmarked():
+            try:
+                with self.stream(request, read_at, between) as incoming:
+                    return incoming.read_short()
+            except CONNECTION_ERRORS as error:
+                return Lost(error_text(error))
 
 
 class IncomingResponse:
@@ -180,25 +201,41 @@ class IncomingResponse:
         while at < stop:
             assert read_at is not None
             if isinstance(read_at, FileBody) and not isinstance(self._sock, ssl.SSLSocket):
-                n_bytes = sizes.next(stop - at)
-                self._codec.skip(n_bytes)
-                read_at.file.seek(at)
-                n_sent = self._sock.sendfile(read_at.file, at, n_bytes)
+                at += self._send_from_file(read_at, at, sizes.next(stop - at))
                 sizes.finished()
-                read_at.progress(at + n_sent)
             else:
-                data = read_at(at, min(PIECE_BYTES, stop - at))
-                n_sent = n_bytes = len(data)
-                for part in send_slices(self._codec.piece(data)):
-                    self._sock.sendall(part)
-            if n_sent < n_bytes or not n_sent:
-                raise OSError("the file became shorter while it was sent")
-            at += n_sent
+                at += self._send_piece(read_at, at, min(PIECE_BYTES, stop - at))
             if at < stop and self._has_begun():
                 return
             if at < stop and between is not None:
-                between()
+                with local():
+                    between()
         self._sock.sendall(self._codec.finish())
+
+    def _send_piece(self, read_at: ReadAt, at: int, n_bytes: int) -> int:
+        """Read a piece of the body and send it.  Return its size.  Raises LocalError, OSError of the connection."""
+        data = read_piece(read_at, at, n_bytes)
+        for part in send_slices(self._codec.piece(data)):
+            self._sock.sendall(part)
+        return len(data)
+
+    def _send_from_file(self, body: FileBody, at: int, n_bytes: int) -> int:
+        """Have the kernel send n_bytes of a file.  Return n_bytes.  Raises LocalError, OSError of the connection."""
+        self._codec.skip(n_bytes)
+        with local():
+            body.file.seek(at)
+        try:
+            n_sent = self._sock.sendfile(body.file, at, n_bytes)
+        except OSError:  # of the file or of the connection: of the file, if reading alone fails too
+            with local():
+                body.file.seek(at)
+                body.file.read(n_bytes)
+            raise
+        with local():
+            body.progress(at + n_sent)
+            if n_sent < n_bytes:
+                raise became_shorter()
+        return n_sent
 
     def _has_begun(self) -> bool:
         """Whether the head of the response is there already.  Does not wait."""

@@ -6,6 +6,7 @@ of the server comes from the user, never from a file (T5-9).
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,8 @@ class _DecoderSearch:
         self._id, self._options, self._need, self._notify = model_id, options, need, notify
         self._resolver = ModelResolver(model_id)
         self._size = 0
+        self._cleanup = contextlib.ExitStack()  # removes the temporary folder, if one was made
+        self._file: Path | None = None  # the fetched package, in that folder
         self._found: ModelPackage | None = None
         self._error: Exception | None = None
         self._hint: Hint | None = None
@@ -75,8 +78,7 @@ class _DecoderSearch:
             State.PROVE: self._run_golden_set,
             State.INSTALL: self._install,
         }
-        with tempfile.TemporaryDirectory(prefix="aeformat-") as folder:
-            self._file = Path(folder) / "decoder.aef"
+        with self._cleanup:
             while not self._resolver.is_over:
                 self._resolver.on(*steps[self._resolver.state]())
         if self._resolver.state is State.REFUSED:
@@ -103,7 +105,11 @@ class _DecoderSearch:
         if found.status != 200:
             self._error = found.refusal("asking for the decoder")
             return Event.MISS, ""
-        self._size = int(found.get("Content-Length") or 0)
+        length = found.get("Content-Length") or ""
+        if not length.isdigit():  # what it costs is not known, and fetching would be refused for the same reason
+            self._error = TransferFailed("asking for the decoder: the server does not say its length")
+            return Event.MISS, ""
+        self._size = int(length)
         return Event.HIT, ""
 
     @property
@@ -128,6 +134,8 @@ class _DecoderSearch:
         return Event.COSTS, decision.reason
 
     def _fetch(self) -> tuple[Event, str]:
+        folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="aeformat-"))
+        self._file = Path(folder) / "decoder.aef"
         try:
             fetch(self._address.url + self._path, self._file, self._options)
         except (TransferFailed, FormatError) as error:
@@ -136,6 +144,7 @@ class _DecoderSearch:
         return Event.DONE, ""
 
     def _check(self) -> tuple[Event, str]:
+        assert self._file is not None
         try:
             self._found = read_package(self._file, max_work=MAX_WORK)
         except FormatError as error:
@@ -155,6 +164,7 @@ class _DecoderSearch:
         return Event.GOOD, ""
 
     def _install(self) -> tuple[Event, str]:
+        assert self._file is not None
         try:
             store.install(self._file, lambda package: None)  # its golden set has just been run
         except OSError as error:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from aeformat.net.client.http_client import CONNECTION_ERRORS, FileBody, HttpClient, error_text
+from aeformat.net.client.local_errors import local, unmarked
 from aeformat.transport.messages import Cut, Done, Failed, Hash, Lost, Request, Response, Wait
 
 if TYPE_CHECKING:  # at run time each direction imports its own state machine only
@@ -35,7 +36,7 @@ class AlreadyStored(Exception):
 def send_file(client: UploadClient, http: HttpClient, body: FileBody, digest: Future[bytes], save: SaveUpload) -> Done:
     """Send a file.  digest: the file's, which may become known while the file is sent.
 
-    Raises TransferFailed; OSError if the file cannot be read.
+    Raises TransferFailed; OSError if the file cannot be read; what the callbacks raise.  None of the latter is retried.
     """
     while not isinstance(action := next_upload_action(client, digest), Done):
         if isinstance(action, Wait):
@@ -90,7 +91,7 @@ def report_upload(client: UploadClient, found: Response | Lost, body: FileBody, 
 def fetch_file(client: FetchClient, http: HttpClient, partial: int, progress: FileProgress) -> Done:
     """Fetch a blob into a partial file.  partial: its file descriptor.
 
-    Raises TransferFailed; OSError if the file cannot be written.
+    Raises TransferFailed; OSError if the file cannot be written; what `progress` raises.  None of the latter is retried.
     """
     restore(client, partial)
     while not isinstance(action := next_fetch_action(client, partial), Done):
@@ -119,18 +120,19 @@ def next_fetch_action(client: FetchClient, partial: int) -> Request | Wait | Don
 
 def _fetch_body(client: FetchClient, http: HttpClient, request: Request, partial: int, progress: FileProgress) -> None:
     is_body, error = False, None
-    with BackgroundVerifier(client, partial) as verifier:
+    with unmarked(), BackgroundVerifier(client, partial) as verifier:
         try:
             with http.stream(request) as incoming:
                 if incoming.response.status not in (200, 206):
                     client.on(incoming.read_short())
                 elif is_body := client.on(incoming.response):
                     for piece in incoming.body():
-                        if not verifier.write(piece):
-                            break
-                        if (oldest := verifier.check(piece)) is not None and not oldest.result():
-                            break
-                        progress(client.verified_at)
+                        with local():
+                            if not verifier.write(piece):
+                                break
+                            if (oldest := verifier.check(piece)) is not None and not oldest.result():
+                                break
+                            progress(client.verified_at)
         except CONNECTION_ERRORS as found:
             error = found
     report_body(client, error, progress, is_body=is_body)

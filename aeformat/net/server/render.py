@@ -57,16 +57,17 @@ class RowRenderer:
 
     def _decode(self, latents: Latents, tenant: str, start: int, stop: int) -> NDArray[np.uint8]:
         from aeformat.container.payloads import Block
-        from aeformat.model.match import check_decoder
-        from aeformat.pipeline.unpack import decode_block
+        from aeformat.pipeline.unpack import decode_block, fit
 
         with self._lock:
             network = self._network(latents, tenant)
         try:
-            check_decoder(latents.header, network.package)
+            fit(latents, network.package)
             return decode_block(Block(start, latents.rows(start, stop)), network).images
         except FormatError as error:
             raise Problem.of("invalid-container", error) from error
+        except DecoderError as error:
+            raise Problem("model-missing", str(error), model=latents.header.decoder.hex()) from error
 
     def _network(self, latents: Latents, tenant: str) -> Network:
         from aeformat.backends.golden_check import verified

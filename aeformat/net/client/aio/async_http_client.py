@@ -20,9 +20,11 @@ from aeformat.net.client.http_client import (
     SendQueue,
     Timeouts,
     error_text,
+    read_piece,
     send_slices,
 )
 from aeformat.net.client.http_messages import PIECE_BYTES, RequestCodec, ServerAddress, fits_short_body, with_body
+from aeformat.net.client.local_errors import local, unmarked
 from aeformat.transport.messages import Lost, Request, Response
 
 CONNECTION_ERRORS: Final = (
@@ -44,7 +46,7 @@ class AsyncHttpClient:
     async def stream(
         self, request: Request, read_at: ReadAt | None = None, between: AsyncBetweenPieces | None = None
     ) -> AsyncIterator[AsyncIncomingResponse]:
-        """Send a request and wait for the head of its response; see HttpClient.stream.  Raises CONNECTION_ERRORS."""
+        """Send a request and wait for the head of its response; see HttpClient.stream.  Raises as it does."""
         codec = RequestCodec(self.address, request)
         head = codec.head()
         opening = asyncio.open_connection(self.address.host, self.address.port, ssl=self._tls, limit=PIECE_BYTES)
@@ -87,9 +89,7 @@ class AsyncHttpClient:
         at, stop = request.body or (0, 0)
         while at < stop:
             assert read_at is not None
-            data = await asyncio.to_thread(read_at, at, min(PIECE_BYTES, stop - at))
-            if not data:
-                raise OSError("the file became shorter while it was sent")
+            data = await asyncio.to_thread(read_piece, read_at, at, min(PIECE_BYTES, stop - at))
             for part in send_slices(codec.piece(data)):
                 writer.write(part)
                 await asyncio.wait_for(writer.drain(), self._timeouts.idle_seconds)
@@ -97,18 +97,20 @@ class AsyncHttpClient:
             if reading.done():
                 return
             if at < stop and between is not None:
-                await between()
+                with local():
+                    await between()
         writer.write(codec.finish())
 
     async def request(
         self, request: Request, read_at: ReadAt | None = None, between: AsyncBetweenPieces | None = None
     ) -> Response | Lost:
-        """Send a request and read all of its response, which must be short; see HttpClient.stream."""
-        try:
-            async with self.stream(request, read_at, between) as incoming:
-                return await incoming.read_short()
-        except CONNECTION_ERRORS as error:
-            return Lost(error_text(error))
+        """Send a request and read all of its response, which must be short; see HttpClient.request."""
+        with unmarked():
+            try:
+                async with self.stream(request, read_at, between) as incoming:
+                    return await incoming.read_short()
+            except CONNECTION_ERRORS as error:
+                return Lost(error_text(error))
 
 
 class AsyncIncomingResponse:

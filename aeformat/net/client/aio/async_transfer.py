@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aeformat.net.client.aio.async_http_client import CONNECTION_ERRORS, AsyncHttpClient
 from aeformat.net.client.http_client import FileBody
+from aeformat.net.client.local_errors import local, unmarked
 from aeformat.net.client.transfer import (
     AlreadyStored,
     BackgroundVerifier,
@@ -73,17 +74,18 @@ async def _fetch_body(
     client: FetchClient, http: AsyncHttpClient, request: Request, partial: int, progress: FileProgress
 ) -> None:
     is_body, error = False, None
-    with BackgroundVerifier(client, partial) as verifier:
+    with unmarked(), BackgroundVerifier(client, partial) as verifier:
         try:
             async with http.stream(request) as incoming:
                 if incoming.response.status not in (200, 206):
                     client.on(await incoming.read_short())
                 elif is_body := client.on(incoming.response):
                     async for piece in incoming.body():
-                        oldest = verifier.write_and_check(piece)  # a slow disk must not block the event loop
-                        if oldest is not None and not await asyncio.wrap_future(oldest):
-                            break
-                        progress(client.verified_at)
+                        with local():
+                            oldest = verifier.write_and_check(piece)  # a slow disk must not block the event loop
+                            if oldest is not None and not await asyncio.wrap_future(oldest):
+                                break
+                            progress(client.verified_at)
         except CONNECTION_ERRORS as found:
             error = found
     report_body(client, error, progress, is_body=is_body)
