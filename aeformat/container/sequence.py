@@ -141,8 +141,7 @@ class ChunkSequence:
         name = chunk.tag.decode("ascii")
         kind = self._header.kind
         if kind == "model" and KIND_OF_TAG.get(chunk.tag, kind) == kind:
-            rule = "M1-1" if self._state == "start" or chunk.tag == MANIFEST else "M1-3"
-            return StructureInvalid(rule, at, f"chunk {name} where a model package has another")
+            return StructureInvalid("M1-1", at, f"chunk {name} where a model package has another")
         return StructureInvalid("C4-6", at, f"chunk {name} does not belong here in a {kind} file")
 
     def _check_rows(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:

@@ -70,6 +70,7 @@ REFUSED = {
     "cut-in-bytes": ("81a161c40200", "C3-1", 3),
     "more-items-than-bytes": ("81a161dfffffffff", "C3-1", 3),
     "map-of-more-pairs-than-bytes": ("82a16100a1", "C3-1", 4),
+    "items-that-an-inner-list-takes": ("81a16193920000", "C3-1", 7),
     "list32-shorter-than-said": ("81a161dd00010000", "C3-1", 3),
     "nil-inside": ("81a161c0", "C3-2", 3),
     "never-assigned": ("81a161c1", "C3-2", 3),

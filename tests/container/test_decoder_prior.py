@@ -146,6 +146,27 @@ def test_tensors_are_refused_by_their_rule(parts, rule, at):
     assert (caught.value.rule, caught.value.at) == (rule, at)
 
 
+UNKNOWN = Chunk(b"xXXx", b"?")
+OF_ORDER = {
+    "no chunk": (replace(GOOD, chunks=()), "M1-1", PLACES[0]),
+    "a tensor first": (replace(GOOD, chunks=GOOD.chunks[1:]), "M1-1", PLACES[0]),
+    "an unknown chunk first": (GOOD.insert(0, UNKNOWN), "M1-1", PLACES[0]),
+    "two manifests": (GOOD.insert(1, GOOD.chunks[0]), "M1-1", PLACES[1]),
+    "a second manifest behind": (GOOD.insert(1 + N_TENSORS, GOOD.chunks[0]), "M1-1", PLACES[-1]),
+    "rows": (GOOD.insert(1, Chunk(b"ROWS", bytes(6), 1)), "C4-6", PLACES[1]),
+}
+
+
+@pytest.mark.parametrize(("parts", "rule", "at"), OF_ORDER.values(), ids=OF_ORDER)
+def test_chunks_that_do_not_belong_there_are_refused(parts, rule, at):
+    """One manifest, first; then tensors.  What is unknown may stand between them."""
+    with pytest.raises(FormatError) as caught:
+        read_decoder_prior(parts.join())
+
+    assert (caught.value.rule, caught.value.at) == (rule, at)
+    assert read_decoder_prior(GOOD.insert(2, UNKNOWN).join()).model == DECODER.model_id
+
+
 def test_frequencies_that_are_none_are_refused():
     """M10-3: they have the digest that the manifest names, and do not add up."""
     raw = bytes(36)

@@ -173,6 +173,23 @@ def test_hostile_payloads_end_by_their_rule(n_lanes):
     assert n_refused == len(hostile), "a state at the end that is right by chance has a chance of 2^-16 and less"
 
 
+@pytest.mark.parametrize("n_lanes", [rans.FEW_LANES, 2 * rans.FEW_LANES])
+def test_a_code_of_more_or_fewer_words_is_refused(n_lanes):
+    """C6-11, in the same words where the lanes go one after the other and where they go at once."""
+    prior = random_prior(2)
+    good = rans.encode_rows(draw(prior, 80), prior, n_lanes=n_lanes)
+    n_words = (len(good) - 1 - 4 * n_lanes) // 2
+
+    for stored, what in (
+        (good[:-2], f"the {n_words - 1} words do not last for all rows"),
+        (good[: 1 + 4 * n_lanes], "the 0 words do not last for all rows"),
+        (good + bytes(2), "1 words are left over"),
+    ):
+        with pytest.raises(rans.BadCode) as caught:
+            decoded(stored, prior, 80)
+        assert (caught.value.rule, caught.value.what) == ("C6-11", what)
+
+
 @pytest.mark.parametrize(
     "n_rows, n_values, lanes",
     [(1, 32, 1), (127, 32, 1), (249, 32, 2), (10_000, 32, 64), (16_384, 32, 128), (16_384, 128, 256), (64, 16_384, 64),

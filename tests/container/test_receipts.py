@@ -128,6 +128,18 @@ def test_a_wrong_pixel_is_found_in_its_run(row):
     assert f"rows {block.first_row + 64 * run} to " in str(caught.value)
 
 
+@pytest.mark.parametrize("n_bytes", [32, 64 + 1, 96])
+def test_receipts_that_are_not_one_for_each_run_are_refused(n_bytes):
+    """C4-8, at the length, before any image is made: 128 rows have two digests."""
+    parts = split(written(ROWS[:128]))
+    digests = (parts.chunks[0].stored + bytes(32))[:n_bytes]
+
+    with pytest.raises(FormatError) as caught:
+        list(stream_latents(io.BytesIO(parts.change(0, stored=digests, raw_len=None).join())))
+
+    assert (caught.value.rule, caught.value.at) == ("C4-8", parts.places()[0] + 20)
+
+
 def test_more_images_than_receipts_are_a_mistake():
     """Of the caller: every digest that there is holds."""
     (block,) = stream_latents(io.BytesIO(written(ROWS[:64])))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import numpy as np
 import pytest
 
+from aeformat.container import opened
 from aeformat.container.header import LatentsHeader
 from aeformat.container.opened import OpenedFile
 from aeformat.container.parser import ChunkRead, HeaderRead, TrailerRead
@@ -153,6 +157,39 @@ def test_a_file_that_is_cut_while_it_is_open_is_an_error(tmp_path):
     (tmp_path / "new").write_bytes(b"new")
     (tmp_path / "new").replace(path)
     assert file.read(0, 6) == b"012345"
+
+
+def test_a_system_that_gives_less_than_it_has_is_asked_again(tmp_path, monkeypatch):
+    """Until all is there, each time for what is missing."""
+    path = tmp_path / "x"
+    path.write_bytes(b"0123456789")
+    monkeypatch.setattr(opened, "_read_at", lambda handle, n_bytes, at: b"0123456789"[at : at + min(n_bytes, 3)])
+
+    assert OpenedFile(path).read(1, 8) == b"12345678"
+
+
+def test_a_system_without_pread_reads_the_same_from_several_threads(tmp_path, monkeypatch):
+    """Windows: there a descriptor has one place, which no other thread may move between seeking and reading."""
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(200)))
+    seek = os.lseek
+
+    def slow_seek(handle: int, at: int, how: int) -> int:
+        place = seek(handle, at, how)
+        sleep(0.001)  # any other thread comes first, if it can
+        return place
+
+    monkeypatch.delattr(os, "pread", raising=False)
+    monkeypatch.setattr(os, "lseek", slow_seek)
+    spec = importlib.util.spec_from_file_location("opened_on_windows", opened.__file__)
+    windows = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(windows)
+    file = windows.OpenedFile(path)
+
+    with ThreadPoolExecutor(4) as threads:
+        read = list(threads.map(lambda at: file.read(at, 5), range(0, 210, 10)))
+    assert read == [bytes(range(at, at + 5)) for at in range(0, 200, 10)] + [b""]
+    file.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")

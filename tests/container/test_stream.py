@@ -11,6 +11,7 @@ import zstandard
 
 from aeformat.container.header import ModelHeader
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
+from aeformat.container.payloads import Block
 from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, StructureInvalid, Truncated, UsageError
 from aeformat.reader import events, stream_latents
@@ -310,6 +311,42 @@ def test_chunks_of_another_file_or_place_do_not_pass():
     shift = len(other) - len(FILE)
     with pytest.raises(FormatError, match="C4-2"):
         list(stream_latents(io.BytesIO(FILE[:at] + other[at + shift : end + shift] + FILE[end:])))
+
+
+def test_the_trailer_of_another_file_does_not_pass():
+    """C9-5: header, counts and index are the same, and its own checksum is right; the chunks are others."""
+    other = write(ROWS[::-1], header(), row_names(6), chunk_rows=2, decoder=b"decoder")
+    at = len(FILE) - 64
+
+    with pytest.raises(FormatError) as caught:
+        list(events(io.BytesIO(FILE[:at] + other[at:])))
+
+    assert (caught.value.rule, caught.value.at) == ("C9-5", at + 24)
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+def test_a_block_knows_where_in_the_file_its_values_stand(codec):
+    """Each value where it is stored as it is, also in a part of a block; else all at the payload, whose bytes are others."""
+    data = write(edges("f32", 200), header(codec=codec), chunk_rows=100)
+    chunks = [event for event in events(io.BytesIO(data)) if isinstance(event, ChunkRead)]
+    payloads = [chunk.payload_at for chunk in chunks if chunk.header.tag == b"ROWS"]
+    assert len(payloads) == 2
+
+    for block, payload_at in zip(stream_latents(io.BytesIO(data)), payloads, strict=True):
+        part = block.slice(1, 3)
+        if codec == "zstd":
+            assert {block.byte_of(0), block.byte_of(8), part.byte_of(5)} == {payload_at}
+            continue
+        for piece in (block, part):
+            places = [piece.byte_of(number) for number in range(piece.values.size)]
+            assert b"".join(data[at : at + 4] for at in places) == piece.values.tobytes()
+
+
+def test_a_block_of_no_file_counts_from_its_first_byte():
+    """What a caller made, or a network."""
+    block = Block(7, ROWS)
+
+    assert [block.byte_of(0), block.byte_of(5), block.slice(2, 4).byte_of(1)] == [0, 20, 4]
 
 
 def test_structure_errors_survive_pickling():
