@@ -92,9 +92,11 @@ class LatentStream:
         return not isinstance(event, ChunkRead) or event.header.tag in assigned.KIND_OF_TAG
 
     def __iter__(self) -> Iterator[Block]:
-        """The blocks.  Raises UsageError where they have been asked for before, or the stream is closed."""
+        """The blocks.  Raises UsageError where they have been asked for before, or the stream is closed; FormatError again."""
+        if self.damage is not None and not self._recover:
+            raise self.damage
         if self._has_begun or self._is_closed:
-            what = "has been read already" if self._has_begun else "is closed"
+            what = "is closed" if self._is_closed else "has been read already"
             raise UsageError(f"this stream {what}; make another one with aeformat.stream")
         self._has_begun = True
         return self._checked_blocks()

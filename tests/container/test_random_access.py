@@ -72,7 +72,7 @@ def test_every_row_and_every_slice_is_the_right_one(data, open_bytes):
         lambda f: f.rows(-1, 3),
         lambda f: f.rows(3, 3),
         lambda f: f.names(11),
-        lambda f: f.names(-1),
+        lambda f: f.names(-12),
     ],
 )
 def test_rows_that_are_not_there_are_an_index_error(wanted, open_bytes):
