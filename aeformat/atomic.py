@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a disk says that takes no more
 TEMP_PREFIX: Final = ".aeformat-tmp-"  # hidden; what a killed process may leave behind begins with this
 _PRIVATE: Final = 0o600
+_PERMISSIONS: Final = 0o777  # not to run as the owner or the group: that was given to what the old file held
 _ACCESS_LIST: Final = "system.posix_acl_access"  # POSIX access control lists as Linux keeps them
 
 
@@ -109,9 +110,7 @@ def check_target(path: Path, *, force: bool) -> Path:
         raise UsageError(f"cannot write {path}: the folder {target.parent} does not exist")
     try:
         mode = target.lstat().st_mode
-    except FileNotFoundError:
-        if path.is_symlink() and not force:
-            raise UsageError(f"{path} exists", hint=Hint.REPLACE_FILE) from None
+    except FileNotFoundError:  # so nothing is replaced, also where a link leads to it
         return target
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
@@ -152,7 +151,7 @@ def _take_over(new: Path, target: Path) -> None:
         os.chown(new, old.st_uid, -1)
     with contextlib.suppress(OSError, AttributeError):
         os.chown(new, -1, old.st_gid)
-    mode = stat.S_IMODE(old.st_mode)
+    mode = old.st_mode & _PERMISSIONS
     if new.stat().st_gid != old.st_gid:
         mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
     new.chmod(mode)

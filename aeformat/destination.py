@@ -49,29 +49,30 @@ def open_stream(name: str | os.PathLike[str]) -> BinaryIO | None:
 
 
 def check_no_input(output: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Check that the output is none of the files that are read, under whatever name; "-" is standard input.
+    """Check that the output is none of the files and pipes that are read, under whatever name; "-" is a standard stream.
 
-    Raises UsageError: what is read would be lost, whether or not it may be replaced.
+    Raises UsageError: a file that is read would be lost, whether or not it may be replaced, and a pipe would wait for itself.
     """
-    try:
-        there = os.stat(output)  # noqa: PTH116 - it may be empty, which pathlib takes for "."
-    except OSError:
-        return
-    if not stat.S_ISREG(there.st_mode):
+    there = _status(output, 1)
+    if there is None or not (stat.S_ISREG(there.st_mode) or stat.S_ISFIFO(there.st_mode)):
         return
     for name in inputs:
-        if _is_file(name, there):
+        here = _status(name, 0)
+        if here is not None and os.path.samestat(here, there):
             what = "standard input" if name == "-" else os.fspath(name)
-            also = "" if what == os.fspath(output) else f", as {what},"
-            raise UsageError(f"{output} is read too{also} and would be lost; give the output another name")
+            out = "standard output" if output == "-" else os.fspath(output)
+            also = "" if what == out else f", as {what},"
+            if stat.S_ISFIFO(there.st_mode):
+                raise UsageError(f"{out} is read too{also} and the pipe would wait for itself; write to another one")
+            raise UsageError(f"{out} is read too{also} and would be lost; give the output another name")
 
 
-def _is_file(name: str | os.PathLike[str], there: os.stat_result) -> bool:
-    """Whether a name, or standard input, is that of the file with this status."""
+def _status(name: str | os.PathLike[str], number: int) -> os.stat_result | None:
+    """That of a file by name, of the descriptor with this number for "-"; None where there is none."""
     try:
-        return os.path.samestat(os.fstat(0) if name == "-" else Path(name).stat(), there)
-    except OSError:
-        return False
+        return os.fstat(number) if name == "-" else os.stat(name)  # noqa: PTH116 - "" is not the current folder here
+    except (OSError, ValueError):
+        return None
 
 
 def can_rewrite(file: BinaryIO) -> bool:

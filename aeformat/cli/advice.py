@@ -81,4 +81,4 @@ def describe(error: AeformatError) -> str:
     """One line: where, what, which rule, which byte, what to do."""
     where = f"{shown(error.source)}: " if error.source else ""
     advice = f"; {ADVICE[error.hint]}" if error.hint is not None else ""
-    return f"{where}{' '.join(error.sentence.split())}{advice}"
+    return f"{where}{shown(error.sentence)}{advice}"

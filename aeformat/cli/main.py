@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
     """Reports a usage error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {streams.shown(message)}; see {self.prog} --help\n")
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -81,7 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except OSError as error:
         where = error.filename if error.filename is not None else _output_on_full_disk(error, options)
-        print(f"aeformat: {'' if where is None else f'{where}: '}{error.strerror or error}", file=sys.stderr)
+        print(
+            f"aeformat: {'' if where is None else f'{streams.shown(str(where))}: '}{error.strerror or error}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("aeformat: interrupted; nothing was written", file=sys.stderr)

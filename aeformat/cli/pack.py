@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
     encoder, decoder = store.find_pair(options.model)
     height, width, channels = encoder.manifest.input.shape
     fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
+    check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
     source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
     check_no_input(options.output, [*source.files, *_model_files(options.model)])
     common.say_left_out(source.left_out)

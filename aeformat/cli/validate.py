@@ -105,7 +105,7 @@ def _decoders(path: str | None) -> Decoders:
 
 
 def _print(report: Report) -> None:
-    name = common.input_name(report.name)
+    name = common.input_name(report.name) or "aeformat"  # "": what an unset shell variable leaves
     for problem in report.problems:
         inside = f"embedded decoder at byte {problem.inside_at}: " if problem.inside else ""
         if not problem.rule:

@@ -32,7 +32,7 @@ _MAX_PART_BYTES: Final = 255  # the longest file name of the usual file systems,
 
 def check_name(name: str) -> None:
     """Raises ImageError unless the name is a relative POSIX path that stays in its folder on every system."""
-    wrong = _problem(name)
+    wrong = name_problem(name)
     if wrong:
         raise ImageError(f"row name {name[:80]!a} {wrong}; give the image a plain relative name")
 
@@ -72,7 +72,8 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def _problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
+    """Why no row may have this name, to be put after "name"; None where it may."""
     try:
         encoded = name.encode("utf-8")
     except UnicodeEncodeError:

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from aeformat.errors import UsageError
-from aeformat.images.file_names import IMAGE_SUFFIXES
+from aeformat.images.file_names import IMAGE_SUFFIXES, name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class Listing:
         if not self.left_out:
             return None
         by_count = sorted(self.left_out.items(), key=lambda item: (-len(item[1]), item[0]))
-        texts = [f"{len(names):,} {reason} ({min(names)})" for reason, names in by_count[:_MAX_REASONS]]
+        texts = [f"{len(names):,} {reason} ({_plain(min(names))})" for reason, names in by_count[:_MAX_REASONS]]
         n_others = sum(len(names) for _, names in by_count[_MAX_REASONS:])
         if n_others:
             texts.append(f"{n_others:,} others")
@@ -69,10 +69,12 @@ def list_images(folder: Path) -> Listing:
             elif not is_image_name(entry.name):
                 suffix = PurePosixPath(entry.name).suffix.lower()
                 found.leave(name, f"of kind {suffix}, which is not read here" if suffix else "without a suffix")
-            elif _is(entry.is_file):
-                found.files.append((name, Path(entry.path)))
-            else:
+            elif not _is(entry.is_file):
                 found.leave(name, _kind(entry))
+            elif problem := name_problem(name):
+                found.leave(name, f"whose name {problem}")
+            else:
+                found.files.append((name, Path(entry.path)))
     found.files.sort()
     return found
 
@@ -80,6 +82,11 @@ def list_images(folder: Path) -> Listing:
 def is_image_name(name: str) -> bool:
     """Whether the suffix is an image's."""
     return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _plain(name: str) -> str:
+    """A name on one line; with escapes, as in Python, where it holds what cannot be shown."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

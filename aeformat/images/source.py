@@ -198,8 +198,21 @@ def _row_names(inputs: Sequence[str], parts: Sequence[_Input]) -> list[str] | No
             for name in names:
                 check_name(name)
             return names
-    both = " and ".join(sorted(set(repeated))[:2])
-    raise UsageError(f"two images have one name: {both}; rename one, or give the folder above them")
+    name = repeated[0]
+    places = [place for part in parts for place in _places(part)]
+    first, second = [place for place, other in zip(places, names, strict=True) if other == name][:2]
+    if first == second:
+        raise UsageError(f"two images have one name, {name}: {first} is given twice; give it once")
+    raise UsageError(
+        f"two images have one name, {name}: {first} and {second}; rename one, or give the folder above them"
+    )
+
+
+def _places(part: _Input) -> list[str]:
+    """Where each row comes from, for people."""
+    if part.names is not None:
+        return [str(file) for file in part.files]
+    return [f"row {row} of {part.label}" for row in range(part.n_rows)]
 
 
 def _own_names(part: _Input) -> list[str]:

@@ -86,7 +86,9 @@ def pack(
     of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
     height, width, channels = encoder.input.shape
-    source = _source(inputs, ImageFit((height, width, channels), resize=resize, grayscale=grayscale))
+    source = _source(
+        inputs, checked_path(output), ImageFit((height, width, channels), resize=resize, grayscale=grayscale)
+    )
     n_rows = source.n_rows
     n_tried = None if n_rows is None else n_rows * decoder.input.value.n_elements
     options = PackOptions(
@@ -102,7 +104,6 @@ def pack(
         else Refinement(of.network(decoder, backend, n_tried), refine, 2 if refine_rounds is None else refine_rounds),
         receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
     )
-    check_no_input(checked_path(output), source.files)
     with AtomicFile(output, force=force) as file:
         return packing.pack(source, of.network(encoder, backend, n_rows), file, options, progress)
 
@@ -140,12 +141,16 @@ def unpack(
             return write_images(blocks, sink, progress)
 
 
-def _source(inputs: Input, fit: ImageFit) -> ImageSource:
+def _source(inputs: Input, output: str, fit: ImageFit) -> ImageSource:
+    """The images, none of which is in the output.  Raises UsageError, ImageError."""
     import numpy as np
 
     if isinstance(inputs, np.ndarray):
         return ArraySource(fit.convert(batch_of(inputs, fit)))
-    source = open_source(_paths(inputs), fit, fetch_mnist=fetch_mnist)
+    paths = _paths(inputs)
+    check_no_input(output, paths)  # before a pipe is opened, which waits for its writer
+    source = open_source(paths, fit, fetch_mnist=fetch_mnist)
+    check_no_input(output, source.files)
     for line in source.left_out:
         _log.warning("%s", line)
     return source

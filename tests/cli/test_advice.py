@@ -90,7 +90,7 @@ def test_hint_and_source_survive_pickling(error, again) -> None:
 
 
 def test_an_error_is_one_line_with_its_advice() -> None:
-    assert describe(UsageError("a\nb")) == "a b"
+    assert describe(UsageError("a\nb  c")) == r"a\nb  c"
     assert describe(UsageError("out.aef exists", hint=Hint.REPLACE_FILE)) == "out.aef exists; use --force to replace it"
     assert describe(FormatError("C4-1", 7, "a chunk")) == "a chunk (rule C4-1, byte 7); get a fresh copy of the file"
 

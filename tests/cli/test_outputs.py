@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,6 +165,31 @@ def test_the_permissions_of_what_is_replaced_are_kept(aeformat, folder, packed, 
     assert Path("real/out.npy").stat().st_size > 100
 
 
+@POSIX
+def test_a_file_that_runs_as_its_owner_is_not_replaced_by_one(aeformat, folder, packed):
+    """What is written is other bytes than those that were given this right."""
+    for command, out in (
+        (("convert", "digits.aef", "o.aef"), "o.aef"),
+        (("unpack", "set.aef", "-o", "out"), "out/a.png"),
+    ):
+        assert aeformat("pack", "set", "-o", "set.aef", "--force").code == 0
+        Path(out).parent.mkdir(exist_ok=True)
+        Path(out).touch()
+        Path(out).chmod(0o6755)
+        assert aeformat(*command, "--force").code == 0
+        assert Path(out).stat().st_size and stat.S_IMODE(Path(out).stat().st_mode) == 0o755
+
+
+@POSIX
+def test_behind_a_link_to_nothing_nothing_is_replaced(aeformat, folder, packed):
+    """So it needs no --force, and stays a link; the second time it does."""
+    Path("link").symlink_to("new.aef")
+    assert aeformat("pack", "digits.npy", "-o", "link").code == 0
+    assert Path("link").is_symlink() and Path("new.aef").read_bytes() == Path("digits.aef").read_bytes()
+    ran = aeformat("pack", "digits.npy", "-o", "link")
+    assert ran.code == 2 and "link exists; use --force" in ran.err
+
+
 @pytest.mark.parametrize(
     ("encoding", "value", "says"),
     [("f16le", 65_520.0, "bf16le or f32le hold it"), ("f16le", -1e30, "bf16le"), ("bf16le", 3.4e38, "f32le holds it")],
@@ -200,3 +226,14 @@ def test_what_is_left_out_of_a_folder_is_said(aeformat, folder, packed):
     assert ran.code == 0 and ran.err.startswith(said) and "3 images" in ran.err
     ran = aeformat("eval", "o.aef", "--against", "set")
     assert ran.code == 0 and ran.err == said and ran.out.startswith("3 images")
+
+
+@POSIX
+def test_an_image_with_an_unsafe_name_does_not_keep_the_others_out(aeformat, folder, packed):
+    """It is counted and shown, in one line."""
+    for name in (b"set/two\nlines.png", b"set/latin\xe9.png"):
+        shutil.copy("set/a.png", os.fsdecode(name))
+    ran = aeformat("pack", "set", "-o", "o.aef")
+    assert ran.code == 0 and "o.aef: 3 images" in ran.err and ran.err.count("\n") == 2
+    assert r"set: left out 2: 1 whose name holds a control character (two\nlines.png), 1 whose" in ran.err
+    assert r"(latin\udce9.png)" in ran.err

@@ -161,6 +161,76 @@ def test_any_name_is_shown(folder, packed, encoding):
         assert b"Traceback" not in said
 
 
+def test_a_name_is_shown_in_one_way(folder, packed):
+    """Whoever speaks of it: the command, the parser of its options, the system."""
+    Path("n\n  l.aef").write_bytes(packed.read_bytes())
+    Path("n\n  l").mkdir()
+    for line, says in (
+        ("pack digits.npy -o $'n\\n  l.aef'", r"aeformat: n\n  l.aef exists; use --force"),
+        ("info $'no\\n  l.aef'", r"aeformat: no\n  l.aef: no such file"),
+        ("info digits.aef $'n\\n  l'", r"unrecognized arguments: n\n  l;"),
+        ("convert digits.aef $'n\\n  l' --force", r"cannot write n\n  l: it is a folder"),
+        ("validate $'no\\n  l.aef'", r"no\n  l.aef: no such file"),
+        ("validate ''", "aeformat: a FILE has no name"),
+    ):
+        ran = shell(f"aeformat {line}")
+        said = ran.stderr.decode()
+        assert ran.returncode == 2 and says in said and said.count("\n") == 1 and said[0] != ":", said
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("pack digits.npy -o -", "digits.npy"),
+        ("pack set.npy digits.npy -o -", "digits.npy"),
+        ("pack - -o - < digits.npy", "digits.npy"),
+        ("convert digits.aef -", "digits.aef"),
+        ("convert - - < digits.aef", "digits.aef"),
+        ("unpack digits.aef -o -", "digits.aef"),
+        ("unpack digits.aef --latents -o -", "digits.aef"),
+        ("pack digits.npy --model m -o -", "m.decoder.aef"),
+    ],
+)
+@pytest.mark.parametrize("how", [">>", "1<>"])
+def test_standard_output_is_no_file_that_is_read(folder, packed, model, command, name, how):
+    """As with cat: what the shell has opened is as much the output as what is named."""
+    np.save("set.npy", np.load("digits.npy"))
+    before = Path(name).read_bytes()
+    ran = shell(f"aeformat {command} {how} {name}")
+    assert Path(name).read_bytes() == before
+    assert ran.returncode == 2 and b"standard output is read too" in ran.stderr and ran.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "convert pipe pipe --force",
+        "convert pipe link.npy --force",
+        "convert pipe - 1<> pipe",
+        "convert - pipe < <(true) 0<> pipe",
+        "pack pipe -o pipe",
+        "pack digits.npy pipe -o link.npy",
+        "unpack pipe -o pipe",
+        "unpack pipe --latents -o link.npy",
+    ],
+)
+def test_a_pipe_is_not_read_and_written(folder, packed, command):
+    """The command would wait for itself; it is refused before it opens the pipe."""
+    os.mkfifo("pipe")
+    Path("link.npy").symlink_to("pipe")
+    ran = shell(f"timeout 10 {COMMAND} {command}")
+    assert ran.returncode == 2 and b"the pipe would wait for itself" in ran.stderr, ran.stderr.decode()
+    assert ran.stderr.count(b"\n") == 1 and Path("pipe").is_fifo()
+
+
+def test_a_pipe_is_not_read_and_written_from_python(folder):
+    """Nor opened there."""
+    os.mkfifo("pipe")
+    line = "import aeformat; aeformat.pack('pipe', 'pipe')"
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, timeout=30)
+    assert ran.returncode == 1 and b"the pipe would wait for itself" in ran.stderr
+
+
 def test_escapes_are_those_of_python():
     """Only what cannot be shown is changed; a bar may return to the start of its line."""
     assert shown("a\x1b[0m\n\u202e\x85é") == r"a\x1b[0m\n\u202e\x85é"

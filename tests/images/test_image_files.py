@@ -330,21 +330,49 @@ def test_linked_folders_are_followed_and_circles_cut(tmp_path):
     assert "link back to a folder that it is in" in left_out(tmp_path / "in")
 
 
-@LINKS
-@pytest.mark.parametrize("name", [b"a\\b.png", b"bell\x07.png", b"latin\xe9.png", b"nul.png", b"end.png /a.png"])
-def test_a_name_that_could_not_be_unpacked_is_refused_at_once(tmp_path, name):
-    """What cannot be a file everywhere does not become a row's name."""
-    save(tmp_path / "x.png", Image.fromarray(GREY))
+NOT_EVERYWHERE = {  # name -> what is said of it
+    b"a\\b.png": "1 whose name holds a backslash (a\\b.png)",
+    b"bell\x07.png": r"1 whose name holds a control character (bell\x07.png)",
+    b"two\nlines.png": r"1 whose name holds a control character (two\nlines.png)",
+    b"latin\xe9.png": r"1 whose name is not valid Unicode (latin\udce9.png)",
+    b"nul.png": "1 whose name is a device on Windows (nul.png)",
+    b"end.png /a.png": "1 whose name has a part that ends in a space or a dot, which Windows drops (end.png /a.png)",
+}
+
+
+def save_as(tmp_path: Path, name: bytes) -> str:
+    """An image with that name in the folder "in"; skips where there can be none."""
+    save(tmp_path / "x.png", Image.new("L", (3, 4)))
     try:
         path = Path(os.fsdecode(bytes(tmp_path / "in") + b"/" + name))
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "x.png").rename(path)
     except OSError:
         pytest.skip("this file system does not take the name either")
-    with pytest.raises(ImageError, match="row name") as caught:
-        open_source([str(tmp_path / "in")], ImageFit((4, 3, 1)))
+    return str(path)
 
-    assert str(caught.value).isascii()
+
+@LINKS
+@pytest.mark.parametrize("name", NOT_EVERYWHERE)
+def test_a_name_that_could_not_be_unpacked_is_left_out_of_a_folder(tmp_path, read, name):
+    """What cannot be a file everywhere does not become a row's name; the others are packed."""
+    save_as(tmp_path, name)
+    with pytest.raises(ImageError, match="holds no image file") as caught:
+        open_source([str(tmp_path / "in")], ImageFit((4, 3, 1)))
+    assert NOT_EVERYWHERE[name] in str(caught.value) and str(caught.value).isprintable()
+
+    save(tmp_path / "in" / "plain.png", Image.new("L", (3, 4)))
+    assert left_out(tmp_path / "in") == f"left out 1: {NOT_EVERYWHERE[name]}"
+    assert read(open_source([str(tmp_path / "in")], ImageFit((4, 3, 1))))[1] == ["plain.png"]
+
+
+@LINKS
+@pytest.mark.parametrize("name", [name for name in NOT_EVERYWHERE if b"/" not in name])
+def test_a_name_that_could_not_be_unpacked_is_refused_where_it_is_given(tmp_path, name):
+    """Nobody has asked for the others alone."""
+    with pytest.raises(ImageError, match="row name") as caught:
+        open_source([save_as(tmp_path, name)], ImageFit((4, 3, 1)))
+    assert str(caught.value).isascii() and str(caught.value).isprintable()
 
 
 def png(path: Path, shade: int = 0) -> str:
@@ -396,11 +424,27 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
         open_source([str(tmp_path)], ImageFit((4, 3, 1)))
 
 
-def test_the_same_image_twice_is_refused(tmp_path):
-    """There is no second name for it."""
-    path = png(tmp_path / "x.png")
-    with pytest.raises(UsageError, match=r"two images have one name: .*/x\.png"):
-        open_source([path, path], ImageFit((4, 3, 1)))
+def test_two_images_of_one_name_are_refused(tmp_path):
+    """With the name, and the place of each; they have no second name."""
+
+    def said(*inputs: str) -> str:
+        with pytest.raises(UsageError, match="two images have one name, ") as caught:
+            open_source(inputs, ImageFit((4, 3, 1)))
+        return str(caught.value).removeprefix("two images have one name, ").replace(str(tmp_path), "T")
+
+    one, two = png(tmp_path / "a/pics/0.png"), png(tmp_path / "b/pics/0.png")
+    for folder in ("a", "b"):
+        png(tmp_path / folder / "pics/1.png")
+    (tmp_path / "c").mkdir()
+    array = npy(tmp_path / "c/pics.npy", 2)
+    numbered = png(tmp_path / "d/pics/00001.png")
+
+    assert said(one, one) == "pics/0.png: T/a/pics/0.png is given twice; give it once"
+    assert said(str(tmp_path / "a/pics"), str(tmp_path / "a/pics")) == said(one, one)
+    apart = "pics/0.png: T/a/pics/0.png and T/b/pics/0.png; rename one, or give the folder above them"
+    assert said(one, two) == said(str(tmp_path / "a/pics"), str(tmp_path / "b/pics")) == apart
+    twice = said(array, numbered, numbered)
+    assert twice.startswith("pics/00001.png: row 1 of T/c/pics.npy and T/d/pics/00001.png;")
 
 
 @pytest.mark.parametrize("names", [("a.png", "a.bmp"), ("\u00e9.png", "e\u0301.png"), ("A.png", "a.png")])
