@@ -6,3 +6,4 @@ Prints nothing; progress goes to a callback.
 from typing import Final
 
 DEFAULT_MODEL: Final = "mnist-exact"
+BATCH_ROWS: Final = 4096  # images that are encoded at once

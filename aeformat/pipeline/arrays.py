@@ -59,6 +59,9 @@ def decode(
     rows: a range, a slice, a list of numbers or a mask; no more of the file is read and decoded than they need.
     backend: "auto", "numpy" or "tensorflow".
 
+    Each chunk that is read is checked; the content id of the whole is checked only where a file is read forward: by `unpack`,
+    or with latents=aeformat.stream(path).
+
     Raises DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError, UsageError, BackendUnavailable, IndexError (no such
     row), TypeError (no selection of rows, latents of another type), OSError; for an array ValueError too.
     Source: spec/container.md, spec/model.md.

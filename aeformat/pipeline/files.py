@@ -20,11 +20,11 @@ from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
 from aeformat.paths import checked_path
-from aeformat.pipeline import DEFAULT_MODEL
+from aeformat.pipeline import BATCH_ROWS, DEFAULT_MODEL
 from aeformat.pipeline import pack as packing
 from aeformat.pipeline.arrays import finder, network_loader
 from aeformat.pipeline.models import as_model, batch_of
-from aeformat.pipeline.pack import BATCH_ROWS, Packed, PackOptions, usual_codec
+from aeformat.pipeline.pack import Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refine import Refinement
 from aeformat.pipeline.unpack import Unpacked, n_computed, write_images

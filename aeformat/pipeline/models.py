@@ -19,6 +19,7 @@ from aeformat.model.file_io import read_package
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage
 from aeformat.paths import checked_path
+from aeformat.pipeline import BATCH_ROWS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     AnyModel: TypeAlias = "Model | ModelPackage | str | os.PathLike[str] | bytes"
 
-BATCH_ROWS: Final = 4096
 _N_KEPT: Final = 4  # models that stay in memory
 _ID_BYTES: Final = 32
 

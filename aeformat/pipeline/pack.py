@@ -18,6 +18,7 @@ from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter, Sink
 from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.model.values import EXACT
+from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.refine import Refinement
 
-BATCH_ROWS: Final = 4096
 _MOST_BATCH_ROWS: Final = 1 << 20
 _REFINED_AT_ONCE: Final = 256
 _OWN_ENCODING: Final = {"f32": "f32le", "u8": "u8", "i8": "i8"}

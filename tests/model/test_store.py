@@ -301,7 +301,12 @@ def test_a_shipped_name_means_the_shipped_model_whatever_lies_here(
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("", "no model is named"), ("x" * 5000, "no model 'xxxx"), ("a\0b", "no model 'a"), ("y" * 300 + "/z", "no model")],
+    [
+        ("", "no model is named"),
+        ("x" * 5000, "no model 'xxxx"),
+        ("a\0b", "no model 'a"),
+        ("y" * 300 + "/z", "no model"),
+    ],
     ids=["empty", "too long for a path", "NUL", "a folder's name too long"],
 )
 @pytest.mark.parametrize("find", [store.find_pair, store.find_packages])

@@ -35,7 +35,9 @@ FILE = latents()
 # What it takes all rows, a decoder or its golden set to check.
 LEFT_TO_THE_READER = {"C9-6", "C7-5", "C7-6", "M6-2"}
 BROKEN_INSIDE = range(540, 553)  # numbers of vectors whose embedded decoder is broken, or another one
-NEXT_BROKEN = {"863-trailer-content-before-what-follows": ("structure", "C9-7", 238)}  # behind what is left to the reader
+NEXT_BROKEN = {
+    "863-trailer-content-before-what-follows": ("structure", "C9-7", 238)
+}  # behind what is left to the reader
 OWN_LIMIT = {"022-tensor-256-mib"}  # the server's, lower, is broken first
 
 
