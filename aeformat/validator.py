@@ -29,18 +29,19 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
-_RECEIPTS_A_BYTE: Final = 262_144  # work for each byte of a file that proving its receipts may take, beside Limits.work
+_RECEIPTS_A_BYTE: Final = 65_536  # work for each byte of a file that proving its receipts may take, beside Limits.work
 _INSIDE: Final = "dECo"
 
 
 class ReceiptCheck(NamedTuple):
     """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M4-7).
 
-    row_work: the units of C13-1 that one row takes.
+    row_work, run_work: the units of C13-1 that one row takes, and each run beside that.
     """
 
     digest: Callable[[payloads.Block], bytes]
     row_work: int
+    run_work: int = 0
 
 
 GoldenCheck = Callable[["ModelPackage"], None]
@@ -56,6 +57,7 @@ def validate(
     find_receipt_check: FindReceiptCheck | None = None,
     find_prior: FindPrior | None = None,
     limits: Limits = DEFAULT,
+    report: Report | None = None,
 ) -> Report:
     """Read a file to its end, or to where it cannot be read further, and report every broken rule.
 
@@ -65,9 +67,11 @@ def validate(
     find_prior: header -> the prior for rows of codec rans; None if it is not found: then their values and the content id stay
     unchecked.
     limits: work and memory_bytes bound what the file can cost (C13-1); receipts that would cost more are left unchecked.
+    report: one to fill, for who wants what was found out before an error; its name stays.
     Raises OSError, and what these functions raise.
     """
-    return _validate(file, _Run(name, check_golden, find_receipt_check, find_prior, limits), limits)
+    report = Report(name) if report is None else report
+    return _validate(file, _Run(report, check_golden, find_receipt_check, find_prior, limits), limits)
 
 
 def _validate(file: BinaryIO, run: _Run, limits: Limits) -> Report:
@@ -97,13 +101,13 @@ class _Run:
 
     def __init__(
         self,
-        name: str,
+        report: Report,
         check_golden: GoldenCheck | None,
         find_receipt_check: FindReceiptCheck | None,
         find_prior: FindPrior | None,
         limits: Limits,
     ) -> None:
-        self.report = Report(name)
+        self.report = report
         self.package: ModelPackage | None = None  # of a good model package, at its end
         self._check_golden, self._find_receipt_check, self._limits = check_golden, find_receipt_check, limits
         self._find_prior = find_prior
@@ -118,6 +122,8 @@ class _Run:
         self._is_whole = True  # every chunk so far could be read, so that the content id can be checked
         self._is_ended = False  # by a trailer that fits
         self._is_over = False  # a limit was exceeded: nothing more is computed
+        self._is_golden_left = False  # by a limit: all that comes before it was checked
+        self._is_decoder_left = False  # the embedded one was not checked to its end
 
     def problem(self, error: FormatError | GoldenMismatch) -> None:
         """Add a problem after which the content id cannot be checked."""
@@ -191,12 +197,13 @@ class _Run:
 
     def _model_chunk(self, model: PackageReader, chunk: ChunkRead) -> None:
         from aeformat.model import work
+        from aeformat.model.memory import TENSOR_BYTES
 
         self._charge(chunk)
         if chunk.header.tag == assigned.TENSOR and model.expects(chunk):
             self._tensor_bytes += chunk.header.raw_bytes
             end = chunk.payload_at + chunk.header.stored_bytes
-            n_bytes = work.TENSOR_BYTES * self._tensor_bytes
+            n_bytes = TENSOR_BYTES * self._tensor_bytes
             work.check_memory(n_bytes, self._limits, file_bytes=end, at=chunk.payload_at, what=f"chunk {chunk.number}")
         model.chunk(chunk)
 
@@ -222,6 +229,8 @@ class _Run:
             if self._receipts is None:
                 self._receipts = _Receipts(None, self._limits)
                 self._look_for_receipt_check(self._receipts, receipts)
+                if self._is_decoder_left and self._receipts.by is None:
+                    self._receipts.why = "their decoder goes over a limit"
             end = chunk.payload_at + chunk.header.stored_bytes
             for error in self._receipts.check(block, receipts, n_bytes=end - self._decoder_bytes):
                 self.note(error)
@@ -245,10 +254,11 @@ class _Run:
         if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
             self.note(StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder"))
             return
-        inner = _Run("", self._check_golden, None, None, self._limits)
+        inner = _Run(Report(""), self._check_golden, None, None, self._limits)
         report = _validate(io.BytesIO(chunk.stored), inner, self._limits)
         for problem in report.problems:
             self._add(replace(problem, inside=_INSIDE, inside_at=chunk.payload_at))
+        self._is_decoder_left = inner.is_left
         if not report.problems:
             self._take_decoder(inner.package, chunk)
 
@@ -292,17 +302,24 @@ class _Run:
                 self._check_golden(package)
             self.package = package
         except (FormatError, GoldenMismatch) as error:
+            self._is_golden_left |= isinstance(error, FormatError) and error.rule == "C13-1"
             self.problem(error)
 
     def _charge_golden(self, model: PackageReader) -> None:
         """C13-1, before anything is proved or computed."""
+        from aeformat.model import memory as space
         from aeformat.model import work
 
         manifest, n_bytes = model.manifest, self.report.n_bytes
         assert manifest is not None
         self._budget.charge(work.golden_work(manifest), n_bytes=n_bytes, at=model.at, what="the golden set")
-        memory = work.running_bytes(manifest) + work.TENSOR_BYTES * self._tensor_bytes
+        memory = space.running_bytes(manifest) + space.TENSOR_BYTES * self._tensor_bytes
         work.check_memory(memory, self._limits, file_bytes=n_bytes, at=model.at, what="the golden set")
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a limit kept something from being checked."""
+        return self._is_over or self._is_golden_left
 
     def say_what_was_not_checked(self) -> None:
         """Rows that need a decoder which is not here; what a limit kept from being looked at; receipts."""
@@ -319,9 +336,14 @@ class _Run:
         if self._is_over:
             left_out.append("what lies behind the limit on work, and the content id")
         self.report.is_content_open = bool(left_out)
-        self.report.unproved = "their decoder is not here"
+        if self._is_golden_left:
+            left_out.append(
+                "the proofs of the package and its golden set, which take more than the limit on work or memory"
+            )
+        if self._is_decoder_left:
+            left_out.append("the embedded decoder beyond a limit on work or memory")
+        self.report.unproved = self._receipts.why if self._receipts is not None else "their decoder is not here"
         if self._receipts is not None and self._receipts.n_unproved:
-            self.report.unproved = self._receipts.why
             left_out.append(f"{self._receipts.n_unproved:,} receipts: {self._receipts.why}")
         self.report.not_checked = "; ".join(left_out)
 
@@ -332,6 +354,7 @@ class _Receipts:
     def __init__(self, by: ReceiptCheck | None, limits: Limits) -> None:
         self.by = by
         self.n_proved = self.n_unproved = 0
+        self.is_wrong = False  # one that was wrong ends the proof (C13-1)
         self.why = "their decoder is not here"
         self._limits, self._n_work = limits, 0
         self._last: tuple[bytes, bytes] = b"", b""  # the values of a run, and the digest of its pixels
@@ -350,6 +373,7 @@ class _Receipts:
                 continue
             self.n_proved += 1
             if made != receipts.digests[at : at + DIGEST_BYTES]:
+                self.is_wrong, self.why = True, "a digest before them is wrong"
                 last = run.first_row + len(run.values) - 1
                 what = f"the pixels of rows {run.first_row} to {last} are not those that their receipt names"
                 wrong.append(ReceiptMismatch("C7-6", receipts.at + at, what))
@@ -357,12 +381,12 @@ class _Receipts:
 
     def _digest(self, run: payloads.Block, n_bytes: int) -> bytes | None:
         """None where the decoder is not here, or it would take too long."""
-        if self.by is None:
+        if self.by is None or self.is_wrong:
             self.n_unproved += 1
             return None
         values = run.values.tobytes()
         if values != self._last[0]:
-            work = self.by.row_work * len(run.values)
+            work = self.by.row_work * len(run.values) + self.by.run_work
             if self._n_work + work > self._limits.work + _RECEIPTS_A_BYTE * n_bytes:
                 self.n_unproved += 1
                 self.why = "to prove them takes more work than a file this small may ask for"

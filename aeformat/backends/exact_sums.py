@@ -23,15 +23,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.model.memory import ROW_BITS, n_slices, slice_bits
 from aeformat.model.package import Step
 
 Array = NDArray[Any]
 
-ROW_BITS: Final = 24  # of the numbers of a row, in each of its parts: float32 has as many
 LEAST_EXPONENT: Final = -100  # smaller rows take this one's scale, so that float32 holds 2^(ROW_BITS - e)
 SUM_AXIS: Final = {"dense": 1, "conv2d": 3, "conv2d_transpose": 2}  # the axis of weights with the output channels
-_SUM_BITS: Final = 53  # float64 counts every integer up to 2^53
-_WEIGHT_BITS: Final = 26  # of a weight, all slices together, at least
 _ONE_PART_ERROR: Final = -17  # of a sum, as a power of two: an eighth of what M5-2 allows
 
 
@@ -54,17 +52,15 @@ def slice_weights(step: Step) -> SlicedStep:
     weights = step.arrays["weights"].astype(np.float64)
     others = tuple(i for i in range(weights.ndim) if i != axis)
     n_products = weights.size // weights.shape[axis]
-    bits = _SUM_BITS - ROW_BITS - n_products.bit_length()
-    assert bits > 0  # a tensor of 2^28 numbers is more than a package may hold
-    n_slices = -(-_WEIGHT_BITS // bits)
+    bits, count = slice_bits(n_products), n_slices(n_products)
     _, exponents = np.frexp(np.abs(weights).max(axis=others, keepdims=True))
     slices, rest = [], weights
-    for number in range(1, n_slices + 1):
+    for number in range(1, count + 1):
         unit = bits * number - exponents  # of this slice: integers times 2^-unit
         slices.append(np.ldexp(np.rint(np.ldexp(rest, unit)), -unit))
         rest = rest - slices[-1]
     arrays = {**step.arrays, "weights": np.concatenate(slices, axis)}
-    return SlicedStep(dataclasses.replace(step, arrays=arrays), n_slices, _one_part_exponent(weights, others))
+    return SlicedStep(dataclasses.replace(step, arrays=arrays), count, _one_part_exponent(weights, others))
 
 
 def _one_part_exponent(weights: Array, others: tuple[int, ...]) -> int:

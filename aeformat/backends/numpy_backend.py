@@ -18,13 +18,12 @@ from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
 from aeformat.model.bounds import FLOAT32_EXACT
+from aeformat.model.memory import block_rows
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.values import EXACT
 
 DType = np.dtype[Any]
 
-_BLOCK_ELEMENTS: Final = 1 << 19  # of all values of a block together: a few megabytes
-_MAX_BLOCK: Final = 512
 _NATURAL: Final[dict[str, DType]] = {"u8": np.dtype(np.uint8), "i8": np.dtype(np.int8), "f32": np.dtype(np.float32)}
 
 
@@ -51,8 +50,8 @@ class NumpyNetwork:
         self._local = threading.local()  # each thread has its own scratch memory
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
+        self._n_block = n_block or block_rows(package.manifest)
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
-        self._n_block = n_block or max(1, min(_MAX_BLOCK, _BLOCK_ELEMENTS // package.n_made))
 
     def run(self, rows: Rows) -> Rows:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
@@ -83,7 +82,8 @@ class NumpyNetwork:
                 (source,) = step.inputs
                 bounds = self.package.plan[source - 1].bounds
                 assert bounds is not None  # M3-6: sums
-                return lookup(step, Sums(self._dtypes[source], self._biases[source], bounds), made_dtype)
+                sums = Sums(self._dtypes[source], self._biases[source], bounds)
+                return lookup(step, sums, made_dtype, most=self._n_block * step.made.n_elements)
             case "reshape" | "flatten":
                 shape = step.made.shape
                 return lambda x, _scratch: x.reshape(-1, *shape)

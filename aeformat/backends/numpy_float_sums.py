@@ -10,8 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from aeformat.backends.exact_sums import ROW_BITS, row_exponents, slice_weights
+from aeformat.backends.exact_sums import row_exponents, slice_weights
 from aeformat.backends.numpy_layers import Array, Op, Scratch, affine, conv2d, conv2d_transpose, dense, with_bias
+from aeformat.model.memory import ROW_BITS
 from aeformat.model.package import Step
 from aeformat.model.reference import value_of
 

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike, NDArray
 
+from aeformat.model.memory import UNFOLDED
 from aeformat.model.package import Step
 
 Array = NDArray[Any]
 
-_UNFOLDED: Final = 1 << 18  # elements of a convolution's unfolded input at a time: 1 MiB of float32
 _TILE: Final = 24 << 10  # elements that go through an elementwise function at a time: its temporaries stay in the cache
 
 
@@ -27,7 +27,7 @@ class Scratch:
     """Arrays that are allocated once and reused for every block.
 
     The system hands out fresh memory page by page, which takes longer than the computation itself.  A Scratch belongs to one
-    thread.
+    thread.  Layers share the slots of what no layer reads again.
     """
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ class _Convolve:
         self._kernel = weights.shape[:2]
         self._matrix = weights.reshape(-1, weights.shape[3])
         self._strides = strides
-        self._unfolded_slot, self._slot = object(), object()
+        self._slot = object()
 
     def __call__(self, x: Array, scratch: Scratch) -> Array:
         sh, sw = self._strides
@@ -175,12 +175,12 @@ class _Convolve:
         n, height, width = windows.shape[:3]
         sums = scratch.array(self._slot, (n, height, width, matrix.shape[1]), matrix.dtype)
         image = height * width * len(matrix)
-        n_images = max(1, _UNFOLDED // image)
-        n_rows = height if image <= _UNFOLDED else max(1, _UNFOLDED // (width * len(matrix)))
+        n_images = max(1, UNFOLDED // image)
+        n_rows = height if image <= UNFOLDED else max(1, UNFOLDED // (width * len(matrix)))
         for i in range(0, n, n_images):
             for y in range(0, height, n_rows):
                 part = windows[i : i + n_images, y : y + n_rows]
-                unfolded = scratch.array(self._unfolded_slot, part.shape, matrix.dtype)
+                unfolded = scratch.array(("unfolded", matrix.dtype), part.shape, matrix.dtype)
                 np.copyto(unfolded, part)
                 out = sums[i : i + n_images, y : y + n_rows].reshape(-1, matrix.shape[1])  # contiguous: a view
                 np.matmul(unfolded.reshape(-1, len(matrix)), matrix, out=out)

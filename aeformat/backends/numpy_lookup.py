@@ -45,8 +45,8 @@ class Sums:
     bounds: tuple[int, ...]
 
 
-def lookup(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
-    """The op that turns sums into values of the table, as made_dtype."""
+def lookup(step: Step, sums: Sums, made_dtype: DTypeLike, *, most: int = _TILE) -> Op:
+    """The op that turns sums into values of the table, as made_dtype.  most: sums of a block."""
     if np.dtype(sums.dtype).kind == "i":
         return _in_integers(step, sums, made_dtype)
     table = step.arrays["table"].astype(made_dtype)
@@ -68,9 +68,9 @@ def lookup(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
     offset = np.array([numerator / 2**shift for numerator in numerators], dtype)
     whole_dtype = np.int32 if (max(limits) >> shift) + middle < 2**31 else np.intp
     n_channels = len(bias)
-    tile = max(1, _TILE // n_channels) * n_channels
+    tile = max(1, min(_TILE, most) // n_channels) * n_channels
     slopes, offsets = np.tile(slope, tile // n_channels), np.tile(offset, tile // n_channels)
-    made_slot, z_slot, whole_slot, index_slot = object(), object(), object(), object()
+    made_slot = object()
 
     def run(x: Array, scratch: Scratch) -> Array:
         made = scratch.array(made_slot, x.shape, made_dtype)
@@ -78,15 +78,15 @@ def lookup(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
         for start in range(0, source.size, tile):
             part = source[start : start + tile]
             n = part.size
-            z = scratch.array(z_slot, (n,), dtype)
+            z = scratch.array(("z", dtype), (n,), dtype)
             np.multiply(part, slopes[:n], out=z)
             z += offsets[:n]
             if not is_folded:
                 np.floor(z, out=z)
                 z += middle
-            whole = scratch.array(whole_slot, (n,), whole_dtype)
+            whole = scratch.array(("whole", whole_dtype), (n,), whole_dtype)
             np.copyto(whole, z, casting="unsafe")
-            index = scratch.array(index_slot, (n,), np.intp)
+            index = scratch.array("index", (n,), np.intp)
             np.copyto(index, whole)
             table.take(index, out=target[start : start + n], mode="clip")
         return made

@@ -12,8 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from aeformat.backends import tensorflow_pixels
-from aeformat.backends.exact_sums import LEAST_EXPONENT, ROW_BITS, slice_weights
+from aeformat.backends.exact_sums import LEAST_EXPONENT, slice_weights
 from aeformat.model.bounds import FLOAT32_EXACT, half_step
+from aeformat.model.memory import ROW_BITS
 from aeformat.model.package import Step
 
 Tensor = Any

@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--max-memory", metavar="BYTES", type=common.bounded_int(0, 1 << 60), default=DEFAULT.memory_bytes,
-        help=f"memory that a golden set may take beside 8 for each byte of its file (default: {DEFAULT.memory_bytes})",
+        help="memory that the tensors and the golden set of a package may take (C13-1), beside 8 for each byte of the file "
+        f"(default: {DEFAULT.memory_bytes})",
     )  # fmt: skip
 
 
@@ -63,14 +64,15 @@ def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
     from aeformat.report import Problem, Report
     from aeformat.validator import validate
 
+    report = Report(name)
     try:
         with common.input_file(name) as file:
             return validate(
                 file,
+                report=report,
                 check_golden=check,
                 find_receipt_check=here.receipt_check,
                 find_prior=here.prior,
-                name=name,
                 limits=limits,
             )
     except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report
@@ -78,8 +80,17 @@ def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
     except OSError as error:
         return Report(name, [Problem(UsageError.code, "", 0, f"cannot be read: {error.strerror}")])
     except MemoryError:
-        what = "to check it takes more memory than there is; set --max-memory lower"
-        return Report(name, [Problem(LimitExceeded.code, "C13-1", 0, what)])
+        return _out_of_memory(report)
+
+
+def _out_of_memory(report: Report) -> Report:
+    """Of this machine, not of the file: what was found out so far, and no rule."""
+    from aeformat.report import Problem
+
+    what = "to check it takes more memory than there is; set --max-memory lower"
+    report.problems.append(Problem(LimitExceeded.code, "", 0, what))
+    report.not_checked = "all that was left when memory ran out"
+    return report
 
 
 def exit_code_of(report: Report) -> int:

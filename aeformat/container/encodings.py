@@ -69,7 +69,9 @@ def decode(raw: bytes | memoryview, header: LatentsHeader) -> NDArray[Any]:
     else:
         stored = stored_view(raw, header)
         if spec.own == "bf16":
-            stored = (stored.astype(np.uint32) << 16).view(np.float32)
+            wide = stored.astype(np.uint32)
+            wide <<= 16
+            stored = wide.view(np.float32)
         stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
         _check_finite(stored, spec.n_bytes)
     values = stored

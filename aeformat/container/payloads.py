@@ -7,7 +7,7 @@ of where chunks come from.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aeformat.container import assigned, costs, rans
 from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
@@ -33,6 +33,9 @@ from aeformat.errors import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+_PIECE: Final = 1 << 20  # values that go into the content id at a time
 
 
 class ValuesAt(NamedTuple):
@@ -239,12 +242,18 @@ class RowReader:
         elif tag == assigned.ROWS:
             values = rows(chunk, self._header, self._prior, self._budget)
             if self._proves_content:
-                self._content.update(content_bytes(values, self._header))
+                self._update_content(values)
             place = values_at(chunk, self._header)
             block = Block(chunk.header.first_row, values, self._names, self._receipts, place)
             self._names = self._receipts = None
             return block
         return None
+
+    def _update_content(self, values: NDArray[Any]) -> None:
+        """In pieces: the bytes of values of another size or order are a copy."""
+        flat = values.reshape(-1)
+        for start in range(0, flat.size, _PIECE):
+            self._content.update(content_bytes(flat[start : start + _PIECE], self._header))
 
     def trailer(self, event: TrailerRead) -> None:
         """Check the content id (C9-6), unless there are rows that could not be read.  Raises ContentMismatch."""

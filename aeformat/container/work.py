@@ -17,7 +17,7 @@ from aeformat.errors import LimitExceeded
 WORK_A_BYTE: Final = 16_384  # what each byte of a file pays for, beside Limits.work
 RAW_BYTE: Final = 4
 NAME_BYTE: Final = 512
-TEXT_CELL: Final = 1_024
+TEXT_CELL: Final = 4_096
 RANS_STEP: Final = 256
 RANS_SYMBOL: Final = 16
 

@@ -1,83 +1,58 @@
 """What a network costs whoever proves it, known from its manifest alone (spec/container.md, C13-1; M7-1).
 
-Owns the work of rows and of a golden set, and the memory that running a row takes.  Runs nothing.
+Owns the work of rows and of a golden set.  The memory that it takes is memory.py's business.  Runs nothing.
 """
 
 from __future__ import annotations
 
-from math import prod
 from typing import Final
 
 from aeformat.container.limits import Limits
 from aeformat.errors import LimitExceeded
-from aeformat.model.layers import Layer
-from aeformat.model.manifest import Manifest, tensors_of
-from aeformat.model.values import ACC
+from aeformat.model.manifest import Manifest
+from aeformat.model.memory import first_pass, n_channels, spread_kernel, windows
+from aeformat.model.values import FLOAT32
 
-MADE: Final = 8  # units of a number that a layer makes; a multiply-add is 1
-CHANNEL: Final = 2_048  # units of a channel whose bound is proved
-_CHANNEL_BYTES: Final = 256  # of its numbers as Python's own
-_NUMBER_BYTES: Final = 24  # of a value on its way: what it is, as a float64, and once more behind padding
-_WEIGHT_BYTES: Final = 8  # of a weight, ready for a product
-_WORKING_NUMBERS: Final = 1 << 20  # what a backend holds however small the network is
-TENSOR_BYTES: Final = 2  # for each byte of a tensor: as it was read, and as it is checked
+LAYER: Final = 10_000  # units of calling a layer, however few the rows
+MADE: Final = 8  # of a number that a layer makes; a multiply-add is 1
+FLOAT_SUM: Final = 16  # of a multiply-add in profile float32, which is cut into slices and parts
+FLOAT_MADE: Final = 32
+POOLED: Final = 5  # of a number that a pool looks at
+POOL_STEP: Final = 4_096  # of each row and column of its window
+CHANNEL: Final = 2_048  # of a channel whose bound is proved
 BYTES_A_BYTE: Final = 8  # what each byte of a file pays for, beside Limits.memory_bytes
+_POOLS: Final = ("max_pool", "average_pool")
 
 
 def row_work(manifest: Manifest) -> int:
     """The units of one row."""
-    return manifest.n_multiply_adds + MADE * manifest.n_made
+    made = FLOAT_MADE if manifest.profile == FLOAT32 else MADE
+    layers = range(len(manifest.layers))
+    return sum(_of_layer(manifest, number) for number in layers) + made * manifest.n_made
+
+
+def call_work(manifest: Manifest) -> int:
+    """The units of calling all layers once, for however many rows."""
+    return LAYER * len(manifest.layers)
+
+
+def _of_layer(manifest: Manifest, number: int) -> int:
+    layer = manifest.layers[number]
+    if layer.kind in _POOLS:
+        size = layer.params["size"]
+        assert isinstance(size, tuple)
+        looked_at = manifest.multiply_adds_of(number) + size[0] * first_pass(manifest, number)
+        return POOLED * looked_at + POOL_STEP * sum(size)
+    n = manifest.multiply_adds_of(number)
+    if layer.kind == "conv2d_transpose":
+        n = windows(manifest, number) * spread_kernel(manifest, number)
+    return (FLOAT_SUM if manifest.profile == FLOAT32 else 1) * n
 
 
 def golden_work(manifest: Manifest) -> int:
     """The units of the golden set, and of the proofs of section 4."""
-    return manifest.tensors[manifest.golden.input].shape[0] * row_work(manifest) + CHANNEL * _n_channels(manifest)
-
-
-def _n_channels(manifest: Manifest) -> int:
-    """Of all layers that make sums or look them up: each channel has its bound, its bias and its multiplier."""
-    made = zip(manifest.layers, manifest.values[1:], strict=True)
-    return sum(value.shape[-1] for layer, value in made if value.type == ACC or layer.kind == "lookup")
-
-
-def running_bytes(manifest: Manifest) -> int:
-    """An upper bound of the memory that one row takes on its way through, beside the tensors as they are."""
-    numbers = manifest.values[0].n_elements + manifest.n_made
-    weights = sum(_ready_weights(manifest, number) for number in range(len(manifest.layers)))
-    unfolded = max((_unfolded(manifest, number) for number in range(len(manifest.layers))), default=0)
-    of_channels = _CHANNEL_BYTES * _n_channels(manifest)
-    return _NUMBER_BYTES * max(numbers, _WORKING_NUMBERS) + _WEIGHT_BYTES * (weights + unfolded) + of_channels
-
-
-def _ready_weights(manifest: Manifest, number: int) -> int:
-    """Each layer has its own copy; a transposed convolution fills its kernel up to whole strides."""
-    layer = manifest.layers[number]
-    weights = tensors_of(layer).get("weights")
-    if weights is None:
-        return 0
-    shape = manifest.tensors[weights].shape
-    if layer.kind != "conv2d_transpose":
-        return prod(shape)
-    return prod(-(-size // stride) * stride for size, stride in zip(shape[:2], _strides(layer), strict=True)) * prod(
-        shape[2:]
-    )
-
-
-def _strides(layer: Layer) -> tuple[int, ...]:
-    strides = layer.params["strides"]
-    assert isinstance(strides, tuple)
-    return strides
-
-
-def _unfolded(manifest: Manifest, number: int) -> int:
-    """Numbers of the windows of one row of pixels, side by side."""
-    layer = manifest.layers[number]
-    if layer.kind not in ("conv2d", "conv2d_transpose"):
-        return 0
-    height, width, *channels = manifest.tensors[tensors_of(layer)["weights"]].shape
-    made = manifest.values[number + 1].shape
-    n_channels = channels[0] if layer.kind == "conv2d" else channels[1]
-    return made[1] * height * width * n_channels
+    n_rows = manifest.tensors[manifest.golden.input].shape[0]
+    return n_rows * (row_work(manifest) + call_work(manifest)) + CHANNEL * n_channels(manifest)
 
 
 def check_memory(n_bytes: int, limits: Limits, *, file_bytes: int, at: int, what: str) -> None:

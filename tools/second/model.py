@@ -432,22 +432,23 @@ def _type_after(model: Model, layer: dict[str, Any], types: list[str]) -> str | 
 
 def work(model: Model) -> int:
     """Multiply-adds plus elements, a row (M7-1)."""
-    total = sum(map(count, model.shapes[1:]))
-    for k, layer in enumerate(model.manifest["layers"]):
-        made = count(model.shapes[k + 1])
-        if layer["kind"] == "add":
-            total += made * len(layer["inputs"])
-        elif layer["kind"] == "affine":
-            total += made
-        elif layer["kind"] in POOLS:
-            total += made * count(layer["size"])
-        elif layer["kind"] in WEIGHTED:
-            weights = count(model.tensors[layer["weights"]].shape)
-            pixels = {"dense": [], "conv2d": model.shapes[k + 1][:2]}.get(
-                layer["kind"], model.shapes[layer["inputs"][0]][:2]
-            )
-            total += weights * count(pixels)
-    return total
+    layers = range(len(model.manifest["layers"]))
+    return sum(map(count, model.shapes[1:])) + sum(multiply_adds(model, k) for k in layers)
+
+
+def multiply_adds(model: Model, k: int) -> int:
+    """Those of layer k, a row."""
+    layer, made = model.manifest["layers"][k], count(model.shapes[k + 1])
+    if layer["kind"] == "add":
+        return made * len(layer["inputs"])
+    if layer["kind"] == "affine":
+        return made
+    if layer["kind"] in POOLS:
+        return made * count(layer["size"])
+    if layer["kind"] not in WEIGHTED:
+        return 0
+    pixels = {"dense": [], "conv2d": model.shapes[k + 1][:2]}.get(layer["kind"], model.shapes[layer["inputs"][0]][:2])
+    return count(model.tensors[layer["weights"]].shape) * count(pixels)
 
 
 # --- 4. The exact profile ---------------------------------------------------------------------------------------------
