@@ -66,7 +66,7 @@ def test_rows_are_picked_as_from_an_array(rows, path):
         ({1, 2}, TypeError, "a set does not select rows"),
         ((row for row in (1, 2)), TypeError, "a generator does not select rows"),
     ],
-    ids=str,
+    ids=["beyond", "before", "range", "mask", "two axes", "floats", "text", "set", "generator"],
 )
 def test_what_is_no_row_of_the_file_is_said(rows, error, words):
     with pytest.raises(error, match=words):
