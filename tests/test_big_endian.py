@@ -29,7 +29,7 @@ from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.prior import Prior
 from aeformat.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
-for name in store.shipped_names():
+for name in sys.argv[1:]:
     for package in store.find_pair(name):
         check(package)
 encoder, decoder = (NumpyBackend().load(half) for half in store.find_pair("mnist-exact"))
@@ -60,6 +60,10 @@ print(sys.byteorder, digest.hexdigest())
 """
 
 
+# The exact models, and one float32 model of each family: its widths have no byte order, and emulated floats are slow.
+CHECKED = [*sorted(results.load()), "mnist-128-22-128", "mnist-best-22"]
+
+
 @pytest.fixture(scope="module")
 def python_be() -> str:
     """A big-endian Python; AEFORMAT_PYTHON_BE names it.  tools/s390x.sh makes one."""
@@ -78,10 +82,12 @@ def run_be(python_be: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_exact_models_and_written_files_are_the_same(python_be):
-    """All golden sets hold there; latents, pixels and files have the digest that they have here."""
-    there = run_be(python_be, "-c", SCRIPT)
+    """The golden sets hold there; latents, pixels and files have the digest that they have here."""
+    there = run_be(python_be, "-c", SCRIPT, *CHECKED)
     assert there.returncode == 0, there.stderr
-    here = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, cwd=ROOT)
+    here = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *CHECKED], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert there.stdout.split()[0] == "big"
     assert there.stdout.split()[1] == here.stdout.split()[1]
     assert len(here.stdout.split()[1]) == hashlib.sha256().digest_size * 2

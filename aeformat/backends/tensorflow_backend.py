@@ -20,6 +20,7 @@ from aeformat.model.package import ModelPackage, Step
 from aeformat.model.values import EXACT
 
 _BLOCK_ELEMENTS: Final = 1 << 23  # of all values of a block together
+_FLOAT_BLOCK_ELEMENTS: Final = 1 << 20  # the same in the float32 profile, which makes a few float64 sums of each
 _MAX_BLOCK: Final = 4096
 _CPU: Final = "/device:CPU:0"
 _COMPILED: Final = frozenset({"scale", "to_u8", "lookup", "leaky_relu", *ACTIVATIONS})
@@ -49,8 +50,8 @@ class TensorflowNetwork:
         is_exact = package.profile == EXACT
         assert is_exact or n_block is None  # M5-3: the steady sizes are measured below
         if n_block is None:
-            n_block = 1
-            while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= _BLOCK_ELEMENTS:
+            n_block, n_elements = 1, _BLOCK_ELEMENTS if is_exact else _FLOAT_BLOCK_ELEMENTS
+            while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= n_elements:
                 n_block *= 2
         if not is_exact:
             sizes = [size for size in (n_block, 64, 8) if size <= n_block]
@@ -74,7 +75,7 @@ class TensorflowNetwork:
 
     def _all_values(self, n_block: int) -> Callable[[Rows], Rows]:
         """What makes (n, bytes): all numbers on the way, so that the probe sees floats before they are rounded to pixels."""
-        compiled = self._compile(n_block)
+        compiled = self._compile(n_block, first=1)
 
         def run_block(rows: Rows) -> Rows:
             with self._tf.device(_CPU):
@@ -83,15 +84,15 @@ class TensorflowNetwork:
 
         return run_block
 
-    def _compile(self, n_block: int) -> Callable[[Rows], list[Any]]:
-        """A graph for blocks of that many rows, which gives all values of the network."""
+    def _compile(self, n_block: int, *, first: int = -1) -> Callable[[Rows], list[Any]]:
+        """A graph for blocks of that many rows, which gives the values of the network from number `first` on."""
         tf, start = self._tf, self.package.input
 
         def network(rows: Any) -> list[Any]:
             values = [rows]
             for step, op in zip(self.package.plan, self._ops, strict=True):
                 values.append(op(*(values[number] for number in step.inputs)))
-            return values[1:] if self.package.profile != EXACT else values[-1:]
+            return values[first:]
 
         signature = tf.TensorSpec((n_block, *start.shape), tf.as_dtype(array_type(start)))
         compiled: Callable[[Rows], list[Any]] = tf.function(network, input_signature=[signature])
