@@ -19,7 +19,7 @@ from aeformat.backends.tensorflow_layers import ACTIVATIONS, Op, make_op
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.values import EXACT
 
-_BLOCK_ELEMENTS: Final = 1 << 23  # of all values of a block together
+_BLOCK_ELEMENTS: Final = 1 << 23  # of the input and all values of a block together
 _FLOAT_BLOCK_ELEMENTS: Final = 1 << 20  # the same in the float32 profile, which makes a few float64 sums of each
 _MAX_BLOCK: Final = 4096
 _CPU: Final = "/device:CPU:0"
@@ -51,7 +51,8 @@ class TensorflowNetwork:
         assert is_exact or n_block is None  # M5-3: the steady sizes are measured below
         if n_block is None:
             n_block, n_elements = 1, _BLOCK_ELEMENTS if is_exact else _FLOAT_BLOCK_ELEMENTS
-            while n_block < _MAX_BLOCK and 2 * n_block * package.n_made <= n_elements:
+            n_numbers = package.input.value.n_elements + package.n_made
+            while n_block < _MAX_BLOCK and 2 * n_block * n_numbers <= n_elements:
                 n_block *= 2
         if not is_exact:
             sizes = [size for size in (n_block, 64, 8) if size <= n_block]

@@ -183,3 +183,25 @@ def test_an_integer_outside_the_range_is_refused(small_blocks: None) -> None:
 
     with pytest.raises(ValueInvalid, match="M4-7"):
         TensorflowBackend().load(package).run(rows)
+
+
+def test_a_wide_input_makes_small_blocks(tensorflow: object) -> None:
+    """Rows are filled up to a whole block, so a block counts the network's input too."""
+    builder = PackageBuilder(
+        role="decoder", profile="exact", input=Endpoint((60_000,), "u8"), output=Endpoint((1, 1, 1), "u8")
+    )
+    weights = np.ones((60_000, 1), np.int8)
+    builder.layer("dense", weights=builder.tensor(weights), bias=builder.tensor(np.zeros(1, np.int32)))
+    builder.layer(
+        "lookup",
+        multiplier=builder.tensor(np.ones(1, np.int32)),
+        shift=16,
+        table=builder.tensor(np.arange(256, dtype=np.uint8)),
+    )
+    builder.layer("reshape", shape=(1, 1, 1))
+    rows = np.zeros((1, 60_000), np.uint8)
+    package = builder.build(golden_input=rows, golden_output=lambda draft: evaluate(draft, rows).astype(np.uint8))
+
+    network = TensorflowBackend().load(package)
+
+    assert network._n_block * 60_000 <= 1 << 23
