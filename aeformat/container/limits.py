@@ -17,6 +17,10 @@ RANS_STEPS_A_BYTE: Final = 16  # C6-8
 NAME_BYTES: Final = 1_024  # C7-2
 ALIGNMENT: Final = 64  # C4-9
 RECEIPT_ROWS: Final = 64  # C4-8: rows that one digest is for
+WORK: Final = 1_073_741_824  # C13-1, in its units: what any file may cost a validator
+WORK_A_BYTE: Final = 16_384  # and what each byte of the file pays for beside that
+MEMORY_BYTES: Final = 268_435_456  # C13-1: what proving a package may take
+MEMORY_BYTES_A_BYTE: Final = 8  # and what each byte of its file pays for beside that
 WRITER_CHUNK_BYTES: Final = 1_048_576  # what a writer aims at; section 12
 WRITER_CHUNK_ROWS: Final = 4_096  # and at most this many rows, because a chunk is what a cut file loses
 WRITER_RANS_ROWS: Final = 16_384  # of codec rans, which pays for each chunk some bytes a lane
@@ -36,8 +40,8 @@ class Limits(NamedTuple):
     names_bytes: int = 33_554_432
     package_bytes: int = 1_073_741_824
     rans_steps: int = RANS_STEPS
-    work: int = 1_073_741_824
-    memory_bytes: int = 268_435_456
+    work: int = WORK
+    memory_bytes: int = MEMORY_BYTES
 
 
 DEFAULT: Final = Limits()

@@ -10,11 +10,10 @@ from typing import Final
 
 from aeformat.container import assigned, rans
 from aeformat.container.header import Header, LatentsHeader
-from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.limits import DEFAULT, WORK_A_BYTE, Limits
 from aeformat.container.parser import ChunkRead
 from aeformat.errors import LimitExceeded
 
-WORK_A_BYTE: Final = 16_384  # what each byte of a file pays for, beside Limits.work
 RAW_BYTE: Final = 4
 NAME_BYTE: Final = 512
 TEXT_CELL: Final = 4_096

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aeformat.container.limits import Limits
+from aeformat.container.limits import MEMORY_BYTES_A_BYTE, Limits
 from aeformat.errors import LimitExceeded
 from aeformat.model.manifest import Manifest
 from aeformat.model.memory import first_pass, n_channels, spread_kernel, windows
@@ -20,7 +20,6 @@ FLOAT_MADE: Final = 32
 POOLED: Final = 5  # of a number that a pool looks at
 POOL_STEP: Final = 4_096  # of each row and column of its window
 CHANNEL: Final = 2_048  # of a channel whose bound is proved
-BYTES_A_BYTE: Final = 8  # what each byte of a file pays for, beside Limits.memory_bytes
 _POOLS: Final = ("max_pool", "average_pool")
 
 
@@ -57,6 +56,6 @@ def golden_work(manifest: Manifest) -> int:
 
 def check_memory(n_bytes: int, limits: Limits, *, file_bytes: int, at: int, what: str) -> None:
     """That this much may be taken for a file of this size.  Raises LimitExceeded (C13-1)."""
-    allowed = limits.memory_bytes + BYTES_A_BYTE * file_bytes
+    allowed = limits.memory_bytes + MEMORY_BYTES_A_BYTE * file_bytes
     if n_bytes > allowed:
         raise LimitExceeded("C13-1", at, f"{what} takes {n_bytes} bytes of memory, allowed are {allowed} for this file")

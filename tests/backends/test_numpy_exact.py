@@ -47,13 +47,12 @@ def test_the_random_networks_are_of_every_sort() -> None:
 def test_blocks_and_strips_of_any_size_give_the_same(
     monkeypatch: pytest.MonkeyPatch, unfolded: int, block: int
 ) -> None:
-    monkeypatch.setattr(numpy_layers, "_UNFOLDED", unfolded)
-    monkeypatch.setattr(numpy_backend, "_MAX_BLOCK", block)
+    monkeypatch.setattr(numpy_layers, "UNFOLDED", unfolded)
     for seed in range(15):
         package = random_exact(seed)
         rows = random_rows(package.input, 7, np.random.default_rng(seed))
 
-        np.testing.assert_array_equal(NumpyBackend().load(package).run(rows), evaluate(package, rows))
+        np.testing.assert_array_equal(NumpyNetwork(package, n_block=block).run(rows), evaluate(package, rows))
 
 
 @pytest.mark.parametrize("kind", ["dense", "conv2d", "conv2d_transpose"])
