@@ -173,6 +173,17 @@ def test_hostile_payloads_end_by_their_rule(n_lanes):
     assert n_refused == len(hostile), "a state at the end that is right by chance has a chance of 2^-16 and less"
 
 
+@pytest.mark.parametrize("n_lanes", [1, rans.FEW_LANES, 2 * rans.FEW_LANES, 64])
+def test_few_lanes_and_many_give_the_rows_back(n_lanes):
+    """The lanes go one after the other, or at once."""
+    prior = random_prior(5)
+    rows = draw(prior, 150)
+
+    stored = rans.encode_rows(rows, prior, n_lanes=n_lanes)
+
+    np.testing.assert_array_equal(decoded(stored, prior, 150), rows)
+
+
 @pytest.mark.parametrize("n_lanes", [rans.FEW_LANES, 2 * rans.FEW_LANES])
 def test_a_code_of_more_or_fewer_words_is_refused(n_lanes):
     """C6-11, in the same words where the lanes go one after the other and where they go at once."""
