@@ -70,7 +70,7 @@ class Disk:
             sync_folder(source.parent)
 
     def make_folder(self, path: Path) -> None:
-        """Make a folder, and those above it that are missing.  Their names survive a power cut."""
+        """Make a folder, and those above it that are missing.  Their names survive a power cut (T4-19)."""
         if path.is_dir():
             return
         self.make_folder(path.parent)
