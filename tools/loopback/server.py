@@ -105,10 +105,11 @@ def running(
     disk: Disk | None = None,
     log: Path | None = None,
     certificate: tuple[Path, Path] | None = None,
+    bucket: str | None = None,
     **limits: Any,
 ) -> Iterator[Running]:
     """Start a server with these limits; it is killed at the end of the block."""
-    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
+    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits), bucket)
     server = Running(settings, disk, log=log)
     try:
         yield server

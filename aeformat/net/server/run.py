@@ -20,8 +20,8 @@ import uvicorn
 from aeformat.errors import Hint, UsageError
 from aeformat.net.server.app import HEADER_BYTES, Server
 from aeformat.net.server.disk import Disk
+from aeformat.net.server.open_storage import open_storage
 from aeformat.net.server.protocol import connections
-from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import Tokens
 from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
 
@@ -32,8 +32,8 @@ _STOP_SECONDS: Final = 10
 class Settings:
     """The settings of a server.
 
-    root: its folder.  port: 0 for any free one.  tokens: the token file.  certificate: for TLS, the files of the
-    certificate chain and of its key.
+    root: its folder.  bucket: s3://bucket/prefix, where blobs are kept there; then the folder is for staging.  port: 0
+    for any free one.  tokens: the token file.  certificate: for TLS, the files of the certificate chain and of its key.
     """
 
     root: Path
@@ -42,6 +42,7 @@ class Settings:
     tokens: Path | None = None
     certificate: tuple[Path, Path] | None = None
     limits: TransferLimits = DEFAULT
+    bucket: str | None = None
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None, disk: Disk | None = None) -> None:
@@ -52,7 +53,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     if settings.tokens is None and not _is_loopback(settings.host):
         raise UsageError(f"without tokens anybody could write to {settings.host}", hint=Hint.SET_TOKEN_FILE)
     _log_to_stderr()
-    storage = Storage(settings.root, disk)
+    storage = open_storage(settings.root, settings.bucket, disk)
     app = Server(storage, Tokens(settings.tokens), settings.limits).app()
     certificate, key = settings.certificate or (None, None)
     config = uvicorn.Config(
