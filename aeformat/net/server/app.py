@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from starlette.types import ASGIApp
 
 from aeformat.net.server import request_context
 from aeformat.net.server.blobs import blob_response
+from aeformat.net.server.listing import page, page_asked
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
@@ -60,6 +62,7 @@ class Server:
         routes = [
             Route("/v1/", self._handler(self.capabilities)),
             Route("/v1/openapi.json", self._handler(self.openapi)),
+            Route("/v1/containers", self._handler(self.containers)),
             Route("/v1/containers/{name}", self._handler(self.container), methods=["GET", "DELETE"]),
             Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
@@ -131,6 +134,13 @@ class Server:
         caller = self._caller(request, METRICS)
         tenant = None if SERVER_METRICS in caller.scopes else caller.tenant
         return PlainTextResponse(self.metrics.text(tenant), media_type="text/plain; version=0.0.4")
+
+    async def containers(self, request: Request) -> Response:
+        """Answer GET v1/containers (T2-11)."""
+        caller = self._caller(request, "containers:read")
+        asked = page_asked(request.query_params)
+        find = partial(self.storage.containers, caller.tenant)
+        return JSONResponse(await asyncio.to_thread(page, find, *asked), headers={"Cache-Control": "no-store"})
 
     async def container(self, request: Request) -> Response:
         """Answer GET and DELETE of v1/containers/{sha256}; with ?rows= the answer to GET is an image of these rows."""

@@ -20,12 +20,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 from aeformat.atomic import TEMP_PREFIX
 from aeformat.errors import UsageError
 from aeformat.net.server.disk import Disk
+from aeformat.transport import http_fields
 
 CONTAINERS: Final = "containers"
 MODELS: Final = "models"
@@ -40,6 +42,14 @@ class Record:
 
     sha256: str  # hexadecimal
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record, and when it was written.  when: seconds since 1970."""
+
+    record: Record
+    when: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,22 @@ class Storage:
         """The record of what a tenant has stored under a name; None if there is none."""
         found = _load(self._record(tenant, kind, name))
         return None if found is None else Record(**found)
+
+    def containers(self, tenant: str, after: str, n_most: int) -> list[Stored]:
+        """The first n_most containers of a tenant whose digest comes after `after`, in order of the digests (T2-11)."""
+        folder = self.root / "tenants" / tenant / CONTAINERS
+        try:
+            names = sorted(path.name for path in folder.iterdir() if path.name > after)
+        except FileNotFoundError:
+            return []
+        found = (self._stored(folder / name) for name in names if http_fields.DIGEST.fullmatch(name))
+        return list(islice((stored for stored in found if stored is not None), n_most))
+
+    def _stored(self, path: Path) -> Stored | None:
+        try:
+            return Stored(Record(**json.loads(path.read_bytes())), path.stat().st_mtime)
+        except FileNotFoundError:  # it was deleted a moment ago
+            return None
 
     def used(self, tenant: str) -> int:
         """The bytes that a tenant has stored.  Uploads are not counted."""
