@@ -77,7 +77,7 @@ async function main() {
     const job = JSON.parse(require("fs").readFileSync(0, "utf-8"));
     const browser = await playwright.chromium.launch({
         executablePath: chromium,
-        args: ["--no-sandbox", "--host-resolver-rules=MAP *.example 127.0.0.1"],
+        args: ["--no-sandbox", "--disable-dev-shm-usage", "--host-resolver-rules=MAP *.example 127.0.0.1"],
     });
     try {
         const page = await browser.newPage();

@@ -55,7 +55,7 @@ class DrainingServer(uvicorn.Server):
         if self._stop_at is not None:
             signal.signal(sig, signal.SIG_DFL)
             os.kill(os.getpid(), sig)
-            return
+            os._exit(128 + sig)  # the kernel has spared us: process 1 of a container
         self._stop_at = time.monotonic() + self._delay_seconds
         self.should_exit = not self._delay_seconds
 
