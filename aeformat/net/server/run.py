@@ -6,6 +6,7 @@ Owns the settings, and the order of the layers: log, health, names, CORS, applic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,13 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     log_to_stderr(settings.log_level)
     tokens = Tokens(settings.tokens)
     certificate = Certificate(*settings.certificate) if settings.certificate else None
-    server = Server(Storage(settings.root, disk), tokens, settings.limits)
+    with contextlib.closing(Storage(settings.root, disk)) as storage:  # a start that fails gives its lock back
+        _run(settings, Server(storage, tokens, settings.limits), tokens, certificate, ready)
+
+
+def _run(
+    settings: Settings, server: Server, tokens: Tokens, certificate: Certificate | None, ready: Callable[[str], None]
+) -> None:
     process: DrainingServer  # the layers ask it whether it is draining
     app = _layers(settings, server, tokens, lambda: process.is_draining)
     config = uvicorn.Config(
