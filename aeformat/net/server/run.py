@@ -93,8 +93,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
         "aeformat_draining": lambda: process.is_draining,
     }
     path = settings.unix_socket
-    with listen(settings.host, settings.port) if path is None else listen_unix(path) as listener:
-        process.listen_to_hangup()
+    listener = listen(settings.host, settings.port) if path is None else listen_unix(path)
+    with listener, process.signals():
         ready(url_of(listener, is_tls=certificate is not None))
         process.run(sockets=[listener])
     if path is not None:
