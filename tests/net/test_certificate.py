@@ -121,6 +121,7 @@ def test_a_pair_that_is_half_renewed_is_not_read(pair, tmp_path):
     watched, new = Certificate(*pair), made(tmp_path / "new")
     shutil.copy(new[0], pair[0])
     watched.look()
+    assert not watched.is_unreadable
     shutil.copy(new[1], pair[1])
     watched.look()
     assert not watched.is_unreadable
