@@ -162,3 +162,16 @@ def test_without_a_token_the_answer_is_401_also_while_the_file_is_broken(path):
     with pytest.raises(Problem) as caught:
         tokens.caller(None, "models:read", 0)
     assert caught.value.type.status == 401
+
+
+def test_the_log_says_it_once_and_not_with_each_request(path, caplog):
+    """Whatever is asked meanwhile; a new reason is said."""
+    tokens = Tokens(path)
+    path.write_text("{")
+    for _ in range(3):
+        tokens.look()
+    path.unlink()
+    for _ in range(3):
+        tokens.look()
+    reasons = [record.fields["reason"] for record in caplog.records if record.levelname == "ERROR"]
+    assert len(reasons) == 2 and "No such file" in reasons[1]
