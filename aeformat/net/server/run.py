@@ -39,19 +39,11 @@ _RESERVE_BYTES: Final = 64 << 20  # free disk below which a server says that it 
 class Settings:
     """The settings of a server.
 
-<<<<<<< HEAD
-    root: its folder. bucket: s3://bucket/prefix, where blobs are kept there; then the folder is for staging. port: 0 for
-    any free one. tokens: the token file. certificate: for TLS, the files of the certificate chain and of its key.
-    unix_socket: to listen there, not on host and port. host_names: further names that it answers to (T2-16).
-    cors_origins: pages that may use it (T2-17). trusted_proxies: whose word about a client's address is taken (T10-9).
-    drain_delay, drain_seconds: T7-9. log_level: "debug", "info", "warning" or "error".
-=======
     root: its folder.  bucket: s3://bucket/prefix, where blobs are kept there; then the folder is for staging.  port: 0
     for any free one.  tokens: the token file.  certificate: for TLS, the files of the certificate chain and of its key.
     unix_socket: to listen there, not on host and port.  host_names: further names that it answers to (T2-16).
     cors_origins: pages that may use it (T2-17).  trusted_proxies: whose word about a client's address is taken (T10-9).
     drain_delay, drain_seconds: T7-9.  log_level: "debug", "info", "warning" or "error".
->>>>>>> main
     """
 
     root: Path
