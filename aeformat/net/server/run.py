@@ -69,10 +69,10 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     """
     if settings.tokens is None and settings.unix_socket is None and not is_loopback(settings.host):
         raise UsageError(f"without tokens anybody could write to {settings.host}", hint=Hint.SET_TOKEN_FILE)
-    log_to_stderr(settings.log_level)
+    outer = _outer_settings(settings)
     tokens = Tokens(settings.tokens)
     certificate = Certificate(*settings.certificate) if settings.certificate else None
-    outer = _outer_settings(settings)
+    log_to_stderr(settings.log_level)
     with contextlib.closing(
         open_storage(settings.root, settings.bucket, disk)
     ) as storage:  # a start that fails gives its lock back
