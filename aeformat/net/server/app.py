@@ -30,7 +30,8 @@ from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import Caller, Tokens
-from aeformat.net.server.uploads import UploadEntry, Uploads, disk_problem, location
+from aeformat.net.server.upload_files import UploadEntry, disk_problem, location
+from aeformat.net.server.uploads import Uploads
 from aeformat.transport import draft, http_fields
 from aeformat.transport.draft import BadField
 from aeformat.transport.problems import AFTER, Problem
@@ -52,7 +53,13 @@ class Server:
     def __init__(self, storage: Storage, tokens: Tokens, limits: TransferLimits) -> None:
         self.storage, self.tokens, self.limits = storage, tokens, limits
         self.uploads = Uploads(storage, limits)
-        self.metrics = Metrics({"aeformat_uploads_open": lambda: self.uploads.n_open})
+        gauges: dict[str, Callable[[], float]] = {
+            "aeformat_uploads_open": lambda: self.uploads.n_open,
+            "aeformat_uploads_not_removed": lambda: len(self.uploads.files.left),
+            "aeformat_removal_failures": lambda: self.uploads.files.n_failures,
+            "aeformat_verify_bytes": lambda: self.uploads.memory.held,
+        }
+        self.metrics = Metrics(gauges)
         self._renderer = RowRenderer(storage, limits)
         self._decoding = asyncio.Semaphore(limits.decoding_at_a_time)
 
@@ -66,6 +73,7 @@ class Server:
             Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
             Route("/v1/uploads", self._handler(self.create), methods=["POST"]),
+            Route("/v1/uploads", self._handler(self.list_uploads), methods=["GET"]),
             Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
             Route("/metrics", self._handler(self.counters)),
         ]
@@ -212,16 +220,38 @@ class Server:
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
             _require_type(request, http_fields.MEDIA_TYPE)
-        entry = await self.uploads.create(caller, length)
-        where = {
-            "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}",
-            draft.LIMIT: self.limits.upload_limit,
-        }
+        head = Append(0, is_last, length, body_bytes)
+        entry = await self.uploads.create(caller, head)
+        where = {"Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}"}
         if body_bytes == 0 and not is_last:
-            return _response(Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
-        answer = await self._append(request, entry, caller, Append(0, is_last, length, body_bytes))
+            more = {draft.LIMIT: entry.machine.upload_limit, draft.OFFSET: "0", draft.COMPLETE: "?0"}
+            return _response(Answer(201, where | more))
+        answer: Answer | None = None
+        is_told = False
+        try:
+            answer = await self._first_append(request, entry, caller, head)
+        finally:
+            is_told = await asyncio.shield(self.uploads.told(entry, answer))
+        limit = {draft.LIMIT: entry.machine.upload_limit}
         status = 201 if answer.problem is None else answer.status
-        return self._counted_response(Answer(status, where | answer.fields, answer.problem))
+        fields = where | limit | answer.fields if is_told else limit | answer.fields
+        return self._counted_response(Answer(status, fields, answer.problem))
+
+    async def _first_append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
+        """Receive the body of the request that created an upload.  A problem is an answer too: it may name the upload."""
+        try:
+            return await self._append(request, entry, caller, head)
+        except OSError as error:
+            log.exception("the disk failed")
+            problem = disk_problem(error)
+        except Problem as error:
+            problem = error
+        return Answer(problem.type.status, problem.fields, problem)
+
+    async def list_uploads(self, request: Request) -> Response:
+        """Answer GET v1/uploads (T4-22)."""
+        caller = self._caller(request, "uploads:write")
+        return JSONResponse({"uploads": self.uploads.listed(caller)}, headers={"Cache-Control": "no-store"})
 
     async def upload(self, request: Request) -> Response:
         """Answer HEAD, PATCH and DELETE of v1/uploads/{id}."""
@@ -326,7 +356,7 @@ def _response(answer: Answer) -> Response:
 def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> Response:
     named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
     if problem.type.retry == AFTER:
-        named["Retry-After"] = _RETRY_AFTER
+        named.setdefault("Retry-After", _RETRY_AFTER)
     return JSONResponse(problem.document(), problem.type.status, named, http_fields.PROBLEM_TYPE)
 
 

@@ -19,7 +19,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -54,10 +54,16 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class UploadInfo:
-    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one."""
+    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one.
+
+    is_told: whether a client was told its id; else it ends with the request that created it (T4-20).  created: seconds since
+    1970, 0 where an older version did not write it down.
+    """
 
     tenant: str
     length: int | None
+    is_told: bool = True
+    created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,16 @@ class Storage:
         except OSError:
             self.drop(upload)
             raise
+
+    def tell(self, upload: str) -> None:
+        """Write down that a client is told the id of an unfinished upload.  Raises OSError."""
+        info = self.info(upload)
+        assert info is not None  # it is unfinished
+        self.disk.write_small_file(self._upload(upload) / "about", _dump(replace(info, is_told=True)))
+
+    def free_bytes(self) -> int:
+        """The bytes that the disk of the uploads has left."""
+        return self.disk.free_bytes(self.root)
 
     def open(self, upload: str) -> int:
         """Open the staging file of an upload, or make it.  Returns its file descriptor."""
