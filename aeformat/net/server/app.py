@@ -21,20 +21,22 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from aeformat.net.server import request_context
 from aeformat.net.server.blobs import blob_response
 from aeformat.net.server.listing import page, page_asked
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
+from aeformat.net.server.responses import problem_response
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
-from aeformat.net.server.tokens import Caller, Tokens
+from aeformat.net.server.tokens import METRICS, SERVER_METRICS, Caller, Tokens
 from aeformat.net.server.upload_files import UploadEntry, disk_problem, location
 from aeformat.net.server.uploads import Uploads
 from aeformat.transport import draft, http_fields
 from aeformat.transport.draft import BadField
-from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.problems import Problem
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 
@@ -42,7 +44,6 @@ log = logging.getLogger("aeformat.server")
 HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
-_RETRY_AFTER: Final = "1"
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -77,9 +78,11 @@ class Server:
             Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
             Route("/metrics", self._handler(self.counters)),
         ]
-        app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed})
+        app = Starlette(
+            routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed, Exception: _failed}
+        )
         app.router.redirect_slashes = False
-        return RequestLog(app, self.metrics)
+        return app
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -113,11 +116,13 @@ class Server:
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         self.metrics.count("aeformat_problems_total", type=problem.type.slug)
-        return _problem_response(problem)
+        return problem_response(problem)
 
     def _caller(self, request: Request, scope: str) -> Caller:
         caller = self.tokens.caller(request.headers.get("authorization"), scope, time.time())
-        request.state.tenant = caller.tenant
+        context = request_context.current()
+        if context is not None:
+            context.tenant = caller.tenant
         return caller
 
     # Resources that never change.
@@ -133,9 +138,10 @@ class Server:
         return Response(text, media_type="application/json")
 
     async def counters(self, request: Request) -> Response:
-        """Answer GET metrics."""
-        self._caller(request, "metrics:read")
-        return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
+        """Answer GET metrics: of the caller's tenant, or of the whole server (T10-7)."""
+        caller = self._caller(request, METRICS)
+        tenant = None if SERVER_METRICS in caller.scopes else caller.tenant
+        return PlainTextResponse(self.metrics.text(tenant), media_type="text/plain; version=0.0.4")
 
     async def containers(self, request: Request) -> Response:
         """Answer GET v1/containers (T2-11)."""
@@ -303,68 +309,22 @@ class Server:
         return None
 
 
-class RequestLog:
-    """Logs each request as a line of JSON, without tokens, their digests, queries and addresses (T10-5).
-
-    It also counts requests, and refuses a header that is too large.
-    """
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request (ASGI)."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, begun = 0, time.monotonic()
-        size = len(scope["raw_path"]) + sum(len(name) + len(text) for name, text in scope["headers"])
-
-        async def send_noting_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            if size > HEADER_BYTES:
-                problem = Problem("header-too-large", f"{size} bytes of header; allowed are {HEADER_BYTES}")
-                await _problem_response(problem)(scope, receive, send_noting_status)
-            else:
-                await self._app(scope, receive, send_noting_status)
-        finally:
-            route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PATCH", "DELETE") else "other"
-            self._metrics.count("aeformat_requests_total", method=method, route=route, status=str(status))
-            line = {
-                "time": round(time.time(), 3),
-                "method": method,
-                "route": route,
-                "status": status,
-                "tenant": scope.get("state", {}).get("tenant"),
-                "ms": round(1000 * (time.monotonic() - begun), 1),
-            }
-            log.info(json.dumps(line))
-
-
 def _response(answer: Answer) -> Response:
     if answer.problem is not None:
-        return _problem_response(answer.problem, answer.fields)
+        return problem_response(answer.problem, answer.fields)
     return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
-
-
-def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> Response:
-    named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
-    if problem.type.retry == AFTER:
-        named.setdefault("Retry-After", _RETRY_AFTER)
-    return JSONResponse(problem.document(), problem.type.status, named, http_fields.PROBLEM_TYPE)
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
     """Answer a request whose path or method is not in the table of resources (T2-9)."""
     assert isinstance(error, HTTPException)
     slug = "method-not-allowed" if error.status_code == 405 else "not-found"
-    return _problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
+    return problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Answer a request that failed by a fault of ours.  Starlette raises the error again, so that it is logged."""
+    return problem_response(Problem("server-error", "the server failed; its log has more"))
 
 
 def _required(request: Request, name: str) -> str:
