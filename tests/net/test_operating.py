@@ -195,6 +195,13 @@ def test_the_backup_of_a_running_server_is_whole(tmp_path):
     with running(tmp_path / "backup") as restored:
         raw = f"GET /v1/containers/{NAME} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         assert restored.raw(raw.encode()).endswith(b"\r\n\r\n" + FILE)
+        program, *arguments = shlex.split(BLOCKS["check"])
+        assert program == "aeformat"
+        arguments = ["backup" if word == "store" and number else word for number, word in enumerate(arguments)]
+        line = [sys.executable, "-m", "aeformat", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_each_metric_of_the_alerts_is_there(tmp_path):

@@ -95,10 +95,11 @@ def test_readiness_fails_before_connections_are_refused(tmp_path):
 
 def test_the_delay_ends(tmp_path):
     """Then no connection is accepted, and the process ends with 0."""
-    with running(tmp_path / "root", drain_delay=0.5) as server:
+    with running(tmp_path / "root", drain_delay=0.5, log=tmp_path / "log") as server:
         server.process.terminate()
         server.process.join(60)
         assert server.process.exitcode == 0
+    assert "told to stop" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -45,6 +45,7 @@ HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
 
+_T = TypeVar("_T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -59,6 +60,8 @@ class Server:
             "aeformat_uploads_not_removed": lambda: len(self.uploads.files.left),
             "aeformat_removal_failures": lambda: self.uploads.files.n_failures,
             "aeformat_verify_bytes": lambda: self.uploads.memory.held,
+            "aeformat_files_set_aside": lambda: storage.quarantine.n_files,
+            "aeformat_blobs_missing": lambda: storage.store.n_missing,
         }
         self.metrics = Metrics(gauges)
         self._renderer = RowRenderer(storage, limits)
@@ -147,7 +150,7 @@ class Server:
         """Answer GET v1/containers (T2-11)."""
         caller = self._caller(request, "containers:read")
         asked = page_asked(request.query_params)
-        find = partial(self.storage.containers, caller.tenant)
+        find = partial(self.storage.store.containers, caller.tenant)
         return JSONResponse(await asyncio.to_thread(page, find, *asked), headers={"Cache-Control": "no-store"})
 
     async def container(self, request: Request) -> Response:
@@ -155,33 +158,39 @@ class Server:
         if request.method == "DELETE":
             return await self._delete(request, CONTAINERS)
         caller = self._caller(request, "containers:read")
-        record = self._record(request, caller, CONTAINERS)
+        record = await self._record(request, caller, CONTAINERS)
         if "rows" in request.query_params:
             return await self._rows(request, caller, record)
-        return self._blob(request, record)
+        return await self._blob(request, caller, record)
 
     async def model(self, request: Request) -> Response:
         """Answer GET and DELETE of v1/models/{model}."""
         if request.method == "DELETE":
             return await self._delete(request, MODELS)
         caller = self._caller(request, "models:read")
-        return self._blob(request, self._record(request, caller, MODELS))
+        return await self._blob(request, caller, await self._record(request, caller, MODELS))
 
-    def _record(self, request: Request, caller: Caller, kind: str) -> Record:
+    async def _ask(self, ask: Callable[[], _T]) -> _T:
+        """Ask the store: at once if it is on this machine, else in a thread."""
+        return ask() if self.storage.store.is_local else await asyncio.to_thread(ask)
+
+    async def _record(self, request: Request, caller: Caller, kind: str) -> Record:
         """The record of the blob in the path.  Raises Problem (404), the same one if another tenant has the blob (T10-2)."""
         name = request.path_params["name"]
-        record = self.storage.find(caller.tenant, kind, name) if http_fields.DIGEST.fullmatch(name) else None
+        record = None
+        if http_fields.DIGEST.fullmatch(name):
+            record = await self._ask(partial(self.storage.find, caller.tenant, kind, name))
         if record is None:
-            raise Problem("not-found", f"there is no such {kind[:-1]}")
+            raise _not_found(kind)
         return record
 
-    def _blob(self, request: Request, record: Record) -> Response:
+    async def _blob(self, request: Request, caller: Caller, record: Record) -> Response:
         if http_fields.preferred(request.headers.get("accept"), (http_fields.MEDIA_TYPE,)) is None:
             raise Problem("not-acceptable", f"a blob is {http_fields.MEDIA_TYPE}; ask for rows to get pictures")
-        return blob_response(
+        return await blob_response(
             request,
-            self.storage.blob(record.sha256),
             record,
+            lambda start, stop: self._ask(partial(self.storage.store.open, record, caller.tenant, start, stop)),
             is_public=self.tokens.path is None,
             sent=lambda n_bytes: self.metrics.count("aeformat_sent_bytes_total", n_bytes),
         )
@@ -189,10 +198,12 @@ class Server:
     async def _delete(self, request: Request, kind: str) -> Response:
         """Answer DELETE of a blob (T2-10)."""
         caller = self._caller(request, "blobs:delete")
-        self._record(request, caller, kind)  # or there is nothing to delete
         name = request.path_params["name"]
+        if not http_fields.DIGEST.fullmatch(name):
+            raise _not_found(kind)
         await self.uploads.drop_results(caller.tenant, location(kind, name))
-        await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name)
+        if not await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name):
+            raise _not_found(kind)
         self._renderer.drop_model(caller.tenant, name)
         self.metrics.count("aeformat_deleted_total")
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
@@ -204,9 +215,8 @@ class Server:
         media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
             raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
-        path = self.storage.blob(record.sha256)
         async with self._decoding:
-            data = await asyncio.to_thread(self._renderer.render, path, caller.tenant, rows, media)
+            data = await asyncio.to_thread(self._renderer.render, record, caller.tenant, rows, media)
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
         return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
 
@@ -215,7 +225,8 @@ class Server:
         caller = self._caller(request, "models:read")
         data = await RequestBody(request.receive, self.limits).read_all(_MISSING_BYTES)
         names = _model_ids(data, self.limits.models_asked)
-        return JSONResponse({"missing": [n for n in names if self.storage.find(caller.tenant, MODELS, n) is None]})
+        known = await self._ask(partial(self.storage.store.known, caller.tenant, MODELS, names))
+        return JSONResponse({"missing": [name for name in names if name not in known]})
 
     # Uploads.
 
@@ -307,6 +318,10 @@ class Server:
             if answer is not None:
                 return answer
         return None
+
+
+def _not_found(kind: str) -> Problem:
+    return Problem("not-found", f"there is no such {kind[:-1]}")
 
 
 def _response(answer: Answer) -> Response:

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.datastructures import QueryParams
 
-from aeformat.net.server.storage import Stored
+from aeformat.net.server.records import Stored
 from aeformat.transport import http_fields
 from aeformat.transport.problems import Problem
 
@@ -21,7 +21,8 @@ _LIMIT: Final = re.compile(r"[1-9][0-9]{0,3}")
 
 
 def page_asked(query: QueryParams) -> tuple[str, int]:
-    """The digest that the page begins behind ("" for the first page), and the most containers on it.  Raises Problem (400)."""
+    """The digest that the page begins behind ("" for the first page), and the most containers on it.  Raises Problem
+    (400)."""
     after, limit = query.get("after"), query.get("limit", str(_MOST))
     if after is not None and not http_fields.DIGEST.fullmatch(after):
         raise Problem("bad-request", "after is not a digest: 64 small hexadecimal digits")

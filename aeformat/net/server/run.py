@@ -6,6 +6,7 @@ Owns the settings, and the order of the layers: log, health, names, CORS, applic
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,11 +72,20 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     log_to_stderr(settings.log_level)
     tokens = Tokens(settings.tokens)
     certificate = Certificate(*settings.certificate) if settings.certificate else None
+    outer = _outer_settings(settings)
     limits = replace(settings.limits, connections=connections_possible(settings.limits.connections))
-    server = Server(Storage(settings.root, disk), tokens, limits)
+    with contextlib.closing(Storage(settings.root, disk)) as storage:  # a start that fails gives its lock back
+        _run(settings, Server(storage, tokens, limits), outer, certificate, ready)
+
+
+def _run(
+    settings: Settings, server: Server, outer: _Outer, certificate: Certificate | None, ready: Callable[[str], None]
+) -> None:
+    tokens, limits = server.tokens, server.limits
     table = ConnectionTable(limits.connections)
     process: DrainingServer  # the layers ask it whether it is draining
-    app = _layers(settings, server, tokens, lambda: process.is_draining)
+    conditions = {"draining": lambda: not process.is_draining, "token-file": lambda: tokens.unreadable is None}
+    app = _layers(server, outer, Readiness(settings.root, _RESERVE_BYTES, conditions))
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", connections(limits, HEADER_BYTES, table)),
@@ -100,24 +110,41 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
         "aeformat_draining": lambda: process.is_draining,
     }
     path = settings.unix_socket
-    with listen(settings.host, settings.port) if path is None else listen_unix(path) as listener:
-        process.listen_to_hangup()
+    listener = listen(settings.host, settings.port) if path is None else listen_unix(path)
+    with listener, process.signals():
         ready(url_of(listener, is_tls=certificate is not None))
         process.run(sockets=[listener])
     if path is not None:
         path.unlink(missing_ok=True)
 
 
-def _layers(settings: Settings, server: Server, tokens: Tokens, is_draining: Callable[[], bool]) -> ASGIApp:
-    """The application with what stands around it.  Raises UsageError."""
-    has_tokens = tokens.path is not None
-    app: ASGIApp = Cors(server.app(), checked_origins(settings.cors_origins, has_tokens=has_tokens))
+@dataclass(frozen=True, slots=True)
+class _Outer:
+    """What the layers go by, checked.  names: None where every name is served."""
+
+    names: frozenset[str] | None
+    origins: tuple[str, ...]
+    proxies: TrustedProxies
+
+
+def _outer_settings(settings: Settings) -> _Outer:
+    """Check the settings that name others, before the folder is touched.  Raises UsageError."""
+    has_tokens = settings.tokens is not None
     names = served_names(settings.host_names, settings.host)
-    if settings.host_names or not has_tokens:  # with tokens there is nothing that a page could do without one
-        app = HostCheck(app, names)
-    conditions = {"draining": lambda: not is_draining(), "token-file": lambda: tokens.unreadable is None}
-    app = Health(app, Readiness(settings.root, _RESERVE_BYTES, conditions))
-    return AccessLog(app, server.metrics, TrustedProxies(settings.trusted_proxies), HEADER_BYTES)
+    return _Outer(
+        # With tokens there is nothing that a page of another name could do: it has none.
+        names if settings.host_names or not has_tokens else None,
+        checked_origins(settings.cors_origins, has_tokens=has_tokens),
+        TrustedProxies(settings.trusted_proxies),
+    )
+
+
+def _layers(server: Server, outer: _Outer, readiness: Readiness) -> ASGIApp:
+    """The application with what stands around it."""
+    app: ASGIApp = Cors(server.app(), outer.origins)
+    if outer.names is not None:
+        app = HostCheck(app, outer.names)
+    return AccessLog(Health(app, readiness), server.metrics, outer.proxies, HEADER_BYTES)
 
 
 def _watchers(tokens: Tokens, certificate: Certificate | None) -> tuple[Callable[[], None], Callable[[], None] | None]:

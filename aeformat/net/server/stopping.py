@@ -6,12 +6,13 @@ requests may end for a time.  The second one ends the process as kill would, whi
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -19,6 +20,7 @@ import uvicorn
 
 from aeformat.net.server.accepting import AcceptingServer
 from aeformat.net.server.connection_table import ConnectionTable
+from aeformat.net.server.json_log import fields
 
 log = logging.getLogger("aeformat.server")
 _LOOK_TICKS: Final = 10  # of 0.1 s, between two looks at the files that may have changed
@@ -44,17 +46,29 @@ class DrainingServer(AcceptingServer):
         self._delay_seconds, self._look, self._reload = delay_seconds, look, reload
         self._is_reload_wanted = False
         self._stop_at: float | None = None
+        self._is_told = False
 
     @property
     def is_draining(self) -> bool:
         """Whether the server has been told to stop."""
         return self._stop_at is not None
 
-    def listen_to_hangup(self) -> None:
-        """Reload on SIGHUP from now on, where the system has it, and this is the main thread."""
-        is_main = threading.current_thread() is threading.main_thread()
-        if self._reload is not None and is_main and hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, self._hang_up)
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take the signals in this block, if this is the main thread: uvicorn takes two of them only once it has begun."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers: dict[int, Callable[[int, FrameType | None], None]]
+        handlers = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit}
+        if self._reload is not None and hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = self._hang_up
+        before = {number: signal.signal(number, handle) for number, handle in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
         self._is_reload_wanted = True
@@ -70,8 +84,11 @@ class DrainingServer(AcceptingServer):
 
     async def on_tick(self, counter: int) -> bool:
         """Do what is due: uvicorn calls this ten times a second."""
-        if self._stop_at is not None and time.monotonic() >= self._stop_at:
-            self.should_exit = True
+        if self._stop_at is not None:
+            if not self._is_told:  # not in handle_exit: a signal may come in the middle of another line
+                log.info("told to stop", extra=fields(connections=len(self.server_state.connections)))
+                self._is_told = True
+            self.should_exit = time.monotonic() >= self._stop_at
         if self._is_reload_wanted and self._reload is not None:
             self._is_reload_wanted = False
             self._reload()

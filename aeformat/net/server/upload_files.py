@@ -41,7 +41,8 @@ class UploadEntry:
 
     name: its id.  machine: its state machine.  created: seconds since 1970.  handle: file descriptor of its staging file, -1
     while that is not open: no request is writing.  expected: where the body that is being received will end, 0 where its length
-    is not stated.  lock: held during a step, never while waiting for a peer.  pipeline: works on the pieces of that body.
+    is not stated.  is_told: whether a client knows its id (T4-20).  lock: held during a step, never while waiting for a
+    peer.  pipeline: works on the pieces of that body.
     """
 
     name: str
@@ -50,6 +51,7 @@ class UploadEntry:
     created: float
     handle: int = -1
     expected: int = 0
+    is_told: bool = True
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     pipeline: BodyPipeline | None = None
 

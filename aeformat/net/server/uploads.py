@@ -90,7 +90,7 @@ class Uploads:
         is_told = request.body_bytes == 0 and not request.is_last  # the answer comes at once
         now = time.time()
         self._storage.create(name, UploadInfo(caller.tenant, request.length, is_told=is_told, created=now))
-        self._entries[name] = entry = UploadEntry(name, caller.tenant, machine, now)
+        self._entries[name] = entry = UploadEntry(name, caller.tenant, machine, now, is_told=is_told)
         return entry
 
     async def _forget_oldest(self, ended: list[UploadEntry]) -> None:
@@ -112,8 +112,10 @@ class Uploads:
     async def told(self, entry: UploadEntry, answer: Answer | None) -> bool:
         """End the request that created an upload.  Whether its answer may name the upload; else that is dropped (T4-20).
 
-        answer: None if none can be sent.  Raises OSError.
+        answer: None if none can be sent; then a client knows the id only if it was told before.  Raises OSError.
         """
+        if answer is None and entry.is_told:
+            return True
         problem = None if answer is None else answer.problem
         machine = entry.machine
         is_good = answer is not None and problem is None
@@ -123,13 +125,18 @@ class Uploads:
             return False
         if problem is not None:
             machine.refused_first()
-        if machine.is_open:
-            try:
-                await _in_thread(lambda: self._storage.tell(entry.name))
-            except OSError:
-                await self._drop(entry)
-                raise
+        try:
+            await self.tell(entry)
+        except OSError:
+            await self._drop(entry)
+            raise
         return True
+
+    async def tell(self, entry: UploadEntry) -> None:
+        """Write down that a client is about to be told the id of an upload.  Raises OSError."""
+        if entry.machine.is_open and not entry.is_told:
+            await _in_thread(lambda: self._storage.tell(entry.name))
+            entry.is_told = True
 
     async def drop_results(self, tenant: str, result: str) -> None:
         """Drop the tenant's uploads that have stored this blob, which is about to be deleted.  result: the blob's path."""
@@ -244,6 +251,7 @@ class Uploads:
         room = self._room(caller, entry)
 
         def step() -> int:
+            self._require_bytes(entry)
             now = time.monotonic()
             self.files.carry_out(entry, entry.machine.settle(now=now))
             try:
@@ -316,6 +324,7 @@ class Uploads:
         """Answer a HEAD request with the upload's offset, or its result.  Raises Problem."""
 
         def step() -> Answer:
+            self._require_bytes(entry)
             self.files.carry_out(entry, entry.machine.settle(now=time.monotonic()))
             return entry.machine.head()
 
@@ -328,6 +337,23 @@ class Uploads:
             answer = await _in_thread(lambda: self.files.carry_out(entry, entry.machine.cancel()))
         assert answer is not None
         return answer
+
+    def _require_bytes(self, entry: UploadEntry) -> None:
+        """Check that what the upload has acknowledged is there: its staged bytes, or its blob (T2-12).
+
+        Somebody may have removed them under the running server; then there is no such upload any more.  Raises Problem.
+        """
+        machine, storage = entry.machine, self._storage
+        if machine.state is State.COMMITTED:
+            is_there = storage.has(entry.tenant, *machine.content_location.split("/")[-2:])
+        else:
+            has_bytes = storage.is_there(entry.name) and storage.staged_bytes(entry.name) >= machine.acknowledged
+            is_there = has_bytes or not machine.is_open
+        if not is_there:
+            self.files.close(entry)
+            self.files.remove(entry.name)
+            self._entries.pop(entry.name, None)
+            raise Problem("upload-unknown", "its bytes are not there any more")
 
     async def sweep(self) -> None:
         """Let the uploads expire that are too old.  A failure of the disk keeps none of the others (T7-8)."""
