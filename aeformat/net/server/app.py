@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -29,6 +29,7 @@ from aeformat.net.server.listing import page, page_asked
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
+from aeformat.net.server.request_cycle import WATCH
 from aeformat.net.server.responses import problem_response
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import METRICS, SERVER_METRICS, Caller, Tokens
@@ -64,8 +65,7 @@ class Server:
             "aeformat_blobs_missing": lambda: storage.store.n_missing,
         }
         self.metrics = Metrics(gauges)
-        self._renderer = RowRenderer(storage, limits)
-        self._decoding = asyncio.Semaphore(limits.decoding_at_a_time)
+        self._renderer = RowRenderer(storage, limits, has_tenants=tokens.path is not None)
 
     def app(self) -> ASGIApp:
         """Make the ASGI application."""
@@ -215,10 +215,22 @@ class Server:
         media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
             raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
-        async with self._decoding:
-            data = await asyncio.to_thread(self._renderer.render, record, caller.tenant, rows, media)
+        data = await self._while_there(request, self._renderer.render(record, caller.tenant, rows, media))
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
         return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
+
+    async def _while_there(self, request: Request, working: Coroutine[Any, Any, bytes]) -> bytes:
+        """The result of work that is cancelled if the client leaves (T7-7).  Raises BodyLost then."""
+        work = asyncio.ensure_future(working)
+        leaving = asyncio.ensure_future(_left(request))
+        try:
+            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise BodyLost
+            return work.result()
+        finally:
+            work.cancel()
+            leaving.cancel()
 
     async def missing(self, request: Request) -> Response:
         """Answer POST v1/models:missing (T2-5)."""
@@ -328,6 +340,15 @@ def _response(answer: Answer) -> Response:
     if answer.problem is not None:
         return problem_response(answer.problem, answer.fields)
     return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client has left."""
+    watch = request.scope.get("extensions", {}).get(WATCH)
+    if watch is not None:
+        watch()
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:

@@ -24,7 +24,7 @@ from aeformat.net.server import request_context
 from aeformat.net.server.connection_table import ConnectionTable
 from aeformat.net.server.json_log import fields
 from aeformat.net.server.request_buffer import RequestBuffer
-from aeformat.net.server.request_cycle import REASONS, SEND_FILE, RequestCycle
+from aeformat.net.server.request_cycle import REASONS, SEND_FILE, WATCH, RequestCycle
 from aeformat.transport import draft
 from aeformat.transport.transfer_limits import TransferLimits
 
@@ -126,6 +126,13 @@ class Connection(asyncio.BufferedProtocol):
             if not self._draining:
                 self.transport.close()
 
+    def watch(self) -> None:
+        """Receive on, for the rest of a request that has no body: a client that closes the connection is noticed (T7-7).
+
+        What comes is the next request; with its first bytes receiving pauses again.
+        """
+        self.transport.resume_reading()
+
     def shutdown(self) -> None:
         """Stop the connection after the request in progress (T7-2)."""
         self._must_close = True
@@ -214,6 +221,8 @@ class Connection(asyncio.BufferedProtocol):
             buffer = RequestBuffer(length, ahead[:length], offset=_offset(named))
             self._n_ahead = min(length, len(ahead))
         cycle = self._cycle = RequestCycle(self, self._h11, scope, buffer, self._limits.idle_seconds)
+        if buffer.is_over and not self._n_ahead:
+            scope["extensions"][WATCH] = self.watch
         if not self._tls:
             scope["extensions"][SEND_FILE] = cycle.send_file
         task = self._loop.create_task(cycle.run(self._app))
