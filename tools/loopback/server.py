@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.run import Settings, serve
 from aeformat.transport.messages import Request, Response
@@ -75,11 +76,11 @@ class Running:
         token: str | None = None,
     ) -> Response:
         """Send one request with our own client."""
-        client = HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60))
         span = None if body is None else (0, len(body))
-        found = client.request(
-            Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
-        )
+        with HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60)) as client:
+            found = client.request(
+                Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
+            )
         assert isinstance(found, Response), found
         return found
 

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -45,6 +46,7 @@ log = logging.getLogger("aeformat.server")
 HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
+_THREADS: Final = 64
 
 _T = TypeVar("_T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -61,7 +63,7 @@ class Server:
             "aeformat_uploads_not_removed": lambda: len(self.uploads.files.left),
             "aeformat_removal_failures": lambda: self.uploads.files.n_failures,
             "aeformat_verify_bytes": lambda: self.uploads.memory.held,
-            "aeformat_files_set_aside": lambda: storage.quarantine.n_files,
+            "aeformat_files_set_aside": lambda: storage.n_set_aside,
             "aeformat_blobs_missing": lambda: storage.store.n_missing,
         }
         self.metrics = Metrics(gauges)
@@ -94,6 +96,8 @@ class Server:
                 await asyncio.sleep(_SWEEP_SECONDS)
                 await self.uploads.sweep()
 
+        if not self.storage.store.is_local:  # then threads wait for answers, and do not work
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         task = asyncio.create_task(sweep())
         try:
             yield
@@ -249,6 +253,7 @@ class Server:
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
             _require_type(request, http_fields.MEDIA_TYPE)
+        await self._ask(partial(self.storage.store.count, caller.tenant))
         head = Append(0, is_last, length, body_bytes)
         entry = await self.uploads.create(caller, head)
         where = {"Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}"}
