@@ -207,7 +207,9 @@ class Uploads:
         if self.memory.hold(entry.name, n_bytes):
             return True
         for other in sorted(self._entries.values(), key=lambda other: other.machine.expires):
-            if self.memory.share(other.name) and not other.lock.locked() and other.machine.forget():
+            if other is entry or not self.memory.share(other.name) or other.lock.locked():
+                continue
+            if other.machine.forget():
                 self.memory.note(other.name, 0)
                 if self.memory.hold(entry.name, n_bytes):
                     return True
