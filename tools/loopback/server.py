@@ -106,10 +106,14 @@ def running(
     disk: Disk | None = None,
     log: Path | None = None,
     certificate: tuple[Path, Path] | None = None,
-    **limits: Any,
+    **more: Any,
 ) -> Iterator[Running]:
-    """Start a server with these limits; it is killed at the end of the block."""
-    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
+    """Start a server with these settings and limits; it is killed at the end of the block."""
+    named = {field.name: more.pop(field.name) for field in dataclasses.fields(Settings) if field.name in more}
+    limits = dataclasses.replace(DEFAULT, **more)
+    if tokens is None:
+        named.setdefault("host_names", ("x",))  # as the tests' raw requests call it
+    settings = Settings(root, "127.0.0.1", port, tokens, certificate, limits, **named)
     server = Running(settings, disk, log=log)
     try:
         yield server
