@@ -18,7 +18,12 @@ LEVELS: Final = ("debug", "info", "warning", "error")  # as json_log.py has them
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `aeformat serve`."""
     parser.add_argument(
-        "root", metavar="FOLDER", type=Path, help="where containers and models are kept; made if it is not there"
+        "root",
+        metavar="FOLDER",
+        help="where containers and models are kept; made if it is not there; or s3://BUCKET/PREFIX",
+    )
+    parser.add_argument(
+        "--staging", type=Path, metavar="FOLDER", help="with s3://: where uploads are kept until they are complete"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument(
@@ -66,8 +71,9 @@ def run(options: argparse.Namespace) -> int:
     given = {"max_size": options.max_size, "chunk_bytes": options.max_chunk, "max_append_size": options.max_append}
     limits = dataclasses.replace(DEFAULT, **{name: value for name, value in given.items() if value is not None})
     certificate = None if options.certfile is None else (options.certfile, options.keyfile)
+    root, bucket = _places(options)
     settings = Settings(
-        root=options.root,
+        root=root,
         host=options.host,
         port=options.port,
         tokens=options.tokens,
@@ -80,9 +86,26 @@ def run(options: argparse.Namespace) -> int:
         drain_delay=options.drain_delay,
         drain_seconds=options.drain_seconds,
         log_level=options.log_level,
+        bucket=bucket,
     )
     serve(settings, ready=lambda url: print(f"serving {options.root} at {url}", flush=True))
     return 0
+
+
+def is_bucket(name: str) -> bool:
+    """Whether this names a bucket, not a folder."""
+    return name.startswith("s3://")
+
+
+def _places(options: argparse.Namespace) -> tuple[Path, str | None]:
+    """The folder of this machine, and the bucket, if blobs are kept in one.  Raises UsageError."""
+    if not is_bucket(options.root):
+        if options.staging is not None:
+            raise UsageError("--staging goes with s3://BUCKET/PREFIX; a folder keeps its uploads itself")
+        return Path(options.root), None
+    if options.staging is None:
+        raise UsageError("with s3:// give --staging FOLDER, on a disk of this machine")
+    return options.staging, options.root
 
 
 def require_net() -> None:

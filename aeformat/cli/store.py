@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
@@ -37,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("root", metavar="FOLDER", type=Path, help="what `aeformat serve` was given")
+    parser.add_argument(
+        "root", metavar="FOLDER", help="a folder or s3://BUCKET/PREFIX: what `aeformat serve` was given"
+    )
     parser.add_argument("--json", action="store_true", help="as one JSON document")
 
 
@@ -50,20 +51,20 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     """Returns 1 if a promise was not kept, whether or not it has been mended."""
-    from aeformat.net.server.folder_check import FolderCheck
+    from aeformat.net.server.upkeep import check_store
 
     with ByteProgress() as progress:
-        checking = FolderCheck(options.root, progress=lambda at, size: progress.update("check", at, size))
-        report = checking.run(repairs=options.repair)
+        report = check_store(
+            options.root, repairs=options.repair, progress=lambda at, size: progress.update("check", at, size)
+        )
     _print(report, options)
     return GOOD if report.is_good else BAD
 
 
 def _gc(options: argparse.Namespace) -> int:
-    from aeformat.net.server.folder_gc import FolderGc
+    from aeformat.net.server.upkeep import clean_up
 
-    report = FolderGc(options.root, is_dry=options.dry_run).run()
-    _print(report, options)
+    _print(clean_up(options.root, is_dry=options.dry_run), options)
     return GOOD
 
 

@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
 from typing import Any, Final, TypeVar
@@ -43,6 +44,7 @@ log = logging.getLogger("aeformat.server")
 HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
+_THREADS: Final = 64
 
 _T = TypeVar("_T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -56,7 +58,7 @@ class Server:
         self.uploads = Uploads(storage, limits)
         gauges: dict[str, Callable[[], float]] = {
             "aeformat_uploads_open": lambda: self.uploads.n_open,
-            "aeformat_files_set_aside": lambda: storage.quarantine.n_files,
+            "aeformat_files_set_aside": lambda: storage.n_set_aside,
             "aeformat_blobs_missing": lambda: storage.store.n_missing,
         }
         self.metrics = Metrics(gauges)
@@ -89,6 +91,8 @@ class Server:
                 await asyncio.sleep(_SWEEP_SECONDS)
                 await self.uploads.sweep()
 
+        if not self.storage.store.is_local:  # then threads wait for answers, and do not work
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         task = asyncio.create_task(sweep())
         try:
             yield
@@ -232,6 +236,7 @@ class Server:
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
             _require_type(request, http_fields.MEDIA_TYPE)
+        await self._ask(partial(self.storage.store.count, caller.tenant))
         entry = await self.uploads.create(caller, length)
         where = {
             "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}",

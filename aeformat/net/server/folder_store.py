@@ -51,6 +51,11 @@ class FolderStore:
         """How often a blob was asked for that a record promises and that is not there."""
         return self._n_missing
 
+    @property
+    def n_set_aside(self) -> int:
+        """0: the folder's quarantine counts them."""
+        return 0
+
     def blob(self, sha256: str) -> Path:
         """The path of a blob, whether or not it exists."""
         return blob_path(self.root, sha256)
@@ -145,7 +150,7 @@ class FolderStore:
 
     # Changing.
 
-    def put(self, result: UploadResult, path: Path, upload: str) -> None:
+    def put(self, result: UploadResult, path: Path) -> None:
         """Move a verified file to its place, then write the tenant's record.
 
         The file replaces what is at that place: a blob with the right name and length can still be damaged (T4-16).

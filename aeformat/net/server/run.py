@@ -26,9 +26,9 @@ from aeformat.net.server.health import Health, Readiness
 from aeformat.net.server.hosts import HostCheck, served_names
 from aeformat.net.server.json_log import log_to_stderr
 from aeformat.net.server.listening import is_loopback, listen, listen_unix, url_of
+from aeformat.net.server.open_storage import open_storage
 from aeformat.net.server.protocol import connections
 from aeformat.net.server.stopping import DrainingServer
-from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import Tokens
 from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
 
@@ -39,10 +39,11 @@ _RESERVE_BYTES: Final = 64 << 20  # free disk below which a server says that it 
 class Settings:
     """The settings of a server.
 
-    root: its folder.  port: 0 for any free one.  tokens: the token file.  certificate: for TLS, the files of the
-    certificate chain and of its key.  unix_socket: to listen there, not on host and port.  host_names: further names that
-    it answers to (T2-16).  cors_origins: pages that may use it (T2-17).  trusted_proxies: whose word about a client's address
-    is taken (T10-9).  drain_delay, drain_seconds: T7-9.  log_level: "debug", "info", "warning" or "error".
+    root: its folder.  bucket: s3://bucket/prefix, where blobs are kept there; then the folder is for staging.  port: 0
+    for any free one.  tokens: the token file.  certificate: for TLS, the files of the certificate chain and of its key.
+    unix_socket: to listen there, not on host and port.  host_names: further names that it answers to (T2-16).
+    cors_origins: pages that may use it (T2-17).  trusted_proxies: whose word about a client's address is taken (T10-9).
+    drain_delay, drain_seconds: T7-9.  log_level: "debug", "info", "warning" or "error".
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Settings:
     drain_delay: float = 0.0
     drain_seconds: float = 10.0
     log_level: str = "info"
+    bucket: str | None = None
 
 
 def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None, disk: Disk | None = None) -> None:
@@ -71,7 +73,9 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     tokens = Tokens(settings.tokens)
     certificate = Certificate(*settings.certificate) if settings.certificate else None
     outer = _outer_settings(settings)
-    with contextlib.closing(Storage(settings.root, disk)) as storage:  # a start that fails gives its lock back
+    with contextlib.closing(
+        open_storage(settings.root, settings.bucket, disk)
+    ) as storage:  # a start that fails gives its lock back
         _run(settings, Server(storage, tokens, settings.limits), outer, certificate, ready)
 
 

@@ -92,9 +92,14 @@ class Storage(Staging):
         self._finish(upload, result)
 
     def _finish(self, upload: str, result: UploadResult) -> None:
-        self.store.put(result, self.staging(upload), upload)
+        self.store.put(result, self.staging(upload))
         self.disk.remove(self.staging(upload))
         self.disk.remove(self.folder(upload) / "about")
+
+    @property
+    def n_set_aside(self) -> int:
+        """How many broken small files were set aside since the start (T4-18)."""
+        return self.quarantine.n_files + self.store.n_set_aside
 
     # The store.
 

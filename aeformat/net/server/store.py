@@ -27,10 +27,10 @@ class BlobStore(Protocol):
 
     is_local: bool
 
-    def put(self, result: UploadResult, path: Path, upload: str) -> None:
+    def put(self, result: UploadResult, path: Path) -> None:
         """Store a file, which is synced and verified, and write the tenant's record; both survive a crash.
 
-        path: it may be moved away.  If it is gone, an earlier `put` of this upload was interrupted, and is finished.  A
+        path: it may be moved away.  If it is gone, an earlier `put` was interrupted after that, and is finished.  A
         good blob that the tenant has under this name already is kept (T2-6, T4-13); one that is missing, short or damaged
         is replaced (T4-16).
         """
@@ -65,6 +65,10 @@ class BlobStore(Protocol):
 
     def recover(self) -> None:
         """Finish what a crash interrupted; called at the start."""
+
+    @property
+    def n_set_aside(self) -> int:
+        """How many broken records were set aside, other than in the server's own folder (quarantine.py)."""
 
     @property
     def n_missing(self) -> int:

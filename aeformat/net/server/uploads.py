@@ -393,7 +393,7 @@ def disk_problem(error: OSError) -> Problem:
     """The problem that answers a request for which the disk failed."""
     if error.errno in NO_ROOM:
         return Problem("quota-exceeded", "the server's disk is full")
-    return Problem("server-error", "the server's disk failed")
+    return Problem("server-error", "the server's storage failed")
 
 
 def _is_open(entry: UploadEntry) -> bool:
