@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from transport.containers import latents
@@ -18,6 +20,7 @@ from aeformat.cli.main import main
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
 from aeformat.net.server import folder_check
+from aeformat.net.server.check_report import DAMAGE, LEFT_OVER
 from aeformat.net.server.folder_check import FolderCheck
 from aeformat.net.server.folder_gc import FolderGc
 from aeformat.net.server.storage import Storage
@@ -317,3 +320,15 @@ def test_the_text_names_each_finding(root, capsys):
     out, err = capsys.readouterr()
     assert out.startswith(f"objects/{SHA[:2]}/{SHA}: damaged-blob: its SHA-256 is ") and out.count("\n") == 1
     assert err.startswith(f"{root}: 2 good blobs, ") and err.endswith("3 records; 1 problem, 0 left over\n")
+
+
+def test_what_the_page_shows_is_so(root, monkeypatch, capsys):
+    """docs/storage.md: its commands run, and its findings are those that there are."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(root.parent)
+    root.rename("store")
+    commands = re.findall(r"^aeformat (store .* store.*)$", page, re.MULTILINE)
+    assert len(commands) == 4
+    assert [main(command.split()) for command in commands] == [0] * 4
+    told = {kind for line in page.splitlines() if line.startswith("| `") for kind in re.findall(r"`([a-z-]+)`", line)}
+    assert {*DAMAGE, *LEFT_OVER} <= told
