@@ -10,8 +10,8 @@ threads.  Needs the extra [net].
     decoder = net.registry_decoder("https://host/", model_id)         # fetched once, checked, cached
 
 `send_many` sends many files over a few connections; `containers`, `uploads` and `remove` are what `aeformat ls` and `rm` do.
-`asend` and `afetch` are `send` and `fetch` for asyncio.  Each name is imported on first use, because the imports take longer than
-sending or fetching a small file.
+`asend` and `afetch` are `send` and `fetch` for asyncio.  Each name is imported on first use, because the imports take longer
+than sending or fetching a small file.
 """
 
 from __future__ import annotations

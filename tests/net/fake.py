@@ -159,7 +159,10 @@ class Forwarder:
                     return
                 path = target.split(f":{port}", 1)[1]
                 head = re.sub(r"(?i)\r\nproxy-authorization: [^\r]*", "", text.replace(target, path, 1)).encode()
-                server.sendall(head + b"\r\n\r\n" + rest)  # the requests of the tests arrive in one piece
+                size = re.search(r"(?i)\r\ncontent-length: (\d+)", text)
+                while size is not None and len(rest) < int(size[1]):
+                    rest += client.recv(1 << 16)
+                server.sendall(head + b"\r\n\r\n" + rest)
                 client.sendall(server.recv(1 << 16).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
 
 
