@@ -66,8 +66,8 @@ class Fake:
             while True:
                 sock, _ = self._listener.accept()
                 self._all.append(sock)
-                threading.Thread(target=self._serve, args=(sock, self.n_connections), daemon=True).start()
                 self.n_connections += 1
+                threading.Thread(target=self._serve, args=(sock, self.n_connections - 1), daemon=True).start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError, ValueError), sock if self.tls is None else self._wrapped(sock) as sock:
