@@ -126,6 +126,10 @@ class RaggedRows(Sequence["NDArray[Any]"]):
         """The same, with values of its own."""
         return RaggedRows(self.flat.copy(), self.sizes)
 
+    def tobytes(self) -> bytes:
+        """All values as bytes."""
+        return self.flat.tobytes()
+
     def setflags(self, *, write: bool) -> None:
         """Whether values can be changed."""
         self.flat.setflags(write=write)
