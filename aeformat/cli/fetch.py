@@ -61,8 +61,7 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
         if latents.embedded_decoder is not None:
             return
         header, n_rows = latents.header, latents.n_rows
-    height, width, channels = header.image
-    image_bytes = height * width * channels if server.image_bytes is None else server.image_bytes
+        image_bytes = latents.sizes().image_bytes / n_rows if server.image_bytes is None else server.image_bytes
     need = DecoderNeed(n_rows, image_bytes, path.stat().st_size)
     try:
         registry_decoder(address.url, header.decoder, server, need=need, notify=report.notice)

@@ -32,7 +32,10 @@ class RaggedRows(Sequence["NDArray[Any]"]):
 
     @classmethod
     def of(
-        cls, form: RowForm, rows: Sequence[NDArray[Any]], images: Sequence[tuple[int, int]] | None = None
+        cls,
+        form: RowForm,
+        rows: Sequence[NDArray[Any]] | NDArray[Any],
+        images: Sequence[tuple[int, int]] | None = None,
     ) -> RaggedRows:
         """Of these arrays, at least one, all of one type.  images: (height, width) of the image of each, if these are free.
 
