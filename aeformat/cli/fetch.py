@@ -62,10 +62,9 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
         if latents.embedded_decoder is not None:
             return
         header, n_rows = latents.header, latents.n_rows
-    if local_package(header.decoder) is not None:
-        return
-    height, width, channels = header.image
-    image_bytes = height * width * channels if server.image_bytes is None else server.image_bytes
+        if local_package(header.decoder) is not None:
+            return
+        image_bytes = latents.sizes().image_bytes / n_rows if server.image_bytes is None else server.image_bytes
     need = DecoderNeed(n_rows, image_bytes, path.stat().st_size)
     try:
         registry_decoder(address.url, header.decoder, server, need=need, notify=report.notice)
