@@ -64,8 +64,7 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
     header = scan.header
     if not isinstance(header, LatentsHeader) or scan.has_decoder or local_package(header.decoder) is not None:
         return
-    height, width, channels = header.image
-    image_bytes = height * width * channels if server.image_bytes is None else server.image_bytes
+    image_bytes = scan.image_bytes / scan.n_rows if server.image_bytes is None else server.image_bytes
     need = DecoderNeed(scan.n_rows, image_bytes, scan.size)
     try:
         registry_decoder(address.url, header.decoder, server, need=need, notify=report.notice)

@@ -172,11 +172,10 @@ def decoder_to_send(
         if not is_known:
             notify(f"{lacks}, and so does this machine; it is not sent")
         return None
-    height, width, channels = header.image
     decision = decide_transfer(
         options.policy,
         n_rows=scan.n_rows,
-        image_bytes=height * width * channels if options.image_bytes is None else options.image_bytes,
+        image_bytes=scan.image_bytes / scan.n_rows if options.image_bytes is None else options.image_bytes,
         container_bytes=scan.size,
         model_bytes=len(package),
     )
