@@ -96,6 +96,16 @@ def sized(dims: Sequence[int], *blocks: Sequence[Sizes], **more: Any) -> Sized:
     return Sized(blocks=made, dims=dims, sizes=blocks, **fields)
 
 
+def work_of(file: Sized) -> int:
+    """C13-1, of a file without an index whose chunks are stored as they are."""
+    total = 0
+    for chunk in file.draft.chunks:
+        total += 4 * len(chunk.payload) if chunk.tag != b"teXt" else 0
+        total += 512 * len(chunk.payload) if chunk.tag in (b"SIZE", b"nAMe") else 0
+        total += 4_096 * (len(chunk.payload) // 27) if chunk.tag == b"ROWS" and file.encoding == "text19" else 0
+    return total
+
+
 def same_rows(file: Sized, dims: Sequence[int]) -> Latents:
     """The rows of a file whose sizes are all the same, by a header that has them."""
     return Latents(blocks=file.blocks, dims=dims, image=file.image, decoder=file.decoder)
@@ -153,7 +163,11 @@ def _valid() -> Iterator[Case]:
         (173, "300-rows", sized([0], ((1,),) * 300, image=[28, 28, 1, "u8"]), "300 rows are one entry.", "C5-5"),
         (174, "largest-image", sized([0], ((1, 16_384, 16_384),), image=[0, 0, 4, "u8"]), "2^30 elements.", "C5-8"),
     ):  # fmt: skip
-        yield file.good(number, f"sized-{name}", about, rules)
+        case = file.good(number, f"sized-{name}", about, rules)
+        if name in ("text19", "named"):
+            case.expected["rules"].append("C13-1")
+            case.expected["file_work"] = work_of(file)
+        yield case
     yield same_rows(same, [2, 4]).good(
         170, "not-sized", "The rows of 169 by a header that has their size: another content id.", "C9-6"
     )
