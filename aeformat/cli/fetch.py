@@ -58,7 +58,7 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
 
     address, _kind, _name = parse_blob_url(url, server)
     with open_latents(path) as latents:
-        if latents.embedded_decoder is not None:
+        if latents.embedded_decoder is not None or not latents.header.decoder:
             return
         header, n_rows = latents.header, latents.n_rows
         image_bytes = latents.sizes().image_bytes / n_rows if server.image_bytes is None else server.image_bytes

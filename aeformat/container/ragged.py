@@ -120,8 +120,8 @@ class RaggedRows(Sequence["NDArray[Any]"]):
         return [dims for run in self.sizes.runs() for dims in [self.sizes.form.dims_of(run.sizes)] * run.n_rows]
 
     @property
-    def image_sizes(self) -> list[tuple[int, int]]:
-        """(height, width) of the image of each row."""
+    def image_sizes(self) -> list[tuple[int, ...]]:
+        """(height, width) of the image of each row; () where it is not known."""
         images = ((run.n_rows, self.sizes.form.image_of(run.sizes)[:2]) for run in self.sizes.runs())
         return [image for n_rows, image in images for _ in range(n_rows)]
 

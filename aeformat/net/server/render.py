@@ -60,8 +60,13 @@ class RowRenderer:
 
     def _decode(self, latents: Latents, tenant: str, start: int, stop: int) -> NDArray[np.uint8]:
         from aeformat.container.payloads import Block
+        from aeformat.model.match import check_named
         from aeformat.pipeline.unpack import decode_block, fit
 
+        try:
+            check_named(latents.header)
+        except DecoderError as error:
+            raise Problem("model-missing", str(error)) from error
         with self._lock:
             network = self._network(latents, tenant)
         try:
