@@ -207,6 +207,14 @@ class RowSizes:
         """(height, width, channels) of the image of one row; () where it is not known."""
         return self.form.image_of(self._sizes(self._entry(row)))
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each latent."""
+        return [dims for run in self.runs() for dims in [self.form.dims_of(run.sizes)] * run.n_rows]
+
+    def image_sizes(self) -> list[tuple[int, ...]]:
+        """(height, width) of the image of each row; () where it is not known."""
+        return [size for run in self.runs() for size in [self.form.image_of(run.sizes)[:2]] * run.n_rows]
+
     def start(self, row: int) -> int:
         """Values before a row, which may be the one behind the last."""
         if row == self.n_rows:
