@@ -54,6 +54,7 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
     from aeformat.errors import DecoderError
     from aeformat.net.client.fetching import parse_blob_url
     from aeformat.net.client.remote_decoder import DecoderNeed, registry_decoder
+    from aeformat.net.client.sending import local_package
     from aeformat.reader import open_latents
 
     address, _kind, _name = parse_blob_url(url, server)
@@ -61,6 +62,8 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
         if latents.embedded_decoder is not None or not latents.header.decoder:
             return
         header, n_rows = latents.header, latents.n_rows
+        if local_package(header.decoder) is not None:
+            return
         image_bytes = latents.sizes().image_bytes / n_rows if server.image_bytes is None else server.image_bytes
     need = DecoderNeed(n_rows, image_bytes, path.stat().st_size)
     try:

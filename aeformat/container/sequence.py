@@ -303,6 +303,11 @@ class ChunkSequence:
         del index[mark["_index"] :]
 
     @property
+    def held_bytes(self) -> int:
+        """The memory that grows with the number of chunks."""
+        return len(self._index)
+
+    @property
     def index_payload(self) -> bytes:
         """The payload that an index of the chunks so far has."""
         return bytes(self._index)

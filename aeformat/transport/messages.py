@@ -18,6 +18,7 @@ _WITHOUT_BODY: Final = {  # answers to HEAD
     403: "the token does not allow this",
     404: "it is not there, or not for this token",
     407: "the proxy wants a user and a password; put them into http_proxy (http://USER:PASSWORD@HOST:PORT)",
+    421: "it does not go by the name in the URL, or a proxy in front of it does not pass the name on",
 }
 
 

@@ -30,6 +30,16 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class Prove:
+    """Read the package in the staging file and check the rules of its numbers, then call `proved`.
+
+    model_bytes: of its tensors, raw; they are in memory only for this.
+    """
+
+    model_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """Move the staging file to its final place under this digest.  Then call `stored`, or `not_stored` if that failed."""
 
@@ -51,7 +61,7 @@ class Answer:
     problem: Problem | None = None
 
 
-Action = Truncate | Sync | Replay | Store | Discard | Answer
+Action = Truncate | Sync | Replay | Prove | Store | Discard | Answer
 
 
 @dataclass(frozen=True, slots=True)

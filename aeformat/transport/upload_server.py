@@ -12,13 +12,14 @@ from collections.abc import Callable
 
 from aeformat.errors import FormatError, LimitExceeded
 from aeformat.transport import draft, http_fields
-from aeformat.transport.problems import Problem
+from aeformat.transport.problems import NEVER, Problem
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import (
     Action,
     Answer,
     Append,
     Discard,
+    Prove,
     Replay,
     Store,
     Sync,
@@ -54,6 +55,7 @@ class UploadServer:
         self._damage: tuple[int, int] = (-1, 0)  # offset of the last damaged chunk, how often it arrived damaged
         self._failure: Problem | None = None
         self._stored: tuple[int, bytes] = (0, b"")  # size and digest of the stored container
+        self._is_unclaimed = False  # the request that created it was refused, and no other has come
         if length is not None:
             self._check_size(length)
 
@@ -75,7 +77,6 @@ class UploadServer:
         first.
         """
         self._require(Event.APPEND)
-        self._check_length(request)
         if request.offset != self.verifier.verified_at:  # T4-4
             raise Problem(
                 "mismatching-upload-offset",
@@ -83,14 +84,19 @@ class UploadServer:
                 fields=self._progress(),
                 **{"expected-offset": self.verifier.verified_at, "provided-offset": request.offset},
             )
-        if request.body_bytes is not None:
-            self._check_append(request)
-            if request.offset + request.body_bytes > quota_left:
-                raise _over_quota(quota_left)
+        self.admit(request, quota_left=quota_left)
         self._go(Event.APPEND)
         self.generation += 1
         self._is_last, self._touched, self.n_received = request.is_last, now, request.offset
         return self.generation, []
+
+    def admit(self, request: Append, *, quota_left: int) -> None:
+        """Check the sizes that the head of a request states.  Raises Problem (400, 413, 507)."""
+        self._check_length(request)
+        if request.body_bytes is not None:
+            self._check_append(request)
+            if request.offset + request.body_bytes > quota_left:
+                raise _over_quota(quota_left)
 
     def settle(self, *, now: float) -> list[Action]:
         """End the request before, because a newer one has come: it may not write any more, its unverified bytes are dropped.
@@ -98,6 +104,7 @@ class UploadServer:
         Once these actions are carried out, Replay included, `verifier.verified_at` is the offset to answer with.
         """
         self._touched = max(self._touched, now)
+        self._is_unclaimed = False
         if self.state is State.RECEIVING:
             self.generation += 1
             self._go(Event.PAUSE)
@@ -117,7 +124,7 @@ class UploadServer:
             raise Problem(*REFUSED[self.state])
         if self.state is State.COMMITTED:
             return Answer(200, self._result())
-        return Answer(200, self._progress() | {draft.LIMIT: self._limits.upload_limit})
+        return Answer(200, self._progress() | {draft.LIMIT: self.upload_limit})
 
     def cancel(self) -> list[Action]:
         """Carry out a DELETE request: the upload is cancelled."""
@@ -144,11 +151,19 @@ class UploadServer:
         return at
 
     def excess(self, n_bytes: int, *, quota_left: int) -> list[Action]:
-        """End a request whose next n_bytes are above a limit.  Above `max_size` the upload is over too."""
+        """End an upload whose next n_bytes are above a limit or do not fit (T4-20)."""
         end = self.n_received + n_bytes
-        if end > self._limits.max_size:
-            return self._refuse(self._too_long(end))
-        return self._pause(_over_quota(quota_left))
+        return self._refuse(self._too_long(end) if end > self._limits.max_size else _over_quota(quota_left))
+
+    def postpone(self, problem: Problem) -> list[Action]:
+        """End the request being received, because it cannot go on now.  What was verified is kept."""
+        return self._pause(problem)
+
+    def give_up(self, problem: Problem) -> list[Action]:
+        """End the upload, because no request can make it good (T4-20).  Does nothing if it has ended."""
+        if Event.REFUSE not in NEXT[self.state]:
+            return []
+        return self._refuse(problem)[:1]
 
     def check(self, data: bytes | memoryview) -> FormatError | None:
         """Verify the next bytes that `data` accepted.  Pass an error to `broken`; after an error check no more bytes."""
@@ -189,7 +204,8 @@ class UploadServer:
         if self.length not in (None, verifier.n_fed):
             return self._refuse(self._other_length(verifier.n_fed))
         self._go(Event.LAST)
-        return [Sync(verifier.n_fed), Store(verifier.sha256, verifier.n_fed)]
+        is_latents = verifier.model_bytes is None
+        return [Sync(verifier.n_fed), self._store() if is_latents else Prove(verifier.model_bytes or 0)]
 
     def lost(self, generation: int) -> list[Action]:
         """End a request whose connection broke or whose body came too slowly.
@@ -228,21 +244,73 @@ class UploadServer:
             return [Discard()]
         return self._drop_tail()
 
+    def proved(self, error: FormatError | None) -> list[Action]:
+        """Report what the rules of a package's numbers found (section 4 and M6-1 of model.md)."""
+        return [self._store()] if error is None else self._refuse(Problem.of(_slug(error), error))
+
+    def _store(self) -> Store:
+        return Store(self.verifier.sha256, self.verifier.n_fed)
+
     def stored(self, content_location: str) -> Answer:
         """Report that the container is in its final place.  content_location: its path."""
         self._go(Event.STORED)
         self._stored = self.verifier.n_fed, self.verifier.sha256
-        self.verifier = self._new_verifier()  # the old one holds a chunk, or a whole model
+        self.verifier = self._new_verifier()  # the old one holds a chunk
         self.content_location = content_location
         return Answer(201, self._result())
 
     def not_stored(self, problem: Problem) -> list[Action]:
-        """Report that the container could not be stored.  The client can repeat the last request, without a body."""
-        return self._pause(problem)
+        """Report that the container could not be stored.
+
+        The client can repeat the last request, without a body, unless the problem says `never`: then the upload is over.
+        """
+        return self._refuse(problem) if problem.type.retry == NEVER else self._pause(problem)
+
+    def refused_first(self) -> None:
+        """Report that the request which created the upload was refused: unless another comes, it lives shortly (T4-21)."""
+        self._is_unclaimed = True
+
+    @property
+    def _age(self) -> int:
+        """The seconds that the upload lives after its last request (T4-21)."""
+        is_empty = not self.verifier.verified_at and not self._needs_replay
+        is_short = self.is_open and (is_empty or self._is_unclaimed)
+        return min(self._limits.empty_age, self._limits.max_age) if is_short else self._limits.max_age
+
+    @property
+    def expires(self) -> float:
+        """The time at which it expires, unless a request comes before."""
+        return self._touched + self._age
+
+    @property
+    def upload_limit(self) -> str:
+        """The value of Upload-Limit for this upload."""
+        return self._limits.upload_limit_of(self._age)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the upload has not ended."""
+        return self.state in (State.CREATED, State.RECEIVING, State.IDLE, State.VERIFYING)
+
+    @property
+    def offset(self) -> int | None:
+        """The acknowledged offset; None while it is not known, before a replay."""
+        return None if self._needs_replay else self.verifier.verified_at
+
+    def forget(self) -> bool:
+        """Drop what the verifier of an idle upload holds; the next request reads the staged bytes back (T7-5)."""
+        is_idle = self.state is State.IDLE and not self._needs_replay
+        if is_idle:
+            self.verifier, self._needs_replay = self._new_verifier(), True
+        return is_idle
+
+    def is_due(self, now: float) -> bool:
+        """Whether the upload is too old."""
+        return now > self.expires and Event.EXPIRE in NEXT[self.state]
 
     def tick(self, now: float) -> list[Action]:
         """Let the upload expire if it is too old; then [Discard()] is returned."""
-        if now - self._touched <= self._limits.max_age or Event.EXPIRE not in NEXT[self.state]:
+        if not self.is_due(now):
             return []
         self._go(Event.EXPIRE)
         self.generation += 1
@@ -257,8 +325,7 @@ class UploadServer:
         """
         if self.verifier.is_damage(error):
             return self._damaged("chunk-damaged", error)
-        slug = "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
-        return self._refuse(Problem.of(slug, error))
+        return self._refuse(Problem.of(_slug(error), error))
 
     def _damaged(self, slug: str, error: FormatError) -> list[Action]:
         at = self.verifier.verified_at
@@ -349,6 +416,10 @@ class UploadServer:
             "Content-Location": self.content_location,
             "Repr-Digest": http_fields.repr_digest(self._stored[1]),
         }
+
+
+def _slug(error: FormatError) -> str:
+    return "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
 
 
 def _over_quota(quota_left: int) -> Problem:

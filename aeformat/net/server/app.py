@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
@@ -30,10 +30,12 @@ from aeformat.net.server.listing import page, page_asked
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
+from aeformat.net.server.request_cycle import WATCH
 from aeformat.net.server.responses import problem_response
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import METRICS, SERVER_METRICS, Caller, Tokens
-from aeformat.net.server.uploads import UploadEntry, Uploads, disk_problem, location
+from aeformat.net.server.upload_files import UploadEntry, disk_problem, location
+from aeformat.net.server.uploads import Uploads
 from aeformat.transport import draft, http_fields
 from aeformat.transport.draft import BadField
 from aeformat.transport.problems import Problem
@@ -58,12 +60,14 @@ class Server:
         self.uploads = Uploads(storage, limits)
         gauges: dict[str, Callable[[], float]] = {
             "aeformat_uploads_open": lambda: self.uploads.n_open,
+            "aeformat_uploads_not_removed": lambda: len(self.uploads.files.left),
+            "aeformat_removal_failures": lambda: self.uploads.files.n_failures,
+            "aeformat_verify_bytes": lambda: self.uploads.memory.held,
             "aeformat_files_set_aside": lambda: storage.n_set_aside,
             "aeformat_blobs_missing": lambda: storage.store.n_missing,
         }
         self.metrics = Metrics(gauges)
-        self._renderer = RowRenderer(storage, limits)
-        self._decoding = asyncio.Semaphore(limits.decoding_at_a_time)
+        self._renderer = RowRenderer(storage, limits, has_tenants=tokens.path is not None)
 
     def app(self) -> ASGIApp:
         """Make the ASGI application."""
@@ -75,6 +79,7 @@ class Server:
             Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
             Route("/v1/uploads", self._handler(self.create), methods=["POST"]),
+            Route("/v1/uploads", self._handler(self.list_uploads), methods=["GET"]),
             Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
             Route("/metrics", self._handler(self.counters)),
         ]
@@ -214,10 +219,22 @@ class Server:
         media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
             raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
-        async with self._decoding:
-            data = await asyncio.to_thread(self._renderer.render, record, caller.tenant, rows, media)
+        data = await self._while_there(request, self._renderer.render(record, caller.tenant, rows, media))
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
         return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
+
+    async def _while_there(self, request: Request, working: Coroutine[Any, Any, bytes]) -> bytes:
+        """The result of work that is cancelled if the client leaves (T7-7).  Raises BodyLost then."""
+        work = asyncio.ensure_future(working)
+        leaving = asyncio.ensure_future(_left(request))
+        try:
+            await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise BodyLost
+            return work.result()
+        finally:
+            work.cancel()
+            leaving.cancel()
 
     async def missing(self, request: Request) -> Response:
         """Answer POST v1/models:missing (T2-5)."""
@@ -237,16 +254,38 @@ class Server:
         if body_bytes != 0:
             _require_type(request, http_fields.MEDIA_TYPE)
         await self._ask(partial(self.storage.store.count, caller.tenant))
-        entry = await self.uploads.create(caller, length)
-        where = {
-            "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}",
-            draft.LIMIT: self.limits.upload_limit,
-        }
+        head = Append(0, is_last, length, body_bytes)
+        entry = await self.uploads.create(caller, head)
+        where = {"Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}"}
         if body_bytes == 0 and not is_last:
-            return _response(Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
-        answer = await self._append(request, entry, caller, Append(0, is_last, length, body_bytes))
+            more = {draft.LIMIT: entry.machine.upload_limit, draft.OFFSET: "0", draft.COMPLETE: "?0"}
+            return _response(Answer(201, where | more))
+        answer: Answer | None = None
+        is_told = False
+        try:
+            answer = await self._first_append(request, entry, caller, head)
+        finally:
+            is_told = await asyncio.shield(self.uploads.told(entry, answer))
+        limit = {draft.LIMIT: entry.machine.upload_limit}
         status = 201 if answer.problem is None else answer.status
-        return self._counted_response(Answer(status, where | answer.fields, answer.problem))
+        fields = where | limit | answer.fields if is_told else limit | answer.fields
+        return self._counted_response(Answer(status, fields, answer.problem))
+
+    async def _first_append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
+        """Receive the body of the request that created an upload.  A problem is an answer too: it may name the upload."""
+        try:
+            return await self._append(request, entry, caller, head)
+        except OSError as error:
+            log.exception("the disk failed")
+            problem = disk_problem(error)
+        except Problem as error:
+            problem = error
+        return Answer(problem.type.status, problem.fields, problem)
+
+    async def list_uploads(self, request: Request) -> Response:
+        """Answer GET v1/uploads (T4-22)."""
+        caller = self._caller(request, "uploads:write")
+        return JSONResponse({"uploads": self.uploads.listed(caller)}, headers={"Cache-Control": "no-store"})
 
     async def upload(self, request: Request) -> Response:
         """Answer HEAD, PATCH and DELETE of v1/uploads/{id}."""
@@ -306,6 +345,15 @@ def _response(answer: Answer) -> Response:
     if answer.problem is not None:
         return problem_response(answer.problem, answer.fields)
     return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client has left."""
+    watch = request.scope.get("extensions", {}).get(WATCH)
+    if watch is not None:
+        watch()
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:

@@ -8,7 +8,9 @@ kernel; h11 sees no byte of either.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -19,9 +21,10 @@ import h11
 from starlette.types import ASGIApp, Scope
 
 from aeformat.net.server import request_context
+from aeformat.net.server.connection_table import ConnectionTable
 from aeformat.net.server.json_log import fields
 from aeformat.net.server.request_buffer import RequestBuffer
-from aeformat.net.server.request_cycle import REASONS, SEND_FILE, RequestCycle
+from aeformat.net.server.request_cycle import REASONS, SEND_FILE, WATCH, RequestCycle
 from aeformat.transport import draft
 from aeformat.transport.transfer_limits import TransferLimits
 
@@ -34,12 +37,23 @@ _SCRATCH = memoryview(bytearray(1 << 16))  # receives heads, for all connections
 class Connection(asyncio.BufferedProtocol):
     """One connection of a uvicorn server."""
 
-    def __init__(self, config: Any, server_state: Any, app_state: Any, limits: TransferLimits, head_bytes: int) -> None:
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: Any,
+        limits: TransferLimits,
+        head_bytes: int,
+        table: ConnectionTable,
+    ) -> None:
         if not config.loaded:
             config.load()
         self._app: ASGIApp = config.loaded_app
         self._state, self._app_state, self._root_path = server_state, app_state, config.root_path
-        self._limits, self._head_bytes = limits, head_bytes
+        self._limits, self._head_bytes, self._table = limits, head_bytes, table
+        self.transport: asyncio.Transport  # after the TLS handshake
+        self.sock: socket.socket | None = None  # as it was accepted, until then
+        self.is_refused = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._h11 = self._new_parser()
@@ -54,23 +68,32 @@ class Connection(asyncio.BufferedProtocol):
     # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for the first request.  If there are too many connections, answer 503."""
+        """Begin to wait for the first request.  If there are too many connections, answer 503 (T7-3)."""
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport, self.sock = transport, None
         self.is_writable = asyncio.Event()
         self.is_writable.set()
         self._state.connections.add(self)
         self._start_timer(self._limits.header_seconds)
-        if len(self._state.connections) > self._limits.connections:
+        if self.is_refused:
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request in progress that the connection is gone."""
         self._state.connections.discard(self)
+        self._table.remove(self)
         self._stop_timer()
         self.is_writable.set()
         if self._cycle is not None:
             self._cycle.lost()
+
+    def drop(self) -> None:
+        """Close the connection now: another one takes its place (T7-3)."""
+        if self.sock is None:
+            self.transport.abort()
+            return
+        with contextlib.suppress(OSError):  # the handshake fails, and closes the socket
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def pause_writing(self) -> None:
         """Stop sending: the client does not receive fast enough."""
@@ -102,6 +125,13 @@ class Connection(asyncio.BufferedProtocol):
             self._draining = max(0, self._draining - nbytes)
             if not self._draining:
                 self.transport.close()
+
+    def watch(self) -> None:
+        """Receive on, for the rest of a request that has no body: a client that closes the connection is noticed (T7-7).
+
+        What comes is the next request; with its first bytes receiving pauses again.
+        """
+        self.transport.resume_reading()
 
     def shutdown(self) -> None:
         """Stop the connection after the request in progress (T7-2)."""
@@ -163,6 +193,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin_request(self, request: h11.Request) -> None:
         self._stop_timer()
+        self._table.begun(self)
         headers = [(bytes(name), bytes(text)) for name, text in request.headers]
         path, _, query = bytes(request.target).partition(b"?")
         scope = {
@@ -190,6 +221,8 @@ class Connection(asyncio.BufferedProtocol):
             buffer = RequestBuffer(length, ahead[:length], offset=_offset(named))
             self._n_ahead = min(length, len(ahead))
         cycle = self._cycle = RequestCycle(self, self._h11, scope, buffer, self._limits.idle_seconds)
+        if buffer.is_over and not self._n_ahead:
+            scope["extensions"][WATCH] = self.watch
         if not self._tls:
             scope["extensions"][SEND_FILE] = cycle.send_file
         task = self._loop.create_task(cycle.run(self._app))
@@ -236,6 +269,8 @@ class Connection(asyncio.BufferedProtocol):
         self._state.total_requests += 1
         if self.transport.is_closing():
             return
+        if not (cycle.buffer.is_over and is_last):
+            self._table.ended(self)
         if not cycle.buffer.is_over:
             self._drain(-1 if cycle.buffer.left is None else cycle.buffer.left)
         elif is_last:
@@ -274,13 +309,15 @@ def _offset(named: dict[bytes, bytes]) -> int:
         return 0
 
 
-def connections(limits: TransferLimits, head_bytes: int) -> Callable[..., asyncio.BufferedProtocol]:
+def connections(
+    limits: TransferLimits, head_bytes: int, table: ConnectionTable
+) -> Callable[..., asyncio.BufferedProtocol]:
     """Make the function that uvicorn calls for each new connection.
 
-    head_bytes: the largest size of a request line with its header.
+    head_bytes: the largest size of a request line with its header.  table: where they are counted.
     """
 
     def connect(config: Any, server_state: Any, app_state: Any, _loop: object = None) -> asyncio.BufferedProtocol:
-        return Connection(config, server_state, app_state, limits, head_bytes)
+        return Connection(config, server_state, app_state, limits, head_bytes, table)
 
     return connect

@@ -20,7 +20,7 @@ CONTAINERS: Final = "containers"
 MODELS: Final = "models"
 TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}")
-_UNREADABLE: Final = (errno.EIO, errno.EISDIR, errno.ELOOP)  # of the file itself, not of this process
+UNREADABLE: Final = (errno.EIO, errno.EISDIR, errno.ELOOP)  # of the file itself, not of this process
 _T = TypeVar("_T")
 
 
@@ -50,10 +50,16 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class UploadInfo:
-    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one."""
+    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one.
+
+    is_told: whether a client was told its id; else it ends with the request that created it (T4-20).  created: seconds since
+    1970, 0 where an older version did not write it down.
+    """
 
     tenant: str
     length: int | None
+    is_told: bool = True
+    created: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ def load(path: Path, parse: Callable[[bytes], _T]) -> _T | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno in _UNREADABLE:
+        if error.errno in UNREADABLE:
             raise BrokenFile(f"it cannot be read: {error.strerror}") from error
         raise
     return parse(data)
@@ -97,7 +103,11 @@ def parse_record(data: bytes) -> Record:
 def parse_info(data: bytes) -> UploadInfo:
     """The facts of an upload from the contents of their file.  Raises BrokenFile."""
     found = _fields(data)
-    return UploadInfo(_text(found, "tenant", TENANT), None if found.get("length") is None else _size(found, "length"))
+    length = None if found.get("length") is None else _size(found, "length")
+    is_told, created = found.get("is_told", True), found.get("created", 0.0)
+    if not isinstance(is_told, bool) or not isinstance(created, float):
+        raise BrokenFile("its is_told is no truth value, or its created no number")
+    return UploadInfo(_text(found, "tenant", TENANT), length, is_told, created)
 
 
 def parse_result(data: bytes) -> UploadResult:

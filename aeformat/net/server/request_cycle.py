@@ -21,6 +21,9 @@ from aeformat.net.slices import LEAST_BYTES, SkippedBytes, SliceSizes
 _T = TypeVar("_T")
 
 SEND_FILE: Final = "aeformat.send_file"  # key in scope["extensions"], if the kernel can send files
+WATCH: Final = (
+    "aeformat.watch"  # key in scope["extensions"], if a request without a body can be watched: see Connection.watch
+)
 REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 _MOST_BYTES: Final = 1 << 20  # of a file in one slice: it bounds the wait for a client that receives nothing
 

@@ -17,7 +17,7 @@ def problem_response(problem: Problem, more: dict[str, str] | None = None) -> Re
     """The answer to a refused request.  more: further header fields.  The document names the request (T2-19)."""
     named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
     if problem.type.retry == AFTER:
-        named["Retry-After"] = _RETRY_AFTER
+        named.setdefault("Retry-After", _RETRY_AFTER)
     request = request_context.current()
     document = problem.document() | ({} if request is None else {"request_id": request.id})
     return JSONResponse(document, problem.type.status, named, http_fields.PROBLEM_TYPE)
