@@ -62,7 +62,9 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
     with path.open("rb") as file:
         scan = scan_file(file)
     header = scan.header
-    if not isinstance(header, LatentsHeader) or scan.has_decoder or local_package(header.decoder) is not None:
+    if not isinstance(header, LatentsHeader) or scan.has_decoder or not header.decoder:
+        return
+    if local_package(header.decoder) is not None:
         return
     image_bytes = scan.image_bytes / scan.n_rows if server.image_bytes is None else server.image_bytes
     need = DecoderNeed(scan.n_rows, image_bytes, scan.size)

@@ -13,7 +13,8 @@ MINOR: Final = 1
 
 # Bits of `flags` (spec/container.md, section 2).
 FREE_SIZES: Final = 1 << 0  # rows have sizes of their own
-MINOR_OF_FLAG: Final = {FREE_SIZES: 1}  # the minor version that assigned it
+NO_DECODER: Final = 1 << 1  # the decoder is not known
+MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1}  # the minor version that assigned it
 
 # Chunk tags (spec/container.md, section 4).
 ROWS: Final = b"ROWS"

@@ -139,6 +139,8 @@ def needs_decoder_probe(scan: FileScan, options: Options, learned: Learned) -> b
     """Whether to ask the server for the decoder: the file needs one that is not embedded, and the policy allows sending."""
     if not isinstance(scan.header, LatentsHeader) or scan.has_decoder or options.policy == "never":
         return False
+    if not scan.header.decoder:
+        return False
     return scan.header.decoder not in learned.decoders and scan.header.decoder not in learned.packages
 
 
@@ -157,7 +159,7 @@ def decoder_to_send(
     found: the response to `decoder_probe`, None if that was not sent.  Raises DecoderMismatch if `model` is another decoder.
     """
     header = scan.header
-    if not isinstance(header, LatentsHeader) or scan.has_decoder:
+    if not isinstance(header, LatentsHeader) or scan.has_decoder or not header.decoder:
         return None
     is_known = header.decoder in learned.packages
     if isinstance(found, Response) and found.status == 200:

@@ -68,6 +68,7 @@ class RowRenderer:
             latents = await self._turn(tenant, lambda: opened.enter_context(self._opened(record, tenant)))
             if stop > latents.n_rows:
                 raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
+            _check_named(latents)
             network = await self._network(record, tenant, latents.header.decoder)
             values = await self._turn(tenant, lambda: _values(latents, network, start, stop))
         pieces = []
@@ -171,6 +172,16 @@ def _pieces(n_rows: int, package: ModelPackage) -> Iterator[tuple[int, int]]:
     """The rows first to last - 1 of each turn."""
     n_turn = max(1, _TURN_WORK // (package.n_multiply_adds + package.n_made))
     return ((first, min(first + n_turn, n_rows)) for first in range(0, n_rows, n_turn))
+
+
+def _check_named(latents: Latents) -> None:
+    """That the container names its decoder.  Raises Problem."""
+    from aeformat.model.match import check_named
+
+    try:
+        check_named(latents.header)
+    except DecoderError as error:
+        raise Problem("model-missing", str(error)) from error
 
 
 def _values(latents: Latents, network: Network, start: int, stop: int) -> NDArray[np.generic]:
