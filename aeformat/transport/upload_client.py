@@ -15,9 +15,12 @@ from enum import Enum
 from typing import Final
 
 from aeformat.transport import draft, http_fields, problems
-from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait, resolved
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
+from aeformat.transport.structured import BadField
+
+_UPLOADS: Final = "v1/uploads"
 
 
 class State(Enum):
@@ -140,7 +143,7 @@ class UploadClient:
         if self.state is State.CREATE:
             return Request(
                 "POST",
-                "v1/uploads",
+                _UPLOADS,
                 {
                     draft.COMPLETE: "?0",
                     draft.LENGTH: str(self._source.size),
@@ -309,7 +312,7 @@ class UploadClient:
             location = found.get("Location")
             if location is None:
                 raise TransferFailed("the server created an upload and does not say where")
-            self.upload = location
+            self.upload = resolved(_UPLOADS, location)
             self._learn_limits(found)
             self._set_offset(0)
             return Event.AT
@@ -334,7 +337,7 @@ class UploadClient:
             return None
         try:
             at = draft.integer(draft.OFFSET, text)
-        except draft.BadField as error:
+        except BadField as error:
             raise TransferFailed(f"the server's {error}") from None
         if at > self._source.size:
             raise TransferFailed(f"the server claims to have {at} bytes of {self._source.size}")

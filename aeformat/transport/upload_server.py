@@ -8,7 +8,7 @@ good structure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aeformat.errors import FormatError, LimitExceeded
 from aeformat.transport import draft, http_fields
@@ -18,12 +18,14 @@ from aeformat.transport.upload_actions import (
     Action,
     Answer,
     Append,
+    Digest,
     Discard,
     Replay,
     Store,
     Sync,
     Truncate,
 )
+from aeformat.transport.upload_promises import Promises
 from aeformat.transport.upload_states import NEXT, REFUSED, Event, State
 from aeformat.transport.verify import Verifier
 
@@ -32,18 +34,25 @@ class UploadServer:
     """The state machine of one upload.  now: seconds of a monotonic clock, the same clock in every call."""
 
     def __init__(
-        self, limits: TransferLimits, *, now: float, length: int | None = None, is_restored: bool = False
+        self,
+        limits: TransferLimits,
+        *,
+        now: float,
+        length: int | None = None,
+        digests: Mapping[str, bytes] | None = None,
+        is_restored: bool = False,
     ) -> None:
         """Begin an upload, or go on with one after a restart.  Raises Problem if `length` is above the limit.
 
-        length: its Upload-Length, if that is known.  is_restored: the staging file may hold bytes from before a restart; the
-        first request has them replayed.
+        length: its Upload-Length, if that is known.  digests: those that the whole must have, by algorithm (T4-27).
+        is_restored: the staging file may hold bytes from before a restart; the first request has them replayed.
         """
         self._limits = limits
         self._new_verifier: Callable[[], Verifier] = lambda: Verifier(limits)
         self.verifier = self._new_verifier()
         self.state = State.IDLE if is_restored else State.CREATED
-        self.length = length
+        self._promises = Promises(length, digests or {})
+        self._began_at = 0  # the offset of the request that may write
         self.acknowledged = 0  # bytes that are verified and synced: they survive a crash
         self.generation = 0  # number of the request that may write
         self.content_location = ""
@@ -74,6 +83,9 @@ class UploadServer:
         quota_left: the bytes that the tenant may still store; the bytes of this upload do not count as stored.  Call `settle`
         first.
         """
+        if self.state is State.COMMITTED and request.body_bytes != 0:  # as the draft has it
+            what = f"the upload is complete, with {self._stored[0]} bytes"
+            raise Problem("inconsistent-upload-length", what, fields=self._result())
         self._require(Event.APPEND)
         self._check_length(request)
         if request.offset != self.verifier.verified_at:  # T4-4
@@ -90,6 +102,8 @@ class UploadServer:
         self._go(Event.APPEND)
         self.generation += 1
         self._is_last, self._touched, self.n_received = request.is_last, now, request.offset
+        self._began_at = request.offset
+        self._promises.begin(request)
         return self.generation, []
 
     def settle(self, *, now: float) -> list[Action]:
@@ -115,9 +129,11 @@ class UploadServer:
             raise self._failure
         if self.state in (State.EXPIRED, State.CANCELLED):
             raise Problem(*REFUSED[self.state])
-        if self.state is State.COMMITTED:
-            return Answer(200, self._result())
-        return Answer(200, self._progress() | {draft.LIMIT: self._limits.upload_limit})
+        is_stored = self.state is State.COMMITTED
+        fields = self._result() if is_stored else self._progress()
+        length = self._stored[0] if is_stored else self._promises.length
+        known = {} if length is None else {draft.LENGTH: str(length)}
+        return Answer(200, fields | known | {draft.LIMIT: self._limits.upload_limit})  # T4-25
 
     def cancel(self) -> list[Action]:
         """Carry out a DELETE request: the upload is cancelled."""
@@ -138,16 +154,21 @@ class UploadServer:
         self._touched = now
         at = self.n_received
         end = at + n_bytes
-        if end > min(quota_left, self._limits.max_size):
+        if end > min(quota_left, self._limits.max_size) or self._promises.is_exceeded(end):
             return None
         self.n_received = end
         return at
 
     def excess(self, n_bytes: int, *, quota_left: int) -> list[Action]:
-        """End a request whose next n_bytes are above a limit.  Above `max_size` the upload is over too."""
+        """End a request whose next n_bytes are above a limit.
+
+        Above `max_size`, and above the length that was said, the upload is over too.
+        """
         end = self.n_received + n_bytes
         if end > self._limits.max_size:
             return self._refuse(self._too_long(end))
+        if self._promises.is_exceeded(end):
+            return self._refuse(self._other_length(end))
         return self._pause(_over_quota(quota_left))
 
     def check(self, data: bytes | memoryview) -> FormatError | None:
@@ -156,6 +177,7 @@ class UploadServer:
             self.verifier.feed(data)
         except FormatError as error:
             return error
+        self._promises.update(data)
         return None
 
     def sync_due(self, written: int) -> Sync | None:
@@ -174,9 +196,9 @@ class UploadServer:
         """End a request whose body is complete.  With `Upload-Complete: ?1` the container must be complete too (T4-7)."""
         self.require(generation)
         self._touched = now
-        verifier = self.verifier
-        if self.length is not None and verifier.verified_at > self.length:
-            return self._refuse(self._other_length(verifier.verified_at))
+        verifier, promises = self.verifier, self._promises
+        if (wrong := promises.other_body()) is not None:
+            return self._take_back(f"the body's {wrong} is not the one that the request names")
         if not self._is_last:
             self._go(Event.PAUSE)
             return [*self._drop_tail(), Answer(204, self._progress())]
@@ -184,12 +206,23 @@ class UploadServer:
             try:
                 verifier.close()
             except FormatError as error:
-                return self._damaged("upload-truncated", error)
+                promises.forget_implied()
+                return self._damaged(Problem.of("upload-truncated", error), verifier.verified_at)
             raise AssertionError("close() raises unless the verifier is complete")
-        if self.length not in (None, verifier.n_fed):
+        if promises.length not in (None, verifier.n_fed):
             return self._refuse(self._other_length(verifier.n_fed))
+        more: list[Action] = [Digest("sha-512")] if "sha-512" in promises.needed else self.digested({})
+        return [Sync(verifier.n_fed), *more]
+
+    def digested(self, found: Mapping[str, bytes]) -> list[Action]:
+        """Report digests of the staging file, beside its SHA-256, and go on with the end of the request (T4-27)."""
+        sha256, size = self.verifier.sha256, self.verifier.n_fed
+        wrong = self._promises.other_whole({"sha-256": sha256, **found})
+        if wrong is not None:
+            what = f"the container's {wrong} is not the one that was named when the upload was created"
+            return self._refuse(Problem("mismatching-repr-digest", what))
         self._go(Event.LAST)
-        return [Sync(verifier.n_fed), Store(verifier.sha256, verifier.n_fed)]
+        return [Store(sha256, size)]
 
     def lost(self, generation: int) -> list[Action]:
         """End a request whose connection broke or whose body came too slowly.
@@ -256,17 +289,27 @@ class UploadServer:
         A damaged chunk can be sent again (T4-5).  After any other error the upload is over (T4-6).
         """
         if self.verifier.is_damage(error):
-            return self._damaged("chunk-damaged", error)
+            return self._damaged(Problem.of("chunk-damaged", error), self.verifier.verified_at)
         slug = "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
         return self._refuse(Problem.of(slug, error))
 
-    def _damaged(self, slug: str, error: FormatError) -> list[Action]:
-        at = self.verifier.verified_at
+    def _damaged(self, problem: Problem, at: int) -> list[Action]:
         n_times = self._damage[1] + 1 if self._damage[0] == at else 1
         self._damage = at, n_times
         if n_times >= self._limits.tries_at_offset:
-            return self._refuse(Problem.of("damaged-again", error))
-        return self._pause(Problem.of(slug, error))
+            return self._refuse(problem.renamed("damaged-again"))
+        return self._pause(problem)
+
+    def _take_back(self, what: str) -> list[Action]:
+        """Drop all bytes of this request, also verified ones, because its body is not what its digest says (T4-26).
+
+        The next request has the bytes before it replayed.
+        """
+        at = self.n_received = self._began_at
+        self.verifier, self._needs_replay = self._new_verifier(), True
+        self.acknowledged = min(self.acknowledged, at)
+        problem = Problem("mismatching-content-digest", what, fields={draft.OFFSET: str(at)})
+        return [Truncate(at), *self._damaged(problem, at)]
 
     def _pause(self, problem: Problem) -> list[Action]:
         self._go(Event.PAUSE)
@@ -297,13 +340,12 @@ class UploadServer:
     # Checks.
 
     def _check_length(self, request: Append) -> None:
-        if request.length is None:
+        """Check what is said of lengths (T4-24).  An offset that is wrong has an answer of its own (T4-4)."""
+        if request.offset != self.verifier.verified_at:
             return
-        if self.length not in (None, request.length):
-            what = f"{draft.LENGTH} is {request.length}, it was {self.length}"
-            raise Problem("inconsistent-upload-length", what)
-        self._check_size(request.length)
-        self.length = request.length
+        length = request.total(self._promises.length)
+        if length is not None:
+            self._check_size(length)
 
     def _check_append(self, request: Append) -> None:
         assert request.body_bytes is not None
@@ -316,7 +358,7 @@ class UploadServer:
             raise self._too_long(size)
 
     def _other_length(self, found: int) -> Problem:
-        what = f"the container has {found} bytes or more, {draft.LENGTH} was {self.length}"
+        what = f"the container has {found} bytes or more, its length was {self._promises.length}"
         return Problem("inconsistent-upload-length", what)
 
     def _too_long(self, size: int) -> Problem:

@@ -143,7 +143,7 @@ class World:
         self.disk = Disk()
         self.length = int(request.fields[draft.LENGTH])
         self.upload = UploadServer(self.limits, now=self.now, length=self.length)
-        return Response(201, lower_case({"Location": self.path, draft.LIMIT: self.limits.upload_limit}))
+        return Response(201, lower_case({"Location": f"../{self.path}", draft.LIMIT: self.limits.upload_limit}))
 
     def _known(self, path: str) -> UploadServer:
         if self.upload is None or path != self.path:

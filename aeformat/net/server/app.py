@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.resources import files
 from typing import Any, Final
 
@@ -26,12 +26,14 @@ from aeformat.net.server.blobs import blob_response
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
+from aeformat.net.server.request_cycle import INTERIM
+from aeformat.net.server.request_fields import append_of, is_not_modified, joined, relative, require_type, whole_digests
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import Caller, Tokens
 from aeformat.net.server.uploads import UploadEntry, Uploads, disk_problem, location
 from aeformat.transport import draft, http_fields
-from aeformat.transport.draft import BadField
 from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.structured import BadField
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 
@@ -40,6 +42,8 @@ HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
 _RETRY_AFTER: Final = "1"
+
+_OF_PICTURES: Final = {"Vary": "Accept", "Cache-Control": "private, no-transform"}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -62,8 +66,8 @@ class Server:
             Route("/v1/containers/{name}", self._handler(self.container), methods=["GET", "DELETE"]),
             Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
-            Route("/v1/uploads", self._handler(self.create), methods=["POST"]),
-            Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
+            Route("/v1/uploads", self._handler(self.create), methods=["POST", "OPTIONS"]),
+            Route("/v1/uploads/{name}", self._handler(self.upload), methods=["GET", "PATCH", "DELETE", "OPTIONS"]),
             Route("/metrics", self._handler(self.counters)),
         ]
         app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed})
@@ -102,7 +106,7 @@ class Server:
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         self.metrics.count("aeformat_problems_total", type=problem.type.slug)
-        return _problem_response(problem)
+        return _problem_response(request, problem)
 
     def _caller(self, request: Request, scope: str) -> Caller:
         caller = self.tokens.caller(request.headers.get("authorization"), scope, time.time())
@@ -165,7 +169,8 @@ class Server:
     async def _delete(self, request: Request, kind: str) -> Response:
         """Answer DELETE of a blob (T2-10)."""
         caller = self._caller(request, "blobs:delete")
-        self._record(request, caller, kind)  # or there is nothing to delete
+        record = self._record(request, caller, kind)
+        is_not_modified(request, http_fields.entity_tag(bytes.fromhex(record.sha256)))  # which is 412 for DELETE
         name = request.path_params["name"]
         await self.uploads.drop_results(caller.tenant, location(kind, name))
         await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name)
@@ -180,11 +185,13 @@ class Server:
         media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
             raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
+        if is_not_modified(request, None):
+            return Response(status_code=304, headers=_OF_PICTURES)
         path = self.storage.blob(record.sha256)
         async with self._decoding:
             data = await asyncio.to_thread(self._renderer.render, path, caller.tenant, rows, media)
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
-        return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
+        return Response(data, media_type=media, headers=_OF_PICTURES)
 
     async def missing(self, request: Request) -> Response:
         """Answer POST v1/models:missing (T2-5)."""
@@ -196,46 +203,56 @@ class Server:
     # Uploads.
 
     async def create(self, request: Request) -> Response:
-        """Answer POST v1/uploads.  No handler sends an interim response; only the HTTP layer sends 100 (T4-12)."""
+        """Answer POST and OPTIONS of v1/uploads."""
+        if request.method == "OPTIONS":
+            return self._options("OPTIONS, POST")
         caller = self._caller(request, "uploads:write")
-        _check_interop(request)
-        is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
-        if body_bytes != 0:
-            _require_type(request, http_fields.MEDIA_TYPE)
-        entry = await self.uploads.create(caller, length)
+        head = append_of(request, is_creation=True)
+        if head.body_bytes != 0:
+            require_type(request, http_fields.MEDIA_TYPE)
+        head.total()  # before anything is created (T4-24)
+        entry = await self.uploads.create(caller, head.length, whole_digests(request))
         where = {
-            "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}",
+            "Location": relative(request, f"/v1/uploads/{entry.name}"),
             draft.LIMIT: self.limits.upload_limit,
         }
-        if body_bytes == 0 and not is_last:
-            return _response(Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
-        answer = await self._append(request, entry, caller, Append(0, is_last, length, body_bytes))
+        if head.body_bytes == 0 and not head.is_last and not head.digests:
+            return _response(request, Answer(201, where | {draft.OFFSET: "0", draft.COMPLETE: "?0"}))
+        if head.body_bytes != 0:
+            await _announce(request, where)
+        answer = await self._append(request, entry, caller, head)
         status = 201 if answer.problem is None else answer.status
-        return self._counted_response(Answer(status, where | answer.fields, answer.problem))
+        return self._counted_response(request, Answer(status, where | answer.fields, answer.problem))
 
     async def upload(self, request: Request) -> Response:
-        """Answer HEAD, PATCH and DELETE of v1/uploads/{id}."""
+        """Answer GET, HEAD, PATCH, DELETE and OPTIONS of v1/uploads/{id}."""
+        if request.method == "OPTIONS":
+            return self._options("DELETE, GET, HEAD, OPTIONS, PATCH")
         caller = self._caller(request, "uploads:write")
-        _check_interop(request)
         name = request.path_params["name"]
         if not UPLOAD_ID.fullmatch(name):
             raise Problem("upload-unknown", "there is no such upload")
         entry = self.uploads.find(name, caller)
-        if request.method == "HEAD":
-            return _response(await self.uploads.head(entry))
+        is_not_modified(request, None)
+        if request.method in ("GET", "HEAD"):
+            return _response(request, await self.uploads.head(entry))
         if request.method == "DELETE":
-            return _response(await self.uploads.cancel(entry))
-        _require_type(request, draft.PARTIAL)
-        offset = draft.integer(draft.OFFSET, _required(request, draft.OFFSET))
-        head = Append(offset, _complete(request), _length(request), _content_length(request))
-        return self._counted_response(await self._append(request, entry, caller, head))
+            return _response(request, await self.uploads.cancel(entry))
+        require_type(request, draft.PARTIAL)
+        head = append_of(request, is_creation=False)
+        return self._counted_response(request, await self._append(request, entry, caller, head))
 
-    def _counted_response(self, answer: Answer) -> Response:
+    def _options(self, methods: str) -> Response:
+        """Answer OPTIONS of a resource of uploads (T4-25); no token is needed, as for v1/."""
+        named = {"Allow": methods, "Accept-Patch": draft.PARTIAL, draft.LIMIT: self.limits.upload_limit}
+        return Response(status_code=204, headers=named)
+
+    def _counted_response(self, request: Request, answer: Answer) -> Response:
         if answer.problem is not None:
             self.metrics.count("aeformat_problems_total", type=answer.problem.type.slug)
         elif answer.fields.get(draft.COMPLETE) == "?1":
             self.metrics.count("aeformat_stored_total")
-        return _response(answer)
+        return _response(request, answer)
 
     async def _append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
         """Receive a body into an upload.  However this ends, the bytes that were not verified are dropped (T4-3)."""
@@ -289,7 +306,7 @@ class RequestLog:
         try:
             if size > HEADER_BYTES:
                 problem = Problem("header-too-large", f"{size} bytes of header; allowed are {HEADER_BYTES}")
-                await _problem_response(problem)(scope, receive, send_noting_status)
+                await _problem_response(Request(scope), problem)(scope, receive, send_noting_status)
             else:
                 await self._app(scope, receive, send_noting_status)
         finally:
@@ -307,64 +324,37 @@ class RequestLog:
             log.info(json.dumps(line))
 
 
-def _response(answer: Answer) -> Response:
+async def _announce(request: Request, where: dict[str, str]) -> None:
+    """Tell the client where its upload is before its body is read, if it understands that (T4-28)."""
+    interim = request.scope["extensions"].get(INTERIM)
+    if interim is not None and draft.understands_interim(joined(request, draft.INTEROP)):
+        await interim(104, where | {draft.INTEROP: draft.INTEROP_VERSION})
+
+
+def _response(request: Request, answer: Answer) -> Response:
     if answer.problem is not None:
-        return _problem_response(answer.problem, answer.fields)
-    return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
+        return _problem_response(request, answer.problem, answer.fields)
+    return Response(status_code=answer.status, headers={**_named(request, answer.fields), "Cache-Control": "no-store"})
 
 
-def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> Response:
-    named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
-    if problem.type.retry == AFTER:
+def _problem_response(request: Request, problem: Problem, more: dict[str, str] | None = None) -> Response:
+    named = {**_named(request, {**problem.fields, **(more or {})}), "Cache-Control": "no-store"}
+    if problem.retry == AFTER:
         named["Retry-After"] = _RETRY_AFTER
     return JSONResponse(problem.document(), problem.type.status, named, http_fields.PROBLEM_TYPE)
 
 
-async def _not_routed(_request: Request, error: Exception) -> Response:
+def _named(request: Request, fields: Mapping[str, str]) -> dict[str, str]:
+    """Header fields with the reference to a blob as it is seen from the request (T4-29)."""
+    place = fields.get("Content-Location")
+    return {**fields, "Content-Location": relative(request, place)} if place else dict(fields)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
     """Answer a request whose path or method is not in the table of resources (T2-9)."""
     assert isinstance(error, HTTPException)
     slug = "method-not-allowed" if error.status_code == 405 else "not-found"
-    return _problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
-
-
-def _required(request: Request, name: str) -> str:
-    text = request.headers.get(name)
-    if text is None:
-        raise Problem("bad-request", f"the field {name} is missing")
-    return text
-
-
-def _complete(request: Request) -> bool:
-    return draft.boolean(draft.COMPLETE, _required(request, draft.COMPLETE))
-
-
-def _length(request: Request) -> int | None:
-    text = request.headers.get(draft.LENGTH)
-    return None if text is None else draft.integer(draft.LENGTH, text)
-
-
-def _content_length(request: Request) -> int | None:
-    """The request's Content-Length, 0 if it has none; None for a chunked body."""
-    if "transfer-encoding" in request.headers:
-        return None
-    return draft.integer("Content-Length", request.headers.get("content-length", "0"))
-
-
-def _require_type(request: Request, media: str) -> None:
-    found = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if found != media:
-        raise Problem("unsupported-media-type", f"the body's type must be {media}, not {found[:60] or 'unstated'}")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Problem("unsupported-media-type", "bodies are not coded here")
-
-
-def _check_interop(request: Request) -> None:
-    """Check the version of the draft that the client names (T4-14).  Raises Problem (400)."""
-    text = request.headers.get(draft.INTEROP, draft.INTEROP_VERSION)
-    if text.strip() != draft.INTEROP_VERSION:
-        raise Problem(
-            "bad-request", f"interop version {text[:20]!r} of the draft; this server speaks {draft.INTEROP_VERSION}"
-        )
+    return _problem_response(request, Problem(slug, slug.replace("-", " "), fields=error.headers))
 
 
 def _model_ids(data: bytes, most: int) -> list[str]:

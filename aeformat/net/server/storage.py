@@ -19,7 +19,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,10 +44,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class UploadInfo:
-    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one."""
+    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one.
+
+    digests: those that it must have, by algorithm, in hexadecimal (T4-27).
+    """
 
     tenant: str
     length: int | None
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -31,6 +32,7 @@ from aeformat.transport.upload_actions import (
     Action,
     Answer,
     Append,
+    Digest,
     Discard,
     Replay,
     Store,
@@ -139,11 +141,17 @@ class Uploads:
                 info = storage.info(name)
                 assert info is not None  # storage has dropped the others
                 tenant = info.tenant
-                machine = UploadServer(limits, now=now, length=info.length, is_restored=True)
+                digests = {name: bytes.fromhex(text) for name, text in info.digests.items()}
+                machine = UploadServer(limits, now=now, length=info.length, digests=digests, is_restored=True)
             self._entries[name] = UploadEntry(name, tenant, machine)
 
-    async def create(self, caller: Caller, length: int | None) -> UploadEntry:
-        """Create an upload.  length: its Upload-Length, if the client states it.  Raises Problem."""
+    async def create(
+        self, caller: Caller, length: int | None, digests: Mapping[str, bytes] | None = None
+    ) -> UploadEntry:
+        """Create an upload.  Raises Problem.
+
+        length: its Upload-Length, if the client states it.  digests: those that the whole must have, by algorithm (T4-27).
+        """
         theirs = [entry for entry in self._entries.values() if entry.tenant == caller.tenant]
         ended = [entry for entry in theirs if not _is_open(entry)]
         for entry in ended[
@@ -153,12 +161,13 @@ class Uploads:
         n_open = sum(entry.tenant == caller.tenant and _is_open(entry) for entry in self._entries.values())
         if n_open >= self._limits.uploads:
             raise Problem("too-many-uploads", f"{n_open} uploads are open, allowed are {self._limits.uploads}")
-        machine = UploadServer(self._limits, now=time.monotonic(), length=length)
+        machine = UploadServer(self._limits, now=time.monotonic(), length=length, digests=digests)
         if length is not None and length > self.quota_left(caller):
             left = self.quota_left(caller)
             raise Problem("quota-exceeded", f"{length} bytes do not fit into the {left} that are left")
+        named = {algorithm: digest.hex() for algorithm, digest in (digests or {}).items()}
         name = secrets.token_hex(16)  # 128 random bits (T10-2)
-        self._storage.create(name, UploadInfo(caller.tenant, length))
+        self._storage.create(name, UploadInfo(caller.tenant, length, named))
         self._entries[name] = entry = UploadEntry(name, caller.tenant, machine)
         return entry
 
@@ -318,6 +327,8 @@ class Uploads:
             elif isinstance(action, Replay):
                 self._replay(entry)
                 self._carry_out(entry, entry.machine.replayed())
+            elif isinstance(action, Digest):
+                answer = self._carry_out(entry, entry.machine.digested(self._digests(entry, action)))
             elif isinstance(action, Store):
                 answer = self._store(entry, action)
             elif isinstance(action, Discard):
@@ -333,6 +344,13 @@ class Uploads:
             if not entry.machine.replay(data):
                 return
             at += len(data)
+
+    def _digests(self, entry: UploadEntry, action: Digest) -> dict[str, bytes]:
+        found, at = hashlib.new(action.algorithm.replace("-", "")), 0
+        while data := os.pread(self._handle(entry), _READ_BYTES, at):
+            found.update(data)
+            at += len(data)
+        return {action.algorithm: found.digest()}
 
     def _store(self, entry: UploadEntry, action: Store) -> Answer | None:
         try:
