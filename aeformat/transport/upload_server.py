@@ -215,7 +215,7 @@ class UploadServer:
         return [Sync(verifier.n_fed), *more]
 
     def digested(self, found: Mapping[str, bytes]) -> list[Action]:
-        """Report digests of the staging file, beside its SHA-256, and go on with the end of the request (T4-27)."""
+        """Report digests of the staging file, beside its SHA-256, and go on with the end of the request (T3-5, T4-27)."""
         sha256, size = self.verifier.sha256, self.verifier.n_fed
         wrong = self._promises.other_whole({"sha-256": sha256, **found})
         if wrong is not None:
@@ -301,7 +301,7 @@ class UploadServer:
         return self._pause(problem)
 
     def _take_back(self, what: str) -> list[Action]:
-        """Drop all bytes of this request, also verified ones, because its body is not what its digest says (T4-26).
+        """Drop all bytes of this request, also verified ones, because its body is not what its digest says (T3-4, T4-26).
 
         The next request has the bytes before it replayed.
         """

@@ -325,7 +325,7 @@ class RequestLog:
 
 
 async def _announce(request: Request, where: dict[str, str]) -> None:
-    """Tell the client where its upload is before its body is read, if it understands that (T4-28)."""
+    """Tell the client where its upload is before its body is read, if it understands that (T4-12, T4-28)."""
     interim = request.scope["extensions"].get(INTERIM)
     if interim is not None and draft.understands_interim(joined(request, draft.INTEROP)):
         await interim(104, where | {draft.INTEROP: draft.INTEROP_VERSION})
