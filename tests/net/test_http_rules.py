@@ -308,3 +308,17 @@ def test_no_answer_has_an_absolute_path(server):
     places = [found.get("Content-Location") for found in answers]
     assert places == ["../" + PATH, *["../../" + PATH] * 3]
     assert re.fullmatch(r"\.\./v1/uploads/[0-9a-f]{32}", answers[0].get("Location"))
+
+
+def test_a_request_that_is_repeated_is_not_appended_twice(server):
+    """What broke GoogleContainerTools/jib#4526, and wendylabsinc/WendyOS#1072 (a client that begins at 0 again): T4-4."""
+    where = create(server)
+    assert patch(server, where, 0, FILE[: ENDS[2]]).status == 204
+    for _ in range(2):
+        found = patch(server, where, 0, FILE[: ENDS[2]])
+        assert (found.status, slug(found), found.get("Upload-Offset")) == (
+            409,
+            "mismatching-upload-offset",
+            str(ENDS[2]),
+        )
+    assert patch(server, where, ENDS[2], FILE[ENDS[2] :], last=True).get("Repr-Digest") == http_fields.repr_digest(SHA)

@@ -48,6 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         self._draining: int | None = None  # bytes of a body that are still to be dropped; -1: all that come
         self._must_close = False
         self._n_ahead = 0  # bytes of the body that were passed to h11 with the head
+        self._early = b""  # of the next request, which came before this one was answered
 
     def _new_parser(self) -> h11.Connection:
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._head_bytes)
@@ -98,6 +99,9 @@ class Connection(asyncio.BufferedProtocol):
         if buffer is not None:
             buffer.fill(nbytes)
             self._body_received()
+        elif self._draining is None and self._cycle is not None and self._cycle.buffer.is_over:
+            self._early += _SCRATCH[:nbytes]
+            self.transport.pause_reading()
         elif self._draining is None:
             self._head_received(bytes(_SCRATCH[:nbytes]))
         elif self._draining > 0:
@@ -252,8 +256,8 @@ class Connection(asyncio.BufferedProtocol):
             self._start_timer(self._limits.idle_seconds)  # for the client to receive the rest
             self.transport.close()
         else:
-            left = self._h11.trailing_data[0][self._n_ahead :]  # of the next request
-            self._h11, self._n_ahead = self._new_parser(), 0
+            left = self._h11.trailing_data[0][self._n_ahead :] + self._early  # of the next request
+            self._h11, self._n_ahead, self._early = self._new_parser(), 0, b""
             self._start_timer(self._limits.header_seconds)
             self.transport.resume_reading()
             if left:
