@@ -60,7 +60,7 @@ def understands_interim(interop: str | None) -> bool:
 
 
 def is_without_type(interop: str | None) -> bool:
-    """Whether a client that sends this Upload-Draft-Interop-Version speaks a draft that knew no media type for PATCH yet (T4-14)."""
+    """Whether a client with this Upload-Draft-Interop-Version knows no media type for PATCH (T4-14)."""
     version = _interop(interop)
     return version is not None and version < _FIRST_WITH_TYPE
 
