@@ -1,8 +1,9 @@
 """Names and fields of the IETF draft "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload).
 
 Owns everything that may change until the draft is an RFC: header names, the media type, problem types, and the forms of
-RFC 9651 that they use.  Nothing else in this package spells them out.  Version 11 of the draft, and the editors' copy of July
-2026 where that goes further: GET on an upload, Upload-Limit in answers to OPTIONS, no completed-upload.
+RFC 9651 that they use.  Nothing else in this package spells them out, but upload_limit.py the members of one field.  Version 11
+of the draft, and the editors' copy of July 2026 where that goes further: GET on an upload, Upload-Limit for OPTIONS, no
+completed-upload.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ _FIRST_WITH_TYPE: Final = 6  # that of draft 04, which made PARTIAL the type of 
 PARTIAL: Final = "application/partial-upload"
 PROBLEM_BASE: Final = "https://iana.org/assignments/http-problem-types#"
 PROBLEMS: Final = ("mismatching-upload-offset", "inconsistent-upload-length")
-LIMITS: Final = ("max-size", "min-size", "max-append-size", "min-append-size", "max-age")
 
 
 def integer(name: str, text: str) -> int:
@@ -75,17 +75,3 @@ def _interop(text: str | None) -> int | None:
 def limit_text(limits: Mapping[str, int]) -> str:
     """Write the value of the field Upload-Limit."""
     return ", ".join(f"{name}={value}" for name, value in limits.items())
-
-
-def parse_limit(text: str) -> dict[str, int]:
-    """Parse the value of the field Upload-Limit.
-
-    Members that the draft does not define are ignored.  If one that it defines is not an integer, or the field is no
-    dictionary, the whole field is ignored, as the draft demands: the result is empty.
-    """
-    try:
-        known = {name: value for name, value in structured.dictionary(text).items() if name in LIMITS}
-    except BadField:
-        return {}
-    counts = {name: value for name, value in known.items() if isinstance(value, int) and not isinstance(value, bool)}
-    return counts if len(counts) == len(known) and min(counts.values(), default=0) >= 0 else {}

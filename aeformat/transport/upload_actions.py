@@ -39,6 +39,16 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
+class Prove:
+    """Read the package in the staging file and check the rules of its numbers, then call `proved`.
+
+    model_bytes: of its tensors, raw; they are in memory only for this.
+    """
+
+    model_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Store:
     """Move the staging file to its final place under this digest.  Then call `stored`, or `not_stored` if that failed."""
 
@@ -60,7 +70,7 @@ class Answer:
     problem: Problem | None = None
 
 
-Action = Truncate | Sync | Replay | Digest | Store | Discard | Answer
+Action = Truncate | Sync | Replay | Digest | Prove | Store | Discard | Answer
 
 
 @dataclass(frozen=True, slots=True)

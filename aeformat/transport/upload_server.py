@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from aeformat.errors import FormatError, LimitExceeded
 from aeformat.transport import draft, http_fields
-from aeformat.transport.problems import Problem
+from aeformat.transport.problems import NEVER, Problem
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import (
     Action,
@@ -20,6 +20,7 @@ from aeformat.transport.upload_actions import (
     Append,
     Digest,
     Discard,
+    Prove,
     Replay,
     Store,
     Sync,
@@ -63,6 +64,7 @@ class UploadServer:
         self._damage: tuple[int, int] = (-1, 0)  # offset of the last damaged chunk, how often it arrived damaged
         self._failure: Problem | None = None
         self._stored: tuple[int, bytes] = (0, b"")  # size and digest of the stored container
+        self._is_unclaimed = False  # the request that created it was refused, and no other has come
         if length is not None:
             self._check_size(length)
 
@@ -74,6 +76,11 @@ class UploadServer:
         upload = cls(limits, now=now)
         upload.state, upload.content_location, upload._stored = State.COMMITTED, content_location, (size, sha256)
         return upload
+
+    @property
+    def length(self) -> int | None:
+        """The length of the whole, as far as it was said (T4-24)."""
+        return self._promises.length
 
     # Requests.  Each raises Problem where the state or the request does not allow it.
 
@@ -87,7 +94,6 @@ class UploadServer:
             what = f"the upload is complete, with {self._stored[0]} bytes"
             raise Problem("inconsistent-upload-length", what, fields=self._result())
         self._require(Event.APPEND)
-        self._check_length(request)
         if request.offset != self.verifier.verified_at:  # T4-4
             raise Problem(
                 "mismatching-upload-offset",
@@ -95,10 +101,7 @@ class UploadServer:
                 fields=self._progress(),
                 **{"expected-offset": self.verifier.verified_at, "provided-offset": request.offset},
             )
-        if request.body_bytes is not None:
-            self._check_append(request)
-            if request.offset + request.body_bytes > quota_left:
-                raise _over_quota(quota_left)
+        self.admit(request, quota_left=quota_left)
         self._go(Event.APPEND)
         self.generation += 1
         self._is_last, self._touched, self.n_received = request.is_last, now, request.offset
@@ -106,12 +109,21 @@ class UploadServer:
         self._promises.begin(request)
         return self.generation, []
 
+    def admit(self, request: Append, *, quota_left: int) -> None:
+        """Check the sizes that the head of a request states.  Raises Problem (400, 413, 507)."""
+        self._check_length(request)
+        if request.body_bytes is not None:
+            self._check_append(request)
+            if request.offset + request.body_bytes > quota_left:
+                raise _over_quota(quota_left)
+
     def settle(self, *, now: float) -> list[Action]:
         """End the request before, because a newer one has come: it may not write any more, its unverified bytes are dropped.
 
         Once these actions are carried out, Replay included, `verifier.verified_at` is the offset to answer with.
         """
         self._touched = max(self._touched, now)
+        self._is_unclaimed = False
         if self.state is State.RECEIVING:
             self.generation += 1
             self._go(Event.PAUSE)
@@ -133,7 +145,7 @@ class UploadServer:
         fields = self._result() if is_stored else self._progress()
         length = self._stored[0] if is_stored else self._promises.length
         known = {} if length is None else {draft.LENGTH: str(length)}
-        return Answer(200, fields | known | {draft.LIMIT: self._limits.upload_limit})  # T4-25
+        return Answer(200, fields | known | {draft.LIMIT: self.upload_limit})  # T4-25
 
     def cancel(self) -> list[Action]:
         """Carry out a DELETE request: the upload is cancelled."""
@@ -160,16 +172,22 @@ class UploadServer:
         return at
 
     def excess(self, n_bytes: int, *, quota_left: int) -> list[Action]:
-        """End a request whose next n_bytes are above a limit.
-
-        Above `max_size`, and above the length that was said, the upload is over too.
-        """
+        """End an upload whose next n_bytes are above a limit or its length, or do not fit (T4-20)."""
         end = self.n_received + n_bytes
         if end > self._limits.max_size:
             return self._refuse(self._too_long(end))
-        if self._promises.is_exceeded(end):
-            return self._refuse(self._other_length(end))
-        return self._pause(_over_quota(quota_left))
+        is_longer = self._promises.is_exceeded(end)
+        return self._refuse(self._other_length(end) if is_longer else _over_quota(quota_left))
+
+    def postpone(self, problem: Problem) -> list[Action]:
+        """End the request being received, because it cannot go on now.  What was verified is kept."""
+        return self._pause(problem)
+
+    def give_up(self, problem: Problem) -> list[Action]:
+        """End the upload, because no request can make it good (T4-20).  Does nothing if it has ended."""
+        if Event.REFUSE not in NEXT[self.state]:
+            return []
+        return self._refuse(problem)[:1]
 
     def check(self, data: bytes | memoryview) -> FormatError | None:
         """Verify the next bytes that `data` accepted.  Pass an error to `broken`; after an error check no more bytes."""
@@ -216,13 +234,13 @@ class UploadServer:
 
     def digested(self, found: Mapping[str, bytes]) -> list[Action]:
         """Report digests of the staging file, beside its SHA-256, and go on with the end of the request (T3-5, T4-27)."""
-        sha256, size = self.verifier.sha256, self.verifier.n_fed
-        wrong = self._promises.other_whole({"sha-256": sha256, **found})
+        wrong = self._promises.other_whole({"sha-256": self.verifier.sha256, **found})
         if wrong is not None:
             what = f"the container's {wrong} is not the one that was named when the upload was created"
             return self._refuse(Problem("mismatching-repr-digest", what))
         self._go(Event.LAST)
-        return [Store(sha256, size)]
+        model_bytes = self.verifier.model_bytes
+        return [self._store() if model_bytes is None else Prove(model_bytes)]
 
     def lost(self, generation: int) -> list[Action]:
         """End a request whose connection broke or whose body came too slowly.
@@ -261,21 +279,73 @@ class UploadServer:
             return [Discard()]
         return self._drop_tail()
 
+    def proved(self, error: FormatError | None) -> list[Action]:
+        """Report what the rules of a package's numbers found (section 4 and M6-1 of model.md)."""
+        return [self._store()] if error is None else self._refuse(Problem.of(_slug(error), error))
+
+    def _store(self) -> Store:
+        return Store(self.verifier.sha256, self.verifier.n_fed)
+
     def stored(self, content_location: str) -> Answer:
         """Report that the container is in its final place.  content_location: its path."""
         self._go(Event.STORED)
         self._stored = self.verifier.n_fed, self.verifier.sha256
-        self.verifier = self._new_verifier()  # the old one holds a chunk, or a whole model
+        self.verifier = self._new_verifier()  # the old one holds a chunk
         self.content_location = content_location
         return Answer(201, self._result())
 
     def not_stored(self, problem: Problem) -> list[Action]:
-        """Report that the container could not be stored.  The client can repeat the last request, without a body."""
-        return self._pause(problem)
+        """Report that the container could not be stored.
+
+        The client can repeat the last request, without a body, unless the problem says `never`: then the upload is over.
+        """
+        return self._refuse(problem) if problem.type.retry == NEVER else self._pause(problem)
+
+    def refused_first(self) -> None:
+        """Report that the request which created the upload was refused: unless another comes, it lives shortly (T4-21)."""
+        self._is_unclaimed = True
+
+    @property
+    def _age(self) -> int:
+        """The seconds that the upload lives after its last request (T4-21)."""
+        is_empty = not self.verifier.verified_at and not self._needs_replay
+        is_short = self.is_open and (is_empty or self._is_unclaimed)
+        return min(self._limits.empty_age, self._limits.max_age) if is_short else self._limits.max_age
+
+    @property
+    def expires(self) -> float:
+        """The time at which it expires, unless a request comes before."""
+        return self._touched + self._age
+
+    @property
+    def upload_limit(self) -> str:
+        """The value of Upload-Limit for this upload."""
+        return self._limits.upload_limit_of(self._age)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the upload has not ended."""
+        return self.state in (State.CREATED, State.RECEIVING, State.IDLE, State.VERIFYING)
+
+    @property
+    def offset(self) -> int | None:
+        """The acknowledged offset; None while it is not known, before a replay."""
+        return None if self._needs_replay else self.verifier.verified_at
+
+    def forget(self) -> bool:
+        """Drop what the verifier of an idle upload holds; the next request reads the staged bytes back (T7-5)."""
+        is_idle = self.state is State.IDLE and not self._needs_replay
+        if is_idle:
+            self.verifier, self._needs_replay = self._new_verifier(), True
+        return is_idle
+
+    def is_due(self, now: float) -> bool:
+        """Whether the upload is too old."""
+        return now > self.expires and Event.EXPIRE in NEXT[self.state]
 
     def tick(self, now: float) -> list[Action]:
         """Let the upload expire if it is too old; then [Discard()] is returned."""
-        if now - self._touched <= self._limits.max_age or Event.EXPIRE not in NEXT[self.state]:
+        if not self.is_due(now):
             return []
         self._go(Event.EXPIRE)
         self.generation += 1
@@ -290,8 +360,7 @@ class UploadServer:
         """
         if self.verifier.is_damage(error):
             return self._damaged(Problem.of("chunk-damaged", error), self.verifier.verified_at)
-        slug = "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
-        return self._refuse(Problem.of(slug, error))
+        return self._refuse(Problem.of(_slug(error), error))
 
     def _damaged(self, problem: Problem, at: int) -> list[Action]:
         n_times = self._damage[1] + 1 if self._damage[0] == at else 1
@@ -340,9 +409,7 @@ class UploadServer:
     # Checks.
 
     def _check_length(self, request: Append) -> None:
-        """Check what is said of lengths (T4-24).  An offset that is wrong has an answer of its own (T4-4)."""
-        if request.offset != self.verifier.verified_at:
-            return
+        """Check what is said of lengths (T4-24)."""
         length = request.total(self._promises.length)
         if length is not None:
             self._check_size(length)
@@ -391,6 +458,10 @@ class UploadServer:
             "Content-Location": self.content_location,
             "Repr-Digest": http_fields.repr_digest(self._stored[1]),
         }
+
+
+def _slug(error: FormatError) -> str:
+    return "too-large" if isinstance(error, LimitExceeded) else "invalid-container"
 
 
 def _over_quota(quota_left: int) -> Problem:

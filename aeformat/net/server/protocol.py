@@ -8,19 +8,24 @@ over without a copy, and files are sent by the kernel; h11 sees no byte of eithe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import h11
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from aeformat.net.server import request_context
+from aeformat.net.server.connection_table import ConnectionTable
+from aeformat.net.server.json_log import fields
 from aeformat.net.server.request_buffer import RequestBuffer
-from aeformat.net.server.request_cycle import INTERIM, REASONS, SEND_FILE, RequestCycle, date_field
+from aeformat.net.server.request_cycle import INTERIM, REASONS, SEND_FILE, WATCH, RequestCycle, date_field
 from aeformat.transport import draft
 from aeformat.transport.structured import BadField
 from aeformat.transport.transfer_limits import TransferLimits
@@ -35,12 +40,23 @@ _SCRATCH = memoryview(bytearray(1 << 16))  # receives heads, for all connections
 class Connection(asyncio.BufferedProtocol):
     """One connection of a uvicorn server."""
 
-    def __init__(self, config: Any, server_state: Any, app_state: Any, limits: TransferLimits, head_bytes: int) -> None:
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: Any,
+        limits: TransferLimits,
+        head_bytes: int,
+        table: ConnectionTable,
+    ) -> None:
         if not config.loaded:
             config.load()
         self._app: ASGIApp = config.loaded_app
         self._state, self._app_state = server_state, app_state
-        self._limits, self._head_bytes = limits, head_bytes
+        self._limits, self._head_bytes, self._table = limits, head_bytes, table
+        self.transport: asyncio.Transport  # after the TLS handshake
+        self.sock: socket.socket | None = None  # as it was accepted, until then
+        self.is_refused = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._h11 = self._new_parser()
@@ -56,24 +72,33 @@ class Connection(asyncio.BufferedProtocol):
     # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for the first request.  If there are too many connections, answer 503."""
+        """Begin to wait for the first request.  If there are too many connections, answer 503 (T7-3)."""
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport, self.sock = transport, None
         _send_at_once(transport)
         self.is_writable = asyncio.Event()
         self.is_writable.set()
         self._state.connections.add(self)
         self._start_timer(self._limits.header_seconds)
-        if len(self._state.connections) > self._limits.connections:
+        if self.is_refused:
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request in progress that the connection is gone."""
         self._state.connections.discard(self)
+        self._table.remove(self)
         self._stop_timer()
         self.is_writable.set()
         if self._cycle is not None:
             self._cycle.lost()
+
+    def drop(self) -> None:
+        """Close the connection now: another one takes its place (T7-3)."""
+        if self.sock is None:
+            self.transport.abort()
+            return
+        with contextlib.suppress(OSError):  # the handshake fails, and closes the socket
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def pause_writing(self) -> None:
         """Stop sending: the client does not receive fast enough."""
@@ -108,6 +133,13 @@ class Connection(asyncio.BufferedProtocol):
             self._draining = max(0, self._draining - nbytes)
             if not self._draining:
                 self.transport.close()
+
+    def watch(self) -> None:
+        """Receive on, for the rest of a request that has no body: a client that closes the connection is noticed (T7-7).
+
+        What comes is the next request; with its first bytes receiving pauses again.
+        """
+        self.transport.resume_reading()
 
     def shutdown(self) -> None:
         """Stop the connection after the request in progress (T7-2)."""
@@ -172,14 +204,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin_request(self, request: h11.Request) -> None:
         self._stop_timer()
+        self._table.begun(self)
         target, headers = _target(request)
         path, _, query = target.partition(b"?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": request.http_version.decode("ascii"),
-            "server": (self.transport.get_extra_info("sockname") or ("", 0))[:2],
-            "client": (self.transport.get_extra_info("peername") or ("", 0))[:2],
+            "server": _address(self.transport.get_extra_info("sockname")),
+            "client": _address(self.transport.get_extra_info("peername")),
             "scheme": "https" if self._tls else "http",
             "method": request.method.decode("ascii"),
             "root_path": "",
@@ -199,20 +232,22 @@ class Connection(asyncio.BufferedProtocol):
             buffer = RequestBuffer(length, ahead[:length], offset=_offset(named))
             self._n_ahead = min(length, len(ahead))
         cycle = self._cycle = RequestCycle(self, self._h11, scope, buffer, self._limits.idle_seconds)
+        if buffer.is_over and not self._n_ahead:
+            scope["extensions"][WATCH] = self.watch
         if not self._tls:
             scope["extensions"][SEND_FILE] = cycle.send_file
         if request.http_version != b"1.0":  # RFC 9110, 15.2
             scope["extensions"][INTERIM] = cycle.interim
         task = self._loop.create_task(cycle.run(self._app))
         self._state.tasks.add(task)
-        task.add_done_callback(self._request_done)
+        task.add_done_callback(partial(self._request_done, scope))
         if buffer.is_over or buffer.is_full:
             self.transport.pause_reading()
 
-    def _request_done(self, task: asyncio.Task[None]) -> None:
+    def _request_done(self, scope: Scope, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a request failed", exc_info=error)
+            log.error("a request failed", exc_info=error, extra=fields(request_id=scope.get(request_context.KEY)))
 
     @property
     def _tls(self) -> ssl.SSLObject | None:
@@ -250,6 +285,8 @@ class Connection(asyncio.BufferedProtocol):
         self._state.total_requests += 1
         if self.transport.is_closing():
             return
+        if not (cycle.buffer.is_over and is_last):
+            self._table.ended(self)
         if not cycle.buffer.is_over:
             self._drain(-1 if cycle.buffer.left is None else cycle.buffer.left)
         elif is_last:
@@ -273,6 +310,11 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.write_eof()
         self._start_timer(self._limits.header_seconds)
         self.transport.resume_reading()
+
+
+def _address(name: object) -> tuple[str, int] | None:
+    """Host and port of one end of a connection; None for that of a Unix socket."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None
 
 
 def _send_at_once(transport: asyncio.Transport) -> None:
@@ -318,13 +360,15 @@ def _offset(named: dict[bytes, bytes]) -> int:
         return 0
 
 
-def connections(limits: TransferLimits, head_bytes: int) -> Callable[..., asyncio.BufferedProtocol]:
+def connections(
+    limits: TransferLimits, head_bytes: int, table: ConnectionTable
+) -> Callable[..., asyncio.BufferedProtocol]:
     """Make the function that uvicorn calls for each new connection.
 
-    head_bytes: the largest size of a request line with its header.
+    head_bytes: the largest size of a request line with its header.  table: where they are counted.
     """
 
     def connect(config: Any, server_state: Any, app_state: Any, _loop: object = None) -> asyncio.BufferedProtocol:
-        return Connection(config, server_state, app_state, limits, head_bytes)
+        return Connection(config, server_state, app_state, limits, head_bytes, table)
 
     return connect

@@ -27,6 +27,9 @@ _T = TypeVar("_T")
 
 SEND_FILE: Final = "aeformat.send_file"  # key in scope["extensions"], if the kernel can send files
 INTERIM: Final = "aeformat.interim"  # key in scope["extensions"], if interim answers can be sent
+WATCH: Final = (
+    "aeformat.watch"  # key in scope["extensions"], if a request without a body can be watched: see Connection.watch
+)
 REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus} | {104: b"Upload Resumption Supported"}
 _MOST_BYTES: Final = 1 << 20  # of a file in one slice: it bounds the wait for a client that receives nothing
 _SMALL_BYTES: Final = 1 << 16  # a body up to this size is sent together with the head
