@@ -32,7 +32,10 @@ class RaggedRows(Sequence["NDArray[Any]"]):
 
     @classmethod
     def of(
-        cls, form: RowForm, rows: Sequence[NDArray[Any]], images: Sequence[tuple[int, int]] | None = None
+        cls,
+        form: RowForm,
+        rows: Sequence[NDArray[Any]] | NDArray[Any],
+        images: Sequence[tuple[int, int]] | None = None,
     ) -> RaggedRows:
         """Of these arrays, at least one, all of one type.  images: (height, width) of the image of each, if these are free.
 
@@ -125,6 +128,10 @@ class RaggedRows(Sequence["NDArray[Any]"]):
     def copy(self) -> RaggedRows:
         """The same, with values of its own."""
         return RaggedRows(self.flat.copy(), self.sizes)
+
+    def tobytes(self) -> bytes:
+        """All values as bytes."""
+        return self.flat.tobytes()
 
     def setflags(self, *, write: bool) -> None:
         """Whether values can be changed."""

@@ -140,6 +140,9 @@ class Latents:
         """
         stop = self.n_rows if stop is None else stop
         self._check_range(start, stop)
+        fixed = self.header.sizes_of(stop - start)
+        if fixed is not None:
+            return fixed
         first, last = (bisect_right(self._starts, row) - 1 for row in (start, stop - 1))
         with named(self.name):
             parts = [self._front(position).sizes for position in range(first, last + 1)]

@@ -16,6 +16,7 @@ from aeformat.container.header import parse_header
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, Parser
 from aeformat.container.sequence import ChunkSequence, check_plain, is_known, most_bytes, padding_bytes, raise_first
+from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
 from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsupported
 
@@ -25,13 +26,14 @@ ReadAt = Callable[[int, int], bytes]  # (byte, number of bytes) -> those bytes, 
 
 
 class ChunkPlace(NamedTuple):
-    """A chunk as its header alone shows it."""
+    """A chunk as its header alone shows it.  sizes: of the rows of a ROWS, where chunks are scanned in order."""
 
     number: int
     at: int  # of the chunk header
     header: ChunkHeader
     payload_at: int
     end: int  # byte after the payload
+    sizes: RowSizes | None = None
 
 
 class Framing:
@@ -85,7 +87,7 @@ class Framing:
             if chunk.header.tag == assigned.SIZES:
                 raise_first(sequence.take_sizes(self.payload(chunk), chunk.payload_at))
             at = chunk.end
-            yield chunk
+            yield chunk._replace(sizes=sequence.row_sizes) if chunk.header.tag == assigned.ROWS else chunk
         if len(found) < TRAILER_BYTES:
             raise wire.incomplete(self.size)
         raise_first(sequence.check_trailer(Trailer.parse(found, at, self.header_crc), at))

@@ -186,6 +186,11 @@ class RowSizes:
         """Values of all rows."""
         return self._value_ends[-1] if self._value_ends else 0
 
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of all images as u8."""
+        return sum(run.n_rows * prod(self.form.image_of(run.sizes)) for run in self.runs())
+
     def runs(self) -> Iterator[Run]:
         """The entries, in order."""
         start = 0

@@ -24,6 +24,7 @@ def test_it_is_a_sequence_of_arrays():
     assert same_rows(ROWS, ARRAYS) and same_rows([ROWS[i] for i in range(-5, 5)], ARRAYS * 2)
     assert same_rows(list(reversed(ROWS)), ARRAYS[::-1])
     assert same_rows([ROWS[np.int64(1)]], [ARRAYS[1]])
+    assert ROWS.tobytes() == b"".join(array.tobytes() for array in ARRAYS)
     assert ROWS.shapes == [array.shape for array in ARRAYS] and ROWS.image_sizes == IMAGES
     assert (ROWS.dtype, ROWS.itemsize) == (np.float32, 4)
     assert repr(ROWS) == "<5 rows of (0, 2), float32>"

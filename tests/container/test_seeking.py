@@ -229,3 +229,10 @@ def test_an_empty_file_and_a_folder(tmp_path):
     assert OpenedFile(tmp_path / "empty").read(0, 1) == b""
     with pytest.raises((UsageError, OSError)):
         OpenedFile(tmp_path)
+
+
+@pytest.mark.parametrize("at", [0, 23, 10**9])
+def test_a_place_outside_the_chunks_is_none(at):
+    """C8-1: an index may name any byte."""
+    with pytest.raises(FormatError, match="C8-1"):
+        Chunks(framing(FILES["an index"])).locate(at, 0)

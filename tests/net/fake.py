@@ -66,8 +66,8 @@ class Fake:
             while True:
                 sock, _ = self._listener.accept()
                 self._all.append(sock)
-                threading.Thread(target=self._serve, args=(sock, self.n_connections), daemon=True).start()
                 self.n_connections += 1
+                threading.Thread(target=self._serve, args=(sock, self.n_connections - 1), daemon=True).start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError, ValueError), sock if self.tls is None else self._wrapped(sock) as sock:
@@ -159,7 +159,10 @@ class Forwarder:
                     return
                 path = target.split(f":{port}", 1)[1]
                 head = re.sub(r"(?i)\r\nproxy-authorization: [^\r]*", "", text.replace(target, path, 1)).encode()
-                server.sendall(head + b"\r\n\r\n" + rest)  # the requests of the tests arrive in one piece
+                size = re.search(r"(?i)\r\ncontent-length: (\d+)", text)
+                while size is not None and len(rest) < int(size[1]):
+                    rest += client.recv(1 << 16)
+                server.sendall(head + b"\r\n\r\n" + rest)
                 client.sendall(server.recv(1 << 16).replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
 
 

@@ -61,11 +61,14 @@ def shell(server, tmp_path):
 
 
 def test_the_commands_of_the_documentation_work_as_they_stand(shell, server, tmp_path):
-    """curl sends, resumes, fetches, asks, deletes."""
+    """curl sends, resumes, lists, fetches, asks, deletes."""
     assert '"versions":["v1"]' in shell("about")
     assert PATH in shell("send")
     found = shell("resume").lower()
     assert "201 created" in found and "upload-complete: ?1" in found
+    listed = shell("uploads")
+    assert '"offset":0' in listed and "204 No Content" in listed
+    assert server.request("GET", "v1/uploads").body == b'{"uploads":[]}'
     assert "copy.aef: OK" in shell("fetch")
     (tmp_path / "copy.aef").write_bytes(FILE[:70_001])
     assert "copy.aef: OK" in shell("fetch")
@@ -75,7 +78,7 @@ def test_the_commands_of_the_documentation_work_as_they_stand(shell, server, tmp
     (tmp_path / "copy.aef").unlink()
     assert "204 No Content" in shell("fetch", "delete")
     assert server.request("GET", PATH).status == 404
-    assert set(LINES) == {"about", "send", "resume", "fetch", "ask", "delete"}
+    assert set(LINES) == {"about", "send", "resume", "uploads", "fetch", "ask", "delete"}
 
 
 @contextlib.contextmanager

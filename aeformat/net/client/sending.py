@@ -172,11 +172,10 @@ def decoder_to_send(
         if not is_known:
             notify(f"{lacks}, and so does this machine; it is not sent")
         return None
-    height, width, channels = header.image
     decision = decide_transfer(
         options.policy,
         n_rows=scan.n_rows,
-        image_bytes=height * width * channels if options.image_bytes is None else options.image_bytes,
+        image_bytes=scan.image_bytes / scan.n_rows if options.image_bytes is None else options.image_bytes,
         container_bytes=scan.size,
         model_bytes=len(package),
     )
@@ -188,13 +187,13 @@ def decoder_to_send(
 def _package(model_id: bytes, model: bytes | None) -> bytes | None:
     """The package of a decoder: the one given, else this machine's.  Raises DecoderMismatch if `model` is another decoder."""
     if model is None:
-        return _local_package(model_id)
+        return local_package(model_id)
     if read_model_id(model) != model_id:
         raise DecoderMismatch(f"the file names decoder {model_id.hex()[:12]}, the one given is another")
     return model
 
 
-def _local_package(model_id: bytes) -> bytes | None:
+def local_package(model_id: bytes) -> bytes | None:
     """This machine's package of a model, its checksums verified.  The server verifies the rest of it (T4-2)."""
     for path in places.files_of(model_id):
         with open_package(path) as file:

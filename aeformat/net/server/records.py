@@ -21,7 +21,7 @@ CONTAINERS: Final = "containers"
 MODELS: Final = "models"
 TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}")
-_UNREADABLE: Final = (errno.EIO, errno.EISDIR, errno.ELOOP)  # of the file itself, not of this process
+UNREADABLE: Final = (errno.EIO, errno.EISDIR, errno.ELOOP)  # of the file itself, not of this process
 _T = TypeVar("_T")
 
 
@@ -88,7 +88,7 @@ def load(path: Path, parse: Callable[[bytes], _T]) -> _T | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno in _UNREADABLE:
+        if error.errno in UNREADABLE:
             raise BrokenFile(f"it cannot be read: {error.strerror}") from error
         raise
     return parse(data)

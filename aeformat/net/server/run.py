@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -33,8 +33,6 @@ from aeformat.net.server.protocol import connections
 from aeformat.net.server.stopping import DrainingServer
 from aeformat.net.server.tokens import Tokens
 from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
-
-_RESERVE_BYTES: Final = 64 << 20  # free disk below which a server says that it is not ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def _run(
     table = ConnectionTable(limits.connections)
     process: DrainingServer  # the layers ask it whether it is draining
     conditions = {"draining": lambda: not process.is_draining, "token-file": lambda: tokens.unreadable is None}
-    app = _layers(server, outer, Readiness(settings.root, _RESERVE_BYTES, conditions))
+    app = _layers(server, outer, Readiness(settings.root, limits.reserve_bytes, conditions))
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", connections(limits, HEADER_BYTES, table)),
