@@ -90,6 +90,8 @@ class Uploads:
         if request.length is not None and request.length > room:
             raise Problem("quota-exceeded", f"{request.length} bytes do not fit into the {room} that are left")
         machine.admit(request, quota_left=room)
+        if self._is_promised(request.body_bytes or 0):
+            raise _no_room_yet()
         name = secrets.token_hex(16)  # 128 random bits (T10-2)
         is_told = request.body_bytes == 0 and not request.is_last  # the answer comes at once
         now = time.time()
@@ -197,16 +199,21 @@ class Uploads:
         return max(0, caller.quota_bytes - self._storage.used(caller.tenant) - staged)
 
     def _room(self, caller: Caller, mine: UploadEntry | None = None) -> int:
-        """The size that a tenant's upload may have: by its quota, and by what the disk has left (T7-6).
+        """The size that a tenant's upload may have: by its quota, and by what the disk has left (T7-6)."""
+        return min(self.quota_left(caller, mine), self._staged(mine) + max(0, self._free()))
 
-        Bytes that other requests have announced and not sent yet are not free.
-        """
-        staged = 0 if mine is None else mine.machine.n_received or self._storage.staged_bytes(mine.name)
+    def _staged(self, entry: UploadEntry | None) -> int:
+        return 0 if entry is None else entry.machine.n_received or self._storage.staged_bytes(entry.name)
+
+    def _free(self) -> int:
+        return self._storage.free_bytes() - self._limits.reserve_bytes
+
+    def _is_promised(self, n_bytes: int, mine: UploadEntry | None = None) -> bool:
+        """Whether n_bytes more do not fit beside what other requests have announced and not sent yet (T7-6)."""
         awaited = sum(
             max(0, entry.expected - entry.machine.n_received) for entry in self._entries.values() if entry is not mine
         )
-        free = self._storage.free_bytes() - self._limits.reserve_bytes - awaited
-        return min(self.quota_left(caller, mine), staged + max(0, free))
+        return n_bytes > self._free() - awaited
 
     def _can_hold(self, entry: UploadEntry, n_bytes: int) -> bool:
         """Whether an upload may hold n_bytes of memory; idle ones are forgotten for it, the oldest first (T7-5)."""
@@ -257,9 +264,13 @@ class Uploads:
     async def append(self, entry: UploadEntry, request: Append, caller: Caller) -> int:
         """End the request before, and begin a new one; returns its generation.  Raises Problem."""
         room = self._room(caller, entry)
+        end = request.offset + (request.body_bytes or 0)
+        must_wait = end <= room and self._is_promised(end - self._staged(entry), entry)
 
         def step() -> int:
             self._require_bytes(entry)
+            if must_wait:
+                raise _no_room_yet()
             now = time.monotonic()
             self.files.carry_out(entry, entry.machine.settle(now=now))
             try:
@@ -279,7 +290,8 @@ class Uploads:
         self, entry: UploadEntry, generation: int, data: bytes | memoryview, caller: Caller
     ) -> Answer | None:
         """Take the next bytes of a body.  If an Answer is returned, it ends the request.  Raises Problem, OSError."""
-        machine, is_held = entry.machine, True
+        machine = entry.machine
+        refusal: Problem | None = None
         async with entry.lock:
             room = self.quota_left(caller, entry) if entry.expected else self._room(caller, entry)
             at = machine.data(generation, len(data), now=time.monotonic(), quota_left=room)
@@ -288,13 +300,16 @@ class Uploads:
                     path = self._storage.staging(entry.name)
                     entry.pipeline = BodyPipeline(machine, self._storage.disk, self.files.handle(entry), path)
                 await entry.pipeline.put(at, data)
-                is_held = self._can_hold(entry, machine.verifier.held_bytes)
-                if is_held and not entry.pipeline.is_over:
+                if not self._can_hold(entry, machine.verifier.held_bytes):
+                    refusal = _busy()
+                elif not entry.expected and self._is_promised(0, entry):
+                    refusal = _no_room_yet()
+                elif not entry.pipeline.is_over:
                     return None
         async with self._step(entry) as answer:
             if answer is None:
                 machine.require(generation)  # a newer request may have come in between
-                actions = machine.excess(len(data), quota_left=room) if is_held else machine.postpone(_busy())
+                actions = machine.postpone(refusal) if refusal else machine.excess(len(data), quota_left=room)
                 answer = await _in_thread(lambda: self.files.carry_out(entry, actions))
         return answer
 
@@ -395,6 +410,11 @@ async def _in_thread(work: Callable[[], _T]) -> _T:
 
 def _busy() -> Problem:
     what = "verifying what others send takes all the memory that it may take; go on after a while"
+    return Problem("busy", what, fields={"Retry-After": _BUSY_SECONDS})
+
+
+def _no_room_yet() -> Problem:
+    what = "other requests have announced all the room that the disk has; go on after a while"
     return Problem("busy", what, fields={"Retry-After": _BUSY_SECONDS})
 
 
