@@ -313,7 +313,7 @@ class _Run:
         manifest, n_bytes = model.manifest, self.report.n_bytes
         assert manifest is not None
         self._budget.charge(work.golden_work(manifest), n_bytes=n_bytes, at=model.at, what="the golden set")
-        memory = space.running_bytes(manifest) + space.TENSOR_BYTES * self._tensor_bytes
+        memory = space.golden_bytes(manifest) + space.TENSOR_BYTES * self._tensor_bytes
         work.check_memory(memory, self._limits, file_bytes=n_bytes, at=model.at, what="the golden set")
 
     @property

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeformat.container.fields import Place
 from aeformat.container.prior import Prior
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
-from aeformat.model.builder import PackageBuilder
+from aeformat.model.builder import PackageBuilder, Rows
 from aeformat.model.layers import TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage, Step
@@ -111,8 +111,8 @@ class Graph:
         self,
         role: str,
         ends: tuple[Endpoint, Endpoint],
-        golden: Array,
-        golden_output: Array | Callable[[ModelPackage], Array],
+        golden: Rows,
+        golden_output: Rows | Callable[[ModelPackage], Rows],
         *,
         name: str | None,
         decoder: bytes | None = None,
