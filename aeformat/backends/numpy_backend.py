@@ -17,12 +17,12 @@ from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
-from aeformat.backends.tiled import Tiled
+from aeformat.backends.tiled import Tiled, own_sides
 from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.free_sizes import Size
 from aeformat.model.memory import block_rows
 from aeformat.model.package import ModelPackage, Step
-from aeformat.model.tiles import Sides, Tile
+from aeformat.model.tiles import Tile
 from aeformat.model.values import EXACT
 
 DType = np.dtype[Any]
@@ -64,7 +64,7 @@ class NumpyNetwork:
         self._biases = _missing_biases(package)
         self._n_block = n_block or (1 if package.has_free_sizes else block_rows(package.manifest))
         self._tiled = Tiled(package, self._run_tile, tile=tile, n_threads=n_threads) if package.has_free_sizes else None
-        self._sides = [_own_sides(step) for step in package.plan]
+        self._sides = [own_sides(step) for step in package.plan]
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
 
     def run(self, rows: Rows, image: Size | None = None) -> Rows:
@@ -137,13 +137,6 @@ _LINEAR: Final = {
 _SUMS: Final = frozenset({*_LINEAR, "add"})
 _MOVES: Final = frozenset({"concat", "upsample", "slice", "max_pool", "pad", "crop", "reshape", "flatten"})
 _KEEP_TYPE: Final = _SUMS | _MOVES  # kinds whose inputs have the type of their output
-
-
-def _own_sides(step: Step) -> Sides:
-    """The padding or the crop that a step has for a whole row."""
-    key = next((key for key in ("padding", "crop") if key in step.params), None)
-    top, bottom, left, right = (0, 0, 0, 0) if key is None else step.integers(key)
-    return top, bottom, left, right
 
 
 def sum_dtype(step: Step, *, integers: bool = False) -> DType:

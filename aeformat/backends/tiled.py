@@ -17,14 +17,21 @@ import numpy as np
 from aeformat.backends.base import Rows, array_type
 from aeformat.model.free_sizes import Size, check_sizes
 from aeformat.model.manifest import ENCODER
-from aeformat.model.package import ModelPackage
-from aeformat.model.tiles import Tile, line_of, tile_numbers, tile_size
+from aeformat.model.package import ModelPackage, Step
+from aeformat.model.tiles import Sides, Tile, line_of, tile_numbers, tile_size
 from aeformat.model.values import EXACT
 
 RunTile = Callable[
     [Rows, Tile], Rows
 ]  # (n, rows, columns, channels) of the input -> of the output; may lie in scratch memory
 _BLOCK_NUMBERS: Final = 1 << 20  # that small images which are computed together have, about
+
+
+def own_sides(step: Step) -> Sides:
+    """The padding or the crop that a step has for a whole row."""
+    key = next((key for key in ("padding", "crop") if key in step.params), None)
+    top, bottom, left, right = (0, 0, 0, 0) if key is None else step.integers(key)
+    return top, bottom, left, right
 
 
 class Tiled:

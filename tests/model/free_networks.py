@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -34,14 +35,19 @@ class FreeSketch:
         tensors = {"weights": self.builder.tensor(weights), "bias": self.builder.tensor(bias)}
         self.builder.layer(kind, (of,), **tensors, **params)
         self.channels.append(channels)
-        return self.lookup("i8")
+        met = weights.size / channels / math.prod(params["strides"] if kind == "conv2d_transpose" else (1,))
+        return self.lookup("i8", 5_400 * math.sqrt(met))
 
-    def lookup(self, kind: str, n: int = 256) -> int:
-        """From the sums made last to numbers of eight bits, some of which are clipped."""
+    def lookup(self, kind: str, spread: float, n: int = 256) -> int:
+        """From the sums made last, which have this standard deviation or so, to numbers of eight bits; some are clipped."""
         rng, low = self.rng, -128 if kind == "i8" else 0
-        multiplier = self.builder.tensor(rng.integers(20, 90, self.channels[-1]).astype(np.int32))
-        table = self.builder.tensor(np.sort(rng.integers(low, low + 256, n)).astype(np.int8 if kind == "i8" else np.uint8))
-        self.builder.layer("lookup", multiplier=multiplier, shift=12, table=table)
+        usual = n / 4 * 2**16 / spread
+        numbers = rng.uniform(0.7, 1.4, self.channels[-1]) * usual
+        multiplier = self.builder.tensor(np.maximum(1, numbers).astype(np.int32))
+        table = self.builder.tensor(
+            np.sort(rng.integers(low, low + 256, n)).astype(np.int8 if kind == "i8" else np.uint8)
+        )
+        self.builder.layer("lookup", multiplier=multiplier, shift=16, table=table)
         self.channels.append(self.channels[-1])
         return self.last
 
@@ -91,12 +97,12 @@ def random_decoder(seed: int) -> ModelPackage:
     small = sketch.conv2d(joined, 4, (sh + 2, sw + 1), (sh, sw))  # down to the latent's size, and up again
     again = sketch.conv2d_transpose(small, 4, (sh, sw), (sh, sw))
     sketch.plain("add", joined, again, channels=4)
-    wide = sketch.lookup("u8")
+    wide = sketch.lookup("u8", 100)
     sketch.conv2d(wide, 3, (3, 5), (1, 1))
     sketch.builder.layer("affine", weights=sketch.builder.tensor(np.array([3, 5, 9], np.int32)),
                          bias=sketch.builder.tensor(np.array([-1, 0, 1], np.int32)))  # fmt: skip
     sketch.channels.append(3)
-    sketch.lookup("u8", 512)
+    sketch.lookup("u8", 500, 512)
     return sketch.finish([(1, 1), (3, 2)])
 
 
@@ -108,7 +114,7 @@ def random_encoder(seed: int) -> ModelPackage:
     one = sketch.conv2d(0, 4, (sh + 2, sw), (sh, sw))
     two = sketch.conv2d(0, 4, (3, 2), (sh, sw))
     sketch.plain("add", one, two, channels=4)
-    sketch.lookup("i8")
+    sketch.lookup("i8", 100)
     sketch.conv2d(sketch.last, 4, (5, 3), (2, 1))
     return sketch.finish([(1, 1), (7, 5)])
 
@@ -126,7 +132,7 @@ def photo_decoder(seed: int = 0, run: Run = golden_output) -> ModelPackage:
     wide = sketch.conv2d(rgb, 16, (3, 3), (1, 1))
     more = sketch.conv2d(wide, 3, (3, 3), (1, 1))
     sketch.plain("add", rgb, more, channels=3)
-    sketch.lookup("u8")
+    sketch.lookup("u8", 100)
     return sketch.finish([(1, 1), (2, 3)], run)
 
 
@@ -137,3 +143,40 @@ def photo_encoder(seed: int = 0, channels: int = 32) -> ModelPackage:
     for made in (channels, channels, channels, 160):
         sketch.conv2d(sketch.last, made, (5, 5), (2, 2))
     return sketch.finish([(1, 1), (20, 33)])
+
+
+def float_pair() -> tuple[ModelPackage, ModelPackage]:
+    """An encoder and a decoder of the float32 profile."""
+    rng = np.random.default_rng(0)
+
+    def part(
+        builder: PackageBuilder, kind: str, shape: tuple[int, ...], channels: int, **params: tuple[int, ...]
+    ) -> None:
+        weights = builder.tensor((rng.standard_normal(shape) / 4).astype(np.float32))
+        builder.layer(kind, weights=weights, bias=builder.tensor(np.zeros(channels, np.float32)), **params)
+
+    down = PackageBuilder(
+        role="encoder", profile="float32", input=Endpoint((0, 0, 3), "u8"), output=Endpoint((0, 0, 4), "f32"),
+        decoder=bytes(32),
+    )  # fmt: skip
+    down.layer("scale", num=1, den=255)
+    part(down, "conv2d", (5, 5, 3, 6), 6, strides=(2, 2), padding=(2, 2, 2, 1))
+    down.layer("gelu")
+    part(down, "conv2d", (3, 3, 6, 4), 4, strides=(2, 1), padding=(1, 1, 1, 1))
+    images = [rng.integers(0, 256, (2, *size, 3)).astype(np.uint8) for size in ((1, 1), (9, 7))]
+    encoder = down.build(golden_input=images, golden_output=lambda draft: [golden_output(draft, x) for x in images])
+    up = PackageBuilder(
+        role="decoder", profile="float32", input=Endpoint((0, 0, 4), "f32"), output=Endpoint((0, 0, 3), "u8")
+    )
+    part(up, "conv2d_transpose", (4, 4, 6, 4), 6, strides=(4, 2), crop=(0, 0, 1, 1))
+    up.layer("leaky_relu", num=1, den=5)
+    part(up, "conv2d", (3, 3, 6, 3), 3, strides=(1, 1), padding=(1, 1, 1, 1))
+    up.layer("sigmoid")
+    up.layer("to_u8")
+    latents = [made for _, made in encoder.golden]
+    sizes = [x.shape[1:3] for x in images]
+    decoder = up.build(
+        golden_input=latents,
+        golden_output=lambda draft: [golden_output(draft, x, size) for x, size in zip(latents, sizes, strict=True)],
+    )
+    return encoder, decoder
