@@ -57,7 +57,7 @@ def checked_rows(end: Endpoint, rows: Rows) -> Rows:
     """`rows`, if they are what the endpoint takes.  Raises ValueInvalid (`at`: byte in these rows), ValueError, TypeError."""
     if rows.dtype != array_type(end):
         raise TypeError(f"rows are {rows.dtype}, the model takes {array_type(end)}")
-    wanted = sized(end.shape, (rows.shape[1], rows.shape[2])) if rows.ndim == len(end.shape) + 1 else end.shape
+    wanted = sized(end.shape, rows.shape[1:3]) if rows.ndim == len(end.shape) + 1 else end.shape
     if rows.shape[1:] != wanted:
         raise ValueError(f"rows have shape {list(rows.shape[1:])}, the model takes {list(end.shape)}")
     if end.range is not None and len(rows):

@@ -33,7 +33,7 @@ def is_free(shape: Shape) -> bool:
     return 0 in shape
 
 
-def sized(shape: Shape, size: Size) -> Shape:
+def sized(shape: Shape, size: Shape) -> Shape:
     """The shape of an endpoint with this height and width in the place of free ones."""
     return (*size, shape[2]) if is_free(shape) else shape
 
