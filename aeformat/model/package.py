@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aeformat.container.fields import Place
 from aeformat.container.prior import BadPrior, Prior
-from aeformat.errors import ManifestInvalid
+from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.model.bounds import Span, check_output, span_of
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
 from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
@@ -149,6 +149,13 @@ class ModelPackage:
     def n_made(self) -> int:
         """Numbers that all layers together compute for one row."""
         return self.manifest.n_made
+
+
+def check_fixed_sizes(package: ModelPackage, what: str) -> None:
+    """Raises UsageError for a network of any height and width.  what: why that does not go."""
+    if package.has_free_sizes:
+        name = package.name or package.model_id.hex()[:12]
+        raise UsageError(f"{package.role} {name} is for images of any height and width: {what}")
 
 
 def check_length(spec: TensorSpec, number: int, n_bytes: int, at: int) -> None:
