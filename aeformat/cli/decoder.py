@@ -66,7 +66,7 @@ class DecoderOptions:
         from aeformat.net.client.remote_decoder import registry_decoder
 
         server = server_options(self._options)
-        need = _need(latents, self._name, server.image_bytes)
+        need = _need(self._name, server.image_bytes)
         return registry_decoder(self._options.registry, latents.header.decoder, server, need=need, notify=print_notice)
 
     def refuse(self, model_id: bytes, why: str) -> None:
@@ -87,17 +87,18 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
         return store.find_decoder(model_id, given=path)
 
 
-def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> DecoderNeed | None:
+def _need(name: str, image_bytes: float | None) -> DecoderNeed | None:
     """What the decoder is weighed against; None where nobody knows how many rows there are."""
     from aeformat.net.client.remote_decoder import DecoderNeed
+    from aeformat.reader import open_latents
 
     n_rows = n_rows_of(name)
     if not n_rows:
         return None
-    height, width, channels = latents.header.image
-    return DecoderNeed(
-        n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size
-    )
+    if image_bytes is None:
+        with open_latents(name) as whole:
+            image_bytes = whole.sizes().image_bytes / n_rows
+    return DecoderNeed(n_rows, image_bytes, Path(name).stat().st_size)
 
 
 def n_rows_of(name: str) -> int | None:

@@ -170,6 +170,8 @@ def _print(facts: dict[str, Any]) -> None:
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         if value is not None:
+            if key in ("dims", "image"):
+                value = ", ".join(str(size) if size else "free" for size in value)
             text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else shown(str(value))
             print(f"{key.replace('_', ' '):{width}}  {text}")
     if facts.get("rows"):

@@ -5,7 +5,6 @@ Owns bytes <-> LatentsHeader or ModelHeader.  Knows nothing of chunks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from aeformat.container.assigned import (
     ENCODINGS,
     FILTERED,
     FILTERS,
+    FREE_SIZES,
     IMAGE_TYPES,
     KINDS,
     RANS_ENCODINGS,
@@ -23,6 +23,7 @@ from aeformat.container.assigned import (
     Encoding,
     ValueType,
 )
+from aeformat.container.sizes import RowForm, RowSizes
 from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
 
 _LATENTS_KEYS: Final = {"byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"}
@@ -49,8 +50,9 @@ class _LatentsFields(NamedTuple):
 class LatentsHeader(_LatentsFields):
     """Header of a latents file.
 
-    dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  encoding, codec,
-    filter, values: names of spec/container.md; values "" means the encoding's own type.
+    dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  A size 0 in them is
+    free: each row states it.  encoding, codec, filter, values: names of spec/container.md; values "" means the encoding's own
+    type.
     """
 
     __slots__ = ()
@@ -83,14 +85,33 @@ class LatentsHeader(_LatentsFields):
         return VALUE_TYPES[self.values]
 
     @property
+    def form(self) -> RowForm:
+        """What is the same of all rows."""
+        return RowForm(self.dims, self.image)
+
+    @property
+    def has_free_sizes(self) -> bool:
+        """Whether rows have sizes of their own (section 5.1)."""
+        return 0 in self.dims or 0 in self.image
+
+    @property
+    def flags(self) -> int:
+        """The bits that the preamble must have."""
+        return FREE_SIZES if self.has_free_sizes else 0
+
+    @property
     def n_values(self) -> int:
-        """Values in one row."""
-        return math.prod(self.dims)
+        """Values in one row; a free size counts as 1."""
+        return self.form.n_values
 
     @property
     def row_bytes(self) -> int:
-        """Raw bytes of one row."""
+        """Raw bytes of one row; a free size counts as 1."""
         return self.n_values * self.encoding_spec.n_bytes
+
+    def sizes_of(self, n_rows: int) -> RowSizes | None:
+        """The sizes of so many rows, where the header has them; None where each row states its own."""
+        return None if self.has_free_sizes else RowSizes.equal(self.form, n_rows)
 
     @property
     def content_head(self) -> bytes:
@@ -119,7 +140,7 @@ class LatentsHeader(_LatentsFields):
         if self.encoding in ENCODINGS and self.values != self.encoding_spec.own:
             fields["values"] = self.values
         data = canonical.pack(fields)
-        parse_header(data, 0)
+        parse_header(data, 0, self.flags)
         return data
 
 
@@ -130,6 +151,11 @@ class ModelHeader(NamedTuple):
     codec: str = "none"
     filter: str = "none"
     ext: Mapping[str, Any] = _NOTHING
+
+    @property
+    def flags(self) -> int:
+        """The bits that the preamble must have."""
+        return 0
 
     @property
     def kind(self) -> str:
@@ -151,20 +177,21 @@ class ModelHeader(NamedTuple):
 Header = LatentsHeader | ModelHeader
 
 
-def parse_header(data: bytes, at: int) -> Header:
-    """The header whose bytes begin at `at`.  Raises HeaderInvalid, Unsupported, LimitExceeded."""
+def parse_header(data: bytes, at: int, flags: int = 0) -> Header:
+    """The header whose bytes begin at `at`.  flags: of the preamble.  Raises HeaderInvalid, Unsupported, LimitExceeded."""
     try:
         fields = canonical.unpack(data, max_depth=limits.HEADER_DEPTH)
     except canonical.NotCanonical as error:
         raise HeaderInvalid(error.rule, at + error.at, f"header: {error.what}") from None
-    return _Checker(fields, at).header()
+    return _Checker(fields, at, has_free_sizes=bool(flags & FREE_SIZES)).header()
 
 
 class _Checker:
     """Checks the keys of one header, in the order of the rules."""
 
-    def __init__(self, fields: dict[str, Any], at: int) -> None:
+    def __init__(self, fields: dict[str, Any], at: int, *, has_free_sizes: bool) -> None:
         self._fields, self._at = fields, at
+        self._least = 0 if has_free_sizes else 1  # a size that may be free
 
     def _bad(self, rule: str, what: str, kind: type[FormatError] = HeaderInvalid) -> FormatError:
         return kind(rule, self._at, f"header: {what}"[:_MESSAGE_CHARACTERS])
@@ -190,11 +217,12 @@ class _Checker:
             self._text(key)
         self._model_id("decoder")
         self._model_id("encoder")
-        self._sizes("dims", fields["dims"], 1, 8, 2**31 - 1)
+        self._sizes("dims", fields["dims"], "1 to 8 sizes", range(1, 9), range(self._least, 2**31))
         image = fields["image"]
         if not isinstance(image, list) or len(image) != 4 or image[3] not in IMAGE_TYPES:
             raise self._bad("C3-8", f"image is {image!r}, not [height, width, channels, 'u8']")
-        self._sizes("image", image[:3], 3, 3, 65_535)
+        self._sizes("image", image[:2], "3 sizes", range(2, 3), range(self._least, 65_536))
+        self._sizes("image", image[2:3], "3 sizes", range(1, 2), range(1, 65_536))
         self._ext()
         encoding = self._known("encoding", ENCODINGS)
         spec = ENCODINGS[encoding]
@@ -219,7 +247,21 @@ class _Checker:
             )
         if header.codec == "rans" and encoding not in RANS_ENCODINGS:
             raise self._bad("C3-15", f"codec rans does not go with encoding {encoding!r}")
+        if not self._least:
+            self._check_free(header)
         return header
+
+    def _check_free(self, header: LatentsHeader) -> None:
+        """C3-17, C3-18."""
+        height, width, _ = header.image
+        if 0 not in header.dims:
+            raise self._bad(
+                "C3-17", f"flag bit 0 says that rows have sizes of their own, and dims {header.dims} has none free"
+            )
+        if bool(height) != bool(width):
+            raise self._bad("C3-17", "height and width of image must both be free or neither")
+        if header.codec == "rans":
+            raise self._bad("C3-18", "codec rans does not go with rows of their own size", Unsupported)
 
     def _model(self) -> ModelHeader:
         self._keys(_MODEL_KEYS, _MODEL_OPTIONAL)
@@ -231,6 +273,8 @@ class _Checker:
         fields = self._fields
         if fields["codec"] == "rans":
             raise self._bad("C3-15", "codec rans in a model package")
+        if not self._least:
+            raise self._bad("C3-17", "flag bit 0 in a model package, which has no rows")
         return ModelHeader(fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}))
 
     def _text(self, key: str) -> None:
@@ -243,13 +287,14 @@ class _Checker:
         if not isinstance(value, bytes) or len(value) != _ID_BYTES:
             raise self._bad("C3-8", f"{key} is not a model id of {_ID_BYTES} bytes")
 
-    def _sizes(self, key: str, sizes: object, least: int, most: int, largest: int) -> None:
+    def _sizes(self, key: str, sizes: object, what: str, counts: range, allowed: range) -> None:
         if (
             not isinstance(sizes, list)
-            or not least <= len(sizes) <= most
-            or not all(type(size) is int and 1 <= size <= largest for size in sizes)
+            or len(sizes) not in counts
+            or not all(type(size) is int and size in allowed for size in sizes)
         ):
-            raise self._bad("C3-8", f"{key} is {sizes!r}, not {least} to {most} sizes from 1 to {largest}")
+            given = self._fields[key]
+            raise self._bad("C3-8", f"{key} is {given!r}, not {what} from {allowed[0]} to {allowed[-1]}")
 
     def _ext(self) -> None:
         if not isinstance(self._fields.get("ext", {}), dict):

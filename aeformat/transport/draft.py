@@ -1,7 +1,7 @@
 """Names and fields of the IETF draft "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload).
 
 Owns everything that may change until the draft is an RFC: header names, the media type, problem types, and the forms of
-RFC 8941 that they use.  Nothing else in this package spells them out.
+RFC 8941 that they use.  Nothing else in this package spells them out, but upload_limit.py the members of one field.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ PROBLEM_BASE: Final = "https://iana.org/assignments/http-problem-types#"
 PROBLEMS: Final = ("mismatching-upload-offset", "completed-upload", "inconsistent-upload-length")
 
 _INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # RFC 8941 allows 15 digits; no sign occurs here
-_MEMBER: Final = re.compile(r"([a-z*][a-z0-9_.*-]*)=([0-9]{1,15})")
 _BOOLEANS: Final = {"?0": False, "?1": True}
 
 
@@ -52,9 +51,3 @@ def boolean_text(value: bool) -> str:
 def limit_text(limits: Mapping[str, int]) -> str:
     """Write the value of the field Upload-Limit."""
     return ", ".join(f"{name}={value}" for name, value in limits.items())
-
-
-def parse_limit(text: str) -> dict[str, int]:
-    """Parse the value of the field Upload-Limit.  Members that are not integers are ignored, as the draft demands."""
-    members = (_MEMBER.fullmatch(part.strip()) for part in text.split(","))
-    return {match[1]: int(match[2]) for match in members if match}

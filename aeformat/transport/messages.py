@@ -17,6 +17,7 @@ _WITHOUT_BODY: Final = {  # answers to HEAD
     401: "a valid token is needed",
     403: "the token does not allow this",
     404: "it is not there, or not for this token",
+    407: "the proxy wants a user and a password; put them into http_proxy (http://USER:PASSWORD@HOST:PORT)",
 }
 
 
@@ -67,11 +68,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A final response.  fields: header fields, by their names in lower case.  body: only that of a short answer."""
+    """A final response.
+
+    fields: header fields, by their names in lower case.  body: only that of a short answer.  location: the field Location as an
+    absolute URL (T5-12), None if there is none or nobody has resolved it.
+    """
 
     status: int
     fields: Mapping[str, str]
     body: bytes = b""
+    location: str | None = None
 
     def get(self, name: str) -> str | None:
         """The value of a header field; None if the response does not have it."""

@@ -60,6 +60,7 @@ PROBLEMS: Final = {
         ProblemType("too-large", 413, NEVER, "The upload, a chunk or a request is above the limits"),
         ProblemType("unsupported-media-type", 415, NEVER, "The body's media type is not the one for this request"),
         ProblemType("range-not-satisfiable", 416, NEVER, "No byte or row lies in the range asked for"),
+        ProblemType("misdirected-request", 421, NEVER, "The server does not answer to the name in Host"),
         ProblemType("invalid-container", 422, NEVER, "The container breaks its spec; the rule and the byte are named"),
         ProblemType(
             "damaged-again", 422, NEVER, "The same chunk arrived damaged too often; the path or the file is bad"
@@ -68,6 +69,7 @@ PROBLEMS: Final = {
         ProblemType("header-too-large", 431, NEVER, "The header fields are above the limit"),
         ProblemType("server-error", 500, AFTER, "The server failed; what it acknowledged is kept"),
         ProblemType("busy", 503, AFTER, "The server is stopping or has too much to do"),
+        ProblemType("tokens-unreadable", 503, AFTER, "The server cannot read its token file; its operator has to act"),
         ProblemType("quota-exceeded", 507, NEVER, "The tenant's storage quota, or the disk, is full"),
     )
 }

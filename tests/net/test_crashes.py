@@ -9,8 +9,9 @@ from random import Random
 import pytest
 from transport.containers import ends, latents
 
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait

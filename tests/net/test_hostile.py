@@ -20,8 +20,9 @@ from transport.containers import DECODER, latents
 
 from aeformat.container.header import LatentsHeader
 from aeformat.net.client.aio.async_http_client import AsyncHttpClient
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
 from net.running import running, until, upload
@@ -191,7 +192,7 @@ def test_the_same_file_many_times_at_once(tmp_path):
     ids=["blocking", "asyncio"],
 )
 def test_a_client_gives_up_a_server_that_is_too_slow(call):
-    """A byte now and then, or 1xx without end, is no answer."""
+    """T5-15: 1xx without end are no answer, however fast they come."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -202,11 +203,11 @@ def test_a_client_gives_up_a_server_that_is_too_slow(call):
                     time.sleep(0.05)
 
         Thread(target=drip, daemon=True).start()
-        timeouts = Timeouts(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
+        timeouts = Timeouts(idle_seconds=2)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         began = time.monotonic()
         found = call(url, timeouts)
-        assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 60
+        assert isinstance(found, Lost) and "no answer within 2 s" in found.reason and time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])

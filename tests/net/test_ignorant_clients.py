@@ -9,7 +9,7 @@ import socket
 import pytest
 from transport.containers import latents
 
-from aeformat.transport.draft import parse_limit
+from aeformat.transport.upload_limit import parse_limit
 from net.running import running
 from net.test_uploads import PARTIAL, create, patch
 

@@ -193,10 +193,9 @@ def test_a_stored_blob_survives_a_kill(tmp_path):
         assert server.request("HEAD", where).get("Upload-Complete") == "?1"
 
 
-def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path, monkeypatch):
+def test_a_server_that_is_told_to_stop_lets_requests_end_for_a_time(tmp_path):
     """T7-2: no new connection is accepted.  A request that does not end is cut off, and its verified bytes are kept."""
-    monkeypatch.setattr("aeformat.net.server.run._STOP_SECONDS", 1)
-    with running(tmp_path / "root") as server:
+    with running(tmp_path / "root", drain_seconds=1) as server:
         where = create(server)
         staged = tmp_path / "root" / "uploads" / where.rsplit("/", 1)[-1] / "data"
         with socket.create_connection(("127.0.0.1", server.port)) as old:

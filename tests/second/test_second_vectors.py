@@ -60,6 +60,7 @@ def test_valid_container(path):
         ["".join(digests) for digests in want["receipts"]] if "receipts" in want else [None] * len(got["names_of_rows"])
     )
     assert got["receipts_of_rows"] == receipts
+    assert got["sizes_of_rows"] == want.get("sizes", [])
     assert "file_work" not in want or file_work(got) == want["file_work"]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from aeformat.transport import draft, http_fields
 from aeformat.transport.http_fields import NPY, PNG, ContentRange, Unsatisfiable
+from aeformat.transport.upload_limit import parse_limit
 
 SHA = hashlib.sha256(b"x").digest()
 
@@ -29,8 +30,8 @@ def test_complete_is_a_boolean(text):
 def test_limits_are_parsed_as_written_and_unknown_members_ignored():
     """Upload-Limit."""
     limits = {"max-size": 10, "min-append-size": 5}
-    assert draft.parse_limit(draft.limit_text(limits)) == limits
-    assert draft.parse_limit("max-size=5, x=?1, y=a, max-age=1.5") == {"max-size": 5}
+    assert parse_limit(draft.limit_text(limits)) == limits
+    assert parse_limit('max-size=5, x=?1, y=a, z, a1=(1 2;q), b=:AA==:, c="x,\\"y"') == {"max-size": 5}
 
 
 def test_digests_are_parsed_as_written():
@@ -98,3 +99,26 @@ def test_the_preferred_type_is_chosen(accept, expected):
 def test_rows_are_counted_from_0_with_both_ends(text, expected):
     """T2-7."""
     assert http_fields.parse_rows(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["max-age=1.5", "max-size=?1", "max-append-size", "max-size=-5", "min-size=a", 'max-age="1"', "max-size=(5)"],
+)
+def test_one_known_member_of_a_wrong_type_voids_all_limits(text):
+    """T5-13, as the draft demands."""
+    assert parse_limit(f"max-append-size=70000, {text}") == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["max-size=5,", "max-size=5 max-age=1", "max-size=", "Max-Size=5", ",", "max-size=5;=1"]
+)
+def test_limits_that_are_no_dictionary_are_none(text):
+    """RFC 8941: what cannot be parsed is ignored as a whole."""
+    assert parse_limit(text) == {}
+
+
+def test_parameters_of_limits_are_ignored():
+    """T5-13: a member has its value with and without them; of one that comes twice the last one counts."""
+    assert parse_limit(" max-size=5;a;b=?0 ;c ,\tmax-age=7") == {}
+    assert parse_limit('max-size=4, max-size=5;a; b=?0;c="x",\tmax-age=7;q=1.5') == {"max-size": 5, "max-age": 7}

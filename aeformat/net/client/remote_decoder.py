@@ -95,7 +95,8 @@ class _DecoderSearch:
         return Event.HIT, ""
 
     def _ask(self) -> tuple[Event, str]:
-        found = HttpClient(self._address, self._options.timeouts).request(Request("HEAD", self._path))
+        with HttpClient.to(self._address, self._options) as http:
+            found = http.request(Request("HEAD", self._path))
         if isinstance(found, Lost):
             self._error = TransferUnfinished(f"no answer from the server: {found.reason}")
             return Event.MISS, found.reason

@@ -12,26 +12,31 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from aeformat.net.server import request_context
 from aeformat.net.server.blobs import blob_response
+from aeformat.net.server.listing import page, page_asked
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
+from aeformat.net.server.responses import problem_response
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
-from aeformat.net.server.tokens import Caller, Tokens
+from aeformat.net.server.tokens import METRICS, SERVER_METRICS, Caller, Tokens
 from aeformat.net.server.uploads import UploadEntry, Uploads, disk_problem, location
 from aeformat.transport import draft, http_fields
 from aeformat.transport.draft import BadField
-from aeformat.transport.problems import AFTER, Problem
+from aeformat.transport.problems import Problem
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 
@@ -39,8 +44,9 @@ log = logging.getLogger("aeformat.server")
 HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
-_RETRY_AFTER: Final = "1"
+_THREADS: Final = 64
 
+_T = TypeVar("_T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -50,7 +56,12 @@ class Server:
     def __init__(self, storage: Storage, tokens: Tokens, limits: TransferLimits) -> None:
         self.storage, self.tokens, self.limits = storage, tokens, limits
         self.uploads = Uploads(storage, limits)
-        self.metrics = Metrics({"aeformat_uploads_open": lambda: self.uploads.n_open})
+        gauges: dict[str, Callable[[], float]] = {
+            "aeformat_uploads_open": lambda: self.uploads.n_open,
+            "aeformat_files_set_aside": lambda: storage.n_set_aside,
+            "aeformat_blobs_missing": lambda: storage.store.n_missing,
+        }
+        self.metrics = Metrics(gauges)
         self._renderer = RowRenderer(storage, limits)
         self._decoding = asyncio.Semaphore(limits.decoding_at_a_time)
 
@@ -59,6 +70,7 @@ class Server:
         routes = [
             Route("/v1/", self._handler(self.capabilities)),
             Route("/v1/openapi.json", self._handler(self.openapi)),
+            Route("/v1/containers", self._handler(self.containers)),
             Route("/v1/containers/{name}", self._handler(self.container), methods=["GET", "DELETE"]),
             Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
@@ -66,9 +78,11 @@ class Server:
             Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
             Route("/metrics", self._handler(self.counters)),
         ]
-        app = Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed})
+        app = Starlette(
+            routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed, Exception: _failed}
+        )
         app.router.redirect_slashes = False
-        return RequestLog(app, self.metrics)
+        return app
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -77,6 +91,8 @@ class Server:
                 await asyncio.sleep(_SWEEP_SECONDS)
                 await self.uploads.sweep()
 
+        if not self.storage.store.is_local:  # then threads wait for answers, and do not work
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         task = asyncio.create_task(sweep())
         try:
             yield
@@ -102,11 +118,13 @@ class Server:
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         self.metrics.count("aeformat_problems_total", type=problem.type.slug)
-        return _problem_response(problem)
+        return problem_response(problem)
 
     def _caller(self, request: Request, scope: str) -> Caller:
         caller = self.tokens.caller(request.headers.get("authorization"), scope, time.time())
-        request.state.tenant = caller.tenant
+        context = request_context.current()
+        if context is not None:
+            context.tenant = caller.tenant
         return caller
 
     # Resources that never change.
@@ -122,42 +140,56 @@ class Server:
         return Response(text, media_type="application/json")
 
     async def counters(self, request: Request) -> Response:
-        """Answer GET metrics."""
-        self._caller(request, "metrics:read")
-        return PlainTextResponse(self.metrics.text(), media_type="text/plain; version=0.0.4")
+        """Answer GET metrics: of the caller's tenant, or of the whole server (T10-7)."""
+        caller = self._caller(request, METRICS)
+        tenant = None if SERVER_METRICS in caller.scopes else caller.tenant
+        return PlainTextResponse(self.metrics.text(tenant), media_type="text/plain; version=0.0.4")
+
+    async def containers(self, request: Request) -> Response:
+        """Answer GET v1/containers (T2-11)."""
+        caller = self._caller(request, "containers:read")
+        asked = page_asked(request.query_params)
+        find = partial(self.storage.store.containers, caller.tenant)
+        return JSONResponse(await asyncio.to_thread(page, find, *asked), headers={"Cache-Control": "no-store"})
 
     async def container(self, request: Request) -> Response:
         """Answer GET and DELETE of v1/containers/{sha256}; with ?rows= the answer to GET is an image of these rows."""
         if request.method == "DELETE":
             return await self._delete(request, CONTAINERS)
         caller = self._caller(request, "containers:read")
-        record = self._record(request, caller, CONTAINERS)
+        record = await self._record(request, caller, CONTAINERS)
         if "rows" in request.query_params:
             return await self._rows(request, caller, record)
-        return self._blob(request, record)
+        return await self._blob(request, caller, record)
 
     async def model(self, request: Request) -> Response:
         """Answer GET and DELETE of v1/models/{model}."""
         if request.method == "DELETE":
             return await self._delete(request, MODELS)
         caller = self._caller(request, "models:read")
-        return self._blob(request, self._record(request, caller, MODELS))
+        return await self._blob(request, caller, await self._record(request, caller, MODELS))
 
-    def _record(self, request: Request, caller: Caller, kind: str) -> Record:
+    async def _ask(self, ask: Callable[[], _T]) -> _T:
+        """Ask the store: at once if it is on this machine, else in a thread."""
+        return ask() if self.storage.store.is_local else await asyncio.to_thread(ask)
+
+    async def _record(self, request: Request, caller: Caller, kind: str) -> Record:
         """The record of the blob in the path.  Raises Problem (404), the same one if another tenant has the blob (T10-2)."""
         name = request.path_params["name"]
-        record = self.storage.find(caller.tenant, kind, name) if http_fields.DIGEST.fullmatch(name) else None
+        record = None
+        if http_fields.DIGEST.fullmatch(name):
+            record = await self._ask(partial(self.storage.find, caller.tenant, kind, name))
         if record is None:
-            raise Problem("not-found", f"there is no such {kind[:-1]}")
+            raise _not_found(kind)
         return record
 
-    def _blob(self, request: Request, record: Record) -> Response:
+    async def _blob(self, request: Request, caller: Caller, record: Record) -> Response:
         if http_fields.preferred(request.headers.get("accept"), (http_fields.MEDIA_TYPE,)) is None:
             raise Problem("not-acceptable", f"a blob is {http_fields.MEDIA_TYPE}; ask for rows to get pictures")
-        return blob_response(
+        return await blob_response(
             request,
-            self.storage.blob(record.sha256),
             record,
+            lambda start, stop: self._ask(partial(self.storage.store.open, record, caller.tenant, start, stop)),
             is_public=self.tokens.path is None,
             sent=lambda n_bytes: self.metrics.count("aeformat_sent_bytes_total", n_bytes),
         )
@@ -165,10 +197,12 @@ class Server:
     async def _delete(self, request: Request, kind: str) -> Response:
         """Answer DELETE of a blob (T2-10)."""
         caller = self._caller(request, "blobs:delete")
-        self._record(request, caller, kind)  # or there is nothing to delete
         name = request.path_params["name"]
+        if not http_fields.DIGEST.fullmatch(name):
+            raise _not_found(kind)
         await self.uploads.drop_results(caller.tenant, location(kind, name))
-        await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name)
+        if not await asyncio.to_thread(self.storage.delete, caller.tenant, kind, name):
+            raise _not_found(kind)
         self._renderer.drop_model(caller.tenant, name)
         self.metrics.count("aeformat_deleted_total")
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
@@ -180,9 +214,8 @@ class Server:
         media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
             raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
-        path = self.storage.blob(record.sha256)
         async with self._decoding:
-            data = await asyncio.to_thread(self._renderer.render, path, caller.tenant, rows, media)
+            data = await asyncio.to_thread(self._renderer.render, record, caller.tenant, rows, media)
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
         return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
 
@@ -191,7 +224,8 @@ class Server:
         caller = self._caller(request, "models:read")
         data = await RequestBody(request.receive, self.limits).read_all(_MISSING_BYTES)
         names = _model_ids(data, self.limits.models_asked)
-        return JSONResponse({"missing": [n for n in names if self.storage.find(caller.tenant, MODELS, n) is None]})
+        known = await self._ask(partial(self.storage.store.known, caller.tenant, MODELS, names))
+        return JSONResponse({"missing": [name for name in names if name not in known]})
 
     # Uploads.
 
@@ -202,6 +236,7 @@ class Server:
         is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
         if body_bytes != 0:
             _require_type(request, http_fields.MEDIA_TYPE)
+        await self._ask(partial(self.storage.store.count, caller.tenant))
         entry = await self.uploads.create(caller, length)
         where = {
             "Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}",
@@ -263,68 +298,26 @@ class Server:
         return None
 
 
-class RequestLog:
-    """Logs each request as a line of JSON, without tokens, their digests, queries and addresses (T10-5).
-
-    It also counts requests, and refuses a header that is too large.
-    """
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request (ASGI)."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status, begun = 0, time.monotonic()
-        size = len(scope["raw_path"]) + sum(len(name) + len(text) for name, text in scope["headers"])
-
-        async def send_noting_status(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            if size > HEADER_BYTES:
-                problem = Problem("header-too-large", f"{size} bytes of header; allowed are {HEADER_BYTES}")
-                await _problem_response(problem)(scope, receive, send_noting_status)
-            else:
-                await self._app(scope, receive, send_noting_status)
-        finally:
-            route = getattr(scope.get("route"), "path", "none")
-            method = scope["method"] if scope["method"] in ("GET", "HEAD", "POST", "PATCH", "DELETE") else "other"
-            self._metrics.count("aeformat_requests_total", method=method, route=route, status=str(status))
-            line = {
-                "time": round(time.time(), 3),
-                "method": method,
-                "route": route,
-                "status": status,
-                "tenant": scope.get("state", {}).get("tenant"),
-                "ms": round(1000 * (time.monotonic() - begun), 1),
-            }
-            log.info(json.dumps(line))
+def _not_found(kind: str) -> Problem:
+    return Problem("not-found", f"there is no such {kind[:-1]}")
 
 
 def _response(answer: Answer) -> Response:
     if answer.problem is not None:
-        return _problem_response(answer.problem, answer.fields)
+        return problem_response(answer.problem, answer.fields)
     return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
-
-
-def _problem_response(problem: Problem, more: dict[str, str] | None = None) -> Response:
-    named = {**problem.fields, **(more or {}), "Cache-Control": "no-store"}
-    if problem.type.retry == AFTER:
-        named["Retry-After"] = _RETRY_AFTER
-    return JSONResponse(problem.document(), problem.type.status, named, http_fields.PROBLEM_TYPE)
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
     """Answer a request whose path or method is not in the table of resources (T2-9)."""
     assert isinstance(error, HTTPException)
     slug = "method-not-allowed" if error.status_code == 405 else "not-found"
-    return _problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
+    return problem_response(Problem(slug, slug.replace("-", " "), fields=error.headers))
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Answer a request that failed by a fault of ours.  Starlette raises the error again, so that it is logged."""
+    return problem_response(Problem("server-error", "the server failed; its log has more"))
 
 
 def _required(request: Request, name: str) -> str:

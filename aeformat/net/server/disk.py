@@ -69,6 +69,14 @@ class Disk:
         if source.parent != target.parent:
             sync_folder(source.parent)
 
+    def make_folder(self, path: Path) -> None:
+        """Make a folder, and those above it that are missing.  Their names survive a power cut (T4-19)."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
     def write_small_file(self, path: Path, data: bytes) -> None:
         """Write a small file.  After a crash it is complete or does not exist."""
         temp = temporary_in(path.parent)

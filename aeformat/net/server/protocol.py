@@ -11,12 +11,15 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import h11
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from aeformat.net.server import request_context
+from aeformat.net.server.json_log import fields
 from aeformat.net.server.request_buffer import RequestBuffer
 from aeformat.net.server.request_cycle import REASONS, SEND_FILE, RequestCycle
 from aeformat.transport import draft
@@ -166,8 +169,8 @@ class Connection(asyncio.BufferedProtocol):
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": request.http_version.decode("ascii"),
-            "server": (self.transport.get_extra_info("sockname") or ("", 0))[:2],
-            "client": (self.transport.get_extra_info("peername") or ("", 0))[:2],
+            "server": _address(self.transport.get_extra_info("sockname")),
+            "client": _address(self.transport.get_extra_info("peername")),
             "scheme": "https" if self._tls else "http",
             "method": request.method.decode("ascii"),
             "root_path": self._root_path,
@@ -191,14 +194,14 @@ class Connection(asyncio.BufferedProtocol):
             scope["extensions"][SEND_FILE] = cycle.send_file
         task = self._loop.create_task(cycle.run(self._app))
         self._state.tasks.add(task)
-        task.add_done_callback(self._request_done)
+        task.add_done_callback(partial(self._request_done, scope))
         if buffer.is_over or buffer.is_full:
             self.transport.pause_reading()
 
-    def _request_done(self, task: asyncio.Task[None]) -> None:
+    def _request_done(self, scope: Scope, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a request failed", exc_info=error)
+            log.error("a request failed", exc_info=error, extra=fields(request_id=scope.get(request_context.KEY)))
 
     @property
     def _tls(self) -> ssl.SSLObject | None:
@@ -256,6 +259,11 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.write_eof()
         self._start_timer(self._limits.header_seconds)
         self.transport.resume_reading()
+
+
+def _address(name: object) -> tuple[str, int] | None:
+    """Host and port of one end of a connection; None for that of a Unix socket."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None
 
 
 def _offset(named: dict[bytes, bytes]) -> int:

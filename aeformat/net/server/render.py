@@ -1,21 +1,24 @@
 """Rendering rows as images, for clients that cannot decode (spec/transport.md, T2-7 and T2-8).
 
-Owns the search for the decoder on the server, the run of its golden set, and the bytes of PNG and npy files.  Decodes with the
-NumPy backend.
+Owns the search for the decoder on the server, the run of its golden set, and the bytes of PNG and npy files.  Decodes
+with the NumPy backend.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aeformat.errors import DecoderError, FormatError
-from aeformat.net.server.storage import MODELS, Storage
+from aeformat.net.server.blobs import gone
+from aeformat.net.server.storage import MODELS, Record, Storage
 from aeformat.reader import Latents, open_latents
 from aeformat.transport.http_fields import PNG
 from aeformat.transport.problems import Problem
@@ -39,12 +42,12 @@ class RowRenderer:
         self._networks: OrderedDict[tuple[str, bytes], Network] = OrderedDict()
         self._lock = threading.Lock()  # protects the networks; held while one is loaded and its golden set is run
 
-    def render(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
-        """Render rows start to stop - 1 of the container at `path`.  media: PNG or NPY.  Raises Problem."""
+    def render(self, record: Record, tenant: str, rows: tuple[int, int], media: str) -> bytes:
+        """Render rows start to stop - 1 of a tenant's container.  media: PNG or NPY.  Raises Problem."""
         start, stop = rows
         if stop - start > self._limits.rows_drawn:
             raise Problem("range-not-satisfiable", f"{stop - start} rows; at most {self._limits.rows_drawn} at a time")
-        with _open_stored(path) as latents:
+        with self._storage.store.local_file(record, tenant) as path, _open_stored(path) as latents:
             if stop > latents.n_rows:
                 raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
             images = self._decode(latents, tenant, start, stop)
@@ -79,12 +82,11 @@ class RowRenderer:
         if key in self._networks:
             self._networks.move_to_end(key)
             return self._networks[key]
-        record = self._storage.find(tenant, MODELS, wanted.hex())
-        source = latents.embedded_decoder if record is None else self._storage.blob(record.sha256)
-        if source is None:
-            raise Problem("model-missing", f"decoder {wanted.hex()} is not here", model=wanted.hex())
         try:
-            network = NumpyBackend().load(verified(read_package(source, max_work=self._limits.work_of_row)))
+            with self._decoder_source(latents, tenant) as source:
+                if source is None:
+                    raise Problem("model-missing", f"decoder {wanted.hex()} is not here", model=wanted.hex())
+                network = NumpyBackend().load(verified(read_package(source, max_work=self._limits.work_of_row)))
         except FormatError as error:
             raise Problem.of("invalid-container", error) from error
         except DecoderError as error:
@@ -94,12 +96,25 @@ class RowRenderer:
             self._networks.popitem(last=False)
         return network
 
+    @contextlib.contextmanager
+    def _decoder_source(self, latents: Latents, tenant: str) -> Iterator[Path | bytes | None]:
+        """The tenant's package of the decoder, else the one inside the container; None if there is neither."""
+        record = self._storage.find(tenant, MODELS, latents.header.decoder.hex())
+        if record is not None:
+            with self._storage.store.local_file(record, tenant) as path:
+                if path is not None:
+                    yield path
+                    return
+        yield latents.embedded_decoder
 
-def _open_stored(path: Path) -> Latents:
+
+def _open_stored(path: Path | None) -> Latents:
+    if path is None:
+        raise gone()
     try:
         return open_latents(path)
     except FileNotFoundError:  # it was deleted a moment ago
-        raise Problem("not-found", "it is not there any more") from None
+        raise gone() from None
 
 
 def png(images: NDArray[np.uint8]) -> bytes:

@@ -222,6 +222,7 @@ class Uploads:
         quota_left = self.quota_left(caller, entry)
 
         def step() -> int:
+            self._require_bytes(entry)
             now = time.monotonic()
             self._carry_out(entry, entry.machine.settle(now=now))
             generation, actions = entry.machine.append(request, now=now, quota_left=quota_left)
@@ -280,6 +281,7 @@ class Uploads:
         """Answer a HEAD request with the upload's offset, or its result.  Raises Problem."""
 
         def step() -> Answer:
+            self._require_bytes(entry)
             self._carry_out(entry, entry.machine.settle(now=time.monotonic()))
             return entry.machine.head()
 
@@ -292,6 +294,23 @@ class Uploads:
             answer = await _in_thread(lambda: self._carry_out(entry, entry.machine.cancel()))
         assert answer is not None
         return answer
+
+    def _require_bytes(self, entry: UploadEntry) -> None:
+        """Check that what the upload has acknowledged is there: its staged bytes, or its blob (T2-12).
+
+        Somebody may have removed them under the running server; then there is no such upload any more.  Raises Problem.
+        """
+        machine, storage = entry.machine, self._storage
+        if machine.state is State.COMMITTED:
+            is_there = storage.has(entry.tenant, *machine.content_location.split("/")[-2:])
+        else:
+            has_bytes = storage.is_there(entry.name) and storage.staged_bytes(entry.name) >= machine.acknowledged
+            is_there = has_bytes or not _is_open(entry)
+        if not is_there:
+            self._close(entry)
+            storage.drop(entry.name)
+            self._entries.pop(entry.name, None)
+            raise Problem("upload-unknown", "its bytes are not there any more")
 
     async def sweep(self) -> None:
         """Let the uploads expire that are too old."""
@@ -374,7 +393,7 @@ def disk_problem(error: OSError) -> Problem:
     """The problem that answers a request for which the disk failed."""
     if error.errno in NO_ROOM:
         return Problem("quota-exceeded", "the server's disk is full")
-    return Problem("server-error", "the server's disk failed")
+    return Problem("server-error", "the server's storage failed")
 
 
 def _is_open(entry: UploadEntry) -> bool:
