@@ -18,6 +18,7 @@ from aeformat.container.assigned import (
     FREE_SIZES,
     IMAGE_TYPES,
     KINDS,
+    NEW_MANIFEST,
     RANS_ENCODINGS,
     VALUE_TYPES,
     Encoding,
@@ -145,17 +146,18 @@ class LatentsHeader(_LatentsFields):
 
 
 class ModelHeader(NamedTuple):
-    """Header of a model package.  model: its model id."""
+    """Header of a model package.  model: its model id.  minor: N of the version 1.N of its manifest (spec/model.md, section 12)."""
 
     model: bytes
     codec: str = "none"
     filter: str = "none"
     ext: Mapping[str, Any] = _NOTHING
+    minor: int = 0
 
     @property
     def flags(self) -> int:
         """The bits that the preamble must have."""
-        return 0
+        return NEW_MANIFEST if self.minor else 0
 
     @property
     def kind(self) -> str:
@@ -170,7 +172,7 @@ class ModelHeader(NamedTuple):
         if self.ext:
             fields["ext"] = dict(self.ext)
         data = canonical.pack(fields)
-        parse_header(data, 0)
+        parse_header(data, 0, self.flags)
         return data
 
 
@@ -183,15 +185,16 @@ def parse_header(data: bytes, at: int, flags: int = 0) -> Header:
         fields = canonical.unpack(data, max_depth=limits.HEADER_DEPTH)
     except canonical.NotCanonical as error:
         raise HeaderInvalid(error.rule, at + error.at, f"header: {error.what}") from None
-    return _Checker(fields, at, has_free_sizes=bool(flags & FREE_SIZES)).header()
+    return _Checker(fields, at, flags).header()
 
 
 class _Checker:
     """Checks the keys of one header, in the order of the rules."""
 
-    def __init__(self, fields: dict[str, Any], at: int, *, has_free_sizes: bool) -> None:
+    def __init__(self, fields: dict[str, Any], at: int, flags: int) -> None:
         self._fields, self._at = fields, at
-        self._least = 0 if has_free_sizes else 1  # a size that may be free
+        self._least = 0 if flags & FREE_SIZES else 1  # a size that may be free
+        self._minor = 1 if flags & NEW_MANIFEST else 0
 
     def _bad(self, rule: str, what: str, kind: type[FormatError] = HeaderInvalid) -> FormatError:
         return kind(rule, self._at, f"header: {what}"[:_MESSAGE_CHARACTERS])
@@ -247,6 +250,8 @@ class _Checker:
             )
         if header.codec == "rans" and encoding not in RANS_ENCODINGS:
             raise self._bad("C3-15", f"codec rans does not go with encoding {encoding!r}")
+        if self._minor:
+            raise self._bad("C3-17", "flag bit 1 in a file of latents, which has no manifest")
         if not self._least:
             self._check_free(header)
         return header
@@ -275,7 +280,9 @@ class _Checker:
             raise self._bad("C3-15", "codec rans in a model package")
         if not self._least:
             raise self._bad("C3-17", "flag bit 0 in a model package, which has no rows")
-        return ModelHeader(fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}))
+        return ModelHeader(
+            fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}), self._minor
+        )
 
     def _text(self, key: str) -> None:
         value = self._fields.get(key, "")

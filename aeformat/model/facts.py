@@ -16,9 +16,9 @@ from aeformat.model.values import Value
 class LayerFacts:
     """One layer.  inputs: numbers of the values that it reads; its output is value number + 1.
 
-    made: its type and shape as text; with free sizes, for a latent of h x w.  n_multiply_adds: then for one pixel of the latent.
-    note: its parameters as text.  weights: type and shape, or "".  n_bytes: of its tensors, each counted where it is first used;
-    n_params: weights and biases among them.  bound: of sums in the exact profile (section 4 of spec/model.md).
+    made: its type and shape as text; with free sizes, for a latent of h x w.  n_multiply_adds: then for one pixel of it.
+    note: its parameters as text.  weights: type and shape, or "".  n_bytes: of its tensors, each counted where it is first
+    used; n_params: weights and biases among them.  bound: of sums in the exact profile (section 4 of spec/model.md).
     """
 
     number: int

@@ -49,9 +49,10 @@ class Manifest:
     scale: Size | None = None
 
     @classmethod
-    def parse(cls, data: bytes, at: int) -> Manifest:
+    def parse(cls, data: bytes, at: int, *, minor: int | None = None) -> Manifest:
         """Read the manifest whose payload begins at byte `at` of the file.
 
+        minor: N of the version 1.N that the file says it has (M1-7); None where there is no file.
         Checks every rule that does not depend on the numbers in the tensors.  Raises ManifestInvalid, LimitExceeded.
         """
         place = Place(at)
@@ -61,7 +62,7 @@ class Manifest:
             fields = canonical.unpack(data, max_depth=limits.MANIFEST_DEPTH)
         except canonical.NotCanonical as error:
             raise place.invalid("M2-1", str(error)) from None
-        return _read(place, fields)
+        return _read(place, fields, minor)
 
     @property
     def minor(self) -> int:
@@ -140,7 +141,7 @@ def minor_of(input: Endpoint, output: Endpoint, layers: tuple[Layer, ...]) -> in
     return max(int(has_free_sizes), *(KINDS[layer.kind].minor for layer in layers))
 
 
-def _read(place: Place, fields: dict[str, Any]) -> Manifest:
+def _read(place: Place, fields: dict[str, Any], minor: int | None) -> Manifest:
     """All checks, in the order of the spec: first each key by itself (M2-2), then the keys against each other."""
     required = ("role", "profile", "input", "output", "layers", "tensors", "golden")
     as_map(place, "M2-2", fields, required, ("decoder", "prior"))
@@ -179,6 +180,9 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
         _check_free(place, ends)
 
     layers = tuple(read_layer(place, number, value, len(tensors)) for number, value in enumerate(layer_maps))
+    found = minor_of(ends["input"], ends["output"], layers)
+    if minor not in (None, found):
+        raise place.invalid("M1-7", f"a manifest of version 1.{found} in a file that says 1.{minor}")
     scale = scale_of(place, layers, is_decoder=role == DECODER) if has_free_sizes else None
     units = {image_name: scale or (1, 1)}  # the sizes of both sides for a latent of 1 x 1
     first, last = (Value(sized(ends[name].shape, units.get(name, (1, 1))), ends[name].type) for name in ends)

@@ -13,7 +13,7 @@ from aeformat.backends.golden_check import check
 from aeformat.backends.select import select_backend
 from aeformat.container.encodings import array_type
 from aeformat.errors import DecoderMissing, Hint, UsageError
-from aeformat.images.fit import ImageFit, check_dtype, describe, layout_of
+from aeformat.images.fit import ImageFit, check_dtype, layout_of
 from aeformat.model import places, store
 from aeformat.model.file_io import read_package
 from aeformat.model.free_sizes import sized
@@ -118,7 +118,7 @@ class Model:
 
         package = self.the_decoder
         if image is not None and not package.has_free_sizes:
-            raise UsageError(f"this decoder makes images of {describe(package.output.shape)}, and of no other size")
+            raise UsageError(f"this decoder makes images of shape {list(package.output.shape)}, and no others")
         latents, wanted = np.asarray(latents), np.dtype(array_type(package.input.type))
         if not latents.ndim:
             raise UsageError(f"{latents!r} is one number; latents are an array (n, {', '.join(map(str, self.dims))})")

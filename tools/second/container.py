@@ -27,6 +27,8 @@ MAGIC = b"\x89AEF\r\n\x1a\n"
 _PREAMBLE = struct.Struct("<8sBBHIII")
 MAX_HEADER = 65_536
 
+NEW_MANIFEST = 2  # flag bit 1
+
 
 @dataclass
 class File:
@@ -68,8 +70,8 @@ def read_preamble(data: bytes) -> File:
     # C2-3
     if preamble_crc != zlib.crc32(data[:20]):
         raise SpecError("C2-3", 20, "preamble_crc does not match")
-    # C2-4: bit 0 came with minor version 1
-    if flags & ~(FREE_SIZES if minor >= 1 else 0):
+    # C2-4: bits 0 and 1 came with minor version 1
+    if flags & ~(FREE_SIZES | NEW_MANIFEST if minor >= 1 else 0):
         raise SpecError("C2-4", 10, f"flags {flags:#06x} in minor version {minor}")
     # C2-5
     if not 1 <= header_len <= MAX_HEADER:
@@ -145,8 +147,10 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
     # C3-15
     if header["codec"] == "rans" and (kind == "model" or encoding not in ("u8", "i8")):
         raise SpecError("C3-15", 24, f"codec rans of {encoding}")
+    # C3-17
+    if flags & NEW_MANIFEST and kind != "model":
+        raise SpecError("C3-17", 24, "flag bit 1 in a file of latents")
     if flags & FREE_SIZES:
-        # C3-17
         if kind == "model":
             raise SpecError("C3-17", 24, "flag bit 0 in a model package")
         if 0 not in header["dims"] or header["image"][:2].count(0) == 1:

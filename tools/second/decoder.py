@@ -29,9 +29,17 @@ def read_model(data: bytes) -> dict[str, Any]:
     return _model(read_preamble(data))
 
 
-def run_model(model: dict[str, Any], rows: list[list[Number]]) -> list[list[Number]]:
-    """Rows, flat in C order, through a network that `read_model` gave.  Raises SpecError (M4-7)."""
-    return run_rows(model["model"], rows)
+def run_model(
+    model: dict[str, Any],
+    rows: list[list[Number]],
+    sizes: list[list[int]] | None = None,
+    images: list[list[int]] | None = None,
+) -> list[list[Number]]:
+    """Rows, flat in C order, through a network that `read_model` gave.  Raises SpecError (M4-7, M3-12).
+
+    sizes, images: with free sizes, height and width of each row, and of what a decoder makes of it.
+    """
+    return run_rows(model["model"], rows, sizes, images)
 
 
 def _model(file: File) -> dict[str, Any]:
