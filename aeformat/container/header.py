@@ -146,7 +146,7 @@ class LatentsHeader(_LatentsFields):
 
 
 class ModelHeader(NamedTuple):
-    """Header of a model package.  model: its model id.  minor: N of the version 1.N of its manifest (spec/model.md, section 12)."""
+    """Header of a model package.  model: its model id.  minor: N of its manifest's version 1.N (spec/model.md, section 12)."""
 
     model: bytes
     codec: str = "none"

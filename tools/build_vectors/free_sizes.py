@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from tools.build_vectors.case import Case, bad
+from tools.build_vectors.framing import Chunk
 from tools.build_vectors.free_network import FreeNetwork, Group, announced
 from tools.build_vectors.latents import SMALL
 from tools.build_vectors.network import Network, Tensor
 from tools.build_vectors.numbers import Number
 from tools.build_vectors.sample_networks import TWO_PIXELS
+from tools.build_vectors.sized import Sized
 
 _TABLE = Tensor([256], "u8", list(range(256)))
 _SIGNED = Tensor([256], "i8", list(range(-128, 128)))
@@ -98,6 +101,7 @@ def cases() -> Iterator[Case]:
     yield from _layers()
     yield from _golden()
     yield from _bounds()
+    yield from _files()
 
 
 def _valid() -> Iterator[Case]:
@@ -331,3 +335,43 @@ def _manifest(network: FreeNetwork, **changes: Any) -> FreeNetwork:
 
 def _slice(**changes: Any) -> Network:
     return _sliced().layer(0, **changes).with_(golden_output=[[0, 0]] * 3)
+
+
+_FILE_ROWS = ((1, 1, 1, 3), (1, 1, 2, 2), (2, 3, 3, 8), (2, 3, 4, 9))  # height and width of latent and image
+
+
+def _file(rows: Sequence[tuple[int, int, int, int]] = _FILE_ROWS, wrong: int | None = None, **more: Any) -> Sized:
+    """Latents of DECODER, which is inside, with receipts.  wrong: the number of a row whose pixels are another's."""
+    values = [_row(2 * h * w, 20 + k) for k, (h, w, _, _) in enumerate(rows)]
+    made = sha256()
+    for k, ((h, w, *image), row) in enumerate(zip(rows, values, strict=True)):
+        size = min(image[0], 2 * h), min(image[1], 3 * w)  # as far as there are pixels
+        made.update(bytes(DECODER.run_at(Group((h, w), (), size), values[0] if k == wrong else row)[1]))  # type: ignore[arg-type]
+    before = {0: [Chunk(b"dECo", DECODER.file().build().data), Chunk(b"rCPT", made.digest(), len(rows))]}
+    fields: dict[str, Any] = {"blocks": [values], "dims": [0, 0, 2], "encoding": "i8", "image": [0, 0, 2, "u8"],
+                              "sizes": [list(rows)], "before": before, "decoder": DECODER.model_id}  # fmt: skip
+    return Sized(**fields | more)
+
+
+def _files() -> Iterator[Case]:
+    case = _file().good(180, "sized-free-decoder", "Rows of their own size, their decoder inside, its pixels proved.",
+                        "C7-5 C7-6 M3-12 C3-14")  # fmt: skip
+    case.expected["receipts"] = [[_file().before[0][1].payload.hex()]]
+    yield case
+    other = _file(wrong=1).draft.build()
+    yield bad(
+        1010, "sized-receipt-wrong", other, "C7-6", other.payload_at[2], "Row 1 has other pixels.", only="validator"
+    )
+    for number, name, image, why in (
+        (1011, "image-too-tall", (1, 1, 3, 3), "A latent of 1 x 1 for an image of 3 rows: at most 2."),
+        (1012, "image-too-low", (2, 3, 2, 9), "Two rows of latents for two of pixels, which take one."),
+        (1013, "image-too-narrow", (1, 2, 2, 3), "Two columns of latents for three of pixels, which take one."),
+    ):
+        rows = (_FILE_ROWS[0], image, *_FILE_ROWS[2:])
+        file = _file(rows).draft.build()
+        yield bad(number, f"sized-{name}", file, "M3-12", file.payload_at[3] + 2, why, code="value", only="validator")
+    three = replace(_file(), dims=[0, 0, 3], blocks=[[_row(3, 1)]], sizes=[[(1, 1, 1, 1)]],
+                    before={0: [_file().before[0][0]]}).draft.build()  # fmt: skip
+    yield bad(
+        1014, "sized-other-channels", three, "C3-14", 24, "Three channels, the decoder takes two.", only="validator"
+    )

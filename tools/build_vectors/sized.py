@@ -96,7 +96,7 @@ def sized(dims: Sequence[int], *blocks: Sequence[Sizes], **more: Any) -> Sized:
     return Sized(blocks=made, dims=dims, sizes=blocks, **fields)
 
 
-def work_of(file: Sized) -> int:
+def work_of(file: Latents) -> int:
     """C13-1, of a file without an index whose chunks are stored as they are."""
     total = 0
     for chunk in file.draft.chunks:

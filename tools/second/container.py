@@ -18,7 +18,7 @@ from . import msgpack, values
 from .errors import SpecError
 from .msgpack import Node
 from .rans import Prior, count_steps, read_code
-from .sizes import FREE_SIZES, RUN_ROWS, Entry, count, entry_bytes, equal_rows, n_runs, n_values, read_sizes, rows_of
+from .sizes import FREE_SIZES, Entry, count, entry_bytes, equal_rows, n_runs, n_values, read_sizes, rows_of, run_lengths
 from .zstdframe import read_frame
 
 # --- 2. Preamble ------------------------------------------------------------------------------------------------------
@@ -455,21 +455,32 @@ def read_trailer(
 # --- A latents file ---------------------------------------------------------------------------------------------------
 
 
-Decode = Callable[[list[values.Number]], list[values.Number]]
+Decode = Callable[[list[values.Number], Entry], list[values.Number]]
 
 
-def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Decode, stored: Chunk, size: int) -> None:
-    """M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
-    for i in range(0, len(rows), RUN_ROWS):
-        run = hashlib.sha256()
-        for j, row in enumerate(rows[i : i + RUN_ROWS], i):
+def check_receipts(
+    rows: list[list[values.Number]], entries: list[Entry], receipts: Chunk, decoder: Decoder, stored: Chunk, size: int
+) -> None:
+    """M3-12, M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
+    assert decoder.decode
+    starts = [0, *accumulate(map(len, rows))]
+    n_before = 0
+    for number, n in enumerate(run_lengths(entries)):
+        of_run = range(n_before, n_before + n)
+        n_before += n
+        for j in of_run:
             try:
-                run.update(bytes(int(pixel) for pixel in decode(row)))
+                decoder.check_sizes(entries[j])
+            except SpecError as error:  # M3-12
+                raise SpecError("M3-12", stored.where(starts[j] * size), error.what, error.code) from None
+        run = hashlib.sha256()
+        for j in of_run:
+            try:
+                run.update(bytes(int(pixel) for pixel in decoder.decode(rows[j], entries[j])))
             except SpecError as error:  # M4-7; one byte a value
-                raise SpecError("M4-7", stored.where((j * len(row) + error.at) * size), error.what) from None
-        at = i // RUN_ROWS * 32
-        if run.digest() != receipts.stored[at : at + 32]:
-            raise SpecError("C7-6", receipts.payload_at + at, f"not the pixels of rows {i} to {i + 63} of the chunk")
+                raise SpecError("M4-7", stored.where((starts[j] + error.at) * size), error.what) from None
+        if run.digest() != receipts.stored[32 * number : 32 * number + 32]:
+            raise SpecError("C7-6", receipts.payload_at + 32 * number, f"not the pixels of {of_run} of the chunk")
 
 
 @dataclass
@@ -478,6 +489,7 @@ class Decoder:
 
     decode: Decode | None
     prior: Prior | None
+    check_sizes: Callable[[Entry], None]  # M3-12
 
 
 def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | None) -> dict[str, Any]:
@@ -558,7 +570,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             receipts = next((c for c in front if c.tag == b"rCPT"), None)
             receipts_of_rows.append(receipts)
             if receipts and decoder and decoder.decode:
-                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode, chunk, values.ENCODINGS[encoding][0])
+                of_rows = list(rows_of(entries))
+                check_receipts(rows[-chunk.n_rows :], of_rows, receipts, decoder, chunk, values.ENCODINGS[encoding][0])
         elif chunk.tag == b"iNDX":
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])

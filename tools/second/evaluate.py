@@ -44,8 +44,8 @@ def run_rows(
     if model.scale is None:
         return [_run_row(model, row, model.shapes) for row in rows]
     assert sizes is not None
-    image = images or [None] * len(rows)
-    return [_run_free(model, row, (h, w), of) for row, (h, w), of in zip(rows, sizes, image, strict=True)]
+    cuts = images or [None] * len(rows)
+    return [_run_free(model, row, (h, w), cut) for row, (h, w), cut in zip(rows, sizes, cuts, strict=True)]
 
 
 def _run_free(model: Model, row: Values, size: free.Size, image: list[int] | None) -> Values:
