@@ -88,12 +88,12 @@ class PackageBuilder:
         of the package, whose own golden output is not yet right.  With free sizes both are lists of 2 to 8 such arrays, each of
         a size of its own.  Raises ManifestInvalid, LimitExceeded.
         """
-        rows = _as_list(golden_input)
+        rows = as_list(golden_input)
         if callable(golden_output):
             kind, lowest = DTYPES[self._output.type], self._lowest()
             stand_ins = [np.full((len(x), *self._shape_of(x)), lowest, kind) for x in rows]
             golden_output = golden_output(self._assemble(rows, stand_ins, name))
-        return self._assemble(rows, _as_list(golden_output), name)
+        return self._assemble(rows, as_list(golden_output), name)
 
     def _shape_of(self, rows: Array) -> Shape:
         """What comes out for one of these rows, without a cut.  Raises ManifestInvalid."""
@@ -126,5 +126,6 @@ class PackageBuilder:
             del self._specs[n_own:], self._payloads[n_own:]  # a draft's golden output does not stay
 
 
-def _as_list(rows: Rows) -> list[Array]:
+def as_list(rows: Rows) -> list[Array]:
+    """The arrays of a golden set, one for each size."""
     return [rows] if isinstance(rows, np.ndarray) else list(rows)

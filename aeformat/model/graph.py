@@ -38,7 +38,10 @@ def as_refusal(what: str) -> Iterator[None]:
 
 
 class Graph:
-    """Layers in order, as steps without intervals.  Value 0 is the input, step k makes value k + 1; names: one a value."""
+    """Layers in order, as steps without intervals.  Value 0 is the input, step k makes value k + 1; names: one a value.
+
+    start: the input; of a network with free sizes, as it is for a latent of 1 x 1.
+    """
 
     def __init__(self, start: Value, profile: str = FLOAT32) -> None:
         self.profile = profile
