@@ -296,7 +296,7 @@ def _key_fits(key: str, value: Any, n_tensors: int) -> bool:
     }[key]
 
 
-def check_layers(model: Model, flags: int) -> None:
+def check_layers(model: Model, flags: int = 0) -> None:
     """M3-1 to M3-11, and M1-7; finds the shape and type of every value."""
     manifest, layers = model.manifest, model.manifest["layers"]
     for k, layer in enumerate(layers):
