@@ -132,4 +132,14 @@ class Lost:
     reason: str
 
 
+def resolved(path: str, reference: str) -> str:
+    """The reference in an answer, as a Location, as one from the base URL (RFC 3986, 5.2).  path: that of the request."""
+    if reference[:1] == "/" or ":" in reference.split("/", 1)[0]:  # it is absolute
+        return reference
+    folders = path.split("/")[:-1]
+    while reference.startswith("../") and folders:
+        folders, reference = folders[:-1], reference[3:]
+    return "/".join([*folders, reference])
+
+
 Action = Request | Wait | Cut | Done | Failed

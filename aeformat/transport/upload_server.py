@@ -8,7 +8,7 @@ good structure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aeformat.errors import FormatError, LimitExceeded
 from aeformat.transport import draft, http_fields
@@ -18,6 +18,7 @@ from aeformat.transport.upload_actions import (
     Action,
     Answer,
     Append,
+    Digest,
     Discard,
     Prove,
     Replay,
@@ -25,6 +26,7 @@ from aeformat.transport.upload_actions import (
     Sync,
     Truncate,
 )
+from aeformat.transport.upload_promises import Promises
 from aeformat.transport.upload_states import NEXT, REFUSED, Event, State
 from aeformat.transport.verify import Verifier
 
@@ -33,18 +35,25 @@ class UploadServer:
     """The state machine of one upload.  now: seconds of a monotonic clock, the same clock in every call."""
 
     def __init__(
-        self, limits: TransferLimits, *, now: float, length: int | None = None, is_restored: bool = False
+        self,
+        limits: TransferLimits,
+        *,
+        now: float,
+        length: int | None = None,
+        digests: Mapping[str, bytes] | None = None,
+        is_restored: bool = False,
     ) -> None:
         """Begin an upload, or go on with one after a restart.  Raises Problem if `length` is above the limit.
 
-        length: its Upload-Length, if that is known.  is_restored: the staging file may hold bytes from before a restart; the
-        first request has them replayed.
+        length: its Upload-Length, if that is known.  digests: those that the whole must have, by algorithm (T4-27).
+        is_restored: the staging file may hold bytes from before a restart; the first request has them replayed.
         """
         self._limits = limits
         self._new_verifier: Callable[[], Verifier] = lambda: Verifier(limits)
         self.verifier = self._new_verifier()
         self.state = State.IDLE if is_restored else State.CREATED
-        self.length = length
+        self._promises = Promises(length, digests or {})
+        self._began_at = 0  # the offset of the request that may write
         self.acknowledged = 0  # bytes that are verified and synced: they survive a crash
         self.generation = 0  # number of the request that may write
         self.content_location = ""
@@ -68,6 +77,11 @@ class UploadServer:
         upload.state, upload.content_location, upload._stored = State.COMMITTED, content_location, (size, sha256)
         return upload
 
+    @property
+    def length(self) -> int | None:
+        """The length of the whole, as far as it was said (T4-24)."""
+        return self._promises.length
+
     # Requests.  Each raises Problem where the state or the request does not allow it.
 
     def append(self, request: Append, *, now: float, quota_left: int) -> tuple[int, list[Action]]:
@@ -76,6 +90,9 @@ class UploadServer:
         quota_left: the bytes that the tenant may still store; the bytes of this upload do not count as stored.  Call `settle`
         first.
         """
+        if self.state is State.COMMITTED and request.body_bytes != 0:  # as the draft has it
+            what = f"the upload is complete, with {self._stored[0]} bytes"
+            raise Problem("inconsistent-upload-length", what, fields=self._result())
         self._require(Event.APPEND)
         if request.offset != self.verifier.verified_at:  # T4-4
             raise Problem(
@@ -88,6 +105,8 @@ class UploadServer:
         self._go(Event.APPEND)
         self.generation += 1
         self._is_last, self._touched, self.n_received = request.is_last, now, request.offset
+        self._began_at = request.offset
+        self._promises.begin(request)
         return self.generation, []
 
     def admit(self, request: Append, *, quota_left: int) -> None:
@@ -122,9 +141,11 @@ class UploadServer:
             raise self._failure
         if self.state in (State.EXPIRED, State.CANCELLED):
             raise Problem(*REFUSED[self.state])
-        if self.state is State.COMMITTED:
-            return Answer(200, self._result())
-        return Answer(200, self._progress() | {draft.LIMIT: self.upload_limit})
+        is_stored = self.state is State.COMMITTED
+        fields = self._result() if is_stored else self._progress()
+        length = self._stored[0] if is_stored else self._promises.length
+        known = {} if length is None else {draft.LENGTH: str(length)}
+        return Answer(200, fields | known | {draft.LIMIT: self.upload_limit})  # T4-25
 
     def cancel(self) -> list[Action]:
         """Carry out a DELETE request: the upload is cancelled."""
@@ -145,15 +166,18 @@ class UploadServer:
         self._touched = now
         at = self.n_received
         end = at + n_bytes
-        if end > min(quota_left, self._limits.max_size):
+        if end > min(quota_left, self._limits.max_size) or self._promises.is_exceeded(end):
             return None
         self.n_received = end
         return at
 
     def excess(self, n_bytes: int, *, quota_left: int) -> list[Action]:
-        """End an upload whose next n_bytes are above a limit or do not fit (T4-20)."""
+        """End an upload whose next n_bytes are above a limit or its length, or do not fit (T4-20)."""
         end = self.n_received + n_bytes
-        return self._refuse(self._too_long(end) if end > self._limits.max_size else _over_quota(quota_left))
+        if end > self._limits.max_size:
+            return self._refuse(self._too_long(end))
+        is_longer = self._promises.is_exceeded(end)
+        return self._refuse(self._other_length(end) if is_longer else _over_quota(quota_left))
 
     def postpone(self, problem: Problem) -> list[Action]:
         """End the request being received, because it cannot go on now.  What was verified is kept."""
@@ -171,6 +195,7 @@ class UploadServer:
             self.verifier.feed(data)
         except FormatError as error:
             return error
+        self._promises.update(data)
         return None
 
     def sync_due(self, written: int) -> Sync | None:
@@ -189,9 +214,9 @@ class UploadServer:
         """End a request whose body is complete.  With `Upload-Complete: ?1` the container must be complete too (T4-7)."""
         self.require(generation)
         self._touched = now
-        verifier = self.verifier
-        if self.length is not None and verifier.verified_at > self.length:
-            return self._refuse(self._other_length(verifier.verified_at))
+        verifier, promises = self.verifier, self._promises
+        if (wrong := promises.other_body()) is not None:
+            return self._take_back(f"the body's {wrong} is not the one that the request names")
         if not self._is_last:
             self._go(Event.PAUSE)
             return [*self._drop_tail(), Answer(204, self._progress())]
@@ -199,13 +224,23 @@ class UploadServer:
             try:
                 verifier.close()
             except FormatError as error:
-                return self._damaged("upload-truncated", error)
+                promises.forget_implied()
+                return self._damaged(Problem.of("upload-truncated", error), verifier.verified_at)
             raise AssertionError("close() raises unless the verifier is complete")
-        if self.length not in (None, verifier.n_fed):
+        if promises.length not in (None, verifier.n_fed):
             return self._refuse(self._other_length(verifier.n_fed))
+        more: list[Action] = [Digest("sha-512")] if "sha-512" in promises.needed else self.digested({})
+        return [Sync(verifier.n_fed), *more]
+
+    def digested(self, found: Mapping[str, bytes]) -> list[Action]:
+        """Report digests of the staging file, beside its SHA-256, and go on with the end of the request (T3-5, T4-27)."""
+        wrong = self._promises.other_whole({"sha-256": self.verifier.sha256, **found})
+        if wrong is not None:
+            what = f"the container's {wrong} is not the one that was named when the upload was created"
+            return self._refuse(Problem("mismatching-repr-digest", what))
         self._go(Event.LAST)
-        is_latents = verifier.model_bytes is None
-        return [Sync(verifier.n_fed), self._store() if is_latents else Prove(verifier.model_bytes or 0)]
+        model_bytes = self.verifier.model_bytes
+        return [self._store() if model_bytes is None else Prove(model_bytes)]
 
     def lost(self, generation: int) -> list[Action]:
         """End a request whose connection broke or whose body came too slowly.
@@ -324,16 +359,26 @@ class UploadServer:
         A damaged chunk can be sent again (T4-5).  After any other error the upload is over (T4-6).
         """
         if self.verifier.is_damage(error):
-            return self._damaged("chunk-damaged", error)
+            return self._damaged(Problem.of("chunk-damaged", error), self.verifier.verified_at)
         return self._refuse(Problem.of(_slug(error), error))
 
-    def _damaged(self, slug: str, error: FormatError) -> list[Action]:
-        at = self.verifier.verified_at
+    def _damaged(self, problem: Problem, at: int) -> list[Action]:
         n_times = self._damage[1] + 1 if self._damage[0] == at else 1
         self._damage = at, n_times
         if n_times >= self._limits.tries_at_offset:
-            return self._refuse(Problem.of("damaged-again", error))
-        return self._pause(Problem.of(slug, error))
+            return self._refuse(problem.renamed("damaged-again"))
+        return self._pause(problem)
+
+    def _take_back(self, what: str) -> list[Action]:
+        """Drop all bytes of this request, also verified ones, because its body is not what its digest says (T3-4, T4-26).
+
+        The next request has the bytes before it replayed.
+        """
+        at = self.n_received = self._began_at
+        self.verifier, self._needs_replay = self._new_verifier(), True
+        self.acknowledged = min(self.acknowledged, at)
+        problem = Problem("mismatching-content-digest", what, fields={draft.OFFSET: str(at)})
+        return [Truncate(at), *self._damaged(problem, at)]
 
     def _pause(self, problem: Problem) -> list[Action]:
         self._go(Event.PAUSE)
@@ -364,13 +409,10 @@ class UploadServer:
     # Checks.
 
     def _check_length(self, request: Append) -> None:
-        if request.length is None:
-            return
-        if self.length not in (None, request.length):
-            what = f"{draft.LENGTH} is {request.length}, it was {self.length}"
-            raise Problem("inconsistent-upload-length", what)
-        self._check_size(request.length)
-        self.length = request.length
+        """Check what is said of lengths (T4-24)."""
+        length = request.total(self._promises.length)
+        if length is not None:
+            self._check_size(length)
 
     def _check_append(self, request: Append) -> None:
         assert request.body_bytes is not None
@@ -383,7 +425,7 @@ class UploadServer:
             raise self._too_long(size)
 
     def _other_length(self, found: int) -> Problem:
-        what = f"the container has {found} bytes or more, {draft.LENGTH} was {self.length}"
+        what = f"the container has {found} bytes or more, its length was {self._promises.length}"
         return Problem("inconsistent-upload-length", what)
 
     def _too_long(self, size: int) -> Problem:

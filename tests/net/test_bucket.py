@@ -385,16 +385,18 @@ def test_a_conflict_is_tried_again(two, tmp_path, monkeypatch):
         put(one, tmp_path, b"abcd")
 
 
-def test_a_staged_file_that_its_disk_has_damaged_is_not_stored(two, tmp_path):
-    """The bytes are hashed once more as they go out."""
+@pytest.mark.parametrize("n_bytes", [3, 11_000_000])
+def test_a_staged_file_that_its_disk_has_damaged_is_not_stored(url, tmp_path, monkeypatch, n_bytes):
+    """The bytes are hashed once more as they go out, whole or in parts; no part is left."""
     from aeformat.net.server.records import UploadResult
 
-    path = tmp_path / "data"
-    path.write_bytes(b"abd")
-    sha256 = hashlib.sha256(b"abc").hexdigest()
+    monkeypatch.setattr(bucket_module, "PART_BYTES", 5 << 20)
+    one, path = BucketStore(Bucket(url), tmp_path), tmp_path / "data"
+    path.write_bytes(bytes(n_bytes - 1) + b"!")
+    sha256 = hashlib.sha256(bytes(n_bytes)).hexdigest()
     with pytest.raises(StoreFailed, match="damaged on its disk"):
-        two[0].put(UploadResult("acme", CONTAINERS, sha256, sha256, 3), path)
-    assert objects(two[0]._bucket.url) == []
+        one.put(UploadResult("acme", CONTAINERS, sha256, sha256, n_bytes), path)
+    assert objects(url) == list(Bucket(url).unfinished()) == []
 
 
 # Check and gc.

@@ -156,6 +156,23 @@ def test_pipelined_requests_are_answered_in_order(server):
     assert statuses == [b"404"] * 100 + [b"200"] + [b"404"] * 100 + [b"200"]
 
 
+def test_a_request_behind_a_body_that_came_by_itself_is_whole(server):
+    """The next request may come before the answer to this one is sent: nothing of it is taken for this one's body."""
+    body = b'{"models": []}'
+    ask = b"POST /v1/models:missing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port), 60) as sock:
+            sock.sendall(ask)
+            time.sleep(0.02)
+            sock.sendall(body + ask)
+            time.sleep(0.02)
+            sock.sendall(body + b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            found = b""
+            while piece := sock.recv(65536):
+                found += piece
+        assert re.findall(rb"HTTP/1\.1 (\d+)", found) == [b"200"] * 3
+
+
 def test_the_same_file_many_times_at_once(tmp_path):
     """T4-13: one blob, one record, and the quota is used once."""
     tokens = write_tokens(tmp_path / "tokens", {"a": ("acme", list(SCOPES), None)})

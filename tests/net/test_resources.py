@@ -112,7 +112,7 @@ def test_missing_models_are_listed_and_sent_once(server, digits):
     )
     assert ask() == {"missing": ["0" * 64, model]}
     first = upload(server, package)
-    assert (first.status, first.get("Content-Location")) == (201, f"/v1/models/{model}")
+    assert (first.status, first.get("Content-Location")) == (201, f"../v1/models/{model}")
     assert ask() == {"missing": ["0" * 64]}
     other = package_bytes(store.find_pair("mnist-exact")[1], level=1)
     assert upload(server, other).status == 201

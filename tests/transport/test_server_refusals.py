@@ -9,9 +9,9 @@ import pytest
 from container.files import Chunk, split
 
 from aeformat.transport import draft
-from aeformat.transport.problems import Problem
+from aeformat.transport.problems import NEVER, RESUME, Problem
 from aeformat.transport.transfer_limits import TransferLimits
-from aeformat.transport.upload_actions import Answer, Append, Discard, Prove, Replay, Store, Sync, Truncate
+from aeformat.transport.upload_actions import Answer, Append, Digest, Discard, Prove, Replay, Store, Sync, Truncate
 from aeformat.transport.upload_server import UploadServer
 from aeformat.transport.upload_states import State
 from aeformat.transport.verify import Verifier
@@ -52,7 +52,9 @@ def test_an_upload_that_was_finished_before_a_restart_still_answers():
         200, str(len(FILE)), "/v1/containers/x",
     )  # fmt: skip
     assert upload.settle(now=1) == []
-    assert slug_of(lambda: upload.append(Append(0, True), now=1, quota_left=PLENTY)) == "completed-upload"
+    empty, more = Append(len(FILE), True, body_bytes=0), Append(0, True)
+    assert slug_of(lambda: upload.append(empty, now=1, quota_left=PLENTY)) == "completed-upload"
+    assert slug_of(lambda: upload.append(more, now=1, quota_left=PLENTY)) == "inconsistent-upload-length"
 
 
 def test_an_upload_that_is_over_is_gone():
@@ -85,9 +87,104 @@ def test_sizes_above_the_limits_are_refused_at_once():
         upload = UploadServer(LIMIT, now=0)
         assert slug_of(lambda: upload.append(request, now=0, quota_left=500)) == slug  # noqa: B023
     upload = UploadServer(LIMIT, now=0, length=3000)
-    other = Append(0, True, length=2999)
-    assert slug_of(lambda: upload.append(other, now=0, quota_left=PLENTY)) == "inconsistent-upload-length"
     upload.append(Append(0, True, length=3000), now=0, quota_left=PLENTY)
+
+
+@pytest.mark.parametrize(("request_", "retry"), [
+    (Append(0, True, length=2999), NEVER),
+    (Append(0, False, length=2999), NEVER),
+    (Append(0, True, body_bytes=1999), RESUME),
+    (Append(0, True, length=3000, body_bytes=1999), RESUME),
+    (Append(0, False, body_bytes=3001), RESUME),
+])  # fmt: skip
+def test_lengths_that_contradict_each_other_are_refused_before_anything_moves(request_, retry):
+    """T4-24: what was said before, Upload-Length, and a last body's end."""
+    upload = UploadServer(LIMITS, now=0, length=3000)
+    with pytest.raises(Problem) as caught:
+        upload.append(request_, now=0, quota_left=PLENTY)
+    assert (caught.value.type.slug, caught.value.retry) == ("inconsistent-upload-length", retry)
+    assert caught.value.document()["retry"] == retry
+    assert (upload.state, upload.length, upload.head().fields[draft.LENGTH]) == (State.CREATED, 3000, "3000")
+    upload.append(Append(0, True, body_bytes=3000), now=0, quota_left=PLENTY)
+
+
+def test_a_last_body_says_the_length_of_the_upload():
+    """T4-24, T4-25: HEAD tells it, and the next request must agree; one that shows it was wrong takes it back."""
+    upload, generation = begun(body_bytes=ENDS[2])
+    sent(upload, generation, FILE[: ENDS[1]])
+    upload.lost(generation)
+    assert upload.head().fields[draft.LENGTH] == str(ENDS[2])
+    other = Append(ENDS[1], True, body_bytes=1)
+    assert slug_of(lambda: upload.append(other, now=0, quota_left=PLENTY)) == "inconsistent-upload-length"
+
+    generation, _ = upload.append(Append(ENDS[1], True), now=0, quota_left=PLENTY)
+    sent(upload, generation, FILE[ENDS[1] : ENDS[2]])
+    assert upload.end(generation, now=0)[-1].problem.type.slug == "upload-truncated"
+    assert draft.LENGTH not in upload.head().fields
+    upload.append(Append(ENDS[2], True, body_bytes=len(FILE) - ENDS[2]), now=0, quota_left=PLENTY)
+
+
+def test_a_body_beyond_the_length_ends_the_upload():
+    """T4-24: also one that does not say its own length."""
+    upload, generation = begun(length=ENDS[2], is_last=False)
+    assert upload.data(generation, ENDS[2] + 1, now=0, quota_left=PLENTY) is None
+    actions = upload.excess(ENDS[2] + 1, quota_left=PLENTY)
+    assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
+    assert upload.state is State.FAILED
+
+
+def test_a_body_that_is_not_what_its_digest_says_is_taken_back():
+    """T3-4, T4-26: its verified bytes too.  The third time the upload is over."""
+    upload, generation = begun(is_last=False)
+    sent(upload, generation, FILE[: ENDS[1]])
+    upload.end(generation, now=0)
+    upload.synced(ENDS[1])
+    for slug in ("mismatching-content-digest", "mismatching-content-digest", "damaged-again"):
+        for action in upload.settle(now=0):
+            assert action == Replay()
+            assert upload.replay(FILE[: ENDS[1]])
+            upload.replayed()
+        wrong = Append(ENDS[1], True, digests={"sha-512": bytes(64)})
+        generation, _ = upload.append(wrong, now=0, quota_left=PLENTY)
+        sent(upload, generation, FILE[ENDS[1] :])
+        upload.synced(ENDS[3])
+        actions = upload.end(generation, now=0)
+        assert actions[-1].problem.type.slug == slug
+        if slug != "damaged-again":
+            assert (actions[0], actions[-1].fields[draft.OFFSET]) == (Truncate(ENDS[1]), str(ENDS[1]))
+            assert (upload.state, upload.acknowledged) == (State.IDLE, ENDS[1])
+    assert upload.state is State.FAILED and Discard() in actions
+
+
+def test_a_body_that_is_what_its_digests_say_is_taken():
+    """T4-26: by both algorithms."""
+    digests = {"sha-256": SHA, "sha-512": hashlib.sha512(FILE).digest()}
+    upload, generation = begun(digests=digests)
+    sent(upload, generation, FILE)
+    assert upload.end(generation, now=0)[-1] == Store(SHA, len(FILE))
+
+
+@pytest.mark.parametrize(("digests", "is_good"), [
+    ({"sha-256": SHA}, True),
+    ({"sha-256": bytes(32)}, False),
+    ({"sha-512": hashlib.sha512(FILE).digest()}, True),
+    ({"sha-512": bytes(64)}, False),
+    ({"sha-256": bytes(32), "sha-512": hashlib.sha512(FILE).digest()}, False),
+])  # fmt: skip
+def test_the_whole_must_be_what_the_digest_says_that_was_announced(digests, is_good):
+    """T3-5, T4-27: else nothing is stored, and the upload is over."""
+    upload = UploadServer(LIMITS, now=0, digests=digests)
+    generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
+    sent(upload, generation, FILE)
+    actions = upload.end(generation, now=0)
+    if "sha-512" in digests:
+        assert actions == [Sync(len(FILE)), Digest("sha-512")]
+        actions = upload.digested({"sha-512": hashlib.sha512(FILE).digest()})
+    if is_good:
+        assert (actions[-1], upload.state) == (Store(SHA, len(FILE)), State.VERIFYING)
+        return
+    assert actions[-1].problem.type.slug == "mismatching-repr-digest"
+    assert upload.state is State.FAILED and Discard() in actions
 
 
 def test_a_body_that_is_longer_than_allowed_ends():
@@ -204,12 +301,11 @@ def test_a_package_is_proved_before_it_is_stored():
 
 
 def test_a_container_of_another_length_than_was_said_is_over():
-    """Seen when it is longer than said, and when it is complete and shorter."""
-    for length in (ENDS[1], len(FILE) + 1):
-        upload, generation = begun(length=length)
-        sent(upload, generation, FILE)
-        actions = upload.end(generation, now=0)
-        assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
+    """Seen when it is complete and shorter."""
+    upload, generation = begun(length=len(FILE) + 1)
+    sent(upload, generation, FILE)
+    actions = upload.end(generation, now=0)
+    assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
 
 
 def test_a_last_request_that_breaks_off_is_no_end():

@@ -11,7 +11,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.resources import files
@@ -30,15 +30,16 @@ from aeformat.net.server.listing import page, page_asked
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.render import RowRenderer
 from aeformat.net.server.request_body import BodyLost, RequestBody
-from aeformat.net.server.request_cycle import WATCH
+from aeformat.net.server.request_cycle import INTERIM, WATCH
+from aeformat.net.server.request_fields import append_of, is_not_modified, joined, relative, require_type, whole_digests
 from aeformat.net.server.responses import problem_response
 from aeformat.net.server.storage import CONTAINERS, MODELS, UPLOAD_ID, Record, Storage
 from aeformat.net.server.tokens import METRICS, SERVER_METRICS, Caller, Tokens
 from aeformat.net.server.upload_files import UploadEntry, disk_problem, location
 from aeformat.net.server.uploads import Uploads
 from aeformat.transport import draft, http_fields
-from aeformat.transport.draft import BadField
 from aeformat.transport.problems import Problem
+from aeformat.transport.structured import BadField
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 
@@ -47,6 +48,8 @@ HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _MISSING_BYTES: Final = 128 << 10  # largest body of models:missing; one with 1,000 ids takes 67 kB
 _THREADS: Final = 64
+
+_OF_PICTURES: Final = {"Vary": "Accept", "Cache-Control": "private, no-transform"}
 
 _T = TypeVar("_T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -78,9 +81,9 @@ class Server:
             Route("/v1/containers/{name}", self._handler(self.container), methods=["GET", "DELETE"]),
             Route("/v1/models/{name}", self._handler(self.model), methods=["GET", "DELETE"]),
             Route("/v1/models:missing", self._handler(self.missing), methods=["POST"]),
-            Route("/v1/uploads", self._handler(self.create), methods=["POST"]),
+            Route("/v1/uploads", self._handler(self.create), methods=["POST", "OPTIONS"]),
             Route("/v1/uploads", self._handler(self.list_uploads), methods=["GET"]),
-            Route("/v1/uploads/{name}", self._handler(self.upload), methods=["HEAD", "PATCH", "DELETE"]),
+            Route("/v1/uploads/{name}", self._handler(self.upload), methods=["GET", "PATCH", "DELETE", "OPTIONS"]),
             Route("/metrics", self._handler(self.counters)),
         ]
         app = Starlette(
@@ -123,7 +126,7 @@ class Server:
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         self.metrics.count("aeformat_problems_total", type=problem.type.slug)
-        return problem_response(problem)
+        return problem_response(problem, _named(request, problem.fields))
 
     def _caller(self, request: Request, scope: str) -> Caller:
         caller = self.tokens.caller(request.headers.get("authorization"), scope, time.time())
@@ -202,6 +205,9 @@ class Server:
     async def _delete(self, request: Request, kind: str) -> Response:
         """Answer DELETE of a blob (T2-10)."""
         caller = self._caller(request, "blobs:delete")
+        if joined(request, "if-match") is not None or joined(request, "if-none-match") is not None:
+            record = await self._record(request, caller, kind)
+            is_not_modified(request, http_fields.entity_tag(bytes.fromhex(record.sha256)))  # which is 412 for DELETE
         name = request.path_params["name"]
         if not http_fields.DIGEST.fullmatch(name):
             raise _not_found(kind)
@@ -219,9 +225,11 @@ class Server:
         media = http_fields.preferred(request.headers.get("accept"), (http_fields.PNG, http_fields.NPY))
         if media is None:
             raise Problem("not-acceptable", f"rows can be had as {http_fields.PNG} or {http_fields.NPY}")
+        if is_not_modified(request, None):
+            return Response(status_code=304, headers=_OF_PICTURES)
         data = await self._while_there(request, self._renderer.render(record, caller.tenant, rows, media))
         self.metrics.count("aeformat_rows_drawn_total", rows[1] - rows[0])
-        return Response(data, media_type=media, headers={"Vary": "Accept", "Cache-Control": "private, no-transform"})
+        return Response(data, media_type=media, headers=_OF_PICTURES)
 
     async def _while_there(self, request: Request, working: Coroutine[Any, Any, bytes]) -> bytes:
         """The result of work that is cancelled if the client leaves (T7-7).  Raises BodyLost then."""
@@ -247,29 +255,40 @@ class Server:
     # Uploads.
 
     async def create(self, request: Request) -> Response:
-        """Answer POST v1/uploads.  No handler sends an interim response; only the HTTP layer sends 100 (T4-12)."""
+        """Answer POST and OPTIONS of v1/uploads."""
+        if request.method == "OPTIONS":
+            return self._options("GET, HEAD, OPTIONS, POST")
         caller = self._caller(request, "uploads:write")
-        _check_interop(request)
-        is_last, length, body_bytes = _complete(request), _length(request), _content_length(request)
-        if body_bytes != 0:
-            _require_type(request, http_fields.MEDIA_TYPE)
+        head = append_of(request, is_creation=True)
+        if head.body_bytes != 0:
+            require_type(request, http_fields.MEDIA_TYPE)
+        head.total()  # before anything is created (T4-24)
         await self._ask(partial(self.storage.store.count, caller.tenant))
-        head = Append(0, is_last, length, body_bytes)
-        entry = await self.uploads.create(caller, head)
-        where = {"Location": f"{request.scope.get('root_path', '')}/v1/uploads/{entry.name}"}
-        if body_bytes == 0 and not is_last:
+        entry = await self.uploads.create(caller, head, whole_digests(request))
+        where = {"Location": relative(request, f"/v1/uploads/{entry.name}")}
+        if head.body_bytes == 0 and not head.is_last and not head.digests:
             more = {draft.LIMIT: entry.machine.upload_limit, draft.OFFSET: "0", draft.COMPLETE: "?0"}
-            return _response(Answer(201, where | more))
+            return _response(request, Answer(201, where | more))
         answer: Answer | None = None
         is_told = False
         try:
+            if head.body_bytes != 0:
+                await self._announce(request, entry, where)
             answer = await self._first_append(request, entry, caller, head)
         finally:
             is_told = await asyncio.shield(self.uploads.told(entry, answer))
         limit = {draft.LIMIT: entry.machine.upload_limit}
         status = 201 if answer.problem is None else answer.status
         fields = where | limit | answer.fields if is_told else limit | answer.fields
-        return self._counted_response(Answer(status, fields, answer.problem))
+        return self._counted_response(request, Answer(status, fields, answer.problem))
+
+    async def _announce(self, request: Request, entry: UploadEntry, where: dict[str, str]) -> None:
+        """Tell the client where its upload is before its body is read, if it understands that (T4-12, T4-28)."""
+        interim = request.scope["extensions"].get(INTERIM)
+        if interim is not None and draft.understands_interim(joined(request, draft.INTEROP)):
+            await self.uploads.tell(entry)
+            limit = {draft.LIMIT: entry.machine.upload_limit}
+            await interim(104, where | limit | {draft.INTEROP: draft.INTEROP_VERSION})
 
     async def _first_append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
         """Receive the body of the request that created an upload.  A problem is an answer too: it may name the upload."""
@@ -288,28 +307,34 @@ class Server:
         return JSONResponse({"uploads": self.uploads.listed(caller)}, headers={"Cache-Control": "no-store"})
 
     async def upload(self, request: Request) -> Response:
-        """Answer HEAD, PATCH and DELETE of v1/uploads/{id}."""
+        """Answer GET, HEAD, PATCH, DELETE and OPTIONS of v1/uploads/{id}."""
+        if request.method == "OPTIONS":
+            return self._options("DELETE, GET, HEAD, OPTIONS, PATCH")
         caller = self._caller(request, "uploads:write")
-        _check_interop(request)
         name = request.path_params["name"]
         if not UPLOAD_ID.fullmatch(name):
             raise Problem("upload-unknown", "there is no such upload")
         entry = self.uploads.find(name, caller)
-        if request.method == "HEAD":
-            return _response(await self.uploads.head(entry))
+        is_not_modified(request, None)
+        if request.method in ("GET", "HEAD"):
+            return _response(request, await self.uploads.head(entry))
         if request.method == "DELETE":
-            return _response(await self.uploads.cancel(entry))
-        _require_type(request, draft.PARTIAL)
-        offset = draft.integer(draft.OFFSET, _required(request, draft.OFFSET))
-        head = Append(offset, _complete(request), _length(request), _content_length(request))
-        return self._counted_response(await self._append(request, entry, caller, head))
+            return _response(request, await self.uploads.cancel(entry))
+        require_type(request, draft.PARTIAL)
+        head = append_of(request, is_creation=False)
+        return self._counted_response(request, await self._append(request, entry, caller, head))
 
-    def _counted_response(self, answer: Answer) -> Response:
+    def _options(self, methods: str) -> Response:
+        """Answer OPTIONS of a resource of uploads (T4-25); no token is needed, as for v1/."""
+        named = {"Allow": methods, "Accept-Patch": draft.PARTIAL, draft.LIMIT: self.limits.upload_limit}
+        return Response(status_code=204, headers=named)
+
+    def _counted_response(self, request: Request, answer: Answer) -> Response:
         if answer.problem is not None:
             self.metrics.count("aeformat_problems_total", type=answer.problem.type.slug)
         elif answer.fields.get(draft.COMPLETE) == "?1":
             self.metrics.count("aeformat_stored_total")
-        return _response(answer)
+        return _response(request, answer)
 
     async def _append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
         """Receive a body into an upload.  However this ends, the bytes that were not verified are dropped (T4-3)."""
@@ -341,10 +366,10 @@ def _not_found(kind: str) -> Problem:
     return Problem("not-found", f"there is no such {kind[:-1]}")
 
 
-def _response(answer: Answer) -> Response:
+def _response(request: Request, answer: Answer) -> Response:
     if answer.problem is not None:
-        return problem_response(answer.problem, answer.fields)
-    return Response(status_code=answer.status, headers={**answer.fields, "Cache-Control": "no-store"})
+        return problem_response(answer.problem, _named(request, {**answer.problem.fields, **answer.fields}))
+    return Response(status_code=answer.status, headers={**_named(request, answer.fields), "Cache-Control": "no-store"})
 
 
 async def _left(request: Request) -> None:
@@ -354,6 +379,12 @@ async def _left(request: Request) -> None:
         watch()
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _named(request: Request, fields: Mapping[str, str]) -> dict[str, str]:
+    """Header fields with the reference to a blob as it is seen from the request (T4-29)."""
+    place = fields.get("Content-Location")
+    return {**fields, "Content-Location": relative(request, place)} if place else dict(fields)
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
@@ -366,46 +397,6 @@ async def _not_routed(_request: Request, error: Exception) -> Response:
 async def _failed(_request: Request, _error: Exception) -> Response:
     """Answer a request that failed by a fault of ours.  Starlette raises the error again, so that it is logged."""
     return problem_response(Problem("server-error", "the server failed; its log has more"))
-
-
-def _required(request: Request, name: str) -> str:
-    text = request.headers.get(name)
-    if text is None:
-        raise Problem("bad-request", f"the field {name} is missing")
-    return text
-
-
-def _complete(request: Request) -> bool:
-    return draft.boolean(draft.COMPLETE, _required(request, draft.COMPLETE))
-
-
-def _length(request: Request) -> int | None:
-    text = request.headers.get(draft.LENGTH)
-    return None if text is None else draft.integer(draft.LENGTH, text)
-
-
-def _content_length(request: Request) -> int | None:
-    """The request's Content-Length, 0 if it has none; None for a chunked body."""
-    if "transfer-encoding" in request.headers:
-        return None
-    return draft.integer("Content-Length", request.headers.get("content-length", "0"))
-
-
-def _require_type(request: Request, media: str) -> None:
-    found = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if found != media:
-        raise Problem("unsupported-media-type", f"the body's type must be {media}, not {found[:60] or 'unstated'}")
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise Problem("unsupported-media-type", "bodies are not coded here")
-
-
-def _check_interop(request: Request) -> None:
-    """Check the version of the draft that the client names (T4-14).  Raises Problem (400)."""
-    text = request.headers.get(draft.INTEROP, draft.INTEROP_VERSION)
-    if text.strip() != draft.INTEROP_VERSION:
-        raise Problem(
-            "bad-request", f"interop version {text[:20]!r} of the draft; this server speaks {draft.INTEROP_VERSION}"
-        )
 
 
 def _model_ids(data: bytes, most: int) -> list[str]:

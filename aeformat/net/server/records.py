@@ -10,10 +10,11 @@ import errno
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from aeformat.transport import http_fields
 from aeformat.transport.http_fields import DIGEST
 
 CONTAINERS: Final = "containers"
@@ -53,13 +54,15 @@ class UploadInfo:
     """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one.
 
     is_told: whether a client was told its id; else it ends with the request that created it (T4-20).  created: seconds since
-    1970, 0 where an older version did not write it down.
+    1970, 0 where an older version did not write it down.  digests: those that it must have, by algorithm, in hexadecimal
+    (T4-27).
     """
 
     tenant: str
     length: int | None
     is_told: bool = True
     created: float = 0.0
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,19 @@ def parse_info(data: bytes) -> UploadInfo:
     is_told, created = found.get("is_told", True), found.get("created", 0.0)
     if not isinstance(is_told, bool) or not isinstance(created, float):
         raise BrokenFile("its is_told is no truth value, or its created no number")
-    return UploadInfo(_text(found, "tenant", TENANT), length, is_told, created)
+    return UploadInfo(_text(found, "tenant", TENANT), length, is_told, created, _digests(found.get("digests", {})))
+
+
+def _digests(found: object) -> dict[str, str]:
+    """Digests by algorithm, in hexadecimal.  Raises BrokenFile."""
+    if not isinstance(found, dict) or not all(_is_digest(*each) for each in found.items()):
+        raise BrokenFile("its digests are none")
+    return found
+
+
+def _is_digest(name: object, text: object) -> bool:
+    size = http_fields.DIGESTS.get(name) if isinstance(name, str) else None
+    return size is not None and isinstance(text, str) and re.fullmatch(f"[0-9a-f]{{{2 * size}}}", text) is not None
 
 
 def parse_result(data: bytes) -> UploadResult:

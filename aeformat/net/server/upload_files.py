@@ -6,6 +6,7 @@ Owns the file descriptors, and the folders that could not be removed yet.  Every
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import (
     Action,
     Answer,
+    Digest,
     Discard,
     Prove,
     Replay,
@@ -81,6 +83,8 @@ class UploadFiles:
             elif isinstance(action, Replay):
                 self._replay(entry)
                 self.carry_out(entry, entry.machine.replayed())
+            elif isinstance(action, Digest):
+                answer = self.carry_out(entry, entry.machine.digested(self._digests(entry, action)))
             elif isinstance(action, Prove):
                 answer = self.carry_out(entry, entry.machine.proved(self._prove(entry)))
             elif isinstance(action, Store):
@@ -98,6 +102,13 @@ class UploadFiles:
             if not entry.machine.replay(data):
                 return
             at += len(data)
+
+    def _digests(self, entry: UploadEntry, action: Digest) -> dict[str, bytes]:
+        found, at = hashlib.new(action.algorithm.replace("-", "")), 0
+        while data := os.pread(self.handle(entry), _READ_BYTES, at):
+            found.update(data)
+            at += len(data)
+        return {action.algorithm: found.digest()}
 
     def _prove(self, entry: UploadEntry) -> FormatError | None:
         """Read the whole package, and drop it again (T4-2)."""

@@ -13,7 +13,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 
@@ -66,14 +66,18 @@ class Uploads:
                 return
             tenant = info.tenant
             has_bytes = self._storage.staged_bytes(name) > 0
-            machine = UploadServer(self._limits, now=now, length=info.length, is_restored=has_bytes)
+            digests = {algorithm: bytes.fromhex(text) for algorithm, text in info.digests.items()}
+            machine = UploadServer(self._limits, now=now, length=info.length, digests=digests, is_restored=has_bytes)
         created = time.time() - age if info is None or not info.created else info.created
         self._entries[name] = UploadEntry(name, tenant, machine, created)
 
     # Which uploads there are.
 
-    async def create(self, caller: Caller, request: Append) -> UploadEntry:
-        """Create an upload, unless what its request states can only be refused (T10-6).  Raises Problem, OSError."""
+    async def create(self, caller: Caller, request: Append, digests: Mapping[str, bytes] | None = None) -> UploadEntry:
+        """Create an upload, unless what its request states can only be refused (T10-6).  Raises Problem, OSError.
+
+        digests: those that the whole must have, by algorithm (T4-27).
+        """
         theirs = [entry for entry in self._entries.values() if entry.tenant == caller.tenant]
         for entry in theirs:
             await self._let_expire(entry)
@@ -81,7 +85,7 @@ class Uploads:
         n_open = sum(entry.tenant == caller.tenant and entry.machine.is_open for entry in self._entries.values())
         if n_open >= self._limits.uploads:
             raise self._too_many(caller)
-        machine = UploadServer(self._limits, now=time.monotonic(), length=request.length)
+        machine = UploadServer(self._limits, now=time.monotonic(), length=request.length, digests=digests)
         room = self._room(caller)
         if request.length is not None and request.length > room:
             raise Problem("quota-exceeded", f"{request.length} bytes do not fit into the {room} that are left")
@@ -89,7 +93,9 @@ class Uploads:
         name = secrets.token_hex(16)  # 128 random bits (T10-2)
         is_told = request.body_bytes == 0 and not request.is_last  # the answer comes at once
         now = time.time()
-        self._storage.create(name, UploadInfo(caller.tenant, request.length, is_told=is_told, created=now))
+        named = {algorithm: digest.hex() for algorithm, digest in (digests or {}).items()}
+        info = UploadInfo(caller.tenant, request.length, is_told=is_told, created=now, digests=named)
+        self._storage.create(name, info)
         self._entries[name] = entry = UploadEntry(name, caller.tenant, machine, now, is_told=is_told)
         return entry
 
