@@ -265,8 +265,11 @@ class _Checker:
             )
         if bool(height) != bool(width):
             raise self._bad("C3-17", "height and width of image must both be free or neither")
-        if header.codec == "rans":
-            raise self._bad("C3-18", "codec rans does not go with rows of their own size", Unsupported)
+        takes_passes = len(header.dims) == 3 and header.dims[:2] == (0, 0) and header.dims[2] and not height
+        if header.codec == "rans" and not takes_passes:
+            raise self._bad(
+                "C3-18", f"codec rans takes dims [0, 0, n] and images of free sizes, not {list(header.dims)}"
+            )
 
     def _model(self) -> ModelHeader:
         self._keys(_MODEL_KEYS, _MODEL_OPTIONAL)
