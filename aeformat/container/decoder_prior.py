@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aeformat.container import assigned, canonical, limits
-from aeformat.container.fields import Place, as_any_map, as_integer, as_integers, as_map
+from aeformat.container.fields import Place, as_any_map, as_integer, as_integers, as_list, as_map
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
@@ -159,6 +159,7 @@ class _Scan:
         self._dims = _shape(place.inside("input"), takes.get("shape"), _ENDPOINT_AXES, least=0)
         self._image = _shape(place.inside("output"), makes.get("shape"), _ENDPOINT_AXES, least=0)
         if 0 in (*self._dims, *self._image):
+            as_list(place.inside("golden"), "M2-2", fields.get("golden"))
             for shape in (self._dims, self._image):
                 if len(shape) != 3 or any(shape[:2]) or not shape[2]:
                     raise place.invalid("M2-8", f"with free sizes a shape is [0, 0, channels], not {list(shape)}")

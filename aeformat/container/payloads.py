@@ -246,7 +246,7 @@ class RowReader:
 
     def give_prior(self, prior: DecoderPrior) -> None:
         """The prior of the header's decoder.  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
-        self._prior = prior.of(self._header)
+        self._prior = prior.of(self._header) or self._prior
 
     def n_steps(self, chunk: ChunkRead) -> int:
         """The steps of a ROWS chunk that is coded with passes, as far as that can be known (C6-8); 0 of any other."""

@@ -374,7 +374,7 @@ class Latents:
 
     def give_prior(self, prior: DecoderPrior) -> None:
         """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
-        self._prior = prior.of(self.header)
+        self._prior = prior.of(self.header) or self._prior
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
