@@ -48,8 +48,10 @@ class DecoderOptions:
         UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
         """
         from aeformat.backends.golden_check import verified
+        from aeformat.model.match import check_named
         from aeformat.pipeline.decoders import embedded_decoder, own_decoder
 
+        check_named(latents.header)
         if self.is_given:
             return verified(given_decoder(self._options.decoder, latents.header.decoder))
         if self._options.registry is None:
@@ -74,7 +76,7 @@ class DecoderOptions:
 
         Raises UsageError, DecoderMismatch, FormatError.
         """
-        if self.is_given:
+        if self.is_given and model_id:
             given_decoder(self._options.decoder, model_id)
         refuse_server(self._options, ("decoder", "registry"), why)
 

@@ -51,18 +51,23 @@ def run(options: argparse.Namespace) -> int:
 
 def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> None:
     """Fetch the decoder of a fetched file.  If that fails, print a notice: the command has not failed, the file is here."""
+    from aeformat.container.header import LatentsHeader
     from aeformat.errors import DecoderError
     from aeformat.net.client.fetching import parse_blob_url
     from aeformat.net.client.remote_decoder import DecoderNeed, registry_decoder
-    from aeformat.reader import open_latents
+    from aeformat.net.client.scan import scan_file
+    from aeformat.net.client.sending import local_package
 
     address, _kind, _name = parse_blob_url(url, server)
-    with open_latents(path) as latents:
-        if latents.embedded_decoder is not None:
-            return
-        header, n_rows = latents.header, latents.n_rows
-        image_bytes = latents.sizes().image_bytes / n_rows if server.image_bytes is None else server.image_bytes
-    need = DecoderNeed(n_rows, image_bytes, path.stat().st_size)
+    with path.open("rb") as file:
+        scan = scan_file(file)
+    header = scan.header
+    if not isinstance(header, LatentsHeader) or scan.has_decoder or not header.decoder:
+        return
+    if local_package(header.decoder) is not None:
+        return
+    image_bytes = scan.image_bytes / scan.n_rows if server.image_bytes is None else server.image_bytes
+    need = DecoderNeed(scan.n_rows, image_bytes, scan.size)
     try:
         registry_decoder(address.url, header.decoder, server, need=need, notify=report.notice)
     except DecoderError as error:

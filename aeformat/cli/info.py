@@ -104,10 +104,10 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
 
 def _latents_header(header: LatentsHeader) -> dict[str, Any]:
     return {
-        "decoder": header.decoder.hex(),
+        "decoder": header.decoder.hex() or None,
         "encoder": None if header.encoder is None else header.encoder.hex(),
         "dims": list(header.dims),
-        "image": [*header.image, "u8"],
+        "image": [*header.image, "u8"] if header.image else None,
         "encoding": header.encoding,
         "values": header.values,
         "byte_order": header.encoding_spec.byte_order,

@@ -83,6 +83,7 @@ def _given(decoder: str, path: Path) -> bytes:
     from aeformat.cli.decoder import given_decoder
     from aeformat.container.header import LatentsHeader
     from aeformat.container.parser import HeaderRead
+    from aeformat.model.match import check_named
     from aeformat.reader import events
 
     with common.input_file(str(path)) as file:
@@ -90,5 +91,6 @@ def _given(decoder: str, path: Path) -> bytes:
     assert isinstance(first, HeaderRead)
     if not isinstance(first.header, LatentsHeader):
         raise UsageError("--decoder does nothing for a model package; leave it out")
+    check_named(first.header)
     given_decoder(decoder, first.header.decoder)
     return Path(decoder).read_bytes()

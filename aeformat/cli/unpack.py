@@ -108,7 +108,9 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
     rows = None if options.rows is None else range(*options.rows)
     blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
     with (
-        open_sink(options.output, latents.header.image, n_rows, force=options.force, inputs=_inputs(options)) as sink,
+        open_sink(
+            options.output, latents.header.image_shape, n_rows, force=options.force, inputs=_inputs(options)
+        ) as sink,
         common.ProgressBar("unpacking", n_rows) as progress,
     ):
         done = write_images(blocks, sink, progress)

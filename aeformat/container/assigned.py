@@ -13,8 +13,9 @@ MINOR: Final = 1
 
 # Bits of `flags` (spec/container.md, section 2).
 FREE_SIZES: Final = 1 << 0  # rows have sizes of their own
-NEW_MANIFEST: Final = 1 << 1  # the manifest is one of version 1.1
-MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NEW_MANIFEST: 1}  # the minor version that assigned it
+NO_DECODER: Final = 1 << 1  # the decoder is not known
+NEW_MANIFEST: Final = 1 << 2  # the manifest is one of version 1.1
+MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1, NEW_MANIFEST: 1}  # the minor version that assigned it
 
 # Chunk tags (spec/container.md, section 4).
 ROWS: Final = b"ROWS"

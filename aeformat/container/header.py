@@ -19,6 +19,7 @@ from aeformat.container.assigned import (
     IMAGE_TYPES,
     KINDS,
     NEW_MANIFEST,
+    NO_DECODER,
     RANS_ENCODINGS,
     VALUE_TYPES,
     Encoding,
@@ -39,7 +40,7 @@ _MESSAGE_CHARACTERS: Final = 300  # a wrong value may be as long as the header
 class _LatentsFields(NamedTuple):
     decoder: bytes  # model id
     dims: tuple[int, ...]
-    image: tuple[int, int, int]
+    image: tuple[int, ...]
     encoding: str
     codec: str
     filter: str
@@ -52,8 +53,8 @@ class LatentsHeader(_LatentsFields):
     """Header of a latents file.
 
     dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  A size 0 in them is
-    free: each row states it.  encoding, codec, filter, values: names of spec/container.md; values "" means the encoding's own
-    type.
+    free: each row states it.  decoder: b"" if it is not known; image may be () then.
+    encoding, codec, filter, values: names of spec/container.md; values "" means the encoding's own type.
     """
 
     __slots__ = ()
@@ -63,7 +64,7 @@ class LatentsHeader(_LatentsFields):
         cls,
         decoder: bytes,
         dims: tuple[int, ...],
-        image: tuple[int, int, int],
+        image: tuple[int, ...],
         encoding: str,
         codec: str = "none",
         filter: str = "none",
@@ -86,6 +87,12 @@ class LatentsHeader(_LatentsFields):
         return VALUE_TYPES[self.values]
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images of a file that says them."""
+        height, width, channels = self.image
+        return height, width, channels
+
+    @property
     def form(self) -> RowForm:
         """What is the same of all rows."""
         return RowForm(self.dims, self.image)
@@ -98,7 +105,7 @@ class LatentsHeader(_LatentsFields):
     @property
     def flags(self) -> int:
         """The bits that the preamble must have."""
-        return FREE_SIZES if self.has_free_sizes else 0
+        return (FREE_SIZES if self.has_free_sizes else 0) | (0 if self.decoder else NO_DECODER)
 
     @property
     def n_values(self) -> int:
@@ -117,20 +124,22 @@ class LatentsHeader(_LatentsFields):
     @property
     def content_head(self) -> bytes:
         """What the content id is computed over, in front of the values (spec/container.md, section 9)."""
-        return canonical.pack(
-            {"decoder": self.decoder, "dims": self.dims, "image": (*self.image, "u8"), "values": self.values}
-        )
+        return canonical.pack({"dims": self.dims, "values": self.values} | self._known())
+
+    def _known(self) -> dict[str, Any]:
+        """The keys that are missing where the decoder is not known."""
+        known: dict[str, Any] = {"decoder": self.decoder} if self.decoder else {}
+        return known | ({"image": (*self.image, "u8")} if self.image else {})
 
     def to_bytes(self) -> bytes:
         """Canonical bytes.  Raises FormatError if the fields break the spec: the header is read back."""
         fields: dict[str, Any] = {
             "byte_order": self.encoding_spec.byte_order if self.encoding in ENCODINGS else "none",
             "codec": self.codec,
-            "decoder": self.decoder,
             "dims": self.dims,
             "encoding": self.encoding,
-            "image": (*self.image, "u8"),
             "kind": self.kind,
+            **self._known(),
         }
         if self.codec in FILTERED:
             fields["filter"] = self.filter
@@ -192,7 +201,7 @@ class _Checker:
     """Checks the keys of one header, in the order of the rules."""
 
     def __init__(self, fields: dict[str, Any], at: int, flags: int) -> None:
-        self._fields, self._at = fields, at
+        self._fields, self._at, self._flags = fields, at, flags
         self._least = 0 if flags & FREE_SIZES else 1  # a size that may be free
         self._minor = 1 if flags & NEW_MANIFEST else 0
 
@@ -214,14 +223,15 @@ class _Checker:
             raise self._bad("C3-7", f"unknown key {unknown[0]!r}", Unsupported)
 
     def _latents(self) -> LatentsHeader:
-        self._keys(_LATENTS_KEYS, _LATENTS_OPTIONAL)
+        unknown = {"decoder", "image"} if self._flags & NO_DECODER else set()
+        self._keys(_LATENTS_KEYS - unknown, _LATENTS_OPTIONAL | unknown)
         fields = self._fields
         for key in ("byte_order", "codec", "encoding", "filter", "values"):
             self._text(key)
         self._model_id("decoder")
         self._model_id("encoder")
         self._sizes("dims", fields["dims"], "1 to 8 sizes", range(1, 9), range(self._least, 2**31))
-        image = fields["image"]
+        image = fields.get("image", [1, 1, 1, "u8"])
         if not isinstance(image, list) or len(image) != 4 or image[3] not in IMAGE_TYPES:
             raise self._bad("C3-8", f"image is {image!r}, not [height, width, channels, 'u8']")
         self._sizes("image", image[:2], "3 sizes", range(2, 3), range(self._least, 65_536))
@@ -234,9 +244,9 @@ class _Checker:
         if values is not None and values not in spec.holds[1:]:
             raise self._bad("C3-12", f"values {values!r} do not go with encoding {encoding!r}")
         header = LatentsHeader(
-            decoder=fields["decoder"],
+            decoder=fields.get("decoder", b""),
             dims=tuple(fields["dims"]),
-            image=(image[0], image[1], image[2]),
+            image=tuple(image[:3]) if "image" in fields else (),
             encoding=encoding,
             codec=fields["codec"],
             filter=fields.get("filter", "none"),
@@ -251,21 +261,31 @@ class _Checker:
         if header.codec == "rans" and encoding not in RANS_ENCODINGS:
             raise self._bad("C3-15", f"codec rans does not go with encoding {encoding!r}")
         if self._minor:
-            raise self._bad("C3-17", "flag bit 1 in a file of latents, which has no manifest")
+            raise self._bad("C3-17", "flag bit 2 in a file of latents, which has no manifest")
         if not self._least:
             self._check_free(header)
+        if self._flags & NO_DECODER:
+            self._check_unknown(header)
         return header
+
+    def _check_unknown(self, header: LatentsHeader) -> None:
+        """C3-19."""
+        if header.decoder:
+            raise self._bad("C3-19", "flag bit 1 says that the decoder is not known, and there is one")
+        if header.codec == "rans":
+            raise self._bad("C3-19", "codec rans takes the decoder, which is not known")
 
     def _check_free(self, header: LatentsHeader) -> None:
         """C3-17, C3-18."""
-        height, width, _ = header.image
         if 0 not in header.dims:
             raise self._bad(
                 "C3-17", f"flag bit 0 says that rows have sizes of their own, and dims {header.dims} has none free"
             )
-        if bool(height) != bool(width):
+        if header.image[:2].count(0) == 1:
             raise self._bad("C3-17", "height and width of image must both be free or neither")
-        takes_passes = len(header.dims) == 3 and header.dims[:2] == (0, 0) and header.dims[2] and not height
+        takes_passes = (
+            len(header.dims) == 3 and header.dims[:2] == (0, 0) and header.dims[2] and not any(header.image[:2])
+        )
         if header.codec == "rans" and not takes_passes:
             raise self._bad(
                 "C3-18", f"codec rans takes dims [0, 0, n] and images of free sizes, not {list(header.dims)}"
@@ -283,6 +303,8 @@ class _Checker:
             raise self._bad("C3-15", "codec rans in a model package")
         if not self._least:
             raise self._bad("C3-17", "flag bit 0 in a model package, which has no rows")
+        if self._flags & NO_DECODER:
+            raise self._bad("C3-19", "flag bit 1 in a model package, which has no decoder of its own")
         return ModelHeader(
             fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}), self._minor
         )

@@ -190,6 +190,11 @@ class Parser:
                 self._chunk = None
             self._step = self._read_chunk_header
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it takes between two pieces: what is not used up, and the index that the chunks so far demand."""
+        return self._buffer.n_bytes + (0 if self._sequence is None else self._sequence.held_bytes)
+
     def close(self) -> None:
         """Say that the file ends here.  Raises Truncated, by the rule of the place, if it must not end here."""
         self._raise_failed()

@@ -73,6 +73,14 @@ class PassesPrior:
         self.tables = np.ascontiguousarray(tables, np.int32)
         check_tables(self.tables, bits)
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory of its tables, and of what they are looked up in if that was made; the network's own is not known here."""
+        made: list[NDArray[Any]] = [self.tables]
+        for key in ("symbols", "escaped"):
+            made += vars(self).get(key, ())[2:]
+        return sum(array.nbytes for array in made)
+
     @cached_property
     def symbols(self) -> Table:
         """What symbols and the escape are looked up in."""

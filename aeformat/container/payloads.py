@@ -240,6 +240,12 @@ class RowReader:
         return self._header.codec == "rans" and self._prior is None
 
     @property
+    def held_bytes(self) -> int:
+        """The memory that it keeps between two chunks: an embedded decoder, and a prior."""
+        prior = 0 if self._prior is None else self._prior.held_bytes
+        return prior + (0 if self.decoder is None else len(self.decoder))
+
+    @property
     def decoder_id(self) -> bytes:
         """The model id of the decoder that the header names."""
         return self._header.decoder

@@ -117,13 +117,12 @@ class RaggedRows(Sequence["NDArray[Any]"]):
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of each row."""
-        return [dims for run in self.sizes.runs() for dims in [self.sizes.form.dims_of(run.sizes)] * run.n_rows]
+        return self.sizes.shapes()
 
     @property
-    def image_sizes(self) -> list[tuple[int, int]]:
-        """(height, width) of the image of each row."""
-        images = ((run.n_rows, self.sizes.form.image_of(run.sizes)[:2]) for run in self.sizes.runs())
-        return [image for n_rows, image in images for _ in range(n_rows)]
+    def image_sizes(self) -> list[tuple[int, ...]]:
+        """(height, width) of the image of each row; () where it is not known."""
+        return self.sizes.image_sizes()
 
     def copy(self) -> RaggedRows:
         """The same, with values of its own."""

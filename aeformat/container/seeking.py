@@ -15,7 +15,15 @@ from aeformat.container import assigned, wire
 from aeformat.container.header import parse_header
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, Parser
-from aeformat.container.sequence import ChunkSequence, check_plain, is_known, most_bytes, padding_bytes, raise_first
+from aeformat.container.sequence import (
+    ChunkSequence,
+    check_plain,
+    is_known,
+    most_bytes,
+    needs_decoder,
+    padding_bytes,
+    raise_first,
+)
 from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
 from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsupported
@@ -126,6 +134,8 @@ class Chunks:
         tag = place.header.tag
         if place.header.is_critical and not is_known(tag, self._framing.header):
             raise Unsupported("C4-5", at, f"critical chunk {tag.decode('ascii')} that this reader does not know")
+        if needs_decoder(tag, self._framing.header):
+            raise StructureInvalid("C4-6", at, f"chunk {tag.decode('ascii')} in a file whose decoder is not known")
         raise_first(check_plain(self._framing.header, place.header, at))
         if place.end > self.trailer_at:
             raise StructureInvalid("C4-10", at, f"chunk {number} reaches into the trailer")

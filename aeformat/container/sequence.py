@@ -20,6 +20,7 @@ from aeformat.container.assigned import (
     MANIFEST,
     NAME,
     NEVER_COMPRESSED,
+    NO_DECODER,
     RECEIPT,
     ROWS,
     SIZES,
@@ -75,6 +76,11 @@ _NO_TRAILER: Final = {
 def is_known(tag: bytes, header: Header) -> bool:
     """Whether a tag is assigned in a file with this header (C4-5)."""
     return tag in KIND_OF_TAG and (tag != SIZES or bool(header.flags & FREE_SIZES))
+
+
+def needs_decoder(tag: bytes, header: Header) -> bool:
+    """Whether a chunk has no place in a file whose decoder is not known (C4-6)."""
+    return bool(header.flags & NO_DECODER) and tag in (DECODER, RECEIPT)
 
 
 def padding_bytes(header: Header, tag: bytes, payload_at: int) -> int:
@@ -178,6 +184,8 @@ class ChunkSequence:
         if not is_assigned and chunk.is_critical:
             yield Unsupported("C4-5", at, f"critical chunk {name} that this reader does not know")
         following = _NEXT[self._table][self._state].get(tag if is_assigned else _OTHER)
+        if needs_decoder(tag, self._header):
+            following = None
         if following is None:
             yield self._misplaced(chunk, at)
         else:
@@ -293,6 +301,11 @@ class ChunkSequence:
         assert isinstance(mark["_index"], int)
         self._index = index
         del index[mark["_index"] :]
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that grows with the number of chunks."""
+        return len(self._index)
 
     @property
     def index_payload(self) -> bytes:

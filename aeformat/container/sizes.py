@@ -36,15 +36,15 @@ class BadSizes(ValueError):
 
 
 class RowForm(NamedTuple):
-    """What the header says of every row: dims and image, in which 0 is free."""
+    """What the header says of every row: dims and image, in which 0 is free; image is () where it is not known."""
 
     dims: tuple[int, ...]
-    image: tuple[int, int, int]
+    image: tuple[int, ...]
 
     @property
     def has_free_image(self) -> bool:
         """Whether each row states height and width of its image."""
-        return not self.image[0]
+        return self.image[:1] == (0,)
 
     @property
     def n_free_dims(self) -> int:
@@ -71,10 +71,9 @@ class RowForm(NamedTuple):
         free = iter(sizes)
         return tuple(size or next(free) for size in self.dims)
 
-    def image_of(self, sizes: Sizes) -> tuple[int, int, int]:
-        """(height, width, channels) of the image of a row with these free sizes."""
-        height, width = sizes[-2:] if self.has_free_image else self.image[:2]
-        return height, width, self.image[2]
+    def image_of(self, sizes: Sizes) -> tuple[int, ...]:
+        """(height, width, channels) of the image of a row with these free sizes; () where it is not known."""
+        return (*sizes[-2:], *self.image[2:]) if self.has_free_image else self.image
 
     def values_of(self, sizes: Sizes) -> int:
         """Values of a row with these free sizes."""
@@ -188,7 +187,9 @@ class RowSizes:
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of all images as u8."""
+        """Bytes of all images as u8; 0 where they are not known."""
+        if not self.form.image:
+            return 0
         return sum(run.n_rows * prod(self.form.image_of(run.sizes)) for run in self.runs())
 
     def runs(self) -> Iterator[Run]:
@@ -202,9 +203,17 @@ class RowSizes:
         """The shape of one latent."""
         return self.form.dims_of(self._sizes(self._entry(row)))
 
-    def image(self, row: int) -> tuple[int, int, int]:
-        """(height, width, channels) of the image of one row."""
+    def image(self, row: int) -> tuple[int, ...]:
+        """(height, width, channels) of the image of one row; () where it is not known."""
         return self.form.image_of(self._sizes(self._entry(row)))
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of each latent."""
+        return [dims for run in self.runs() for dims in [self.form.dims_of(run.sizes)] * run.n_rows]
+
+    def image_sizes(self) -> list[tuple[int, ...]]:
+        """(height, width) of the image of each row; () where it is not known."""
+        return [size for run in self.runs() for size in [self.form.image_of(run.sizes)[:2]] * run.n_rows]
 
     def start(self, row: int) -> int:
         """Values before a row, which may be the one behind the last."""

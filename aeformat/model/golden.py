@@ -35,10 +35,11 @@ def check_golden(package: ModelPackage, network: Runnable) -> None:
             found = network.run(rows, (expected.shape[1], expected.shape[2]))
         else:
             found = network.run(rows)
-        _compare(package, found, expected)
+        compare_golden(package, found, expected)
 
 
-def _compare(package: ModelPackage, found: Array, expected: Array) -> None:
+def compare_golden(package: ModelPackage, found: Array, expected: Array) -> None:
+    """Compare what a network made of golden rows with the golden output (M6-2).  Raises GoldenMismatch."""
     if found.shape != expected.shape or found.dtype != expected.dtype:
         what = f"{found.dtype} {list(found.shape)} instead of {expected.dtype} {list(expected.shape)}"
         raise _mismatch(package, what)

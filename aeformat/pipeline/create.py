@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.atomic import AtomicFile
 from aeformat.backends.numpy_passes import prior_of
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.models import AnyModel
+
+
+_SAYS_TOO_LITTLE: Final = "a model id does not say what the decoder takes; give dims, image and encoding too"
 
 
 class LatentsFile:
@@ -171,7 +174,7 @@ def _row_names(names: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
 def create(
     path: str | os.PathLike[str],
     *,
-    decoder: AnyModel,
+    decoder: AnyModel | None = None,
     dims: Sequence[int | None] | int | None = None,
     image: Sequence[int | None] | None = None,
     encoding: str | None = None,
@@ -184,7 +187,8 @@ def create(
 ) -> LatentsFile:
     """A new file of latents, to be filled with `append`; it appears when it is closed, whole or not at all.
 
-    decoder: a Model, what load_model takes, or the 32 bytes of a model id: then dims, image and encoding must be given.
+    decoder: a Model, what load_model takes, or the 32 bytes of a model id: then dims, image and encoding must be given.  None
+    if it is no model of this package, or not known: then dims and encoding must be given, and image may be.
     dims: the shape of one latent.  image: (height, width, channels) of what the decoder makes of it.  None in dims, and for
     both height and width, leaves a size free: `append` then takes arrays of many shapes, and the sizes of their images.
     encoding: a name of spec/container.md; by default the decoder's own type.
@@ -199,15 +203,17 @@ def create(
     path = checked_path(path, instead="; to write into something else take aeformat.pack, or a temporary file")
     shape, pixels = _shape("dims", dims), _shape("image", image)
     package = None
-    if not isinstance(decoder, (bytes, bytearray)):
+    if decoder is None:
+        header = _header_of_id(b"", shape, pixels or (), encoding, codec or "zstd")
+    elif not isinstance(decoder, (bytes, bytearray)):
         package = as_model(decoder).the_decoder
         header = _header_of_decoder(package, shape, pixels, encoding, codec)
-    elif shape is not None and pixels is not None and encoding is not None:
+    elif pixels is not None:
         header = _header_of_id(checked_model_id(decoder), shape, pixels, encoding, codec or "zstd")
     else:
-        raise UsageError("a model id does not say what the decoder takes; give dims, image and encoding too")
+        raise UsageError(_SAYS_TOO_LITTLE)
     if embed_decoder and package is None:
-        raise UsageError("a model id is no decoder that could travel in the file; give the decoder")
+        raise UsageError("there is no decoder that could travel in the file; give the decoder, not its model id")
     header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
     checked_level(level, header.codec)
     file = AtomicFile(path, force=force)
@@ -291,12 +297,13 @@ def _header_of_decoder(
 
 
 def _header_of_id(
-    decoder: bytes, dims: tuple[int, ...], image: tuple[int, ...], encoding: str, codec: str
+    decoder: bytes, dims: tuple[int, ...] | None, image: tuple[int, ...], encoding: str | None, codec: str
 ) -> LatentsHeader:
+    if dims is None or encoding is None:
+        raise UsageError(_SAYS_TOO_LITTLE if decoder else "without a decoder dims and encoding must be given")
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; there are {', '.join(ENCODINGS)}")
     check_codec(encoding, codec, None)
-    if len(image) != 3:
+    if len(image) != 3 and (image or decoder):
         raise UsageError(f"image is {list(image)}, not height, width and channels")
-    height, width, channels = image
-    return LatentsHeader(decoder, dims, (height, width, channels), encoding, codec, fitting_filter(encoding, codec))
+    return LatentsHeader(decoder, dims, image, encoding, codec, fitting_filter(encoding, codec))

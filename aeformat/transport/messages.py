@@ -18,6 +18,7 @@ _WITHOUT_BODY: Final = {  # answers to HEAD
     403: "the token does not allow this",
     404: "it is not there, or not for this token",
     407: "the proxy wants a user and a password; put them into http_proxy (http://USER:PASSWORD@HOST:PORT)",
+    421: "it does not go by the name in the URL, or a proxy in front of it does not pass the name on",
 }
 
 
@@ -129,6 +130,16 @@ class Lost:
     """No response came, or it broke off.  reason: for people."""
 
     reason: str
+
+
+def resolved(path: str, reference: str) -> str:
+    """The reference in an answer, as a Location, as one from the base URL (RFC 3986, 5.2).  path: that of the request."""
+    if reference[:1] == "/" or ":" in reference.split("/", 1)[0]:  # it is absolute
+        return reference
+    folders = path.split("/")[:-1]
+    while reference.startswith("../") and folders:
+        folders, reference = folders[:-1], reference[3:]
+    return "/".join([*folders, reference])
 
 
 Action = Request | Wait | Cut | Done | Failed

@@ -15,10 +15,13 @@ from enum import Enum
 from typing import Final
 
 from aeformat.transport import draft, http_fields, problems
-from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait, resolved
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.request_sizes import RequestSizes
 from aeformat.transport.retry import Retry
+from aeformat.transport.structured import BadField
+
+_UPLOADS: Final = "v1/uploads"
 
 ONE_REQUEST_BYTES: Final = 1 << 18  # a file up to this size is sent in one request (T5-11)
 
@@ -324,7 +327,7 @@ class UploadClient:
             location = found.location or found.get("Location")
             if location is None:
                 raise TransferFailed("the server created an upload and does not say where")
-            self.upload = location
+            self.upload = resolved(_UPLOADS, location)
             self.sizes.learn(found.get(draft.LIMIT))
             self._set_offset(self._offset(found) or 0)
             return Event.AT
@@ -349,7 +352,7 @@ class UploadClient:
             return None
         try:
             at = draft.integer(draft.OFFSET, text)
-        except draft.BadField as error:
+        except BadField as error:
             raise TransferFailed(f"the server's {error}") from None
         if at > self._source.size:
             raise TransferFailed(f"the server claims to have {at} bytes of {self._source.size}")

@@ -99,7 +99,7 @@ def test_a_package_of_any_size_comes_back_from_its_file(tmp_path: Path) -> None:
     again = read_package(tmp_path / "a.aef")
 
     assert (again.model_id, again.manifest) == (made.model_id, made.manifest)
-    assert (tmp_path / "a.aef").read_bytes()[9:12] == b"\x01\x02\x00"  # minor 1, flag bit 1
+    assert (tmp_path / "a.aef").read_bytes()[9:12] == b"\x01\x04\x00"  # minor 1, flag bit 2
 
 
 def test_the_work_of_a_row_can_be_capped(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_an_error_does_not_repeat_a_header_of_60_kilobytes():
         {"codec": "brotli"},
         {"dims": (-1,)},
         {"values": "f64"},
-        {"decoder": b""},
+        {"decoder": b"short"},
         {"dims": (2**31 - 1,) * 2},
     ],
     ids=str,
@@ -235,16 +235,16 @@ def test_what_is_no_header_with_free_sizes_is_refused(base, changes, rule, code)
 
 
 def test_a_package_says_whether_its_manifest_is_new():
-    """Flag bit 1; it is for packages alone (C3-17)."""
+    """Flag bit 2; it is for packages alone (C3-17)."""
     header = ModelHeader(DECODER, minor=1)
 
-    assert header.flags == 2 and ModelHeader(DECODER).flags == 0
-    assert parse_header(header.to_bytes(), 24, 2) == header
+    assert header.flags == 4 and ModelHeader(DECODER).flags == 0
+    assert parse_header(header.to_bytes(), 24, 4) == header
     assert parse_header(header.to_bytes(), 24).minor == 0
     with pytest.raises(FormatError, match="C3-17"):
-        parse_header(_bytes(LATENTS, {}), 24, 2)
+        parse_header(_bytes(LATENTS, {}), 24, 4)
     with pytest.raises(FormatError, match="C3-17"):
-        parse_header(_bytes(LATENTS, FREE), 24, 3)
+        parse_header(_bytes(LATENTS, FREE), 24, 5)
 
 
 @pytest.mark.parametrize("fields", [{"image": (0, 0, 3)}, {"dims": (0, 2), "image": (0, 9, 3)}], ids=str)
@@ -252,3 +252,44 @@ def test_half_free_sizes_are_not_written(fields):
     """to_bytes reads back what it made."""
     with pytest.raises(FormatError, match="C3-17"):
         LatentsHeader(DECODER, (64,), (28, 28, 1), "f32le")._replace(**fields).to_bytes()
+
+
+UNKNOWN = {"decoder": GONE}
+
+
+@pytest.mark.parametrize("image", [(28, 28, 1), ()])
+@pytest.mark.parametrize("dims", [(4,), (4, 0)])
+def test_a_header_without_a_decoder_comes_back(image, dims):
+    """With flag bit 1; without it a missing key is refused (C3-7)."""
+    header = LatentsHeader(b"", dims, image, "f32le")
+
+    assert header.flags == (3 if 0 in dims else 2)
+    assert parse_header(header.to_bytes(), 24, header.flags) == header
+    with pytest.raises(FormatError, match="C3-7"):
+        parse_header(header.to_bytes(), 24, header.flags & 1)
+    assert canonical.unpack(header.content_head, max_depth=4).keys() == {
+        "dims",
+        "values",
+        *(["image"] if image else []),
+    }
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "rule"),
+    [
+        (LATENTS, {}, "C3-19"), (MODEL, {}, "C3-19"),
+        (LATENTS, UNKNOWN | {"codec": "rans", "encoding": "u8", "byte_order": "none"}, "C3-19"),
+        (LATENTS, UNKNOWN | {"image": [0, 0, 3, "u8"]}, "C3-8"), (LATENTS, UNKNOWN | {"dims": GONE}, "C3-7"),
+    ],
+)  # fmt: skip
+def test_what_is_no_header_without_a_decoder_is_refused(base, changes, rule):
+    """Flag bit 1 is set in all of them."""
+    with pytest.raises(FormatError) as caught:
+        parse_header(_bytes(base, changes), 24, 2)
+
+    assert (caught.value.rule, caught.value.code, caught.value.at) == (rule, "header", 24)
+
+
+def test_height_width_and_channels():
+    """Of a file that says them."""
+    assert LatentsHeader(DECODER, (4,), (28, 30, 1), "f32le").image_shape == (28, 30, 1)

@@ -13,13 +13,16 @@ from aeformat.container.costs import StepBudget
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import PASS_ELEMENTS
+from aeformat.container.parser import ChunkRead, Parser
 from aeformat.container.passes import PHASES, NetworkCost, PassesPrior, phase_sizes
+from aeformat.container.payloads import RowReader
 from aeformat.container.prior import BadPrior
 from aeformat.container.ragged import RaggedRows
 from aeformat.container.rans import BadCode
 from aeformat.container.reader import Latents
 from aeformat.container.sizes import RowForm, RowSizes
 from aeformat.container.stream import LatentStream
+from aeformat.container.work import work_of
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import DecoderMissing, LimitExceeded, ValueInvalid
 
@@ -312,3 +315,24 @@ def test_phases_cover_every_position_once():
             seen[place] += 1
         assert (seen == 1).all()
     assert [(y, x) for y, x in PHASES] == [(0, 0), (1, 1), (0, 1), (1, 0)]
+
+
+def test_the_memory_of_a_prior_grows_with_what_is_looked_up():
+    """Tables first, then what the coder makes of them."""
+    fresh = PassesPrior(bits=8, lo=LO, hi=HI, groups=GROUPS, tables=TABLES, network=Neighbours())
+    assert fresh.held_bytes == TABLES.nbytes
+    assert fresh.symbols.bits == 8 and fresh.held_bytes == TABLES.nbytes + 3 * 256 * 2 + 2 * 27 * 8
+
+
+def test_work_of_passes_is_known_with_the_prior():
+    """C13-1: 0 without it, and 0 for what is refused at its first bytes."""
+    data = written(LATENTS)
+    reader, found = RowReader(HEADER), []
+    for event in Parser().each(data):
+        if isinstance(event, ChunkRead) and event.header.tag == b"ROWS":
+            assert reader.n_steps(event) == 0
+            reader.give_prior(OF_DECODER)
+            found.append(reader.n_steps(event))
+            assert work_of(event, HEADER) == 4 * event.header.raw_bytes
+            assert reader.n_steps(event._replace(stored=b"\x0b" + bytes(event.stored[1:]))) == 0
+    assert found == [rans_passes.n_steps(PRIOR, LATENTS.sizes, 1)]

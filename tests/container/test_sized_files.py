@@ -476,3 +476,33 @@ def test_a_size_whose_checksum_is_wrong_stops_a_scan():
         list(Framing(lambda at, n: bytes(data[at : at + n]), len(data)).scan())
 
     assert caught.value.at == at
+
+
+class TestUnknownDecoder:
+    """Files that name no decoder (C3-19): rows are read, and nothing in them speaks of a decoder (C4-6)."""
+
+    def test_rows_come_back(self, open_bytes):
+        head = sized_header("bf16le", (4, 0, 0), ())._replace(decoder=b"")
+        rows = sized_rows(head, [(2, 3), (1, 1), (1, 1)])
+        data = write(rows, head, row_names(3))
+
+        assert data[9:12] == b"\x01\x03\x00"
+        assert same_rows(read_sized([data]), rows)
+        with open_bytes(data) as latents, stream_latents(io.BytesIO(data)) as stream:
+            assert same_rows(latents[:], rows) and latents[:].image_sizes == [()] * 3
+            assert (latents.embedded_decoder, latents.has_receipts, stream.embedded_decoder) == (None, False, None)
+            assert latents.sizes().image(0) == () and latents.sizes().image_bytes == 0
+
+    def test_sizes_of_images_count_their_bytes(self):
+        assert ROWS.sizes.image_bytes == 3 * sum(height * width for _, _, height, width in SIZES)
+
+    @pytest.mark.parametrize("tag", [b"dECo", b"rCPT"])
+    def test_what_takes_a_decoder_has_no_place(self, open_bytes, tag):
+        parts = split(write(np.zeros((2, 3), np.float32), header()._replace(decoder=b"")))
+        data = parts.insert(0, Chunk(tag, bytes(32), 2 if tag == b"rCPT" else 0)).join()
+
+        with pytest.raises(StructureInvalid, match="C4-6") as caught:
+            list(stream_latents(io.BytesIO(data)))
+        assert caught.value.at == parts.places()[0]
+        with pytest.raises(StructureInvalid, match="C4-6"), open_bytes(data) as latents:
+            latents[0]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import errno
 import hashlib
+import itertools
 import json
 import os
 import secrets
@@ -136,72 +139,71 @@ def test_a_broken_record_in_the_bucket_stops_nothing(url, tmp_path, data):
 # Many servers.
 
 
-def test_two_servers_share_a_bucket_under_load_and_kills_and_lose_nothing(url, tmp_path):
-    """Uploads of the same and of other blobs, deletes, kill -9 of either server in between, a check and a clean-up beside them."""
+def shared_load(url, tmp_path, seconds):
+    """Two servers on one bucket, five clients, kill -9 of one server after the other, check --repair and gc beside them.
+
+    Returns the numbers of kills, of acknowledged uploads, of blobs that must be there, and of those that are not.
+    """
     tokens = write_tokens(tmp_path / "tokens", TOKENS)
-    until = time.monotonic() + 12
-    n_sent = 0
+    until = time.monotonic() + seconds
 
     def start(number):
         return Running(server_settings(tmp_path / f"staging{number}", url, tokens))
 
     servers = [start(number) for number in range(2)]
 
-    def client(number):
-        stored, n = {}, 0
-        while time.monotonic() < until:
-            server = servers[(number + n) % 2]
-            data = latents(3, seed=number % 2 * 1000 + n % 25)
-            path = f"v1/containers/{hashlib.sha256(data).hexdigest()}"
-            token = "ab"[number // 2]
-            n += 1
-            try:
-                if upload(server, data, token).status == 201:
-                    stored[path] = token
-            except (AssertionError, OSError):
-                continue  # it was killed
-        return stored, n
+    def sends(number):
+        """The same few blobs as another client, to both servers in turn; and which must be there in the end."""
+        stored, n_acknowledged = set(), 0
+        for n in itertools.count():
+            if time.monotonic() > until:
+                return stored, n_acknowledged
+            data, token = latents(3, seed=number % 2 * 1000 + n % 25), "ab"[number // 2]
+            with contextlib.suppress(AssertionError, OSError):  # the server was killed
+                if upload(servers[(number + n) % 2], data, token).status == 201:
+                    stored.add((f"v1/containers/{hashlib.sha256(data).hexdigest()}", token))
+                    n_acknowledged += 1
 
-    def deleter():
-        """Blobs of its own: only what nobody deletes is expected to stay."""
-        n = 0
-        while time.monotonic() < until:
+    def deletes():
+        """Blobs of its own, and by turns those that nobody has: what others have is expected to stay."""
+        for n in itertools.count():
+            if time.monotonic() > until:
+                return
             data = latents(3, seed=5000 + n % 5)
-            n += 1
             for server in servers:
-                try:
+                with contextlib.suppress(AssertionError, OSError):
                     upload(server, data, "a")
                     server.request("DELETE", f"v1/containers/{hashlib.sha256(data).hexdigest()}", token="a")
-                except (AssertionError, OSError):
-                    continue
 
+    n_kills = 0
     with ThreadPoolExecutor(5) as pool:
-        clients = [pool.submit(client, number) for number in range(4)]
-        other = pool.submit(deleter)
-        n_kills = 0
-        try:
-            while time.monotonic() < until - 2:
-                time.sleep(1.0)
-                servers[n_kills % 2].stop(signal.SIGKILL)
-                servers[n_kills % 2] = start(n_kills % 2)
-                n_kills += 1
-                if n_kills == 2:
-                    main(["store", "check", url, "--repair"])
-                    main(["store", "gc", url])
-            other.result()
-            stored: dict[tuple[str, str], None] = {}
-            for future in clients:
-                found, n = future.result()
-                n_sent += n
-                stored |= dict.fromkeys((path, token) for path, token in found.items())
-            assert n_kills >= 2 and len(stored) >= 10
-            for server in servers:
-                assert server.is_up
-                for path, token in stored:
-                    assert server.request("HEAD", path, token=token).status == 200
-        finally:
-            for server in servers:
-                server.stop()
+        clients, other = [pool.submit(sends, number) for number in range(4)], pool.submit(deletes)
+        while time.monotonic() < until - 2:
+            time.sleep(1.0)
+            servers[n_kills % 2].stop(signal.SIGKILL)
+            servers[n_kills % 2] = start(n_kills % 2)
+            n_kills += 1
+            if n_kills % 8 == 2:
+                main(["store", "check", url, "--repair"])
+                main(["store", "gc", url])
+        other.result()
+        found = [future.result() for future in clients]
+    stored = set().union(*(stored for stored, _ in found))
+    try:
+        n_lost = sum(
+            server.request("HEAD", path, token=token).status != 200 for server in servers for path, token in stored
+        )
+    finally:
+        for server in servers:
+            server.stop()
+    return n_kills, sum(n for _, n in found), len(stored), n_lost
+
+
+def test_two_servers_share_a_bucket_under_load_and_kills_and_lose_nothing(url, tmp_path):
+    """Uploads of the same and of other blobs, deletes, kill -9 of either server in between, a check and a clean-up beside them."""
+    n_kills, n_acknowledged, n_stored, n_lost = shared_load(url, tmp_path, 12)
+    assert n_kills >= 2 and n_acknowledged >= n_stored >= 10
+    assert n_lost == 0
     assert main(["store", "check", url]) == 0
 
 
@@ -383,16 +385,18 @@ def test_a_conflict_is_tried_again(two, tmp_path, monkeypatch):
         put(one, tmp_path, b"abcd")
 
 
-def test_a_staged_file_that_its_disk_has_damaged_is_not_stored(two, tmp_path):
-    """The bytes are hashed once more as they go out."""
+@pytest.mark.parametrize("n_bytes", [3, 11_000_000])
+def test_a_staged_file_that_its_disk_has_damaged_is_not_stored(url, tmp_path, monkeypatch, n_bytes):
+    """The bytes are hashed once more as they go out, whole or in parts; no part is left."""
     from aeformat.net.server.records import UploadResult
 
-    path = tmp_path / "data"
-    path.write_bytes(b"abd")
-    sha256 = hashlib.sha256(b"abc").hexdigest()
+    monkeypatch.setattr(bucket_module, "PART_BYTES", 5 << 20)
+    one, path = BucketStore(Bucket(url), tmp_path), tmp_path / "data"
+    path.write_bytes(bytes(n_bytes - 1) + b"!")
+    sha256 = hashlib.sha256(bytes(n_bytes)).hexdigest()
     with pytest.raises(StoreFailed, match="damaged on its disk"):
-        two[0].put(UploadResult("acme", CONTAINERS, sha256, sha256, 3), path)
-    assert objects(two[0]._bucket.url) == []
+        one.put(UploadResult("acme", CONTAINERS, sha256, sha256, n_bytes), path)
+    assert objects(url) == list(Bucket(url).unfinished()) == []
 
 
 # Check and gc.
@@ -450,6 +454,107 @@ def test_gc_of_a_bucket_refuses_what_can_be_mended(url, tmp_path, capsys, monkey
     assert main(["store", "gc", url]) == 2
     assert "run aeformat store check --repair first" in capsys.readouterr().err
     assert len(objects(url)) == 1
+
+
+def test_records_that_name_the_wrong_blob_are_found(url, tmp_path, capsys):
+    """A container's record that names another digest; a model's record that names no package, or one of another model."""
+    bucket, other = Bucket(url), latents(10)
+    encoder, decoder = (package_bytes(model, level=1) for model in store.find_pair("mnist-exact"))
+    with running(tmp_path / "staging", bucket=url) as server:
+        for data in (FILE, other, encoder, decoder):
+            assert upload(server, data).status == 201
+    models = [entry.key for entry in bucket.listed("tenants/local/models/")]
+    contents = [bucket.read(key) for key in models]
+    of_other = bucket.read(f"tenants/local/containers/{hashlib.sha256(other).hexdigest()}")[0]
+    assert bucket.put(models[0], of_other, replaces=contents[0][1])
+    assert bucket.put(models[1], contents[0][0], replaces=contents[1][1])
+    key = f"tenants/local/containers/{SHA}"
+    assert bucket.put(key, of_other, replaces=bucket.read(key)[1])
+    assert found_by(capsys, "check", url) == (1, [("broken-record", ""), ("wrong-model", ""), ("wrong-model", "")])
+
+
+def test_long_lists_are_read_to_their_end(url, tmp_path, monkeypatch):
+    """Objects, records, and uploads in parts, of which a service tells a thousand at a time."""
+    true_call = Bucket._call
+    pages = {None: [1, 2], "2": [3, 4], "4": [5]}
+
+    def call(self, operation, **named):
+        if operation == "list_multipart_uploads":
+            begun = datetime.datetime.now(datetime.timezone.utc)
+            some = pages[named.get("KeyMarker")]
+            uploads = [{"Key": f"{self._prefix}{n}", "UploadId": f"u{n}", "Initiated": begun} for n in some]
+            more = {"NextKeyMarker": str(some[-1]), "NextUploadIdMarker": "x"} if some[-1] < 5 else {}
+            return {"Uploads": uploads, "IsTruncated": bool(more)} | more
+        return true_call(self, operation, **named | ({"MaxKeys": 2} if operation == "list_objects_v2" else {}))
+
+    monkeypatch.setattr(Bucket, "_call", call)
+    one = BucketStore(Bucket(url), tmp_path)
+    shas = sorted(put(one, tmp_path, bytes([n])) for n in range(7))
+    assert [stored.record.sha256 for stored in one.containers("acme", "", 100)] == shas
+    assert [stored.record.sha256 for stored in one.containers("acme", shas[0], 5)] == shas[1:6]
+    one.count("acme")
+    assert one.used("acme") == 7
+    assert [left.key for left in one._bucket.unfinished()] == ["1", "2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("operation", ["get_object", "head_object", "list_objects_v2"])
+def test_what_is_deleted_during_a_check_is_no_finding(url, tmp_path, monkeypatch, operation):
+    """Blobs come and go while it reads."""
+    one, true_call = BucketStore(Bucket(url), tmp_path), Bucket._call
+    shas = [put(one, tmp_path, bytes([n])) for n in range(3)]
+    deleted = []
+
+    def call(self, asked, **named):
+        if asked == operation and not deleted:
+            deleted.append(1)
+            for sha256 in shas:
+                assert one.delete("acme", CONTAINERS, sha256)
+        return true_call(self, asked, **named)
+
+    check = bucket_check.BucketCheck(Bucket(url))
+    monkeypatch.setattr(Bucket, "_call", call)
+    assert check.run(repairs=True).findings == []
+
+
+def test_a_connection_that_breaks_is_an_error_of_the_store(url, tmp_path, monkeypatch):
+    """While an answer is read, and while one is awaited: no other kind of exception comes out."""
+    from botocore.exceptions import EndpointConnectionError, IncompleteReadError
+
+    def fail(error):
+        raise error
+
+    one = BucketStore(Bucket(url), tmp_path)
+    record = one.find("acme", CONTAINERS, put(one, tmp_path, b"abc"))
+    with one.open(record, "acme", 0, 3) as file:
+        monkeypatch.setattr(file._body, "read", lambda n: fail(IncompleteReadError(actual_bytes=1, expected_bytes=3)))
+        with pytest.raises(StoreFailed, match="broke off"):
+            file.read(3)
+    error = EndpointConnectionError(endpoint_url="x")
+    monkeypatch.setattr(one._bucket._client, "get_object", lambda **named: fail(error))
+    with pytest.raises(StoreFailed, match="Could not connect"):
+        one.find("acme", CONTAINERS, "0" * 64)
+
+
+def test_a_bucket_that_fails_is_a_500_and_the_upload_goes_on(url, tmp_path, monkeypatch):
+    """What was acknowledged is staged; the last request can be repeated once the bucket answers again."""
+    true_call, broken = Bucket._call, tmp_path / "broken"
+
+    def call(self, operation, **named):
+        if broken.exists():
+            raise StoreFailed(errno.EIO, "the service is down")
+        return true_call(self, operation, **named)
+
+    monkeypatch.setattr(Bucket, "_call", call)
+    with running(tmp_path / "staging", bucket=url) as server:
+        where = create(server)
+        broken.touch()
+        found = patch(server, where, 0, FILE, last=True)
+        assert (found.status, found.get("Retry-After") is not None) == (500, True)
+        assert server.request("GET", PATH).status == 500
+        assert int(server.request("HEAD", where).get("Upload-Offset")) == len(FILE)
+        broken.unlink()
+        assert patch(server, where, len(FILE), b"", last=True).status == 201
+        assert body(server, PATH) == FILE
 
 
 # What is refused at the start.

@@ -59,7 +59,9 @@ def test_other_origins_get_nothing(server, origin):
     assert "Origin" in found.get("Vary")
 
 
-@pytest.mark.parametrize(("path", "status"), [("v1/", 200), (f"v1/containers/{'0' * 64}", 404), ("v1/uploads", 405)])
+@pytest.mark.parametrize(
+    ("path", "status"), [("v1/", 200), (f"v1/containers/{'0' * 64}", 404), ("v1/models:missing", 405)]
+)
 def test_answers_and_refusals_can_be_read(server, path, status):
     found = server.request("GET", path, {"Origin": APP})
     assert (found.status, found.get("Access-Control-Allow-Origin")) == (status, APP)

@@ -241,6 +241,7 @@ def test_a_broken_record_stops_nothing(tmp_path, data):
         assert metric(server, "aeformat_files_set_aside") == 1
         assert upload(server, FILE).status == 201
         assert body(server, PATH) == FILE
+        assert not list(root.glob("quarantine/*/tenants/*/*/*"))  # what was set aside is no longer needed
     assert f"set aside tenants/local/containers/{SHA}" in (tmp_path / "log").read_text()
     storage = Storage(root)
     assert storage.used("local") == len(FILE) + len(other)

@@ -83,3 +83,9 @@ def test_a_disk_that_hangs_is_no_storage_and_is_asked_once(tmp_path, monkeypatch
 
     assert asyncio.run(asked()) == [["storage"]] * 3
     assert begun == [1]
+
+
+def test_the_reserve_is_that_of_the_limits(tmp_path):
+    """T7-6: where uploads are refused because the disk is below it, the server says that it is full."""
+    with running(tmp_path / "root", reserve_bytes=1 << 60) as server:
+        assert json.loads(server.request("GET", "readyz").body)["reasons"] == ["disk-full"]

@@ -244,6 +244,7 @@ def test_nginx_says_who_asked(tmp_path):
             assert process.poll() is None, process.stderr.read()
             with urllib.request.urlopen(request, timeout=60) as answer:
                 shown = answer.headers["X-Request-ID"]
+            until(lambda: '"GET"' in log.read_text())  # the line comes after the answer
         finally:
             process.terminate()
             process.wait(30)

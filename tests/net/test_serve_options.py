@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from aeformat.cli.serve import add_arguments
 from net.test_operating import ROOT, started
 from net.test_token_file import TENANT, write
 
@@ -103,3 +106,12 @@ def test_every_origin_is_allowed_with_tokens(tmp_path):
     options = ["--tokens", str(tokens), "--cors-origin", "*"]
     with started(["serve", str(tmp_path / "root"), "--port", "0", *options]) as (_, port):
         assert "allow-origin: *" in ask(port, "Host: localhost\r\nOrigin: https://any.example\r\n")
+
+
+def test_every_option_is_on_the_page():
+    """docs/operating.md names what `serve` takes, and nothing else."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_arguments(parser)
+    options = {name for action in parser._actions for name in action.option_strings}
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", page)) == options

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from transport.containers import latents
 
 from aeformat.cli.main import main
+from aeformat.errors import UsageError
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
 from aeformat.net.server import folder_check
+from aeformat.net.server.check_report import DAMAGE, LEFT_OVER
 from aeformat.net.server.folder_check import FolderCheck
 from aeformat.net.server.folder_gc import FolderGc
 from aeformat.net.server.storage import Storage
@@ -317,3 +322,86 @@ def test_the_text_names_each_finding(root, capsys):
     out, err = capsys.readouterr()
     assert out.startswith(f"objects/{SHA[:2]}/{SHA}: damaged-blob: its SHA-256 is ") and out.count("\n") == 1
     assert err.startswith(f"{root}: 2 good blobs, ") and err.endswith("3 records; 1 problem, 0 left over\n")
+
+
+def test_what_the_page_shows_is_so(root, monkeypatch, capsys):
+    """docs/storage.md: its commands run, and its findings are those that there are."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(root.parent)
+    root.rename("store")
+    commands = re.findall(r"^aeformat (store .* store.*)$", page, re.MULTILINE)
+    assert len(commands) == 4
+    assert [main(command.split()) for command in commands] == [0] * 4
+    told = {kind for line in page.splitlines() if line.startswith("| `") for kind in re.findall(r"`([a-z-]+)`", line)}
+    assert {*DAMAGE, *LEFT_OVER} <= told
+
+
+def test_a_blob_that_cannot_be_read_is_damaged(root, monkeypatch):
+    """A bad sector: it is set aside, and the check goes on."""
+    true_open = Path.open
+
+    def fail(path, *rest, **named):
+        if path == blob(root):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return true_open(path, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", fail)
+    report = FolderCheck(root).run(repairs=True)
+    assert [(finding.kind, finding.done) for finding in report.findings if finding.is_damage] == [
+        ("damaged-blob", "set aside"),
+        ("missing-blob", "set aside"),
+    ]
+    assert report.n_blobs == 2 and not blob(root).exists()
+
+
+def test_a_blob_that_this_user_may_not_read_is_not_damaged(root, monkeypatch):
+    """Nor does another user than the server's repair or remove anything: the server could not read what that one writes."""
+
+    true_open = Path.open
+
+    def fail(path, *rest, **named):
+        if path == blob(root):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return true_open(path, *rest, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", fail)
+        with pytest.raises(PermissionError):
+            FolderCheck(root).run(repairs=True)
+    assert not (root / "quarantine").exists()
+    monkeypatch.setattr(os, "geteuid", lambda: -1)
+    for act in (lambda: FolderCheck(root).run(repairs=True), lambda: FolderGc(root, is_dry=False)):
+        with pytest.raises(UsageError, match="belongs to another user"):
+            act()
+    assert FolderCheck(root).run(repairs=False).is_good
+
+
+def test_what_is_deleted_during_a_check_is_no_finding(root, monkeypatch):
+    """Blobs come and go while it reads."""
+    check = FolderCheck(root)
+    true_check = check._check_blob
+
+    def late(path):
+        if path == blob(root):
+            record(root).unlink()
+            path.unlink()
+        return true_check(path)
+
+    monkeypatch.setattr(check, "_check_blob", late)
+    assert check.run(repairs=True).findings == []
+
+
+def test_a_record_that_cannot_be_read_is_broken(root, monkeypatch):
+    """A bad sector in a small file is no reason not to start."""
+    true_read = Path.read_bytes
+
+    def fail(path):
+        if path == record(root) and path.exists():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return true_read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    storage = Storage(root)
+    assert storage.quarantine.n_files == 1
+    assert storage.find("local", "containers", SHA) is None
+    assert blob(root).exists()

@@ -44,9 +44,11 @@ async function usePage({ server, token, file }) {
     const broken = append(upload, await offset(upload), bytes.length, true, { signal: stop.signal }).catch((error) => error.name);
     stop.abort();
     found.broken = await broken;
-    const at = await offset(upload);
-    found.resumedAt = at;
-    const last = await append(upload, at, bytes.length, true);
+    let last;
+    do { // 409: the request that was broken off came to the server after the question
+        found.resumedAt = await offset(upload);
+        last = await append(upload, found.resumedAt, bytes.length, true);
+    } while (last.status === 409);
     found.last = [last.status, last.headers.get("Upload-Complete"), last.headers.get("Repr-Digest")];
     const blob = new URL(last.headers.get("Content-Location"), last.url);
 

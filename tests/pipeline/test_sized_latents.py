@@ -12,7 +12,10 @@ import aeformat
 from aeformat.cli.main import main
 from aeformat.container.ragged import RaggedRows
 from aeformat.errors import FormatError, UsageError
+from aeformat.net.client.learned import Learned
+from aeformat.net.client.options import Options
 from aeformat.net.client.scan import scan_file
+from aeformat.net.client.sending import decoder_to_send, needs_decoder_probe
 from aeformat.pipeline.unpack import write_latents
 from aeformat.reader import stream_latents
 
@@ -165,3 +168,64 @@ def test_a_scan_before_sending_counts_the_pixels_of_all_rows(path, tmp_path):
         file.append(np.zeros((7, 2), np.uint8))
     with (tmp_path / "b.aef").open("rb") as file:
         assert scan_file(file).image_bytes == 7 * 30
+
+
+class TestUnknownDecoder:
+    """Latents of a network that is no model of ours, or that nobody has named."""
+
+    @pytest.fixture
+    def nameless(self, tmp_path):
+        path = tmp_path / "nameless.aef"
+        with aeformat.create(path, dims=(4, None, None), encoding="f16le") as file:
+            file.append(ROWS, NAMES)
+        return path
+
+    def test_rows_are_read(self, nameless):
+        with aeformat.open(nameless) as latents:
+            assert same(latents[:]) and (latents.header.decoder, latents.header.image) == (b"", ())
+        assert aeformat.validate(nameless).problems == []
+
+    def test_images_may_be_known(self, tmp_path):
+        with aeformat.create(tmp_path / "a.aef", dims=(2,), image=(4, 4, 1), encoding="u8") as file:
+            file.append(np.zeros((3, 2), np.uint8))
+        with aeformat.open(tmp_path / "a.aef") as latents:
+            assert (latents.header.image, latents[:].shape) == ((4, 4, 1), (3, 2))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"dims": None}, {"encoding": None}, {"image": (1, 2)}, {"codec": "rans"}, {"embed_decoder": True}],
+        ids=str,
+    )
+    def test_what_nobody_says_is_missing(self, tmp_path, changes):
+        with pytest.raises(UsageError):
+            aeformat.create(tmp_path / "a.aef", **{"dims": (2,), "encoding": "u8"} | changes)
+        assert not list(tmp_path.iterdir())
+
+    def test_nothing_decodes_it(self, nameless, capsys):
+        """Exit code 4, whoever's decoder is given."""
+        for more in ([], ["--decoder", "models/mnist-exact.decoder.aef"], ["--registry", "http://127.0.0.1:9"]):
+            assert main(["unpack", str(nameless), "-o", "-", *more]) == 4
+            assert "does not say which decoder" in capsys.readouterr().err
+        with pytest.raises(aeformat.DecoderMissing):
+            aeformat.decode(nameless)
+        with pytest.raises(aeformat.DecoderMissing):
+            aeformat.decode(nameless, "mnist-exact")
+
+    def test_info_says_that_nobody_knows(self, nameless, capsys):
+        assert main(["info", str(nameless), "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["decoder"], facts["image"], facts["rows"]) == (None, None, 5)
+        assert main(["info", str(nameless)]) == 0
+        assert "4, free, free" in capsys.readouterr().out
+
+    def test_it_converts_to_itself(self, nameless, tmp_path):
+        assert main(["convert", str(nameless), str(tmp_path / "b.aef"), "--encoding", "text19"]) == 0
+        with aeformat.open(nameless) as before, aeformat.open(tmp_path / "b.aef") as after:
+            assert before.trailer.content_id == after.trailer.content_id
+
+    def test_no_decoder_is_asked_for_or_sent(self, nameless):
+        with nameless.open("rb") as file:
+            scan = scan_file(file)
+        assert scan.image_bytes == 0
+        assert not needs_decoder_probe(scan, Options(policy="always"), Learned())
+        assert decoder_to_send(scan, None, Options(policy="always"), b"a decoder", print, Learned()) is None

@@ -49,8 +49,8 @@ def test_valid_file_reads_to_its_json(case: Vector, feed: str) -> None:
     header, trailer = got.header, got.trailer
     assert isinstance(header, LatentsHeader) and trailer is not None
     assert {
-        "dims": list(header.dims), "image": [*header.image, "u8"], "encoding": header.encoding, "codec": header.codec,
-        "filter": header.filter, "values": header.values, "decoder": header.decoder.hex(),
+        "dims": list(header.dims), "image": [*header.image, "u8"] if header.image else None, "encoding": header.encoding, "codec": header.codec,
+        "filter": header.filter, "values": header.values, "decoder": header.decoder.hex() or None,
         "encoder": None if header.encoder is None else header.encoder.hex(), "ext": _as_json(header.ext),
         "n_rows": trailer.n_rows, "n_chunks": trailer.n_chunks, "has_index": bool(trailer.index_at),
         "content_id": trailer.content_id.hex(), "values_sha256": hashlib.sha256(got.values).hexdigest(),

@@ -23,7 +23,7 @@ SCHEMAS = {name: cddl.Schema((SPEC / f"{name}.cddl").read_text("utf-8")) for nam
 def allows_header(data: bytes) -> bool:
     """Whether the schema for a file with these flags allows its header."""
     (flags,) = struct.unpack_from("<H", data, 10)
-    rule = "sized-header" if flags & 1 else "header"
+    rule = ("header", "sized-header", "unknown-header", "sized-unknown-header")[flags & 3]
     return SCHEMAS["header"].allows(header_of(data), rule)
 
 

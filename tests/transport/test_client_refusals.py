@@ -36,7 +36,7 @@ def uploading(**source: object) -> UploadClient:
     client = UploadClient(UploadSource(**fields), Retry(Random(1)))
     assert client.next().method == "HEAD"
     client.on(Response(404, {}))
-    client.on(Response(201, {"location": "v1/uploads/u"}))
+    client.on(Response(201, {"location": "../v1/uploads/u"}))
     assert (client.next().method, client.next().body) == ("PATCH", (0, len(FILE)))
     return client
 
@@ -165,7 +165,7 @@ def test_a_digest_that_becomes_known_is_compared_with_the_one_that_was_named():
     for own, ends_as in ((SHA, Done), (bytes(32), Failed)):
         client = UploadClient(UploadSource(len(FILE), None, ENDS), Retry(Random(1)))
         client.next()
-        client.on(Response(201, {"location": "v1/uploads/u"}))
+        client.on(Response(201, {"location": "../v1/uploads/u"}))
         client.next()
         client.on(Response(201, {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}))
         assert client.next() == Hash()

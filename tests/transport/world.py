@@ -145,7 +145,7 @@ class World:
         self.disk = Disk()
         self.length = int(request.fields[draft.LENGTH]) if draft.LENGTH in request.fields else None
         self.upload = UploadServer(self.limits, now=self.now, length=self.length)
-        return Response(201, lower_case({"Location": self.path, draft.LIMIT: self.limits.upload_limit}))
+        return Response(201, lower_case({"Location": f"../{self.path}", draft.LIMIT: self.limits.upload_limit}))
 
     def opened(self, request: Request) -> Request:
         """Create the upload of a POST that carries the file.  Returns the PATCH that does the rest of it."""

@@ -11,7 +11,7 @@ from tools.build_vectors.framing import Draft
 from tools.build_vectors.network import Network, Tensor
 from tools.build_vectors.numbers import Number
 
-NEW_MANIFEST = 2  # the flag bit
+NEW_MANIFEST = 4  # the flag bit
 Size = tuple[int, int]
 
 
@@ -91,5 +91,5 @@ class FreeNetwork(Network):
 
 
 def announced(draft: Draft) -> Draft:
-    """The same file with flag bit 1."""
+    """The same file with flag bit 2."""
     return replace(draft, minor=1, flags=NEW_MANIFEST)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.build_vectors.case import Case, bad
 from tools.build_vectors.framing import Chunk
-from tools.build_vectors.free_network import FreeNetwork, Group, announced
+from tools.build_vectors.free_network import NEW_MANIFEST, FreeNetwork, Group, announced
 from tools.build_vectors.latents import SMALL
 from tools.build_vectors.network import Network, Tensor
 from tools.build_vectors.numbers import Number
@@ -192,7 +192,21 @@ def good(number: int, name: str, network: FreeNetwork, about: str, rules: str, g
         "rows_out": [row for _, row in made],
         "rows_refused": [],
     }
+    if network.role == "encoder":
+        expected["file_work"] = _work_of(network)
     return Case("model/valid", number, name, draft.build().data, expected)
+
+
+def _work_of(network: FreeNetwork) -> int:
+    """C13-1: each golden row by its own size, here of a network without transposed convolutions."""
+    total: int = sum(4 * len(raw) for raw in (network.manifest_bytes, *(tensor.raw for tensor in network.all_tensors)))
+    for group in network.groups:
+        tall, wide = (-(-n // of) * of for n, of in zip(group.size, network.scale, strict=True))
+        row = [0] * (tall * wide * network.input["shape"][2])
+        sized = network.at((tall, wide)).with_(golden=[row])
+        made = sum(len(numbers) for _, numbers in sized._values(row)[1:])
+        total += len(group.rows) * (sized.work + 7 * made + 10_000 * len(network.layers))
+    return total + 2_048 * 2 * int(network.output["shape"][2])  # the sums and the lookup of the one layer
 
 
 def refused(number: int, name: str, network: Network, rule: str, why: str, code: str | None = None) -> Case:
@@ -202,17 +216,17 @@ def refused(number: int, name: str, network: Network, rule: str, why: str, code:
 
 
 def _announced() -> Iterator[Case]:
-    yield bad(1000, "new-manifest-flag-in-latents", replace(SMALL.draft, minor=1, flags=2).build(), "C3-17", 24,
-              "Flag bit 1 is for model packages.")  # fmt: skip
+    yield bad(1000, "new-manifest-flag-in-latents", replace(SMALL.draft, minor=1, flags=NEW_MANIFEST).build(), "C3-17", 24,
+              "Flag bit 2 is for model packages.")  # fmt: skip
     free = DECODER.file()
     old = replace(free, minor=0, flags=0).build()
     yield bad(500, "free-not-announced", old, "M1-7", old.payload_at[0], "Free sizes in a file that does not say so.",
               folder="model")  # fmt: skip
-    yield refused(501, "old-but-announced", TWO_PIXELS, "M1-7", "A manifest of version 1.0 with flag bit 1.")
+    yield refused(501, "old-but-announced", TWO_PIXELS, "M1-7", "A manifest of version 1.0 with flag bit 2.")
     slices = _sliced().file().build()
     yield bad(502, "slice-not-announced", slices, "M1-7", slices.payload_at[0], "A slice in a file of version 1.0.",
               folder="model")  # fmt: skip
-    sized = replace(free, flags=3).build()
+    sized = replace(free, flags=NEW_MANIFEST | 1).build()
     yield bad(503, "free-with-both-flags", sized, "C3-17", 24, "Flag bit 0 is for latents.", folder="model")
 
 
@@ -354,7 +368,7 @@ def _file(rows: Sequence[tuple[int, int, int, int]] = _FILE_ROWS, wrong: int | N
 
 
 def _files() -> Iterator[Case]:
-    case = _file().good(180, "sized-free-decoder", "Rows of their own size, their decoder inside, its pixels proved.",
+    case = _file().good(190, "sized-free-decoder", "Rows of their own size, their decoder inside, its pixels proved.",
                         "C7-5 C7-6 M3-12 C3-14")  # fmt: skip
     case.expected["receipts"] = [[_file().before[0][1].payload.hex()]]
     yield case

@@ -129,10 +129,11 @@ def put_together(parts: Parts, level: int = 3) -> bytes:
 
 
 def repair_flags(parts: Parts) -> None:
-    """Flag bit 0 where the header has free sizes, and the minor version that goes with it."""
+    """The flag bits that the header takes, and the minor version that goes with them."""
     is_sized = bool(Free.of(parts.header))
-    parts.flags = parts.flags & ~1 | is_sized
-    parts.minor = max(parts.minor, is_sized)
+    is_unknown = parts.header.get("kind") == "latents" and "decoder" not in parts.header
+    parts.flags = parts.flags & ~3 | is_sized | 2 * is_unknown
+    parts.minor = max(parts.minor, is_sized, is_unknown)
 
 
 def repair_rows(parts: Parts) -> None:
@@ -219,7 +220,7 @@ def content_id(parts: Parts) -> bytes | None:
     try:
         own = _OWN[header["encoding"]]
         values = header.get("values", own)
-        head = {key: header[key] for key in ("decoder", "dims", "image")} | {"values": values}
+        head = {key: header[key] for key in ("decoder", "dims", "image") if key in header} | {"values": values}
         found = hashlib.sha256(msgpack.packb(head))
         sizes = None
         for part in parts.chunks:

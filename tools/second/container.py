@@ -18,7 +18,19 @@ from . import msgpack, passes, values
 from .errors import SpecError
 from .msgpack import Node
 from .rans import Prior, count_steps, read_code
-from .sizes import FREE_SIZES, Entry, count, entry_bytes, equal_rows, n_runs, n_values, read_sizes, rows_of, run_lengths
+from .sizes import (
+    FREE_SIZES,
+    NO_DECODER,
+    Entry,
+    count,
+    entry_bytes,
+    equal_rows,
+    n_runs,
+    n_values,
+    read_sizes,
+    rows_of,
+    run_lengths,
+)
 from .zstdframe import read_frame
 
 # --- 2. Preamble ------------------------------------------------------------------------------------------------------
@@ -27,7 +39,7 @@ MAGIC = b"\x89AEF\r\n\x1a\n"
 _PREAMBLE = struct.Struct("<8sBBHIII")
 MAX_HEADER = 65_536
 
-NEW_MANIFEST = 2  # flag bit 1
+NEW_MANIFEST = 4  # flag bit 2
 
 
 @dataclass
@@ -70,8 +82,8 @@ def read_preamble(data: bytes) -> File:
     # C2-3
     if preamble_crc != zlib.crc32(data[:20]):
         raise SpecError("C2-3", 20, "preamble_crc does not match")
-    # C2-4: bits 0 and 1 came with minor version 1
-    if flags & ~(FREE_SIZES | NEW_MANIFEST if minor >= 1 else 0):
+    # C2-4: the three bits came with minor version 1
+    if flags & ~(FREE_SIZES | NO_DECODER | NEW_MANIFEST if minor >= 1 else 0):
         raise SpecError("C2-4", 10, f"flags {flags:#06x} in minor version {minor}")
     # C2-5
     if not 1 <= header_len <= MAX_HEADER:
@@ -112,7 +124,8 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
 
     # C3-7
     keys = {key.text() for key, _ in root.items()}
-    if missing := _NEEDED[kind] - keys:
+    not_known = {"decoder", "image"} if flags & NO_DECODER else set()
+    if missing := _NEEDED[kind] - keys - not_known:
         raise SpecError("C3-7", 24, f"missing {sorted(missing)}")
     if unknown := keys - _ALLOWED[kind]:
         raise SpecError("C3-7", 24, f"unknown {sorted(unknown)}", "unsupported")
@@ -149,18 +162,21 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
         raise SpecError("C3-15", 24, f"codec rans of {encoding}")
     # C3-17
     if flags & NEW_MANIFEST and kind != "model":
-        raise SpecError("C3-17", 24, "flag bit 1 in a file of latents")
+        raise SpecError("C3-17", 24, "flag bit 2 in a file of latents")
     if flags & FREE_SIZES:
         if kind == "model":
             raise SpecError("C3-17", 24, "flag bit 0 in a model package")
-        if 0 not in header["dims"] or header["image"][:2].count(0) == 1:
-            raise SpecError("C3-17", 24, f"free sizes of dims {header['dims']}, image {header['image']}")
+        if 0 not in header["dims"] or header.get("image", [])[:2].count(0) == 1:
+            raise SpecError("C3-17", 24, "nothing free, or half of the image")
         # C3-18
         dims = header["dims"]
         if header["codec"] == "rans" and not (
-            len(dims) == 3 and dims[:2] == [0, 0] and dims[2] and not header["image"][0]
+            len(dims) == 3 and dims[:2] == [0, 0] and dims[2] and not header.get("image", [0])[0]
         ):
-            raise SpecError("C3-18", 24, f"codec rans with dims {dims}, image {header['image']}")
+            raise SpecError("C3-18", 24, f"codec rans with dims {dims}, and sizes of images")
+    # C3-19
+    if flags & NO_DECODER and (kind == "model" or "decoder" in header or header["codec"] == "rans"):
+        raise SpecError("C3-19", 24, "flag bit 1 beside what takes or names a decoder")
     return header
 
 
@@ -503,7 +519,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
     type_ = header.get("values", own_type)
     row_values = count(header["dims"])  # of codec rans, where no size is free
     is_sized = bool(file.flags & FREE_SIZES)
-    identity = {"decoder": header["decoder"], "dims": header["dims"], "image": header["image"], "values": type_}
+    identity = {key: header[key] for key in ("decoder", "dims", "image") if key in header} | {"values": type_}
     content = hashlib.sha256(msgpack.pack(identity))
     rows: list[list[values.Number]] = []
     labels: dict[str, list[Any] | None] = {"labels": None, "names": None, "sources": None}
@@ -516,6 +532,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
     rans_steps = 0
 
     def check_order(chunk: Chunk) -> None:  # C4-6
+        if file.flags & NO_DECODER and chunk.tag in (b"dECo", b"rCPT"):
+            raise SpecError("C4-6", chunk.at, f"{chunk.tag!r} where the decoder is not known")
         before = file.waiting[-1].tag if file.waiting else None
         if before and chunk.tag not in _OF_ROWS[_OF_ROWS.index(before) + 1 :]:
             raise SpecError("C4-6", chunk.at, f"{chunk.tag!r} after {before!r}")

@@ -338,7 +338,7 @@ def check_layers(model: Model, flags: int = 0) -> None:
             raise model.error("M3-3", f"inputs of layer {k} ({kind})")
 
     # M1-7
-    if free.minor_of(manifest) != (flags >> 1 & 1):
+    if free.minor_of(manifest) != (flags >> 2 & 1):
         raise model.error("M1-7", f"a manifest of version 1.{free.minor_of(manifest)}, flags {flags:#06x}")
     first, last = manifest["input"]["shape"], manifest["output"]["shape"]
     if free.is_free(manifest):

@@ -10,6 +10,7 @@ from typing import Any
 from .errors import SpecError
 
 FREE_SIZES = 1  # flag bit 0
+NO_DECODER = 2  # flag bit 1
 MAX_ROW = 268_435_456
 MAX_IMAGE = 1_073_741_824
 RUN_ROWS = 64
@@ -37,7 +38,12 @@ def count(shape: list[int]) -> int:
 
 def free(header: dict[str, Any]) -> int:
     """k, the free sizes of a row."""
-    return int(header["dims"].count(0) + header["image"][:2].count(0))
+    return int(header["dims"].count(0) + image_of(header)[:2].count(0))
+
+
+def image_of(header: dict[str, Any]) -> list[int]:
+    """Height, width, channels; nothing where it is not known."""
+    return list(header.get("image", ())[:3])
 
 
 def entry_bytes(header: dict[str, Any]) -> int:
@@ -46,7 +52,7 @@ def entry_bytes(header: dict[str, Any]) -> int:
 
 def equal_rows(header: dict[str, Any], n_rows: int) -> list[Entry]:
     """Where nothing is free."""
-    return [Entry(n_rows, (), header["dims"], header["image"][:3])]
+    return [Entry(n_rows, (), header["dims"], image_of(header))]
 
 
 def read_sizes(payload: bytes, n_rows: int, header: dict[str, Any], bytes_a_value: int, at: int) -> list[Entry]:
@@ -77,10 +83,10 @@ def read_sizes(payload: bytes, n_rows: int, header: dict[str, Any], bytes_a_valu
     # C5-8
     entries = []
     for i, (n, *sizes) in enumerate(rows):
-        entry = Entry(n, tuple(sizes), *_shapes(header, sizes), header["image"][0] == 0)
+        entry = Entry(n, tuple(sizes), *_shapes(header, sizes), image_of(header)[:1] == [0])
         if count(entry.dims) * bytes_a_value > MAX_ROW:
             raise SpecError("C5-8", at + i * size, f"a row of {entry.dims}", "limit")
-        if header["image"][0] == 0 and count(entry.image) > MAX_IMAGE:
+        if image_of(header)[:1] == [0] and count(entry.image) > MAX_IMAGE:
             raise SpecError("C5-8", at + i * size, f"an image of {entry.image}", "limit")
         entries.append(entry)
     return entries
@@ -89,7 +95,7 @@ def read_sizes(payload: bytes, n_rows: int, header: dict[str, Any], bytes_a_valu
 def _shapes(header: dict[str, Any], sizes: list[int]) -> tuple[list[int], list[int]]:
     """The free sizes, in the order of the axes, in the place of the zeros."""
     stated = iter(sizes)
-    return [size or next(stated) for size in header["dims"]], [size or next(stated) for size in header["image"][:3]]
+    return [size or next(stated) for size in header["dims"]], [size or next(stated) for size in image_of(header)]
 
 
 def n_values(entries: list[Entry]) -> int:
@@ -105,7 +111,7 @@ def rows_of(entries: list[Entry]) -> Iterator[Entry]:
 
 def n_runs(entries: list[Entry], header: dict[str, Any]) -> int:
     """The runs of receipts."""
-    if header["image"][0] != 0:
+    if image_of(header)[:1] != [0]:
         n_rows = sum(entry.n for entry in entries)
         return (n_rows + RUN_ROWS - 1) // RUN_ROWS
     return len(run_lengths(list(rows_of(entries))))

@@ -94,16 +94,16 @@ class HttpClient:
 
     def __init__(
         self, address: ServerAddress, timeouts: Timeouts, *, limit: RateLimit | None = None,
-        tell: Tell = lambda _: None, sleep: Callable[[float], None] = time.sleep,
+        tell: Tell = lambda _: None, sleep: Callable[[float], None] | None = None,
     ) -> None:  # fmt: skip
-        self.address, self.tell, self.sleep = address, tell, sleep
+        self.address, self.tell, self.sleep = address, tell, sleep or time.sleep
         self._timeouts, self._limit = timeouts, limit
         self._tls = address.tls()
         self._kept: KeptConnections[socket.socket] = KeptConnections()
 
     @classmethod
     def to(
-        cls, address: ServerAddress, options: Options, sleep: Callable[[float], None] = time.sleep
+        cls, address: ServerAddress, options: Options, sleep: Callable[[float], None] | None = None
     ) -> HttpClient:  # fmt: skip
         """A client with what the options say of it."""
         limit = None if options.limit_rate is None else RateLimit(options.limit_rate)

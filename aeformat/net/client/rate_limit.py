@@ -1,4 +1,4 @@
-"""A bound on the bytes a second of all transfers that share it (`--limit-rate`)."""
+"""A bound on the bytes a second of all transfers that share it."""
 
 from __future__ import annotations
 

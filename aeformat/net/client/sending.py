@@ -139,6 +139,8 @@ def needs_decoder_probe(scan: FileScan, options: Options, learned: Learned) -> b
     """Whether to ask the server for the decoder: the file needs one that is not embedded, and the policy allows sending."""
     if not isinstance(scan.header, LatentsHeader) or scan.has_decoder or options.policy == "never":
         return False
+    if not scan.header.decoder:
+        return False
     return scan.header.decoder not in learned.decoders and scan.header.decoder not in learned.packages
 
 
@@ -157,7 +159,7 @@ def decoder_to_send(
     found: the response to `decoder_probe`, None if that was not sent.  Raises DecoderMismatch if `model` is another decoder.
     """
     header = scan.header
-    if not isinstance(header, LatentsHeader) or scan.has_decoder:
+    if not isinstance(header, LatentsHeader) or scan.has_decoder or not header.decoder:
         return None
     is_known = header.decoder in learned.packages
     if isinstance(found, Response) and found.status == 200:
@@ -187,13 +189,13 @@ def decoder_to_send(
 def _package(model_id: bytes, model: bytes | None) -> bytes | None:
     """The package of a decoder: the one given, else this machine's.  Raises DecoderMismatch if `model` is another decoder."""
     if model is None:
-        return _local_package(model_id)
+        return local_package(model_id)
     if read_model_id(model) != model_id:
         raise DecoderMismatch(f"the file names decoder {model_id.hex()[:12]}, the one given is another")
     return model
 
 
-def _local_package(model_id: bytes) -> bytes | None:
+def local_package(model_id: bytes) -> bytes | None:
     """This machine's package of a model, its checksums verified.  The server verifies the rest of it (T4-2)."""
     for path in places.files_of(model_id):
         with open_package(path) as file:

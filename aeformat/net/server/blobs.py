@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from aeformat.net.server.records import Record
 from aeformat.net.server.request_cycle import SEND_FILE
+from aeformat.net.server.request_fields import is_not_modified
 from aeformat.transport import http_fields
 from aeformat.transport.http_fields import ContentRange, Unsatisfiable
 from aeformat.transport.problems import Problem
@@ -80,7 +81,7 @@ async def blob_response(
         "Cache-Control": f"{'public' if is_public else 'private'}, max-age={_MAX_AGE}, immutable, no-transform",
         "Vary": "Accept",
     }
-    if _matches(request.headers.get("if-none-match"), tag):
+    if is_not_modified(request, tag):
         return Response(status_code=304, headers=named)
     span = _span(request, record.size, tag)
     named["Content-Type"] = http_fields.MEDIA_TYPE
@@ -115,11 +116,3 @@ def _span(request: Request, size: int, tag: str) -> ContentRange | None:
     except Unsatisfiable:
         where = {"Content-Range": f"bytes */{size}"}
         raise Problem("range-not-satisfiable", f"the blob has {size} bytes", fields=where) from None
-
-
-def _matches(if_none_match: str | None, tag: str) -> bool:
-    """Whether an If-None-Match field names the entity tag.  The comparison is weak (RFC 9110, 13.1.2)."""
-    if if_none_match is None:
-        return False
-    tags = [item.strip().removeprefix("W/") for item in if_none_match.split(",")]
-    return tag in tags or tags == ["*"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,10 @@ class Disk:
                 return False
             raise
         return True
+
+    def free_bytes(self, folder: Path) -> int:
+        """The bytes that this process may still write to the file system of a folder."""
+        return shutil.disk_usage(folder).free
 
     def truncate(self, handle: int, at: int) -> None:
         """Truncate a file to `at` bytes."""

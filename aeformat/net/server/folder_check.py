@@ -24,6 +24,7 @@ from aeformat.net.server.quarantine import Quarantine
 from aeformat.net.server.records import (
     CONTAINERS,
     MODELS,
+    UNREADABLE,
     UPLOAD_ID,
     BrokenFile,
     Record,
@@ -61,7 +62,9 @@ class FolderCheck:
 
         Raises UsageError if it is to repair a folder that cannot be written to, OSError.
         """
-        self._lock = FolderLock(self.root) if repairs else None
+        if repairs:
+            require_owner(self.root)
+            self._lock = FolderLock(self.root)
         try:
             self._check_blobs()
             for path, record in records(self.root):
@@ -101,6 +104,8 @@ class FolderCheck:
         except FileNotFoundError:  # it was deleted a moment ago
             return 0
         except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
             self._damaged(path, was, f"it cannot be read: {error.strerror}")
             return n_bytes
         if sha256.hexdigest() != path.name:
@@ -234,6 +239,12 @@ def require_store(root: Path) -> None:
     if not (root / "layout").exists():
         raise UsageError(f"{root}: is not the folder of a server")
     check_layout(root)
+
+
+def require_owner(root: Path) -> None:
+    """Check that this process runs as the user whose folder it is: what it writes, the server must read.  Raises UsageError."""
+    if hasattr(os, "geteuid") and os.geteuid() != (root / "layout").stat().st_uid:
+        raise UsageError(f"{root}: belongs to another user; run this as the user of the server")
 
 
 def orphans(root: Path, blobs: dict[str, int], named: set[str]) -> list[tuple[str, int]]:

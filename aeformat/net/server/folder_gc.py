@@ -15,7 +15,7 @@ from aeformat.atomic import TEMP_PREFIX
 from aeformat.errors import Hint, UsageError
 from aeformat.net.server.check_report import Report
 from aeformat.net.server.disk import Disk
-from aeformat.net.server.folder_check import old_temporary_files, require_store
+from aeformat.net.server.folder_check import old_temporary_files, require_owner, require_store
 from aeformat.net.server.folder_lock import FolderLock
 from aeformat.net.server.folder_store import blob_path, identity, records, size_of
 from aeformat.net.server.quarantine import Quarantine
@@ -30,6 +30,7 @@ class FolderGc:
     def __init__(self, root: Path, *, is_dry: bool) -> None:
         """Raises UsageError if it is not the folder of a server."""
         require_store(root)
+        require_owner(root)
         self.root, self.report = root, Report()
         self._is_dry = is_dry
         self._disk = Disk()

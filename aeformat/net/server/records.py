@@ -10,17 +10,18 @@ import errno
 import json
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from aeformat.transport import http_fields
 from aeformat.transport.http_fields import DIGEST
 
 CONTAINERS: Final = "containers"
 MODELS: Final = "models"
 TENANT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 UPLOAD_ID: Final = re.compile(r"[0-9a-f]{32}")
-_UNREADABLE: Final = (errno.EIO, errno.EISDIR, errno.ELOOP)  # of the file itself, not of this process
+UNREADABLE: Final = (errno.EIO, errno.EISDIR, errno.ELOOP)  # of the file itself, not of this process
 _T = TypeVar("_T")
 
 
@@ -50,10 +51,18 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class UploadInfo:
-    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one."""
+    """The facts of an upload that are known before its first byte: whose it is, and its Upload-Length if it has one.
+
+    is_told: whether a client was told its id; else it ends with the request that created it (T4-20).  created: seconds since
+    1970, 0 where an older version did not write it down.  digests: those that it must have, by algorithm, in hexadecimal
+    (T4-27).
+    """
 
     tenant: str
     length: int | None
+    is_told: bool = True
+    created: float = 0.0
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ def load(path: Path, parse: Callable[[bytes], _T]) -> _T | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno in _UNREADABLE:
+        if error.errno in UNREADABLE:
             raise BrokenFile(f"it cannot be read: {error.strerror}") from error
         raise
     return parse(data)
@@ -97,7 +106,23 @@ def parse_record(data: bytes) -> Record:
 def parse_info(data: bytes) -> UploadInfo:
     """The facts of an upload from the contents of their file.  Raises BrokenFile."""
     found = _fields(data)
-    return UploadInfo(_text(found, "tenant", TENANT), None if found.get("length") is None else _size(found, "length"))
+    length = None if found.get("length") is None else _size(found, "length")
+    is_told, created = found.get("is_told", True), found.get("created", 0.0)
+    if not isinstance(is_told, bool) or not isinstance(created, float):
+        raise BrokenFile("its is_told is no truth value, or its created no number")
+    return UploadInfo(_text(found, "tenant", TENANT), length, is_told, created, _digests(found.get("digests", {})))
+
+
+def _digests(found: object) -> dict[str, str]:
+    """Digests by algorithm, in hexadecimal.  Raises BrokenFile."""
+    if not isinstance(found, dict) or not all(_is_digest(*each) for each in found.items()):
+        raise BrokenFile("its digests are none")
+    return found
+
+
+def _is_digest(name: object, text: object) -> bool:
+    size = http_fields.DIGESTS.get(name) if isinstance(name, str) else None
+    return size is not None and isinstance(text, str) and re.fullmatch(f"[0-9a-f]{{{2 * size}}}", text) is not None
 
 
 def parse_result(data: bytes) -> UploadResult:

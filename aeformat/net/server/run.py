@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -20,8 +20,10 @@ from aeformat.net.server.access_log import AccessLog
 from aeformat.net.server.app import HEADER_BYTES, Server
 from aeformat.net.server.certificate import Certificate
 from aeformat.net.server.client_address import TrustedProxies
+from aeformat.net.server.connection_table import ConnectionTable
 from aeformat.net.server.cors import Cors, checked_origins
 from aeformat.net.server.disk import Disk
+from aeformat.net.server.file_handles import connections_possible
 from aeformat.net.server.health import Health, Readiness
 from aeformat.net.server.hosts import HostCheck, served_names
 from aeformat.net.server.json_log import log_to_stderr
@@ -31,8 +33,6 @@ from aeformat.net.server.protocol import connections
 from aeformat.net.server.stopping import DrainingServer
 from aeformat.net.server.tokens import Tokens
 from aeformat.transport.transfer_limits import DEFAULT, TransferLimits
-
-_RESERVE_BYTES: Final = 64 << 20  # free disk below which a server says that it is not ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +69,27 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
     """
     if settings.tokens is None and settings.unix_socket is None and not is_loopback(settings.host):
         raise UsageError(f"without tokens anybody could write to {settings.host}", hint=Hint.SET_TOKEN_FILE)
-    log_to_stderr(settings.log_level)
+    outer = _outer_settings(settings)
     tokens = Tokens(settings.tokens)
     certificate = Certificate(*settings.certificate) if settings.certificate else None
-    outer = _outer_settings(settings)
-    with contextlib.closing(
-        open_storage(settings.root, settings.bucket, disk)
-    ) as storage:  # a start that fails gives its lock back
-        _run(settings, Server(storage, tokens, settings.limits), outer, certificate, ready)
+    log_to_stderr(settings.log_level)
+    limits = replace(settings.limits, connections=connections_possible(settings.limits.connections))
+    storage = open_storage(settings.root, settings.bucket, disk)
+    with contextlib.closing(storage):  # a start that fails gives its lock back
+        _run(settings, Server(storage, tokens, limits), outer, certificate, ready)
 
 
 def _run(
     settings: Settings, server: Server, outer: _Outer, certificate: Certificate | None, ready: Callable[[str], None]
 ) -> None:
-    tokens = server.tokens
+    tokens, limits = server.shared.tokens, server.shared.limits
+    table = ConnectionTable(limits.connections)
     process: DrainingServer  # the layers ask it whether it is draining
     conditions = {"draining": lambda: not process.is_draining, "token-file": lambda: tokens.unreadable is None}
-    app = _layers(server, outer, Readiness(settings.root, _RESERVE_BYTES, conditions))
+    app = _layers(server, outer, Readiness(settings.root, limits.reserve_bytes, conditions))
     config = uvicorn.Config(
         app,
-        http=cast("type[asyncio.Protocol]", connections(settings.limits, HEADER_BYTES)),
+        http=cast("type[asyncio.Protocol]", connections(limits, HEADER_BYTES, table)),
         loop="asyncio",  # which sends files by the kernel
         ws="none",
         lifespan="on",
@@ -100,8 +101,11 @@ def _run(
     )
     config.load()
     config.ssl = None if certificate is None else certificate.context
-    process = DrainingServer(config, settings.drain_delay, *_watchers(tokens, certificate))
-    server.metrics.gauges |= {
+    process = DrainingServer(
+        config, table, limits.header_seconds, settings.drain_delay, *_watchers(tokens, certificate)
+    )
+    server.shared.metrics.gauges |= process.gauges
+    server.shared.metrics.gauges |= {
         "aeformat_token_file_unreadable": lambda: tokens.unreadable is not None,
         "aeformat_certificate_unreadable": lambda: certificate is not None and certificate.is_unreadable,
         "aeformat_draining": lambda: process.is_draining,
@@ -141,7 +145,7 @@ def _layers(server: Server, outer: _Outer, readiness: Readiness) -> ASGIApp:
     app: ASGIApp = Cors(server.app(), outer.origins)
     if outer.names is not None:
         app = HostCheck(app, outer.names)
-    return AccessLog(Health(app, readiness), server.metrics, outer.proxies, HEADER_BYTES)
+    return AccessLog(Health(app, readiness), server.shared.metrics, outer.proxies, HEADER_BYTES)
 
 
 def _watchers(tokens: Tokens, certificate: Certificate | None) -> tuple[Callable[[], None], Callable[[], None] | None]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,6 +47,16 @@ class Staging:
         except OSError:
             self.drop(upload)
             raise
+
+    def tell(self, upload: str) -> None:
+        """Write down that a client is told the id of an unfinished upload.  Raises OSError."""
+        info = self.info(upload)
+        if info is not None:  # None: somebody has removed it under the running server
+            self.disk.write_small_file(self.folder(upload) / "about", dump(replace(info, is_told=True)))
+
+    def free_bytes(self) -> int:
+        """The bytes that the disk of the uploads has left."""
+        return self.disk.free_bytes(self.root)
 
     def open(self, upload: str) -> int:
         """Open the staging file of an upload, or make it.  Returns its file descriptor."""

@@ -18,23 +18,31 @@ from typing import Final
 
 import uvicorn
 
+from aeformat.net.server.accepting import AcceptingServer
+from aeformat.net.server.connection_table import ConnectionTable
 from aeformat.net.server.json_log import fields
 
 log = logging.getLogger("aeformat.server")
 _LOOK_TICKS: Final = 10  # of 0.1 s, between two looks at the files that may have changed
 
 
-class DrainingServer(uvicorn.Server):
+class DrainingServer(AcceptingServer):
     """A server with these ways to stop and reload.
 
-    delay_seconds: from the first signal until no connection is accepted.  look: is called every second.  reload: is called
-    after SIGHUP; None leaves that signal as it is.
+    table, handshake_seconds: see AcceptingServer.  delay_seconds: from the first signal until no connection is accepted.
+    look: is called every second.  reload: is called after SIGHUP; None leaves that signal as it is.
     """
 
     def __init__(
-        self, config: uvicorn.Config, delay_seconds: float, look: Callable[[], None], reload: Callable[[], None] | None
+        self,
+        config: uvicorn.Config,
+        table: ConnectionTable,
+        handshake_seconds: float,
+        delay_seconds: float,
+        look: Callable[[], None],
+        reload: Callable[[], None] | None,
     ) -> None:
-        super().__init__(config)
+        super().__init__(config, table, handshake_seconds)
         self._delay_seconds, self._look, self._reload = delay_seconds, look, reload
         self._is_reload_wanted = False
         self._stop_at: float | None = None
