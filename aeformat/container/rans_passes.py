@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aeformat.container.limits import PASS_ELEMENTS, RANS_STEPS
 from aeformat.container.passes import UNITS_A_STEP, PassesPrior, Table
 from aeformat.container.prior import COST_BITS
-from aeformat.container.rans import MAX_LANES_LOG2, BadCode, check_lanes, check_states
+from aeformat.container.rans import BadCode, check_lanes, check_states
 from aeformat.container.rans_few import LOWEST_STATE
 from aeformat.container.sizes import RowSizes
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FEW_LANES: Final = 8  # lanes that go faster one after the other
 _BYTES_A_LANE: Final = 512  # of a code, that a writer wants for each of its lanes
+_VALUES_A_LANE: Final = 1 << 14  # at most
 _USUAL_LANES: Final = 256
 
 
@@ -205,16 +206,19 @@ def encode_rows(
             bits += _encode_row(row, prior, sequences)
             start += run.n_values
     if n_lanes is None:
-        n_lanes = usual_lanes(bits >> COST_BITS, most_lanes)
+        n_lanes = usual_lanes(bits >> COST_BITS, sizes.n_values, most_lanes)
         while n_steps(prior, sizes, n_lanes) > most_steps:  # it was found that most_lanes will do
             n_lanes *= 2
     x, words = _push(sequences, prior.bits, n_lanes)
     return bytes((n_lanes.bit_length() - 1,)) + x + words
 
 
-def usual_lanes(n_bits: int, most_lanes: int) -> int:
-    """The lanes that a writer takes for a code of so many bits: a power of two, so that they take half a percent of it."""
-    wanted = min(n_bits // 8 // _BYTES_A_LANE, most_lanes, 1 << MAX_LANES_LOG2)
+def usual_lanes(n_bits: int, n_values: int, most_lanes: int) -> int:
+    """The lanes that a writer takes for a code of so many bits: a power of two, so that they take half a percent of it.
+
+    More where there are many values in few bits: they would take long in few lanes.
+    """
+    wanted = min(max(n_bits // 8 // _BYTES_A_LANE, n_values // _VALUES_A_LANE), most_lanes)
     return 1 << (max(wanted, 1).bit_length() - 1)
 
 

@@ -117,8 +117,9 @@ def test_costs_are_those_of_symbols_and_escapes():
 
 def test_lanes_grow_with_the_code():
     """One for a small file, at most what there are values for, at most 256."""
-    assert [rans_passes.usual_lanes(8 * n, 256) for n in (0, 300, 3_000, 30_000, 300_000)] == [1, 1, 4, 32, 256]
-    assert rans_passes.usual_lanes(8 * 300_000, 16) == 16
+    assert [rans_passes.usual_lanes(8 * n, n, 256) for n in (0, 300, 3_000, 30_000, 300_000)] == [1, 1, 4, 32, 256]
+    assert rans_passes.usual_lanes(8 * 300_000, 300_000, 16) == 16
+    assert rans_passes.usual_lanes(8 * 300, 393_216, 256) == 16
 
 
 @pytest.mark.parametrize(
