@@ -40,8 +40,8 @@ class ModelPackage:
     tensors: tuple[Array, ...]
     plan: tuple[Step, ...]
     prior: Prior | None
+    passes: PassPlan | None
     name: str | None = None
-    passes: PassPlan | None = None
 
     @classmethod
     def assemble(
@@ -56,7 +56,7 @@ class ModelPackage:
         _check_golden_numbers(place.inside("golden"), manifest, tensors)
         prior = _prior_of(place.inside("prior"), manifest, tensors)
         passes = _passes_of(place.inside("prior"), manifest, tensors)
-        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, prior, name, passes)
+        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, prior, passes, name)
 
     @property
     def role(self) -> str:
