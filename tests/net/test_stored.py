@@ -92,6 +92,25 @@ def test_open_uploads_are_listed(capsys):
         assert {asked.target for asked in server.asked} == {"/v1/uploads"}
 
 
+def test_an_open_upload_is_found_and_removed(tmp_path, capsys):
+    """A real server's: `ls --uploads` names what `rm` takes, and another can be begun in its place."""
+    new = {"Upload-Complete": "?0", "Upload-Length": "5000"}
+    with running(tmp_path / "root", uploads=1) as server:
+        assert server.request("POST", "v1/uploads", new, b"").status == 201
+        assert server.request("POST", "v1/uploads", new, b"").status == 429
+        assert main(["ls", server.url, "--uploads"]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        name = line.split()[0]
+        assert len(name) == 32 and "0 of 5,000" in line
+        assert [found.id for found in uploads(server.url)] == [name]
+        assert main(["rm", f"{server.url}v1/uploads/{name}"]) == 0
+        assert main(["rm", f"{server.url}v1/uploads/{name}"]) == 1
+        assert main(["rm", f"{server.url}v1/uploads/{name}", "--missing-ok"]) == 0
+        capsys.readouterr()
+        assert main(["ls", server.url, "--uploads"]) == 0 and capsys.readouterr().out == ""
+        assert server.request("POST", "v1/uploads", new, b"").status == 201
+
+
 BAD = {
     "no json": answer(200, b"{"),
     "no object": as_json([]),
