@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -61,6 +62,14 @@ def test_files_in_a_folder_are_found_sorted(files):
     """Recursively, by their whole names; what does not end with .aef is left out."""
     found = [str(path.relative_to(files)) for path in files_in(files)]
     assert found == sorted(found) and len(found) == 13 and "below/01.aef" in found and "notes.txt" not in found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_no_file(tmp_path):
+    """Opening one would wait for ever.  A link to nothing is named, and fails."""
+    os.mkfifo(tmp_path / "pipe.aef")
+    (tmp_path / "gone.aef").symlink_to(tmp_path / "nowhere")
+    assert files_in(tmp_path) == [tmp_path / "gone.aef"]
 
 
 def test_all_arrive_in_order_over_a_few_connections(files, tmp_path):

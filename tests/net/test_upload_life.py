@@ -279,16 +279,29 @@ def test_what_cannot_fit_is_refused_before_it_is_written(tmp_path):
         assert upload(server, latents(400, dims=32, seed=2)).status == 201
 
 
-def test_what_another_request_has_announced_is_not_free(tmp_path):
-    """T7-6: until it has ended, one way or another."""
-    with running(tmp_path / "root", disk=Small(2 * len(FILE) - 1000), reserve_bytes=0) as server:
-        where = create(server)
+def test_what_another_request_has_announced_is_not_free_and_ends_no_upload(tmp_path):
+    """T7-6: until it has ended, one way or another.  What others have verified is kept, with and without a length."""
+    with running(tmp_path / "root", disk=Small(3 * len(FILE) - 1000), reserve_bytes=0) as server:
+        where, mine = create(server), create(server)
+        assert patch(server, mine, 0, FILE[: ENDS[3]]).status == 204
+        announced = 3 * len(FILE) - 4000 - ENDS[3]
         with socket.create_connection(("127.0.0.1", server.port)) as sock:
-            head = f"PATCH {where} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
-            head += f"Content-Type: application/partial-upload\r\nContent-Length: {len(FILE)}\r\n\r\n"
+            head = f"PATCH {where} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\nUpload-Complete: ?0\r\n"
+            head += f"Content-Type: application/partial-upload\r\nContent-Length: {announced}\r\n\r\n"
             sock.sendall(head.encode() + FILE[:9])
             until((tmp_path / "root" / "uploads" / where[-32:] / "data").exists)
-            assert upload(server, latents(400, dims=32, seed=2)).status == 507
+            found = upload(server, latents(400, dims=32, seed=2))
+            assert (found.status, slug(found), found.get("Location")) == (503, "busy", None)
+            assert slug(patch(server, mine, ENDS[3], FILE[ENDS[3] :], last=True)) == "busy"
+            chunked = f"PATCH {mine} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: {ENDS[3]}\r\nUpload-Complete: ?1\r\n"
+            chunked += "Content-Type: application/partial-upload\r\nTransfer-Encoding: chunked\r\n\r\n"
+            rest = FILE[ENDS[3] :]
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(rest), rest)
+            assert server.raw(chunked.encode() + body, 60).startswith(b"HTTP/1.1 503 ")
+            kept = server.request("HEAD", mine)
+            assert kept.status == 200 and int(kept.get("Upload-Offset")) >= ENDS[3]
+        at = int(server.request("HEAD", mine).get("Upload-Offset"))
+        until(lambda: patch(server, mine, at, FILE[at:], last=True).status == 201)
         until(lambda: upload(server, latents(400, dims=32, seed=2)).status == 201)
 
 

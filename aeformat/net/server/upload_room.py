@@ -6,12 +6,16 @@ Owns which bytes count as taken, and who gives up memory for whom.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from aeformat.net.server.memory_budget import MemoryBudget
 from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import Caller
 from aeformat.net.server.upload_files import UploadEntry
+from aeformat.transport.problems import Problem
 from aeformat.transport.transfer_limits import TransferLimits
+
+BUSY_SECONDS: Final = "2"  # Retry-After, where memory or the disk is short
 
 
 class UploadRoom:
@@ -31,18 +35,24 @@ class UploadRoom:
         return max(0, caller.quota_bytes - self._storage.used(caller.tenant) - staged)
 
     def size(self, caller: Caller, mine: UploadEntry | None = None) -> int:
-        """The size that a tenant's upload may have: by its quota, and by what the disk has left (T7-6).
+        """The size that a tenant's upload may have: by its quota, and by what the disk has left (T7-6)."""
+        return min(self.quota_left(caller, mine), self.staged(mine) + max(0, self._free()))
 
-        Bytes that other requests have announced and not sent yet are not free.
-        """
-        staged = 0 if mine is None else mine.machine.staged.n_received or self._storage.staged_bytes(mine.name)
+    def staged(self, entry: UploadEntry | None) -> int:
+        """The bytes of an upload that lie on the disk."""
+        return 0 if entry is None else entry.machine.staged.n_received or self._storage.staged_bytes(entry.name)
+
+    def _free(self) -> int:
+        return self._storage.free_bytes() - self._limits.reserve_bytes
+
+    def is_promised(self, n_bytes: int, mine: UploadEntry | None = None) -> bool:
+        """Whether n_bytes more do not fit beside what other requests have announced and not sent yet (T7-6)."""
         awaited = sum(
             max(0, entry.expected - entry.machine.staged.n_received)
             for entry in self._entries.values()
             if entry is not mine
         )
-        free = self._storage.free_bytes() - self._limits.reserve_bytes - awaited
-        return min(self.quota_left(caller, mine), staged + max(0, free))
+        return n_bytes > self._free() - awaited
 
     def can_hold(self, entry: UploadEntry, n_bytes: int) -> bool:
         """Whether an upload may hold n_bytes of memory; idle ones are forgotten for it, the oldest first (T7-5)."""
@@ -56,3 +66,9 @@ class UploadRoom:
                 if self.memory.hold(entry.name, n_bytes):
                     return True
         return False
+
+
+def no_room_yet() -> Problem:
+    """The refusal of bytes that may fit once what others have announced has come, or has not."""
+    what = "other requests have announced all the room that the disk has; go on after a while"
+    return Problem("busy", what, fields={"Retry-After": BUSY_SECONDS})

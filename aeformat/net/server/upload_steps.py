@@ -15,13 +15,12 @@ from aeformat.net.server.body_pipeline import BodyPipeline
 from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import Caller
 from aeformat.net.server.upload_files import UploadEntry, UploadFiles, disk_problem
-from aeformat.net.server.upload_room import UploadRoom
+from aeformat.net.server.upload_room import BUSY_SECONDS, UploadRoom, no_room_yet
 from aeformat.net.server.workers import in_thread
 from aeformat.transport.problems import Problem
 from aeformat.transport.upload_actions import Answer, Append
 from aeformat.transport.upload_states import State
 
-_BUSY_SECONDS: Final = "2"  # Retry-After, where memory is short
 _PROOF_COPIES: Final = 2  # of a package's tensors: as they are read, and as they are checked
 
 
@@ -70,9 +69,13 @@ class UploadSteps:
     async def append(self, entry: UploadEntry, request: Append, caller: Caller) -> int:
         """End the request before, and begin a new one; returns its generation.  Raises Problem."""
         room = self._room.size(caller, entry)
+        end = request.offset + (request.body_bytes or 0)
+        must_wait = end <= room and self._room.is_promised(end - self._room.staged(entry), entry)
 
         def step() -> int:
             self._require_bytes(entry)
+            if must_wait:
+                raise no_room_yet()
             now = time.monotonic()
             self._files.carry_out(entry, entry.machine.settle(now=now))
             try:
@@ -92,7 +95,8 @@ class UploadSteps:
         self, entry: UploadEntry, generation: int, data: bytes | memoryview, caller: Caller
     ) -> Answer | None:
         """Take the next bytes of a body.  If an Answer is returned, it ends the request.  Raises Problem, OSError."""
-        machine, is_held = entry.machine, True
+        machine = entry.machine
+        refusal: Problem | None = None
         async with entry.lock:
             room = self._room.quota_left(caller, entry) if entry.expected else self._room.size(caller, entry)
             at = machine.data(generation, len(data), now=time.monotonic(), quota_left=room)
@@ -101,13 +105,16 @@ class UploadSteps:
                     path = self._storage.staging(entry.name)
                     entry.pipeline = BodyPipeline(machine, self._storage.disk, self._files.handle(entry), path)
                 await entry.pipeline.put(at, data)
-                is_held = self._room.can_hold(entry, machine.verifier.held_bytes)
-                if is_held and not entry.pipeline.is_over:
+                if not self._room.can_hold(entry, machine.verifier.held_bytes):
+                    refusal = _busy()
+                elif not entry.expected and self._room.is_promised(0, entry):
+                    refusal = no_room_yet()
+                elif not entry.pipeline.is_over:
                     return None
         async with self.alone(entry) as answer:
             if answer is None:
                 machine.require(generation)  # a newer request may have come in between
-                actions = machine.excess(len(data), quota_left=room) if is_held else machine.postpone(_busy())
+                actions = machine.postpone(refusal) if refusal else machine.excess(len(data), quota_left=room)
                 answer = await in_thread(lambda: self._files.carry_out(entry, actions))
         return answer
 
@@ -179,4 +186,4 @@ class UploadSteps:
 
 def _busy() -> Problem:
     what = "verifying what others send takes all the memory that it may take; go on after a while"
-    return Problem("busy", what, fields={"Retry-After": _BUSY_SECONDS})
+    return Problem("busy", what, fields={"Retry-After": BUSY_SECONDS})

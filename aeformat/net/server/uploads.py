@@ -17,7 +17,7 @@ from typing import Any
 from aeformat.net.server.storage import Storage, UploadInfo
 from aeformat.net.server.tokens import Caller
 from aeformat.net.server.upload_files import UploadEntry, UploadFiles, location
-from aeformat.net.server.upload_room import UploadRoom
+from aeformat.net.server.upload_room import UploadRoom, no_room_yet
 from aeformat.net.server.upload_steps import UploadSteps
 from aeformat.net.server.workers import in_thread
 from aeformat.transport.problems import NEVER, Problem
@@ -85,6 +85,8 @@ class Uploads:
         if request.length is not None and request.length > room:
             raise Problem("quota-exceeded", f"{request.length} bytes do not fit into the {room} that are left")
         machine.admit(request, quota_left=room)
+        if self.room.is_promised(request.body_bytes or 0):
+            raise no_room_yet()
         name = secrets.token_hex(16)  # 128 random bits (T10-2)
         is_told = request.body_bytes == 0 and not request.is_last  # the answer comes at once
         now = time.time()
