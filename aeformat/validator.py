@@ -16,6 +16,7 @@ from aeformat.container import assigned, payloads
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import DEFAULT, HEADER_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
+from aeformat.container.passes import UNITS_A_STEP
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.container.work import WorkBudget, work_of
@@ -48,6 +49,7 @@ class ReceiptCheck(NamedTuple):
 
 GoldenCheck = Callable[["ModelPackage"], None]
 FindPrior = Callable[[LatentsHeader], "DecoderPrior | None"]
+PriorOf = Callable[["ModelPackage"], "DecoderPrior"]
 FindReceiptCheck = Callable[[LatentsHeader, "ModelPackage | None"], ReceiptCheck | None]
 
 
@@ -58,6 +60,7 @@ def validate(
     check_golden: GoldenCheck | None = None,
     find_receipt_check: FindReceiptCheck | None = None,
     find_prior: FindPrior | None = None,
+    prior_of: PriorOf | None = None,
     limits: Limits = DEFAULT,
     report: Report | None = None,
 ) -> Report:
@@ -68,12 +71,13 @@ def validate(
     decoder.
     find_prior: header -> the prior for rows of codec rans; None if it is not found: then their values and the content id stay
     unchecked.
+    prior_of: what makes the prior of an embedded decoder whose passes are to be computed; None leaves such rows unchecked.
     limits: work and memory_bytes bound what the file can cost (C13-1); receipts that would cost more are left unchecked.
     report: one to fill, for who wants what was found out before an error; its name stays.
     Raises OSError, and what these functions raise.
     """
     report = Report(name) if report is None else report
-    return _validate(file, _Run(report, check_golden, find_receipt_check, find_prior, limits), limits)
+    return _validate(file, _Run(report, check_golden, find_receipt_check, find_prior, prior_of, limits), limits)
 
 
 def _validate(file: BinaryIO, run: _Run, limits: Limits) -> Report:
@@ -107,12 +111,13 @@ class _Run:
         check_golden: GoldenCheck | None,
         find_receipt_check: FindReceiptCheck | None,
         find_prior: FindPrior | None,
+        prior_of: PriorOf | None,
         limits: Limits,
     ) -> None:
         self.report = report
         self.package: ModelPackage | None = None  # of a good model package, at its end
         self._check_golden, self._find_receipt_check, self._limits = check_golden, find_receipt_check, limits
-        self._find_prior = find_prior
+        self._find_prior, self._prior_of = find_prior, prior_of
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
         self._has_decoder = False
         self._budget, self._decoder_bytes = WorkBudget(limits), 0
@@ -187,12 +192,20 @@ class _Run:
             work_of(chunk, self._header), n_bytes=end - self._decoder_bytes, at=chunk.payload_at, what=what
         )
 
+    def _charge_passes(self, rows: payloads.RowReader, chunk: ChunkRead) -> None:
+        """The same of passes, whose work is known once the decoder is at hand."""
+        end = chunk.payload_at + chunk.header.stored_bytes
+        units, n_bytes = UNITS_A_STEP * rows.n_steps(chunk), end - self._decoder_bytes
+        self._budget.charge(units, n_bytes=n_bytes, at=chunk.payload_at, what=f"chunk {chunk.number}")
+
     def _latents_chunk(self, rows: payloads.RowReader, chunk: ChunkRead) -> None:
         if self._is_over:
             return
         self._charge(chunk)
         if chunk.header.tag == assigned.ROWS and rows.needs_prior:
             self._look_for_prior(rows)
+        if chunk.header.tag == assigned.ROWS:
+            self._charge_passes(rows, chunk)
         block = rows.check(chunk)
         if block is not None and block.receipts is not None:
             self._prove(block, block.receipts, chunk)
@@ -216,7 +229,7 @@ class _Run:
         assert isinstance(self._header, LatentsHeader)
         find, self._find_prior = self._find_prior, None
         if self._decoder is not None:
-            rows.give_prior(prior_of(self._decoder))
+            rows.give_prior((self._prior_of or prior_of)(self._decoder))
         elif find is not None and not self._has_decoder:
             found = find(self._header)
             if found is not None:
@@ -256,7 +269,7 @@ class _Run:
         if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
             self.note(StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder"))
             return
-        inner = _Run(Report(""), self._check_golden, None, None, self._limits)
+        inner = _Run(Report(""), self._check_golden, None, None, None, self._limits)
         report = _validate(io.BytesIO(chunk.stored), inner, self._limits)
         for problem in report.problems:
             self._add(replace(problem, inside=_INSIDE, inside_at=chunk.payload_at))
