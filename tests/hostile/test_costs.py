@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from aeformat import receipt_proofs
 from aeformat.backends.golden_check import check
 from aeformat.cli.main import main
 from aeformat.container import rans, rans_few, work
