@@ -136,6 +136,45 @@ BYTES = FreeNetwork(
 )
 
 
+# As little as there can be: latents of 0 and 1, one group, one value that is mean and pick of its pass.
+TINY = FreeNetwork(
+    input={"shape": [0, 0, 1], "type": "u8", "range": [0, 1]},
+    output={"shape": [0, 0, 1], "type": "u8"},
+    layers=[
+        {"kind": "conv2d", "weights": 0, "bias": 1, "strides": [1, 1], "padding": [0] * 4},
+        {"kind": "lookup", "multiplier": 2, "shift": 0, "table": 3},
+    ],
+    tensors=[
+        Tensor([1, 1, 1, 1], "i8", [1]),
+        Tensor([1], "i32", [0]),
+        Tensor([1], "i32", [1]),
+        Tensor([2], "u8", [0, 1]),
+        Tensor([3, 3, 1, 1], "i8", [1, -2, 1, -2, 0, 1, 1, -2, 1]),
+        Tensor([2, 3], "i32", [256 - 16, 16, 0, 250, 0, 6]),
+    ],
+    golden=(),
+    groups=[Group((1, 1), [[1]], (1, 1)), Group((1, 2), [[0, 1]], (1, 2))],
+    manifest={
+        "prior": {
+            "bits": 8,
+            "passes": {
+                "groups": [1],
+                "layers": [
+                    layer
+                    for p in range(4)
+                    for layer in (
+                        {"inputs": [p], **looks(4, 1, p)},
+                        {"inputs": [5 + 2 * p], "kind": "lookup", "multiplier": 2, "shift": 0, "table": 3},
+                    )
+                ],
+                "outputs": [[6 + 2 * p, 6 + 2 * p] for p in range(4)],
+            },
+            "tables": 5,
+        }
+    },
+)
+
+
 # --- What the layers make, and the code -------------------------------------------------------------------------------
 
 
@@ -249,6 +288,13 @@ def cases() -> Iterator[Case]:
     yield good(90, "passes", PASSES, "A prior with passes: two groups, every kind of layer, an escape.",
                "M2-2 M3-9 M10-1 M10-2 M10-4 M10-6 M10-7 M10-8 M10-9 M10-10 M10-11", [])  # fmt: skip
     yield good(91, "passes-bytes", BYTES, "A prior with passes of bytes, whose means are u8.", "M10-4 M10-10", [])
+    yield good(
+        92, "passes-tiny", TINY, "As little as there can be: one value is mean and pick of its pass.", "M10-10", []
+    )
+    tiny: list[Row] = [(4, 6, [0, 1] * 12), (3, 3, [1, 1, 0] * 3)]
+    yield file(TINY, [(tiny, Coder(TINY).code(tiny, 0))]).good(
+        206, "passes-tiny", "Latents of 0 and 1 in four passes each.", "C6-13"
+    )
     even = file(PASSES, [(ROWS, coder.code(ROWS, 0))])
     yield even.good(200, "passes", "Rows of seven sizes, coded with passes in one lane, and their decoder.",
                     "C3-16 C3-18 C6-9 C6-11 C6-12 C6-13")  # fmt: skip
