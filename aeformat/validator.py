@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.container import assigned, payloads
 from aeformat.container.header import Header, LatentsHeader
@@ -20,7 +20,8 @@ from aeformat.container.passes import UNITS_A_STEP
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.container.work import WorkBudget, work_of
-from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, ReceiptMismatch, StructureInvalid
+from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, StructureInvalid
+from aeformat.receipt_proofs import ReceiptCheck, ReceiptProofs
 from aeformat.report import Problem, Report
 
 if TYPE_CHECKING:
@@ -30,21 +31,7 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
-_RECEIPTS_A_BYTE: Final = 65_536  # work for each byte of a file that proving its receipts may take, beside Limits.work
 _INSIDE: Final = "dECo"
-
-
-class ReceiptCheck(NamedTuple):
-    """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M3-12, M4-7).
-
-    row_work, run_work: the units of C13-1 that one row takes, and each run beside that.  sized_work: those of the rows of a
-    run together, where they have sizes of their own.
-    """
-
-    digest: Callable[[payloads.Block], bytes]
-    row_work: int
-    run_work: int = 0
-    sized_work: Callable[[payloads.Block], int] | None = None
 
 
 GoldenCheck = Callable[["ModelPackage"], None]
@@ -121,7 +108,7 @@ class _Run:
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
         self._has_decoder = False
         self._budget, self._decoder_bytes = WorkBudget(limits), 0
-        self._receipts: _Receipts | None = None
+        self._receipts: ReceiptProofs | None = None
         self._header: Header | None = None
         self._rows: payloads.RowReader | None = None
         self._model: PackageReader | None = None
@@ -242,7 +229,7 @@ class _Run:
         self.report.n_receipts += len(receipts.digests) // DIGEST_BYTES
         try:
             if self._receipts is None:
-                self._receipts = _Receipts(None, self._limits)
+                self._receipts = ReceiptProofs(None, self._limits)
                 self._look_for_receipt_check(self._receipts, receipts)
                 if self._is_decoder_left and self._receipts.by is None:
                     self._receipts.why = "their decoder goes over a limit"
@@ -253,7 +240,7 @@ class _Run:
             self.note(error)
         self.report.n_proved = self._receipts.n_proved if self._receipts is not None else 0
 
-    def _look_for_receipt_check(self, checks: _Receipts, receipts: Receipts) -> None:
+    def _look_for_receipt_check(self, checks: ReceiptProofs, receipts: Receipts) -> None:
         from aeformat.model.match import check_receipted
 
         if self._decoder is not None:
@@ -361,56 +348,6 @@ class _Run:
         if self._receipts is not None and self._receipts.n_unproved:
             left_out.append(f"{self._receipts.n_unproved:,} receipts: {self._receipts.why}")
         self.report.not_checked = "; ".join(left_out)
-
-
-class _Receipts:
-    """The receipts of one file, held against what its decoder makes.  by: None where it is not at hand."""
-
-    def __init__(self, by: ReceiptCheck | None, limits: Limits) -> None:
-        self.by = by
-        self.n_proved = self.n_unproved = 0
-        self.is_wrong = False  # one that was wrong ends the proof (C13-1)
-        self.why = "their decoder is not here"
-        self._limits, self._n_work = limits, 0
-        self._last: tuple[object, bytes] = None, b""  # the values and sizes of a run, and the digest of its pixels
-
-    def check(self, block: payloads.Block, receipts: Receipts, *, n_bytes: int) -> list[FormatError]:
-        """Run by run.  n_bytes: of the file so far.  What is wrong: a wrong digest, or a value that ends it (M4-7)."""
-        wrong: list[FormatError] = []
-        start = 0
-        for number, end in enumerate(receipts.ends):
-            run = block._replace(names=None, receipts=None).slice(start, min(end, len(block.values)))
-            at, start = number * DIGEST_BYTES, end
-            try:
-                made = self._digest(run, n_bytes)
-            except FormatError as error:
-                return [*wrong, error]
-            if made is None:
-                continue
-            self.n_proved += 1
-            if made != receipts.digests[at : at + DIGEST_BYTES]:
-                self.is_wrong, self.why = True, "a digest before them is wrong"
-                last = run.first_row + len(run.values) - 1
-                what = f"the pixels of rows {run.first_row} to {last} are not those that their receipt names"
-                wrong.append(ReceiptMismatch("C7-6", receipts.at + at, what))
-        return wrong
-
-    def _digest(self, run: payloads.Block, n_bytes: int) -> bytes | None:
-        """None where the decoder is not here, or it would take too long."""
-        if self.by is None or self.is_wrong:
-            self.n_unproved += 1
-            return None
-        values = run.values.tobytes(), getattr(run.values, "sizes", None)
-        if values != self._last[0]:
-            rows_work = self.by.sized_work(run) if self.by.sized_work else self.by.row_work * len(run.values)
-            work = rows_work + self.by.run_work
-            if self._n_work + work > self._limits.work + _RECEIPTS_A_BYTE * n_bytes:
-                self.n_unproved += 1
-                self.why = "to prove them takes more work than a file this small may ask for"
-                return None
-            self._n_work += work
-            self._last = values, self.by.digest(run)
-        return self._last[1]
 
 
 def _problem(error: FormatError | GoldenMismatch) -> Problem:

@@ -20,8 +20,8 @@ from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model
 from aeformat.pipeline.sized import sized_digest, sized_work
 from aeformat.pipeline.unpack import run_digest
+from aeformat.receipt_proofs import ReceiptCheck
 from aeformat.report import Report
-from aeformat.validator import ReceiptCheck
 from aeformat.validator import validate as validate_stream
 
 if TYPE_CHECKING:

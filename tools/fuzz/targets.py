@@ -41,8 +41,9 @@ from aeformat.model.reference import golden_output
 from aeformat.model.values import EXACT
 from aeformat.pipeline.checking import receipts_by
 from aeformat.reader import Latents, LatentStream, stream_latents
+from aeformat.receipt_proofs import ReceiptCheck
 from aeformat.report import Report
-from aeformat.validator import ReceiptCheck, validate
+from aeformat.validator import validate
 from tools.fuzz.mutator import Mutator
 
 LIMITS: Final = Limits(chunk_bytes=1 << 16)  # so that a run stays quick; tests/hostile is about memory
