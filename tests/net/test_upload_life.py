@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import socket
 from datetime import datetime
 from pathlib import Path
@@ -158,6 +159,53 @@ def test_an_upload_whose_id_nobody_was_told_does_not_outlive_the_server(tmp_path
         assert after[1]["offset"] is None  # the stored bytes are not verified yet
         assert server.request("HEAD", kept.get("Location")).get("Upload-Offset") == str(len(FILE))
         assert len(folders(tmp_path / "root")) == 2
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["same server", "started again"])
+def test_an_upload_that_104_named_outlives_the_line(tmp_path, again):
+    """T4-12, T4-20: its client knows where to go on, although no answer has come.  Also after the server was started again."""
+    with running(tmp_path / "root") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            head = f"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nUpload-Complete: ?1\r\n{TYPE}"
+            head += f"Upload-Draft-Interop-Version: 8\r\nContent-Length: {len(FILE)}\r\n\r\n"
+            sock.sendall(head.encode() + FILE[: ENDS[4] + 9])
+            sock.settimeout(60)
+            found = b""
+            while b"\r\n\r\n" not in found:
+                found += sock.recv(65536)
+            assert found.startswith(b"HTTP/1.1 104 ")
+            where = re.search(rb"(?i)\r\nlocation: *(\S+)", found).group(1).decode()
+            until(lambda: any(entry["offset"] == ENDS[4] for entry in listed(server)))
+        until(lambda: f"aeformat_received_bytes_total {ENDS[4] + 9}" in server.request("GET", "metrics").body.decode())
+        if again:
+            server.stop()
+        else:
+            assert goes_on(server, where)
+    if again:
+        with running(tmp_path / "root") as server:
+            assert goes_on(server, where)
+
+
+def goes_on(server, where: str) -> bool:
+    """Whether an upload that ends at ENDS[4] can be sent to its end."""
+    path = f"v1/uploads/{where.rsplit('/', 1)[1]}"
+    assert [entry["id"] for entry in listed(server)] == [where.rsplit("/", 1)[1]]
+    assert server.request("HEAD", path).get("Upload-Offset") == str(ENDS[4])
+    return patch(server, path, ENDS[4], FILE[ENDS[4] :], last=True).status == 201
+
+
+def test_the_end_of_the_request_drops_what_nobody_was_told_of(tmp_path):
+    """T4-20: no answer could be sent; 104 was, or was not."""
+
+    async def scenario() -> None:
+        uploads = Uploads(Storage(tmp_path / "root"), TransferLimits())
+        entries = [await uploads.create(CALLER, Append(0, True, body_bytes=len(FILE))) for _ in range(2)]
+        await uploads.tell(entries[0])
+        assert [await uploads.told(entry, None) for entry in entries] == [True, False]
+        assert [one["id"] for one in uploads.listed(CALLER)] == [entries[0].name]
+        uploads.close()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(

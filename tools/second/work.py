@@ -24,7 +24,12 @@ def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
         units += 512 * chunk.raw_len
     if chunk.tag == b"ROWS" and header["encoding"] == "text19":
         units += 4_096 * (chunk.raw_len // 27)
-    if chunk.tag == b"ROWS" and header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
+    if (
+        chunk.tag == b"ROWS"
+        and header["codec"] == "rans"
+        and 0 not in header["dims"]
+        and chunk.stored_len < chunk.raw_len
+    ):
         symbols = count(header["dims"]) + 1  # of a row
         lanes = 2 ** chunk.stored[0]
         units += 256 * ((chunk.n_rows + lanes - 1) // lanes * symbols) + 16 * chunk.n_rows * symbols
@@ -42,7 +47,14 @@ def _of_golden_set(model: Model) -> int:
         total += rows * sum(10_000 + _of_layer(model, k) for k in range(len(layers)))
         model.shapes = units
     proved = [k for k, layer in enumerate(layers) if model.types[k + 1] == "acc" or layer["kind"] == "lookup"]
-    return total + 2_048 * sum(model.shapes[k + 1][-1] for k in proved)
+    channels = sum(model.shapes[k + 1][-1] for k in proved)
+    if model.passes:
+        of = model.passes.layers
+        first = len(of.shapes) - len(of.manifest["layers"])
+        for j, layer in enumerate(of.manifest["layers"], first):
+            if of.types[j] == "acc" or layer["kind"] == "lookup":
+                channels += of.shapes[j][-1]
+    return total + 2_048 * channels
 
 
 def _of_layer(model: Model, k: int) -> int:
