@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import SpecError
-from .rans import MAX_STEPS, STEPS_A_BYTE
+from .rans import MAX_STEPS, STEPS_A_BYTE, Code
 from .sizes import Entry, count, rows_of
 
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))  # y mod 2, x mod 2
@@ -90,39 +90,12 @@ def read_code(data: bytes, entries: list[Entry], passes: Passes | None, at: int)
 
     Without the decoder the rules that need none are checked, and LookupError says that the rest takes it.
     """
-    lanes = 2 ** data[0]
-    # C6-9
-    if len(data) < 1 + 4 * lanes or len(data) % 2 == 0:
-        raise SpecError("C6-9", at, f"{len(data)} bytes")
-    # C6-10
-    states = [int.from_bytes(data[1 + 4 * lane : 5 + 4 * lane], "little") for lane in range(lanes)]
-    if min(states) < 65_536:
-        raise SpecError("C6-10", at, f"a state of {min(states)}")
+    code = Code(data, at)
     if passes is None:
         raise LookupError("the decoder is not at hand")
-    whole, n = 2**passes.bits, passes.n
+    lanes, whole, n = code.lanes, 2**passes.bits, passes.n
     equal = [whole * (s + 1) // n - whole * s // n for s in range(n)]
-    next_word = 1 + 4 * lanes
     wrong_escapes = 0
-
-    def symbol(lane: int, frequencies: list[int]) -> int:
-        nonlocal next_word
-        x = states[lane]
-        slot = x % whole
-        s = cum = 0
-        while slot >= cum + frequencies[s]:
-            cum += frequencies[s]
-            s += 1
-        x = frequencies[s] * (x // whole) + slot - cum
-        if x < 65_536:
-            # C6-11
-            if next_word == len(data):
-                raise SpecError("C6-11", at, "there is no word left")
-            x = x * 65_536 + data[next_word] + 256 * data[next_word + 1]
-            next_word += 2
-        states[lane] = x
-        return s
-
     out = bytearray()
     for entry in rows_of(entries):
         h, w, channels = entry.dims
@@ -137,10 +110,10 @@ def read_code(data: bytes, entries: list[Entry], passes: Passes | None, at: int)
                 continue
             results: dict[int, list[Any]] = {}
             means, picks = (_value(passes, v, row, (h, w, channels), results) for v in (mean_value, pick_value))
-            symbols = [symbol(j % lanes, passes.tables[int(pick)]) for j, pick in enumerate(picks)]
+            symbols = [code.symbol(j % lanes, passes.tables[int(pick)]) for j, pick in enumerate(picks)]
             escapes = [j for j, s in enumerate(symbols) if s == n]
             for i, j in enumerate(escapes):
-                symbols[j] = symbol(i % lanes, equal)
+                symbols[j] = code.symbol(i % lanes, equal)
                 wrong_escapes += passes.tables[int(picks[j])][symbols[j]] > 0
             y, x = PHASES[p]
             for j, s in enumerate(symbols):
@@ -148,12 +121,7 @@ def read_code(data: bytes, entries: list[Entry], passes: Passes | None, at: int)
                 z = passes.lo + (s + int(means[j]) - passes.lo) % n
                 row[((2 * a + y) * w + 2 * b + x) * channels + first + c] = z
         out += bytes(int(z or 0) % 256 for z in row)
-    # C6-11
-    if next_word < len(data):
-        raise SpecError("C6-11", at, "words are left over")
-    # C6-12
-    if set(states) != {65_536}:
-        raise SpecError("C6-12", at, f"the states at the end are {states}")
+    code.end()
     # C6-13
     if wrong_escapes:
         raise SpecError("C6-13", at, f"{wrong_escapes} escapes of symbols that have a frequency")

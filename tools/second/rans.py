@@ -88,41 +88,59 @@ def count_steps(data: bytes, n_rows: int, n_values: int, used: int, at: int) -> 
     return used + steps
 
 
+class Code:
+    """A stored payload at byte `at`: the states of its lanes, and its words.  It checks C6-9 to C6-12."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data, self.at = data, at
+        self.lanes = 2 ** data[0]
+        # C6-9
+        if len(data) < 1 + 4 * self.lanes or len(data) % 2 == 0:
+            raise SpecError("C6-9", at, f"{len(data)} bytes")
+        # C6-10
+        self.states = [int.from_bytes(data[1 + 4 * lane : 5 + 4 * lane], "little") for lane in range(self.lanes)]
+        if min(self.states) < 65_536:
+            raise SpecError("C6-10", at, f"a state of {min(self.states)}")
+        self.next_word = 1 + 4 * self.lanes
+
+    def symbol(self, lane: int, frequencies: list[int]) -> int:
+        """The next symbol of a lane.  The frequencies' sum is 2^bits."""
+        whole = sum(frequencies)
+        x = self.states[lane]
+        slot = x % whole
+        s = cum = 0
+        while slot >= cum + frequencies[s]:
+            cum += frequencies[s]
+            s += 1
+        x = frequencies[s] * (x // whole) + slot - cum
+        if x < 65_536:
+            # C6-11
+            if self.next_word == len(self.data):
+                raise SpecError("C6-11", self.at, "there is no word left")
+            x = x * 65_536 + self.data[self.next_word] + 256 * self.data[self.next_word + 1]
+            self.next_word += 2
+        self.states[lane] = x
+        return s
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        # C6-11
+        if self.next_word < len(self.data):
+            raise SpecError("C6-11", self.at, "words are left over")
+        # C6-12
+        if set(self.states) != {65_536}:
+            raise SpecError("C6-12", self.at, f"the states at the end are {self.states}")
+
+
 def read_code(data: bytes, n_rows: int, n_values: int, prior: Prior | None, at: int) -> bytes:
     """The raw payload that a stored one stands for, after `count_steps`.  at: the payload, the byte of every error here.
 
     Without the prior the rules that need none are checked, and LookupError says that the rest takes the decoder.
     """
-    lanes = 2 ** data[0]
-    # C6-9
-    if len(data) < 1 + 4 * lanes or len(data) % 2 == 0:
-        raise SpecError("C6-9", at, f"{len(data)} bytes")
-    # C6-10
-    states = [int.from_bytes(data[1 + 4 * lane : 5 + 4 * lane], "little") for lane in range(lanes)]
-    if min(states) < 65_536:
-        raise SpecError("C6-10", at, f"a state of {min(states)}")
+    code = Code(data, at)
     if prior is None:
         raise LookupError("the decoder is not at hand")
-    next_word = 1 + 4 * lanes
-
-    def symbol(lane: int, frequencies: list[int]) -> int:
-        nonlocal next_word
-        x = states[lane]
-        slot = x % 2**prior.bits
-        s = cum = 0
-        while slot >= cum + frequencies[s]:
-            cum += frequencies[s]
-            s += 1
-        x = frequencies[s] * (x // 2**prior.bits) + slot - cum
-        if x < 65_536:
-            # C6-11
-            if next_word == len(data):
-                raise SpecError("C6-11", at, "there is no word left")
-            x = x * 65_536 + data[next_word] + 256 * data[next_word + 1]
-            next_word += 2
-        states[lane] = x
-        return s
-
+    lanes, symbol = code.lanes, code.symbol
     out = bytearray(n_rows * n_values)
     for first in range(0, n_rows, lanes):
         block = range(first, min(first + lanes, n_rows))
@@ -131,10 +149,5 @@ def read_code(data: bytes, n_rows: int, n_values: int, prior: Prior | None, at: 
             for row, k in zip(block, classes, strict=True):
                 s = symbol(row - first, prior.tables[prior.picks[k][d]])
                 out[row * n_values + d] = (prior.lo + (s + prior.means[k][d]) % prior.n) % 256
-    # C6-11
-    if next_word < len(data):
-        raise SpecError("C6-11", at, "words are left over")
-    # C6-12
-    if set(states) != {65_536}:
-        raise SpecError("C6-12", at, f"the states at the end are {states}")
+    code.end()
     return bytes(out)
