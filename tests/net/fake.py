@@ -9,6 +9,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -32,8 +33,36 @@ def answer(status: int = 200, body: bytes = b"", **fields: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+class _Listening:
+    """Accepts connections in a `with` block, and hands each to `accepted`."""
+
+    def __enter__(self) -> Any:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    @property
+    def port(self) -> int:
+        return self._listener.getsockname()[1]
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.accepted(self._listener.accept()[0])
+
+    def accepted(self, client: socket.socket) -> None:
+        raise NotImplementedError
+
+
 @dataclass
-class Fake:
+class Fake(_Listening):
     """A server in a `with` block.  After each answer it waits for the next request, unless closes_after."""
 
     answers: Answer
@@ -41,33 +70,21 @@ class Fake:
     tls: ssl.SSLContext | None = None
     asked: list[Asked] = field(default_factory=list)
     n_connections: int = 0
+    _all: list[socket.socket] = field(default_factory=list)
 
-    def __enter__(self) -> Fake:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self._all: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
+    def __exit__(self, *named: object) -> None:
+        super().__exit__(*named)
         for sock in self._all:
             sock.close()
 
     @property
-    def port(self) -> int:
-        return self._listener.getsockname()[1]
-
-    @property
     def url(self) -> str:
-        return f"http{'s' * (self.tls is not None)}://127.0.0.1:{self.port}/"
+        return f"http{'s' * (self.tls is not None)}://{self.place}/"
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                self._all.append(sock)
-                self.n_connections += 1
-                threading.Thread(target=self._serve, args=(sock, self.n_connections - 1), daemon=True).start()
+    def accepted(self, client: socket.socket) -> None:
+        self._all.append(client)
+        self.n_connections += 1
+        threading.Thread(target=self._serve, args=(client, self.n_connections - 1), daemon=True).start()
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError, ValueError), sock if self.tls is None else self._wrapped(sock) as sock:
@@ -108,30 +125,15 @@ def read_request(sock: socket.socket, number: int = 0) -> Asked:
 
 
 @dataclass
-class Forwarder:
+class Forwarder(_Listening):
     """A proxy in a `with` block: absolute form for http, CONNECT for https.  wanted: of Proxy-Authorization; refuses: a status."""
 
     wanted: str | None = None
     refuses: int = 0
     heads: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> Forwarder:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
-
-    @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self._listener.getsockname()[1]}"
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                sock, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+    def accepted(self, client: socket.socket) -> None:
+        threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
@@ -167,32 +169,21 @@ class Forwarder:
 
 
 @dataclass
-class Relay:
+class Relay(_Listening):
     """Passes bytes on to a server, and counts the connections; in a `with` block."""
 
-    port: int
+    to_port: int
     n_connections: int = 0
-
-    def __enter__(self) -> Relay:
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.close()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        return f"http://{self.place}/"
 
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                self.n_connections += 1
-                server = socket.create_connection(("127.0.0.1", self.port))
-                threading.Thread(target=pump, args=(server, client), daemon=True).start()
-                threading.Thread(target=pump, args=(client, server), daemon=True).start()
+    def accepted(self, client: socket.socket) -> None:
+        self.n_connections += 1
+        server = socket.create_connection(("127.0.0.1", self.to_port))
+        threading.Thread(target=pump, args=(server, client), daemon=True).start()
+        threading.Thread(target=pump, args=(client, server), daemon=True).start()
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:
