@@ -184,6 +184,13 @@ def check_dtype(dtype: np.dtype[Any], label: str) -> None:
     raise ImageError(f"{label}: values are {dtype}, expected uint8 (0..255); {how}")
 
 
+def check_images(images: NDArray[np.uint8], shape: Shape) -> None:
+    """That a sink for images of this shape takes these.  Raises ValueError."""
+    expected = (*images.shape[1:3], shape[2]) if 0 in shape else shape
+    if images.shape[1:] != expected or images.dtype != np.uint8:
+        raise ValueError(f"expected (n, *{shape}) of uint8, not {images.shape} of {images.dtype}")
+
+
 def describe(shape: Shape) -> str:
     """(28, 28, 1) -> "28x28x1"; (0, 0, 3) -> "any size x3"."""
     height, width, channels = shape
