@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from aeformat.container.payloads import Block
     from aeformat.container.receipts import Receipts
     from aeformat.images import ImageSink
+    from aeformat.model.free_sizes import Size
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
     from aeformat.reader import Latents
@@ -190,8 +191,8 @@ def _runs_needed(block: Block, wanted: NDArray[np.int64]) -> list[tuple[int, int
         runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
         return [(int(run[0]), int(run[-1]) + 1) for run in runs]
     ends = np.asarray(block.receipts.ends)
-    runs = np.unique(np.searchsorted(ends, wanted, "right"))
-    return [(int(ends[run - 1]) if run else 0, int(ends[run])) for run in runs]
+    numbers = np.unique(np.searchsorted(ends, wanted, "right")).tolist()
+    return [(int(ends[number - 1]) if number else 0, int(ends[number])) for number in numbers]
 
 
 def _decode_some(block: Block, rows: NDArray[np.int64], network: Network) -> Decoded:
@@ -297,6 +298,24 @@ def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress 
         done = Unpacked(done.n_rows + n_new, done.n_proved + n_new * decoded.is_proved)
         progress.update(n_new)
     return done
+
+
+def one_size(latents: Latents, rows: Numbers | None = None) -> Size | None:
+    """Height and width of the images of these rows, by default of all, if they happen to be the same; no row is read.
+
+    Raises IndexError, FormatError.
+    """
+    if not latents.header.form.has_free_image:
+        return None
+    if rows is None or _is_run(rows):
+        span = range(latents.n_rows) if rows is None else rows
+        runs = latents.sizes(span.start, span.stop).runs()
+        found = {latents.header.form.image_of(run.sizes) for run in runs}
+    else:
+        sizes = latents.sizes()
+        found = {sizes.image(int(row)) for row in rows}
+    height, width, _ = found.pop()
+    return None if found else (height, width)
 
 
 def check_one_size(header: LatentsHeader) -> None:
