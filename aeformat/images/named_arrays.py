@@ -49,7 +49,7 @@ class NamedArraysSink:
             name = f"{len(self._names):0{self._width}d}" if names is None else names[at]
             check_name(name)
             if name in self._names:
-                raise ImageError(f"row name {name!a} is taken by another row; unpack these rows apart, with --rows")
+                raise ImageError(f"row name {name!a} is taken by another row; unpack these rows apart from each other")
             self._names.add(name)
             self._add(name, image)
 
