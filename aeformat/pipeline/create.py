@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.atomic import AtomicFile
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.container import canonical
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.encodings import round_to
@@ -25,7 +26,6 @@ from aeformat.container.sizes import BadSizes
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
-from aeformat.model.match import prior_of
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model, checked_model_id
 from aeformat.pipeline.pack import (
@@ -292,7 +292,7 @@ def _header_of_decoder(
             raise UsageError(f"{name} are {list(given)}, those of the decoder {list(own)}; leave them out")
     chosen, values = encoding_for(decoder.input, encoding)
     codec = codec or usual_codec(chosen, decoder)
-    check_codec(chosen, codec, prior_of(decoder), is_sized=decoder.has_free_sizes)
+    check_codec(chosen, codec, prior_of(decoder))
     height, width, channels = decoder.output.shape
     shape = (height, width, channels)
     return LatentsHeader(

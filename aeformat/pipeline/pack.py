@@ -81,7 +81,7 @@ def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
     manifest = encoder.package.manifest
     assert manifest.decoder is not None  # M2-3
     encoding, values = encoding_for(manifest.output, options.encoding)
-    check_codec(encoding, options.codec, options.prior, is_sized=encoder.package.has_free_sizes)
+    check_codec(encoding, options.codec, options.prior)
     height, width, channels = manifest.input.shape
     return LatentsHeader(
         decoder=manifest.decoder,
@@ -104,8 +104,7 @@ def fitting_filter(encoding: str, codec: str) -> str:
 def usual_codec(encoding: str | None, decoder: ModelPackage) -> str:
     """The codec that gives the smaller file: "rans" where the decoder has a prior and the encoding allows it, else "zstd"."""
     own = _OWN_ENCODING[decoder.input.type] if encoding is None else encoding
-    has_prior = decoder.prior is not None and not decoder.has_free_sizes  # C3-18
-    return "rans" if has_prior and own in RANS_ENCODINGS else "zstd"
+    return "rans" if decoder.has_prior and own in RANS_ENCODINGS else "zstd"
 
 
 def checked_level(level: int | None, codec: str) -> int:
@@ -129,15 +128,10 @@ def check_number(name: str, number: int, least: int, most: int) -> None:
         raise UsageError(f"{name} is {number!r}, and must be an integer from {least:,} to {most:,}")
 
 
-def check_codec(encoding: str, codec: str, prior: DecoderPrior | None, *, is_sized: bool = False) -> None:
-    """Raises UsageError where codec rans has no prior, or another encoding than its own (C3-15, C3-16).
-
-    is_sized: rows have sizes of their own, with which it does not go (C3-18).
-    """
+def check_codec(encoding: str, codec: str, prior: DecoderPrior | None) -> None:
+    """Raises UsageError where codec rans has no prior, or another encoding than its own (C3-15, C3-16)."""
     if codec != "rans":
         return
-    if is_sized:
-        raise UsageError("codec rans does not go with rows of their own size", hint=Hint.USE_ZSTD)
     if encoding not in RANS_ENCODINGS:
         raise UsageError(f"codec rans goes with encoding u8 or i8 only, not with {encoding}", hint=Hint.USE_ZSTD)
     if prior is None or prior.prior is None:
