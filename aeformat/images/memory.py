@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aeformat.errors import ImageError
-from aeformat.images.fit import ImageBlock, ImageFit, check_dtype, layout_of
+from aeformat.images.fit import ImageBlock, ImageFit, check_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,9 @@ def one_image(image: NDArray[np.uint8], fit: ImageFit, label: str) -> NDArray[np
     """An array as one image, (1, h, w, c), which `fit` can convert.  Raises ImageError."""
     array = np.asarray(image)
     check_dtype(array.dtype, label)
-    layout = layout_of(array.shape, fit, label)
-    if layout.n_rows != 1:
-        raise ImageError(f"{label}: holds {layout.n_rows} images (shape {array.shape}), expected one")
-    return array.reshape(1, *layout.image)
+    if array.ndim not in (2, 3):
+        raise ImageError(f"{label}: has shape {array.shape}, expected (h, w, c), or (h, w) of one channel")
+    height, width = array.shape[:2]
+    shape = height, width, array.shape[2] if array.ndim == 3 else 1
+    fit.check_image(shape, label)
+    return array.reshape(1, *shape)

@@ -142,7 +142,7 @@ def test_changed_latents_are_noticed_by_their_receipt(packed: str, pair: str, ae
         with LatentsWriter(out, latents.header) as writer:
             for block in latents:
                 values = block.values.copy()
-                values.flat[3] += 1
+                values.flat[3] ^= 1
                 writer.write(values, block.names, block.receipts.digests)
     ran = aeformat("unpack", "changed.aef", "-o", "out/", *given(pair))
     assert ran.code == 1 and "C7-6" in ran.err and "rows 0 to" in ran.err and not Path("out").exists(), ran.err

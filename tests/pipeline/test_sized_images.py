@@ -12,10 +12,15 @@ import aeformat
 from aeformat.container import limits
 from aeformat.container.ragged import RaggedRows
 from aeformat.errors import ImageError, UsageError, ValueInvalid
-from aeformat.model.file_io import write_package
+from aeformat.model.file_io import read_package, write_package
+from aeformat.model.graph import Graph
+from aeformat.model.manifest import Endpoint
 from aeformat.model.pair import build_pair
+from aeformat.model.reference import golden_output
+from aeformat.model.values import Value
 from aeformat.pipeline import default_model
 from aeformat.pipeline.evaluate import ErrorSum
+from tools.build_vectors.passes import PASSES
 
 SHAPES = [(9, 4), (9, 4), (5, 6), (1, 1), (9, 4), (30, 41), (2, 3)]
 IMAGES = [np.random.default_rng(i).integers(0, 256, (*shape, 3), dtype=np.uint8) for i, shape in enumerate(SHAPES)]
@@ -101,7 +106,7 @@ def test_chunks_and_receipts_follow_their_limits(
     ("images", "says"),
     [
         ([], "no"), ([IMAGES[0].astype(np.float32)], "uint8"), ([np.zeros((4, 5), np.uint8)], "rgb"),
-        ([np.zeros((2, 4, 5, 3), np.uint8)], "expected one"), ([np.zeros((4, 0, 3), np.uint8)], "4x0x3"),
+        ([np.zeros((2, 4, 5, 3), np.uint8)], "expected (h, w, c)"), ([np.zeros((4, 0, 3), np.uint8)], "4x0x3"),
     ],
     ids=["none", "floats", "grey", "two in one", "nothing"],
 )  # fmt: skip
@@ -156,3 +161,37 @@ def test_a_large_image_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     assert parts.result() == whole.result()
     assert whole.result().mse == pytest.approx((difference**2).mean())
     assert whole.result().n_pixels == 72
+
+
+@pytest.fixture(scope="module")
+def coded_model() -> aeformat.Model:
+    """A decoder whose prior has passes, and an encoder for it."""
+    decoder = read_package(PASSES.file().build().data)
+    assert decoder.manifest.scale is not None and decoder.input.range is not None
+    n, (low, high) = decoder.input.shape[2], decoder.input.range
+    encoder = Graph(Value((*decoder.manifest.scale, decoder.output.shape[2]), "u8"), "exact")
+    weights = np.arange(-9, 9, dtype=np.int8)[:, np.newaxis][: decoder.output.shape[2] * n].reshape(1, 1, -1, n)
+    encoder.add("conv2d", weights=weights, bias=np.zeros(n, np.int32), strides=(1, 1), padding=(0, 0, 0, 0))
+    table = np.clip(np.arange(-128, 128), low, high).astype(np.int8)
+    encoder.add("lookup", multiplier=np.ones(1, np.int32), shift=4, table=table)
+    images = [np.arange(2 * h * w, dtype=np.uint8).reshape(2, h, w, 1) for h, w in SIZES]
+    ends = Endpoint((0, 0, 1), "u8"), decoder.input
+    latents = lambda half: [golden_output(half, rows) for rows in images]  # noqa: E731
+    half = encoder.build("encoder", ends, images, latents, name="coded", decoder=decoder.model_id)
+    return aeformat.Model(half, decoder)
+
+
+def test_latents_of_a_decoder_with_passes_are_coded(coded_model: aeformat.Model, tmp_path: Path) -> None:
+    """Codec rans by default; the same content as with zstd; proved, and decoded in any order."""
+    grey = [image[..., :1] for image in IMAGES]
+    for codec in (None, "zstd"):
+        path = tmp_path / f"{codec}.aef"
+        aeformat.pack(grey, path, model=coded_model, codec=codec, embed_decoder=True, receipts=True)
+    with aeformat.open(tmp_path / "None.aef") as coded, aeformat.open(tmp_path / "zstd.aef") as other:
+        assert (coded.header.codec, other.header.codec) == ("rans", "zstd")
+        assert coded.trailer.content_id == other.trailer.content_id
+    expected = aeformat.decode(tmp_path / "zstd.aef")
+    assert [image.shape[:2] for image in expected] == SHAPES
+    assert_same(aeformat.decode(tmp_path / "None.aef"), expected)
+    assert_same(aeformat.decode(tmp_path / "None.aef", rows=[6, 1]), [expected[6], expected[1]])
+    assert aeformat.validate(tmp_path / "None.aef").problems == []
