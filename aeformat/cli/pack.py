@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.pipeline.default_model import model_for_inputs
     from aeformat.pipeline.pack import PackOptions, pack, usual_codec
 
-    model = options.model or model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale)
+    model = options.model
+    if model is None:
+        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale)
     encoder, decoder = store.find_pair(model)
     fit = common.fit_of(options, encoder.input.shape)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
@@ -91,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     each = packed.n_bytes / packed.n_rows
     print(
         f"{name}: {packed.n_rows:,} images, {common.size(packed.n_bytes)}, {each:,.1f} bytes an image"
-        f"{'' if options.model else f', model {model}'}",
+        f"{f', model {model}' if options.model is None else ''}",
         file=sys.stderr,
     )
     return 0
