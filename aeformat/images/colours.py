@@ -30,6 +30,7 @@ _OPAQUE: Final = (255, 255)
 _SAME_LEVELS: Final = 1  # by which a profile may differ from sRGB and count as sRGB: rounding
 _CUBE_STEPS: Final = 17  # colours of a cube on each axis with which a profile is compared with sRGB
 _PROFILES_KEPT: Final = 8
+_BLACK_POINT_COMPENSATION: Final = 0x2000  # of LittleCMS; Pillow has a name for it from 10.3 on
 
 
 def named_colour(text: str) -> Colour:
@@ -131,7 +132,7 @@ def _change_of(profile: bytes, mode: str) -> Any:
             "RGB" if space == "RGB" else "L",
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            _BLACK_POINT_COMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         raise error if isinstance(error, _NoProfile) else _NoProfile(reason_of(error)) from error

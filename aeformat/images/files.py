@@ -71,7 +71,7 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata oddities; too many pixels is checked below, before decoding
-            with Image.open(path, formats=_formats()) as picture:
+            with Image.open(path, formats=readable_formats()) as picture:
                 _check_before_decoding(picture, path)
                 picture.load()
                 ImageOps.exif_transpose(picture, in_place=True)
@@ -79,7 +79,9 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: is no image of a kind that is read here ({', '.join(_formats())})") from error
+        raise ImageError(
+            f"{path}: is no image of a kind that is read here ({', '.join(readable_formats())})"
+        ) from error
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: is no readable image: {reason_of(error)}") from error
     pixels = np.asarray(plain, dtype=np.uint8)
@@ -89,7 +91,7 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     return converted
 
 
-def _formats() -> list[str]:
+def readable_formats() -> list[str]:
     """Those of _FORMATS that this Pillow reads."""
     from PIL import Image
 

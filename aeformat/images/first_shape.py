@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.errors import AeformatError
+from aeformat.images.files import readable_formats
 from aeformat.images.fit import Shape
 from aeformat.images.listing import is_image_name, list_images
 from aeformat.images.npy import NpyHeader
@@ -54,6 +55,6 @@ def _shape_of_file(path: Path) -> Shape | None:
 
         with warnings.catch_warnings(), contextlib.suppress(Image.DecompressionBombError, SyntaxError):
             warnings.simplefilter("ignore")
-            with Image.open(path) as picture:
+            with Image.open(path, formats=readable_formats()) as picture:
                 return picture.height, picture.width, 1 if picture.mode in _GREY_MODES else 3
     return None

@@ -10,6 +10,7 @@ import re
 import stat
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -105,12 +106,11 @@ class _Concatenation:
         if n_rows < 1:
             raise ValueError(f"a block has at least 1 image, not {n_rows}")
         at = 0
-        for images in self._in_blocks((piece for part in self._parts for piece in part.pieces(n_rows)), n_rows):
+        for images in self._in_blocks(chain.from_iterable(part.pieces(n_rows) for part in self._parts), n_rows):
             first, at = at, at + len(images)
-            block = ImageBlock(images, None if self._names is None else self._names[first:at])
-            del images
-            yield block
-            del block
+            ready = [ImageBlock(images, None if self._names is None else self._names[first:at])]
+            del images  # a photograph takes much memory: only the caller holds it
+            yield ready.pop()
 
 
 def _in_blocks(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDArray[np.uint8]]:
