@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -92,11 +93,9 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
 
 
 def readable_formats() -> list[str]:
-    """Those of _FORMATS that this Pillow reads."""
-    from PIL import Image
-
-    Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
+    """Those of _FORMATS that this Pillow knows."""
+    has_avif = find_spec("PIL.AvifImagePlugin") is not None  # from 11.3 on
+    return [name for name in _FORMATS if has_avif or name != "AVIF"]
 
 
 def save_png(file: BinaryIO | Path, image: NDArray[np.uint8]) -> None:
