@@ -30,7 +30,7 @@ _OPAQUE: Final = (255, 255)
 _SAME_LEVELS: Final = 1  # by which a profile may differ from sRGB and count as sRGB: rounding
 _CUBE_STEPS: Final = 17  # colours of a cube on each axis with which a profile is compared with sRGB
 _PROFILES_KEPT: Final = 8
-_BLACK_POINT_COMPENSATION: Final = 0x2000  # of LittleCMS; Pillow has a name for it from 10.3 on
+_BLACK_POINT_COMPENSATION: Final[Any] = 0x2000  # of LittleCMS; Pillow has a name for it from 10.3 on
 
 
 def named_colour(text: str) -> Colour:

@@ -23,6 +23,7 @@ from aeformat.images.files import FilesInput
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.listing import Listing, is_image_name, list_images
 from aeformat.images.mnist import PREFIX, locate_mnist
+from aeformat.images.named_arrays import NamedArraysInput, has_several_arrays
 from aeformat.images.npy import NpyInput, NpyStream, NpzInput
 
 if TYPE_CHECKING:
@@ -209,7 +210,8 @@ def _open_file(path: Path, fit: ImageFit, label: str) -> _Input:
     if is_image_name(path.name):
         return FilesInput([(path.name, path)], fit, label)
     if path.suffix.lower() == ".npz":
-        return NpzInput(path, fit, label)
+        has_one_each = fit.takes_any_size and has_several_arrays(path)
+        return NamedArraysInput(path, fit, label) if has_one_each else NpzInput(path, fit, label)
     with path.open("rb") as file:
         start = file.read(2)
     if path.suffix.lower() == ".npy" or start == _NPY_MAGIC:

@@ -118,6 +118,29 @@ def test_grey_arrays_are_widened_on_request(tmp_path):
     np.testing.assert_array_equal(block.images[0], np.stack([GREY.T] * 3, -1))
 
 
+def test_an_archive_with_an_array_for_each_image_is_read(tmp_path):
+    """As `unpack -o x.npz` writes it: the names of the arrays are those of the rows; any order of axes in memory."""
+    np.savez(tmp_path / "x.npz", **{"a/one.png": photo(0, 5, 7), "b": np.asfortranarray(photo(1, 9, 2)), "c": GREY})
+    source = open_source([str(tmp_path / "x.npz")], ImageFit((0, 0, 3), rgb=True))
+
+    blocks = list(source.blocks(10))
+
+    assert [name for block in blocks for name in block.names] == ["a/one.png", "b", "c"]
+    expected = [photo(0, 5, 7), photo(1, 9, 2), np.stack([GREY] * 3, -1)]
+    for block, image in zip(blocks, expected, strict=True):
+        np.testing.assert_array_equal(block.images[0], image)
+
+
+@pytest.mark.parametrize(("extra", "says"), [(np.zeros(3, np.uint8), "one image"), (np.zeros((4, 5, 3)), "uint8")])
+def test_an_archive_that_holds_something_else_too_is_refused(tmp_path, extra, says):
+    np.savez(tmp_path / "x.npz", a=photo(0, 5, 7), labels=extra)
+    with pytest.raises(ImageError, match=says) as caught:
+        open_source([str(tmp_path / "x.npz")], ANY)
+    assert "x.npz:labels" in str(caught.value)
+    (block,) = open_source([f"{tmp_path / 'x.npz'}:a"], ANY).blocks(1)
+    assert block.images.shape == (1, 5, 7, 3)
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [({"resize": True}, "any size"), ({"grayscale": True}, "takes 3"), ({"shape": (0, 0, 1), "rgb": True}, "takes 1")],
