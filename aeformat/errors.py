@@ -41,6 +41,10 @@ class Hint(str, Enum):
     RESIZE = "resize"
     GRAYSCALE = "grayscale"
     RESIZE_AND_GRAYSCALE = "resize-and-grayscale"
+    RGB = "rgb"
+    RESIZE_AND_RGB = "resize-and-rgb"
+    SET_BACKGROUND = "set-background"
+    UNPACK_TO_FOLDER = "unpack-to-folder"
     GIVE_IMAGE_SHAPE = "give-image-shape"
     TRAIN_BASE_FIRST = "train-base-first"
     USE_ZSTD = "use-zstd"
@@ -80,6 +84,10 @@ _TEXTS: Final = {
     Hint.RESIZE: "pass resize=True to convert them",
     Hint.GRAYSCALE: "pass grayscale=True to convert them",
     Hint.RESIZE_AND_GRAYSCALE: "pass resize=True, grayscale=True to convert them",
+    Hint.RGB: "pass rgb=True to repeat the grey channel as red, green and blue",
+    Hint.RESIZE_AND_RGB: "pass resize=True, rgb=True to convert them",
+    Hint.SET_BACKGROUND: 'pass background="white", or another colour, to flatten such images',
+    Hint.UNPACK_TO_FOLDER: "give a folder or an .npz file as output",
     Hint.GIVE_IMAGE_SHAPE: "say how large an image is: height, width, channels",
     Hint.TRAIN_BASE_FIRST: "train first what it continues",
     Hint.USE_ZSTD: 'pass codec="zstd"',

@@ -18,6 +18,7 @@ from aeformat.pipeline import DEFAULT_MODEL as DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
+    from aeformat.images import ImageFit
     from aeformat.model.manifest import Manifest
     from aeformat.model.package import ModelPackage
 
@@ -58,9 +59,30 @@ def add_codec(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
 
 
 def add_fit(parser: argparse.ArgumentParser) -> None:
-    """Add the options --resize and --grayscale."""
+    """Add the options --resize, --grayscale, --rgb and --background."""
     parser.add_argument("--resize", action="store_true", help="scale images to the model's size")
     parser.add_argument("--grayscale", action="store_true", help="make colour images grey where the model wants it")
+    parser.add_argument(
+        "--rgb", action="store_true", help="repeat grey as red, green and blue where the model wants it"
+    )
+    parser.add_argument(
+        "--background", metavar="COLOUR", help="flatten transparent image files on a colour: white, #20c0ff"
+    )
+
+
+def fit_of(options: argparse.Namespace, shape: tuple[int, ...]) -> ImageFit:
+    """What add_fit's options allow for a model that takes images of this shape.  Raises UsageError."""
+    from aeformat.images import ImageFit
+    from aeformat.images.colours import named_colour
+
+    height, width, channels = shape
+    return ImageFit(
+        (height, width, channels),
+        resize=options.resize,
+        grayscale=options.grayscale,
+        rgb=options.rgb,
+        background=None if options.background is None else named_colour(options.background),
+    )
 
 
 def level_of(options: argparse.Namespace, codec: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -27,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print MSE, RMSE, PSNR and bytes an image."""
+    """Print MSE, RMSE, PSNR over all pixels and as the mean of the images', bytes an image and bits a pixel."""
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.errors import UsageError
-    from aeformat.images import ImageFit, open_source
+    from aeformat.images import open_source
     from aeformat.pipeline.decoders import loader
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.unpack import unpack
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         with common.opening(options.file):
             latents = stream_latents(cast("BinaryIO", counted))
         blocks = unpack(latents, find, loader(options.backend, n_rows))
-        fit = ImageFit(latents.header.image_shape, resize=options.resize, grayscale=options.grayscale)
+        fit = common.fit_of(options, latents.header.image_shape)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
         common.say_left_out(source.left_out)
 
@@ -56,14 +57,18 @@ def run(options: argparse.Namespace) -> int:
 
         fidelity = compare((block.images for block in source.blocks(_BATCH_ROWS)), decoded())
     n_bytes = counted.n_bytes
+    bits = 8 * n_bytes / fidelity.n_pixels
     facts = {
         "file": options.file,
         "images": fidelity.n_rows,
         "mse": fidelity.mse,
         "rmse": fidelity.rmse,
         "psnr_db": None if fidelity.mse == 0 else fidelity.psnr,
+        "mean_psnr_db": None if math.isinf(fidelity.mean_psnr) else fidelity.mean_psnr,
+        "pixels": fidelity.n_pixels,
         "bytes": n_bytes,
         "bytes_per_image": n_bytes / fidelity.n_rows,
+        "bits_per_pixel": bits,
     }
     if options.json:
         common.print_json(facts)
@@ -72,5 +77,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"MSE             {fidelity.mse:.6f}")
         print(f"RMSE            {fidelity.rmse:.6f}")
         print(f"PSNR            {common.decibels(fidelity.psnr)}")
+        print(f"mean PSNR       {common.decibels(fidelity.mean_psnr)}")
         print(f"bytes an image  {n_bytes / fidelity.n_rows:,.1f}")
+        print(f"bits a pixel    {bits:.4g}")
     return 0

@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Iterable
 from typing import Any, BinaryIO, cast
 
 from aeformat.cli import common
 from aeformat.cli.streams import shown
-from aeformat.container.assigned import DECODER, RECEIPT, TRAILER
+from aeformat.container.assigned import DECODER, RECEIPT, ROWS, TRAILER
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
+from aeformat.container.sizes import Run
 from aeformat.container.wire import TRAILER_BYTES, Trailer
 from aeformat.errors import LimitExceeded, Truncated
 
@@ -54,6 +56,7 @@ def _of_stream(name: str) -> dict[str, Any]:
     manifest: dict[str, Any] = {}
     trailer: Trailer | None = None
     tags: set[bytes] = set()
+    runs: list[Run] = []
     problem = None
     with common.input_file(name) as file:
         counted = common.CountedInput(file)
@@ -67,6 +70,8 @@ def _of_stream(name: str) -> dict[str, Any]:
                     if isinstance(header, ModelHeader) and not tags:
                         manifest = _manifest(event, header)
                     tags.add(event.header.tag)
+                    if event.header.tag == ROWS and event.sizes is not None:
+                        runs += event.sizes.runs()
         except Truncated as error:
             problem = error
     if header is None or (isinstance(header, ModelHeader) and not manifest):
@@ -77,7 +82,9 @@ def _of_stream(name: str) -> dict[str, Any]:
         return facts | _model_header(header) | {"complete": trailer is not None} | manifest
     if trailer is None:
         return facts | _latents_header(header) | {"complete": False, "problem": str(problem)}
-    return facts | _latents_header(header) | _complete(trailer, DECODER in tags, RECEIPT in tags)
+    done = _complete(trailer, DECODER in tags, RECEIPT in tags)
+    images = _images(runs, header) if header.form.has_free_image else {}
+    return facts | _latents_header(header) | done | images
 
 
 def _header(name: str) -> LatentsHeader | ModelHeader:
@@ -97,9 +104,18 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
     facts = _latents_header(header)
     try:
         with open_latents(name) as latents:
-            return facts | _complete(latents.trailer, latents.embedded_decoder is not None, latents.has_receipts)
+            done = _complete(latents.trailer, latents.embedded_decoder is not None, latents.has_receipts)
+            return facts | done | (_images(latents.sizes().runs(), header) if header.form.has_free_image else {})
     except Truncated as error:
         return facts | {"complete": False, "problem": str(error)}
+
+
+def _images(runs: Iterable[Run], header: LatentsHeader) -> dict[str, Any]:
+    """What rows of their own size say of their images: how many pixels, and which has the fewest and the most."""
+    sizes = [(run.n_rows, header.form.image_of(run.sizes)[:2]) for run in runs]
+    by_pixels = sorted((size for _, size in sizes), key=lambda size: (size[0] * size[1], size))
+    n_pixels = sum(n_rows * height * width for n_rows, (height, width) in sizes)
+    return {"pixels": n_pixels, "smallest": list(by_pixels[0]), "largest": list(by_pixels[-1])}
 
 
 def _latents_header(header: LatentsHeader) -> dict[str, Any]:
@@ -172,7 +188,11 @@ def _print(facts: dict[str, Any]) -> None:
         if value is not None:
             if key in ("dims", "image"):
                 value = ", ".join(str(size) if size else "free" for size in value)
+            if key in ("smallest", "largest"):
+                value = f"{value[0]} x {value[1]} (height x width)"
             text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else shown(str(value))
             print(f"{key.replace('_', ' '):{width}}  {text}")
     if facts.get("rows"):
         print(f"{'bytes an image':{width}}  {facts['bytes'] / facts['rows']:,.1f}")
+    if facts.get("pixels"):
+        print(f"{'bits a pixel':{width}}  {8 * facts['bytes'] / facts['pixels']:.4g}")

@@ -41,7 +41,9 @@ def cost(options: argparse.Namespace) -> int:
         height, width, channels = encoder.input.shape
         inputs = options.images or ["mnist:test"]
         try:
-            source = open_source(inputs, ImageFit((height, width, channels)), fetch_mnist=fetch_mnist)
+            source = open_source(
+                inputs, ImageFit((height, width, channels), rgb=channels == 3), fetch_mnist=fetch_mnist
+            )
             common.say_left_out(source.left_out)
         except UsageError:
             if options.images:

@@ -22,8 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("-o", "--output", required=True, metavar="FILE.aef", help="the file to write, - for stdout")
     parser.add_argument(
-        "--model", default=common.DEFAULT_MODEL, metavar="NAME_OR_PATH",
-        help=f"a name that `aeformat model list` shows, a path, or a model id (default: {common.DEFAULT_MODEL})",
+        "--model", metavar="NAME_OR_PATH",
+        help=f"a name that `aeformat model list` shows, a path, or a model id (default: by the images; {common.DEFAULT_MODEL} "
+        "for grey ones of 28 x 28)",
     )  # fmt: skip
     common.add_codec(parser, is_new=True)
     parser.add_argument("--embed-decoder", action="store_true", help="let the decoder travel inside the file")
@@ -56,19 +57,20 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.backends.numpy_passes import prior_of
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.destination import check_no_input
-    from aeformat.images import ImageFit, open_source
+    from aeformat.images import open_source
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
-    from aeformat.model.package import check_fixed_sizes
-    from aeformat.pipeline.pack import NO_FILES, PackOptions, pack, usual_codec
+    from aeformat.pipeline.default_model import model_for_inputs
+    from aeformat.pipeline.pack import PackOptions, pack, usual_codec
 
-    encoder, decoder = store.find_pair(options.model)
-    check_fixed_sizes(encoder, NO_FILES)
-    height, width, channels = encoder.manifest.input.shape
-    fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
+    model = options.model
+    if model is None:
+        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale)
+    encoder, decoder = store.find_pair(model)
+    fit = common.fit_of(options, encoder.input.shape)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
     source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
-    check_no_input(options.output, [*source.files, *_model_files(options.model)])
+    check_no_input(options.output, [*source.files, *_model_files(model)])
     common.say_left_out(source.left_out)
     codec = options.codec or usual_codec(options.encoding, decoder)
     pack_options = PackOptions(
@@ -90,7 +92,8 @@ def run(options: argparse.Namespace) -> int:
     name = common.output_name(options.output)
     each = packed.n_bytes / packed.n_rows
     print(
-        f"{name}: {packed.n_rows:,} images, {common.size(packed.n_bytes)}, {each:,.1f} bytes an image",
+        f"{name}: {packed.n_rows:,} images, {common.size(packed.n_bytes)}, {each:,.1f} bytes an image"
+        f"{f', model {model}' if options.model is None else ''}",
         file=sys.stderr,
     )
     return 0
@@ -105,12 +108,14 @@ def _model_files(model: str) -> list[Path]:
 
 def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int | None) -> Refinement | None:
     from aeformat.errors import UsageError
+    from aeformat.model.package import check_fixed_sizes
     from aeformat.pipeline.refine import Refinement
 
     if options.refine is None:
         if options.refine_rounds is not None:
             raise UsageError("--refine-rounds says how to refine; give --refine PRICE too")
         return None
+    check_fixed_sizes(decoder, "its latents are not refined")
     n_decoded = None if n_rows is None else n_rows * decoder.input.value.n_elements
     rounds = {} if options.refine_rounds is None else {"n_rounds": options.refine_rounds}
     return Refinement(common.network(decoder, options.backend, n_decoded), options.refine, **rounds)

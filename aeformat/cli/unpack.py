@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.aef", help="the file to read, - for stdin")
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT",
-        help=".npy, .npz, IDX (.gz too), a folder for PNG files under the names they were packed with, - for .npy on stdout",
+        help=".npy, .npz, IDX (.gz too), a folder for PNG files under the names they were packed with, - for .npy on stdout; "
+        "images of many sizes go into a folder, or into an .npz with an array for each",
     )  # fmt: skip
     add_decoder(parser)
     parser.add_argument("--recover", action="store_true", help="take what is there of an incomplete file (exit code 3)")
@@ -109,7 +110,12 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
     blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
     with (
         open_sink(
-            options.output, latents.header.image_shape, n_rows, force=options.force, inputs=_inputs(options)
+            options.output,
+            latents.header.image_shape,
+            n_rows,
+            force=options.force,
+            inputs=_inputs(options),
+            one_size=_one_size(options),
         ) as sink,
         common.ProgressBar("unpacking", n_rows) as progress,
     ):
@@ -117,6 +123,21 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
         if not done.n_rows:
             _nothing(latents)
     return done
+
+
+def _one_size(options: argparse.Namespace) -> tuple[int, int] | None:
+    """Of images that could have sizes of their own, if they have one and that can be told before they are read."""
+    from aeformat.errors import FormatError
+    from aeformat.pipeline.unpack import one_size
+    from aeformat.reader import open_latents
+
+    if not common.is_ordinary(options.file):
+        return None
+    try:
+        with open_latents(options.file) as whole:
+            return one_size(whole, None if options.rows is None else range(*options.rows))
+    except FormatError:
+        return None  # whoever reads the file forward reports it
 
 
 def _nothing(latents: LatentStream | Latents) -> NoReturn:

@@ -51,7 +51,7 @@ def read_samples(
 
     say: told what was left out of folders, a line for each.
     """
-    source = open_source(inputs, ImageFit((shape[0], shape[1], shape[2])), fetch_mnist=fetch_mnist)
+    source = open_source(inputs, ImageFit((shape[0], shape[1], shape[2]), rgb=shape[2] == 3), fetch_mnist=fetch_mnist)
     say(source.left_out)
     stride = max(1, (source.n_rows or 0) // most)
     kept, n_seen = [], 0

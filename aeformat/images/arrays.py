@@ -19,6 +19,7 @@ import numpy as np
 
 from aeformat.atomic import AtomicFile
 from aeformat.errors import Hint, UsageError
+from aeformat.images.fit import check_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from aeformat.images.fit import Shape
 
 _COPY_BYTES: Final = 1 << 20
-_ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that zip has, so that the same images give the same bytes
+ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that zip has, so that the same images give the same bytes
 
 
 class _Writable(Protocol):
@@ -88,7 +89,7 @@ def npz_body(path: Path, *, force: bool) -> Body:
     """The array "images" of a compressed .npz archive."""
     atomic = AtomicFile(path, force=force)
     archive = zipfile.ZipFile(atomic.file, "w")
-    info = zipfile.ZipInfo("images.npy", _ZIP_TIME)
+    info = zipfile.ZipInfo("images.npy", ZIP_TIME)
     info.compress_type = zipfile.ZIP_DEFLATED
     member = archive.open(info, "w", force_zip64=True)
     return Body(member, can_seek=False, layers=(member, archive), atomic=atomic)
@@ -131,8 +132,7 @@ class ArraySink:
 
     def write(self, images: NDArray[np.uint8], names: Sequence[str] | None) -> None:
         """Append (n, h, w, c) uint8; an array has no place for names.  Raises OSError."""
-        if images.shape[1:] != self._shape or images.dtype != np.uint8:
-            raise ValueError(f"expected (n, *{self._shape}) of uint8, not {images.shape} of {images.dtype}")
+        check_images(images, self._shape)
         self._file.write(np.ascontiguousarray(images).data)
         self._n_rows += len(images)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IMAGE_SUFFIXES: Final = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff"}
-    | {".pbm", ".pgm", ".pnm", ".ppm"}
+    | {".avif", ".avifs", ".pbm", ".pgm", ".pnm", ".ppm"}
 )
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DEVICES: Final = frozenset(

@@ -1,11 +1,9 @@
 """Image files, read and written by Pillow, which is imported on first use.
 
-Owns how each kind of pixel becomes uint8 without loss:
-- grey and 1-bit stay grey; a palette becomes grey where all its colours are, else RGB; a grey file is repeated into
-  three equal channels where the model takes RGB.  RGB stays RGB even where its channels are equal;
-- alpha is dropped where every pixel is opaque, and refused otherwise;
+Owns how a file becomes uint8 without loss:
+- grey and 1-bit stay grey; a palette becomes what its colours are; colour profiles and alpha: see colours.py;
 - what has more than 8 bits a channel, signed or floating-point numbers, CMYK and animated files are refused;
-- EXIF orientation is applied; colour profiles are ignored.
+- EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -13,12 +11,14 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import numpy as np
 
 from aeformat.errors import ImageError
+from aeformat.images.colours import to_grey_or_rgb
 from aeformat.images.exact_read import reason_of
 from aeformat.images.fit import MAX_PIXELS, ImageFit, describe, require_pillow
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as Images
 
-_FORMATS: Final = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM")  # nothing else is even tried
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF")  # nothing else is even tried
 _BROKEN: Final = (  # what Pillow was seen to raise about damaged files, TIFF above all
     OSError,
     SyntaxError,
@@ -57,6 +57,10 @@ class FilesInput:
         self._paths, self._fit = [path for _, path in files], fit
 
     def pieces(self, n_rows: int) -> Iterator[NDArray[np.uint8]]:
+        if self._fit.takes_any_size:
+            for path in self._paths:
+                yield load_image(path, self._fit)[np.newaxis]
+            return
         for first in range(0, self.n_rows, n_rows):
             yield np.stack([load_image(path, self._fit) for path in self._paths[first : first + n_rows]])
 
@@ -68,24 +72,30 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata oddities; too many pixels is checked below, before decoding
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(path, formats=readable_formats()) as picture:
                 _check_before_decoding(picture, path)
                 picture.load()
-                upright = ImageOps.exif_transpose(picture)
-                plain = _to_grey_or_rgb(upright, path)
+                ImageOps.exif_transpose(picture, in_place=True)
+                plain = to_grey_or_rgb(picture, path, fit.background)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: is no image of a kind that is read here ({', '.join(_FORMATS)})") from error
+        raise ImageError(
+            f"{path}: is no image of a kind that is read here ({', '.join(readable_formats())})"
+        ) from error
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: is no readable image: {reason_of(error)}") from error
     pixels = np.asarray(plain, dtype=np.uint8)
     pixels = pixels.reshape(*pixels.shape[:2], -1)
-    if pixels.shape[2] == 1 and fit.shape[2] == 3:
-        pixels = np.repeat(pixels, 3, axis=2)
     fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
     converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
     return converted
+
+
+def readable_formats() -> list[str]:
+    """Those of _FORMATS that this Pillow knows."""
+    has_avif = find_spec("PIL.AvifImagePlugin") is not None  # from 11.3 on
+    return [name for name in _FORMATS if has_avif or name != "AVIF"]
 
 
 def save_png(file: BinaryIO | Path, image: NDArray[np.uint8]) -> None:
@@ -135,23 +145,3 @@ def _tag(picture: Images.Image, number: int, default: int) -> tuple[int, ...]:
     """A tag of a TIFF that holds a number, or one for each channel."""
     values = getattr(picture, "tag_v2", {}).get(number, default)
     return values if isinstance(values, tuple) else (values,)
-
-
-def _to_grey_or_rgb(picture: Images.Image, path: Path) -> Images.Image:
-    """Mode L or RGB with the same colours.  Raises ImageError where there is no such image."""
-    if picture.has_transparency_data:
-        picture = picture.convert("LA" if picture.mode in ("1", "L", "LA") else "RGBA")
-        alpha = picture.getchannel("A").getextrema()
-        if alpha != (255, 255):
-            raise ImageError(f"{path}: has transparent pixels; flatten it onto a background first")
-    if picture.mode in ("1", "LA"):
-        return picture.convert("L")
-    if picture.mode in ("P", "PA"):
-        colours = np.asarray(picture.convert("RGB"))
-        is_grey = bool((colours == colours[..., :1]).all())
-        return picture.convert("RGB").getchannel("R") if is_grey else picture.convert("RGB")
-    if picture.mode == "RGBA":
-        return picture.convert("RGB")
-    if picture.mode not in ("L", "RGB"):
-        raise ImageError(f"{path}: has {picture.mode} pixels, expected grey or RGB; convert it first")
-    return picture

@@ -16,18 +16,17 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from aeformat.atomic import put_in_place, sync_folder, temporary_in
 from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.images.file_names import name_key, png_name, png_names
 from aeformat.images.files import save_png
-from aeformat.images.fit import require_pillow
+from aeformat.images.fit import check_images, require_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from aeformat.images.fit import Shape
@@ -70,8 +69,7 @@ class FolderSink:
 
     def write(self, images: NDArray[np.uint8], names: Sequence[str] | None) -> None:
         """Write (n, h, w, c) uint8.  Raises ImageError where a name is unsafe or taken, OSError."""
-        if images.shape[1:] != self._shape or images.dtype != np.uint8:
-            raise ValueError(f"expected (n, *{self._shape}) of uint8, not {images.shape} of {images.dtype}")
+        check_images(images, self._shape)
         if names is not None and len(names) != len(images):
             raise ValueError(f"{len(images)} images came with {len(names)} names")
         for at, image in enumerate(images):

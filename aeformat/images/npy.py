@@ -203,10 +203,24 @@ class NpzInput:
     def _open(self) -> Iterator[NpyStream]:
         with damage_as_image_error(self.label), zipfile.ZipFile(self._path) as archive:
             member = choose_array(archive, self._key, self._fit, self.label)
-            if member.flag_bits & _ENCRYPTED:
-                raise ImageError(f"{self.label}: is encrypted")
+            check_open(member, self.label)
             with archive.open(member) as file:
                 yield NpyStream(file, self._fit, self.label)
+
+
+def array_names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The arrays of an archive by their names."""
+    return {
+        info.filename.removesuffix(_MEMBER_SUFFIX): info
+        for info in archive.infolist()
+        if info.filename.endswith(_MEMBER_SUFFIX)
+    }
+
+
+def check_open(member: zipfile.ZipInfo, label: str) -> None:
+    """That an array can be read without a password.  Raises ImageError."""
+    if member.flag_bits & _ENCRYPTED:
+        raise ImageError(f"{label}: is encrypted")
 
 
 def choose_array(archive: zipfile.ZipFile, key: str | None, fit: ImageFit, label: str) -> zipfile.ZipInfo:
@@ -214,11 +228,7 @@ def choose_array(archive: zipfile.ZipFile, key: str | None, fit: ImageFit, label
 
     Raises ImageError, listing the names, where that is not clear.
     """
-    members = {
-        info.filename.removesuffix(_MEMBER_SUFFIX): info
-        for info in archive.infolist()
-        if info.filename.endswith(_MEMBER_SUFFIX)
-    }
+    members = array_names(archive)
     wanted = (
         list(members) if key is None else [name for name in (key, key.removesuffix(_MEMBER_SUFFIX)) if name in members]
     )

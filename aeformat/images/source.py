@@ -10,6 +10,7 @@ import re
 import stat
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,6 +23,7 @@ from aeformat.images.files import FilesInput
 from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.listing import Listing, is_image_name, list_images
 from aeformat.images.mnist import PREFIX, locate_mnist
+from aeformat.images.named_arrays import NamedArraysInput, has_several_arrays
 from aeformat.images.npy import NpyInput, NpyStream, NpzInput
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ _KINDS: Final = (
 )
 _ARRAY: Final = re.compile(r"(?P<file>.+?\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)
 _NPY_MAGIC: Final = b"\x93N"
+_JOINED_BYTES: Final = 1 << 22  # of images of one size that are handed on together
 
 
 class ImageSource(Protocol):
@@ -48,7 +51,11 @@ class ImageSource(Protocol):
     left_out: Sequence[str]  # what was found in folders and is no image: a line for each folder
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
-        """Yield blocks of exactly n_rows images; the last may have fewer.  Raises ImageError."""
+        """Yield blocks of exactly n_rows images; the last may have fewer.  Raises ImageError.
+
+        For a model that takes any size: blocks of images of one size, n_rows at most, of a few megabytes unless one image
+        has more.
+        """
         ...
 
 
@@ -80,26 +87,31 @@ def open_source(inputs: Sequence[str], fit: ImageFit, *, fetch_mnist: Callable[[
     fit.check()
     left_out: list[str] = []
     parts = [_open(name, fit, fetch_mnist, left_out) for name in inputs]
-    return _Concatenation(parts, _row_names(inputs, parts), left_out)
+    return _Concatenation(parts, _row_names(inputs, parts), left_out, takes_any_size=fit.takes_any_size)
 
 
 class _Concatenation:
-    """Inputs one after the other, in blocks of one size."""
+    """Inputs one after the other, in blocks of so many images, or of images of one size."""
 
-    def __init__(self, parts: Sequence[_Input], names: list[str] | None, left_out: Sequence[str]) -> None:
+    def __init__(
+        self, parts: Sequence[_Input], names: list[str] | None, left_out: Sequence[str], *, takes_any_size: bool
+    ) -> None:
         self.n_rows: int | None = sum(part.n_rows for part in parts)
         self.label = parts[0].label if len(parts) == 1 else f"{parts[0].label} and {len(parts) - 1} more"
         self.files: Sequence[str | Path] = [file for part in parts for file in part.files]
         self.left_out = left_out
         self._parts, self._names = parts, names
+        self._in_blocks = _of_one_size if takes_any_size else _in_blocks
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
         if n_rows < 1:
             raise ValueError(f"a block has at least 1 image, not {n_rows}")
         at = 0
-        for images in _in_blocks((piece for part in self._parts for piece in part.pieces(n_rows)), n_rows):
-            yield ImageBlock(images, None if self._names is None else self._names[at : at + len(images)])
-            at += len(images)
+        for images in self._in_blocks(chain.from_iterable(part.pieces(n_rows) for part in self._parts), n_rows):
+            first, at = at, at + len(images)
+            ready = [ImageBlock(images, None if self._names is None else self._names[first:at])]
+            del images  # a photograph takes much memory: only the caller holds it
+            yield ready.pop()
 
 
 def _in_blocks(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDArray[np.uint8]]:
@@ -117,6 +129,31 @@ def _in_blocks(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDA
             n_pending += len(piece)
     if pending:
         yield np.concatenate(pending)
+
+
+def _of_one_size(pieces: Iterator[NDArray[np.uint8]], n_rows: int) -> Iterator[NDArray[np.uint8]]:
+    """Join pieces of at most n_rows images that have one size, as long as they take little memory together."""
+    pending: list[NDArray[np.uint8]] = []
+    for piece in pieces:
+        if pending and not _go_together(pending, piece, n_rows):
+            yield _joined(pending)
+        pending.append(piece)
+        del piece  # a photograph takes much memory, and the next one is read while this name still stands
+        if sum(waiting.nbytes for waiting in pending) >= _JOINED_BYTES:
+            yield _joined(pending)
+    if pending:
+        yield _joined(pending)
+
+
+def _go_together(pending: Sequence[NDArray[np.uint8]], piece: NDArray[np.uint8], n_rows: int) -> bool:
+    return piece.shape[1:] == pending[0].shape[1:] and sum(map(len, pending)) + len(piece) <= n_rows
+
+
+def _joined(pending: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """All of them as one array; the list is empty then."""
+    joined = pending[0] if len(pending) == 1 else np.concatenate(pending)
+    pending.clear()
+    return joined
 
 
 def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None, left_out: list[str]) -> _Input:
@@ -173,7 +210,8 @@ def _open_file(path: Path, fit: ImageFit, label: str) -> _Input:
     if is_image_name(path.name):
         return FilesInput([(path.name, path)], fit, label)
     if path.suffix.lower() == ".npz":
-        return NpzInput(path, fit, label)
+        has_one_each = fit.takes_any_size and has_several_arrays(path)
+        return NamedArraysInput(path, fit, label) if has_one_each else NpzInput(path, fit, label)
     with path.open("rb") as file:
         start = file.read(2)
     if path.suffix.lower() == ".npy" or start == _NPY_MAGIC:

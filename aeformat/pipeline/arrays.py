@@ -8,15 +8,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.selection import selected_rows
 from aeformat.errors import UsageError
-from aeformat.pipeline import DEFAULT_MODEL
 from aeformat.pipeline.decoders import FindDecoder, LoadNetwork, loader, own_decoder
+from aeformat.pipeline.default_model import model_for_arrays
 from aeformat.pipeline.models import Model, as_model
 from aeformat.pipeline.unpack import n_computed, rows_array, unpack
 from aeformat.reader import Latents, LatentStream, open_latents
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,35 +28,40 @@ if TYPE_CHECKING:
 
 
 def encode(
-    images: NDArray[np.uint8],
-    model: AnyModel = DEFAULT_MODEL,
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+    model: AnyModel | None = None,
     *,
     resize: bool = False,
     grayscale: bool = False,
+    rgb: bool = False,
     backend: str = "auto",
-) -> NDArray[Any]:
+) -> NDArray[Any] | Any:
     """Images -> latents: (n, h, w, c), or (n, h, w) of one channel, uint8 -> (n, *dims) in the encoder's own type.
 
-    model: a Model, what load_model takes, or the 32 bytes of a model id.
-    resize, grayscale: fit images of another size, or of three channels, to the model.
+    With a model of any size a list of arrays (h, w, c), each of its own size, becomes RaggedRows.
+    model: a Model, what load_model takes, or the 32 bytes of a model id; by default the one for such images.
+    resize, grayscale, rgb: fit images of another size, of three channels or of one, to the model.
     backend: "auto", "numpy" or "tensorflow".
 
     Raises ImageError (another shape or type), UsageError, FormatError, DecoderMismatch, GoldenMismatch, BackendUnavailable.
     Source: spec/model.md.
     """
-    return as_model(model).encode(images, resize=resize, grayscale=grayscale, backend=backend)
+    if model is None:
+        model = model_for_arrays(images, resize=resize, grayscale=grayscale)
+    return as_model(model).encode(images, resize=resize, grayscale=grayscale, rgb=rgb, backend=backend)
 
 
 def decode(
-    latents: NDArray[Any] | Latents | LatentStream | str | os.PathLike[str],
+    latents: NDArray[Any] | RaggedRows | Latents | LatentStream | str | os.PathLike[str],
     decoder: AnyModel | None = None,
     *,
     rows: Rows | None = None,
     backend: str = "auto",
-) -> NDArray[np.uint8]:
+) -> NDArray[np.uint8] | Any:
     """Latents -> images (n, h, w, c) uint8, checked against the receipts of the file where it has any.
 
-    latents: an open file, a path, or an array (n, *dims), which takes a decoder.
+    Where rows have sizes of their own, in a file or as RaggedRows: a list of images (h, w, c).
+    latents: an open file, a path, or an array (n, *dims) or RaggedRows, which take a decoder.
     decoder: a Model, what load_model takes, or the 32 bytes of a model id; by default the one inside the file, else this
     machine's with the model id that the file names.
     rows: a range, a slice, a list of numbers or a mask; no more of the file is read and decoded than they need.
@@ -88,10 +96,13 @@ def _check_latents(latents: object) -> None:
         raise UsageError("this is a file object; aeformat.stream(file) makes latents of it")
 
 
-def _picked(latents: NDArray[Any], rows: Rows) -> NDArray[Any]:
+def _picked(latents: NDArray[Any] | RaggedRows, rows: Rows) -> NDArray[Any] | RaggedRows:
     """Rows of an array, selected as those of a file are."""
     import numpy as np
 
+    if isinstance(latents, RaggedRows):
+        numbers = selected_rows(rows, len(latents))
+        return latents[[numbers]] if isinstance(numbers, int) else latents[rows_array(numbers)]
     array = np.asarray(latents)
     chosen = selected_rows(rows, len(array) if array.ndim else 0)
     picked: NDArray[Any] = array[[chosen]] if isinstance(chosen, int) else array[rows_array(chosen)]
@@ -114,29 +125,47 @@ def network_loader(model: Model | None, backend: str, n_rows: int | None) -> Loa
     return lambda package: kept.network(package, backend, n_rows)
 
 
-def _decode_stream(stream: LatentStream, model: Model | None, rows: Rows | None, backend: str) -> NDArray[np.uint8]:
+def _decode_stream(stream: LatentStream, model: Model | None, rows: Rows | None, backend: str) -> Any:
     import numpy as np
 
     if rows is not None:
         raise UsageError("rows of a stream cannot be picked; open the file by its path")
     blocks = unpack(stream, finder(model), network_loader(model, backend, None))
+    if stream.header.has_free_sizes:
+        return [image for block in blocks for image in block.images]
     nothing = np.empty((0, *stream.header.image), np.uint8)
     return np.concatenate([nothing, *(block.images for block in blocks)])
 
 
-def _decode_rows(latents: Latents, model: Model | None, rows: Rows, backend: str) -> NDArray[np.uint8]:
+def _decode_rows(latents: Latents, model: Model | None, rows: Rows, backend: str) -> Any:
     """Each row that is wanted is decoded once, in the order of the file."""
     import numpy as np
 
     chosen = selected_rows(rows, latents.n_rows)
     if isinstance(chosen, int):
         chosen = range(chosen, chosen + 1)
+    if latents.header.has_free_sizes:
+        return _decode_sized(latents, model, rows_array(chosen), backend)
     if not len(chosen):
         return np.empty((0, *latents.header.image), np.uint8)
     if isinstance(chosen, range) and chosen.step > 0:
         return _decode_ascending(latents, model, chosen, backend)
     once, place = np.unique(rows_array(chosen), return_inverse=True)
     return _decode_ascending(latents, model, once, backend)[place]
+
+
+def _decode_sized(
+    latents: Latents, model: Model | None, rows: NDArray[np.int64], backend: str
+) -> list[NDArray[np.uint8]]:
+    """The same of rows of their own size."""
+    import numpy as np
+
+    if not len(rows):
+        return []
+    once, place = np.unique(rows, return_inverse=True)
+    load = network_loader(model, backend, n_computed(latents, once))
+    images = [image for block in unpack(latents, finder(model), load, once) for image in block.images]
+    return [images[number] for number in place]
 
 
 def _decode_ascending(

@@ -26,11 +26,9 @@ from aeformat.container.sizes import BadSizes
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
-from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model, checked_model_id
 from aeformat.pipeline.pack import (
-    NO_FILES,
     check_codec,
     checked_level,
     encoding_for,
@@ -99,7 +97,7 @@ class LatentsFile:
         else:
             values = np.asarray(latents)
         if self._is_rounded and values.dtype.newbyteorder("=") == np.float32:
-            values = round_to(values.astype(np.float32, copy=False), self.header.values)
+            values = self._rounded(values)
         of_rows = names if names is None or isinstance(names, RowNames) else RowNames(names=_row_names(names))
         try:
             self._writer.write(values, of_rows)
@@ -117,6 +115,13 @@ class LatentsFile:
             return RaggedRows.of(self.header.form, latents, images)
         except BadSizes as error:
             raise UsageError(f"these rows cannot be stored: {error.what}") from None
+
+    def _rounded(self, values: NDArray[Any] | RaggedRows) -> NDArray[Any] | RaggedRows:
+        import numpy as np
+
+        if isinstance(values, RaggedRows):
+            return RaggedRows(round_to(values.flat.astype(np.float32, copy=False), self.header.values), values.sizes)
+        return round_to(values.astype(np.float32, copy=False), self.header.values)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -285,7 +290,6 @@ def _header_of_decoder(
     for name, given, own in (("dims", dims, decoder.input.shape), ("image", image, decoder.output.shape)):
         if given is not None and given != own:
             raise UsageError(f"{name} are {list(given)}, those of the decoder {list(own)}; leave them out")
-    check_fixed_sizes(decoder, NO_FILES)
     chosen, values = encoding_for(decoder.input, encoding)
     codec = codec or usual_codec(chosen, decoder)
     check_codec(chosen, codec, prior_of(decoder))

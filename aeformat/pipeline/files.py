@@ -17,18 +17,20 @@ from aeformat.container.selection import selected_rows
 from aeformat.destination import check_no_input
 from aeformat.errors import UsageError
 from aeformat.images import ImageFit, ImageSource, open_sink, open_source
-from aeformat.images.memory import ArraySource
+from aeformat.images.colours import named_colour
+from aeformat.images.memory import ArraySource, ArraysSource
 from aeformat.model.file_io import package_bytes
 from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
-from aeformat.pipeline import BATCH_ROWS, DEFAULT_MODEL
+from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline import pack as packing
 from aeformat.pipeline.arrays import finder, network_loader
+from aeformat.pipeline.default_model import model_for_arrays, model_for_inputs
 from aeformat.pipeline.models import as_model, batch_of
-from aeformat.pipeline.pack import NO_FILES, Packed, PackOptions, usual_codec
+from aeformat.pipeline.pack import Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refine import Refinement
-from aeformat.pipeline.unpack import Unpacked, n_computed, write_images
+from aeformat.pipeline.unpack import Unpacked, n_computed, one_size, write_images
 from aeformat.pipeline.unpack import unpack as decoded
 from aeformat.reader import open_latents, stream_latents
 
@@ -49,7 +51,7 @@ def pack(
     inputs: Input,
     output: str | os.PathLike[str],
     *,
-    model: AnyModel = DEFAULT_MODEL,
+    model: AnyModel | None = None,
     encoding: str | None = None,
     codec: str | None = None,
     level: int | None = None,
@@ -60,6 +62,8 @@ def pack(
     record_encoder: bool = False,
     resize: bool = False,
     grayscale: bool = False,
+    rgb: bool = False,
+    background: str | None = None,
     batch_rows: int = BATCH_ROWS,
     backend: str = "auto",
     force: bool = False,
@@ -68,15 +72,17 @@ def pack(
     """Images to a file of latents, which appears whole or not at all; what was written.
 
     inputs: a path or several, of IDX (.gz too), .npy, .npz or one of its arrays ("FILE.npz:ARRAY"), image files and folders of
-    them, "mnist:train" or "mnist:test"; or an array (n, h, w, c) uint8.  What is left out of a folder is logged.
-    model: a Model, or what load_model takes.
+    them, "mnist:train" or "mnist:test"; or an array (n, h, w, c) uint8, or a list of arrays (h, w, c) of many sizes for a
+    model that takes any.  What is left out of a folder is logged.
+    model: a Model, or what load_model takes; by default the one for such images.
     encoding: a name of spec/container.md; by default the latents' own.
     codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's, 1 to 22.
     embed_decoder: let the decoder travel in the file.  record_encoder: name the encoder in the header.
     receipts: record digests of the decoded pixels; exact decoders only.
     refine: bits that a unit of squared error over an image is worth, to look for better latents than the encoder's, in
     refine_rounds rounds (1 to 16; by default 2).
-    resize, grayscale: fit images of another size, or of three channels, to the model.
+    resize, grayscale, rgb: fit images of another size, of three channels or of one, to the model.
+    background: the colour that transparent image files are flattened on, such as "white" or "#20c0ff".
     batch_rows: images encoded at once, 1 to 2^20; no effect on the file.  backend: "auto", "numpy" or "tensorflow".
     force: replace a file of that name.  progress: told of images as they are done.
 
@@ -84,15 +90,19 @@ def pack(
     """
     if refine is None and refine_rounds is not None:
         raise UsageError("refine_rounds says how to refine; give refine too")
-    of = as_model(model)
+    of = as_model(_default_model(inputs, resize=resize, grayscale=grayscale) if model is None else model)
     encoder, decoder = of.the_encoder, of.the_decoder
-    check_fixed_sizes(encoder, NO_FILES)
     height, width, channels = encoder.input.shape
-    source = _source(
-        inputs, checked_path(output), ImageFit((height, width, channels), resize=resize, grayscale=grayscale)
-    )
+    colour = None if background is None else named_colour(background)
+    fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale, rgb=rgb, background=colour)
+    source = _source(inputs, checked_path(output), fit)
     n_rows = source.n_rows
-    n_tried = None if n_rows is None else n_rows * decoder.input.value.n_elements
+    refinement = None
+    if refine is not None:
+        check_fixed_sizes(decoder, "its latents are not refined")
+        n_tried = None if n_rows is None else n_rows * decoder.input.value.n_elements
+        network = of.network(decoder, backend, n_tried)
+        refinement = Refinement(network, refine, 2 if refine_rounds is None else refine_rounds)
     options = PackOptions(
         encoding=encoding,
         codec=codec or usual_codec(encoding, decoder),
@@ -101,9 +111,7 @@ def pack(
         embed=package_bytes(decoder) if embed_decoder else None,
         record_encoder=record_encoder,
         batch_rows=batch_rows,
-        refine=None
-        if refine is None
-        else Refinement(of.network(decoder, backend, n_tried), refine, 2 if refine_rounds is None else refine_rounds),
+        refine=refinement,
         receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
     )
     with AtomicFile(output, force=force) as file:
@@ -122,7 +130,8 @@ def unpack(
 ) -> Unpacked:
     """A file of latents to images, which appear whole or not at all; what was written.
 
-    output: .npy, .npz, IDX (.gz too), or a folder for PNG files under the rows' names.
+    output: .npy, .npz, IDX (.gz too), or a folder for PNG files under the rows' names.  Where images have sizes of their own,
+    an .npz has an array for each, and the other kinds of one array take images that are all of one size.
     decoder: a Model, or what load_model takes; by default the one inside the file, else this machine's with the model id that
     the file names.
     rows: a range, a slice, a list of ascending numbers or a mask; no more of the file is read and decoded than they need.
@@ -139,7 +148,9 @@ def unpack(
         n_rows = latents.n_rows if chosen is None else len(chosen)
         load = network_loader(model, backend, n_rows if chosen is None else n_computed(latents, chosen))
         blocks = decoded(stream if chosen is None else latents, find, load, chosen)
-        with open_sink(target, latents.header.image_shape, n_rows, force=force, inputs=[file]) as sink:
+        size = one_size(latents, chosen)
+        shape = latents.header.image_shape
+        with open_sink(target, shape, n_rows, force=force, inputs=[file], one_size=size) as sink:
             return write_images(blocks, sink, progress)
 
 
@@ -147,6 +158,10 @@ def _source(inputs: Input, output: str, fit: ImageFit) -> ImageSource:
     """The images, none of which is in the output.  Raises UsageError, ImageError."""
     import numpy as np
 
+    if fit.background is not None and _is_arrays(inputs):
+        raise UsageError("background is for image files with transparency; an array of images has none")
+    if isinstance(inputs, (list, tuple)) and _is_arrays(inputs) and fit.takes_any_size:
+        return ArraysSource(inputs, fit)
     if isinstance(inputs, np.ndarray):
         return ArraySource(fit.convert(batch_of(inputs, fit)))
     paths = _paths(inputs)
@@ -156,6 +171,21 @@ def _source(inputs: Input, output: str, fit: ImageFit) -> ImageSource:
     for line in source.left_out:
         _log.warning("%s", line)
     return source
+
+
+def _is_arrays(inputs: Input) -> bool:
+    """Whether images are given as they are, and not as paths."""
+    import numpy as np
+
+    first = next(iter(inputs), None) if isinstance(inputs, (list, tuple)) else inputs
+    return isinstance(first, np.ndarray)
+
+
+def _default_model(inputs: Input, *, resize: bool, grayscale: bool) -> str:
+    """The model for these images, where nobody names one."""
+    if _is_arrays(inputs):
+        return model_for_arrays(inputs, resize=resize, grayscale=grayscale)  # type: ignore[arg-type]  # as was just seen
+    return model_for_inputs(_paths(inputs), resize=resize, grayscale=grayscale)
 
 
 def _paths(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, overload
 
 from aeformat.backends.golden_check import check
 from aeformat.backends.select import select_backend
 from aeformat.container.encodings import array_type
-from aeformat.errors import DecoderMissing, Hint, UsageError
+from aeformat.container.payloads import Block
+from aeformat.container.ragged import RaggedRows
+from aeformat.container.sizes import RowForm
+from aeformat.errors import DecoderMissing, Hint, ImageError, UsageError
 from aeformat.images.fit import ImageFit, check_dtype, layout_of
+from aeformat.images.memory import ArraysSource
 from aeformat.model import places, store
 from aeformat.model.file_io import read_package
-from aeformat.model.free_sizes import sized
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage
 from aeformat.paths import checked_path
 from aeformat.pipeline import BATCH_ROWS
+from aeformat.pipeline.sized import sized_images
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,29 +92,78 @@ class Model:
             self._networks[key] = chosen.load(package)
         return self._networks[key]
 
+    @overload
     def encode(
-        self, images: NDArray[np.uint8], *, resize: bool = False, grayscale: bool = False, backend: str = "auto"
-    ) -> NDArray[Any]:
+        self,
+        images: NDArray[np.uint8],
+        *,
+        resize: bool = ...,
+        grayscale: bool = ...,
+        rgb: bool = ...,
+        backend: str = ...,
+    ) -> NDArray[Any]: ...
+    @overload
+    def encode(
+        self,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        resize: bool = ...,
+        grayscale: bool = ...,
+        rgb: bool = ...,
+        backend: str = ...,
+    ) -> NDArray[Any] | RaggedRows: ...
+
+    def encode(
+        self,
+        images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]],
+        *,
+        resize: bool = False,
+        grayscale: bool = False,
+        rgb: bool = False,
+        backend: str = "auto",
+    ) -> NDArray[Any] | RaggedRows:
         """(n, h, w, c) or, of one channel, (n, h, w) uint8 -> latents (n, *dims) in the encoder's own type.
 
-        resize, grayscale: fit images of another size, or of three channels, to the model.  backend: "auto", "numpy" or
-        "tensorflow".  Raises ImageError (another shape or type), UsageError, GoldenMismatch, BackendUnavailable.
+        With a model of any size a list of arrays (h, w, c), each of its own size, becomes RaggedRows, which know the sizes of
+        their images.
+        resize, grayscale, rgb: fit images of another size, of three channels or of one, to the model.  backend: "auto",
+        "numpy" or "tensorflow".  Raises ImageError (another shape or type), UsageError, GoldenMismatch, BackendUnavailable.
         """
         import numpy as np
 
         package = self.the_encoder
-        height, width, channels = sized(package.input.shape, np.shape(images)[1:3])
-        fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale)
-        images = batch_of(images, fit)
+        height, width, channels = package.input.shape
+        fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale, rgb=rgb)
+        if fit.takes_any_size and isinstance(images, (list, tuple)):
+            return self._encode_each(images, fit, backend)
+        batch = batch_of(np.asarray(images), fit)
+        network = self.network(package, backend, len(batch))
+        starts = range(0, len(batch), BATCH_ROWS)
+        return np.concatenate([network.run(fit.convert(batch[at : at + BATCH_ROWS])) for at in starts])
+
+    def _encode_each(self, images: Sequence[NDArray[np.uint8]], fit: ImageFit, backend: str) -> RaggedRows:
+        package = self.the_encoder
         network = self.network(package, backend, len(images))
-        starts = range(0, len(images), BATCH_ROWS)
-        return np.concatenate([network.run(fit.convert(images[at : at + BATCH_ROWS])) for at in starts])
+        blocks = [block.images for block in ArraysSource(images, fit).blocks(1)]
+        if not blocks:
+            raise ImageError("the images: there is none")
+        rows = [network.run(image)[0] for image in blocks]
+        form = RowForm(package.output.shape, package.input.shape)
+        return RaggedRows.of(form, rows, [(image.shape[1], image.shape[2]) for image in blocks])
+
+    @overload
+    def decode(
+        self, latents: NDArray[Any], *, image: tuple[int, int] | None = ..., backend: str = ...
+    ) -> NDArray[np.uint8]: ...
+    @overload
+    def decode(self, latents: RaggedRows, *, image: None = ..., backend: str = ...) -> list[NDArray[np.uint8]]: ...
 
     def decode(
-        self, latents: NDArray[Any], *, image: tuple[int, int] | None = None, backend: str = "auto"
-    ) -> NDArray[np.uint8]:
+        self, latents: NDArray[Any] | RaggedRows, *, image: tuple[int, int] | None = None, backend: str = "auto"
+    ) -> NDArray[np.uint8] | list[NDArray[np.uint8]]:
         """Latents (n, *dims), in a type that goes into the decoder's without loss -> images (n, h, w, c) uint8.
 
+        RaggedRows, which know the sizes of their images, become a list of images (h, w, c).
         image: height and width of the images, for a decoder of any size; by default the most that such latents can be of.
         Raises ValueInvalid (a latent outside the decoder's range, M4-7; sizes that do not go together, M3-12), LimitExceeded
         (M3-12), ValueError, TypeError, UsageError, GoldenMismatch.
@@ -119,16 +173,38 @@ class Model:
         package = self.the_decoder
         if image is not None and not package.has_free_sizes:
             raise UsageError(f"this decoder makes images of shape {list(package.output.shape)}, and no others")
-        latents, wanted = np.asarray(latents), np.dtype(array_type(package.input.type))
+        if isinstance(latents, RaggedRows):
+            return self._decode_each(latents, image, backend)
+        latents = np.asarray(latents)
         if not latents.ndim:
             raise UsageError(f"{latents!r} is one number; latents are an array (n, {', '.join(map(str, self.dims))})")
-        if latents.dtype != wanted:
-            if not np.can_cast(latents.dtype, wanted, "safe"):
-                raise TypeError(f"latents are {latents.dtype}, the decoder takes {wanted}; convert them with .astype")
-            latents = latents.astype(wanted)
+        latents = _as_type(latents, package)
         network = self.network(package, backend, len(latents))
         images: NDArray[np.uint8] = network.run(latents) if image is None else network.run(latents, image)
         return images
+
+    def _decode_each(self, latents: RaggedRows, image: tuple[int, int] | None, backend: str) -> list[NDArray[np.uint8]]:
+        package, form = self.the_decoder, latents.sizes.form
+        if not package.has_free_sizes or form != RowForm(package.input.shape, package.output.shape):
+            raise UsageError(
+                f"these rows are {list(form.dims)} for images {list(form.image)}, the decoder turns "
+                f"{list(package.input.shape)} into {list(package.output.shape)}"
+            )
+        if image is not None:
+            raise UsageError("these rows say the sizes of their images; leave image out")
+        rows = RaggedRows(_as_type(latents.flat, package), latents.sizes)
+        network = self.network(package, backend, len(rows))
+        return [one for _, images in sized_images(Block(0, rows), network) for one in images]
+
+
+def _as_type(latents: NDArray[Any], package: ModelPackage) -> NDArray[Any]:
+    """In the type that a decoder takes.  Raises TypeError where that would lose something."""
+    import numpy as np
+
+    wanted = np.dtype(array_type(package.input.type))
+    if latents.dtype != wanted and not np.can_cast(latents.dtype, wanted, "safe"):
+        raise TypeError(f"latents are {latents.dtype}, the decoder takes {wanted}; convert them with .astype")
+    return latents.astype(wanted, copy=False)
 
 
 _lock: Final = threading.Lock()

@@ -17,9 +17,9 @@ from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter, Sink
 from aeformat.errors import Hint, ImageError, UsageError
-from aeformat.model.package import check_fixed_sizes
 from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS
+from aeformat.pipeline.pack_sized import SizedRows
 from aeformat.pipeline.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -76,13 +76,9 @@ class Packed:
     content_id: bytes
 
 
-NO_FILES: Final = "its latents are arrays only (aeformat.load_model); files of them are not written"
-
-
 def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
     """The header for latents of this encoder.  Raises UsageError if encoding or codec do not fit them."""
     manifest = encoder.package.manifest
-    check_fixed_sizes(encoder.package, NO_FILES)
     assert manifest.decoder is not None  # M2-3
     encoding, values = encoding_for(manifest.output, options.encoding)
     check_codec(encoding, options.codec, options.prior)
@@ -174,25 +170,68 @@ def pack(
             f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others",
             hint=Hint.USE_RANS,
         )
-    latents_type = encoder.package.manifest.output.type
+    if options.refine is not None and header.has_free_sizes:
+        raise UsageError("refining takes images of one size; leave refine out")
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
-        batch_rows = (
-            options.batch_rows if options.receipts_by is None else _whole_runs(options.batch_rows, writer.chunk_rows)
-        )
-        for block in source.blocks(batch_rows):
-            values = encoder.run(block.images)
-            if options.refine is not None:
-                values = _refined(options.refine, values, block.images, progress)
-            digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
-            if header.values != latents_type:
-                values = _rounded(values, header, writer.n_rows + writer.n_waiting)
-            writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
-            if options.refine is None:
-                progress.update(len(values))
-        if not writer.n_rows + writer.n_waiting:
+        if header.has_free_sizes:
+            n_rows = _pack_sized(source, encoder, writer, header, options, progress)
+        else:
+            n_rows = _pack_rows(source, encoder, writer, header, options, progress)
+        if not n_rows:
             raise ImageError(f"{source.label}: there are no images in it")
     assert writer.content_id is not None
     return Packed(writer.n_rows, writer.n_bytes, writer.content_id)
+
+
+def _pack_rows(
+    source: ImageSource,
+    encoder: Network,
+    writer: LatentsWriter,
+    header: LatentsHeader,
+    options: PackOptions,
+    progress: Progress,
+) -> int:
+    """Write rows of one size; how many."""
+    latents_type = encoder.package.manifest.output.type
+    batch_rows = (
+        options.batch_rows if options.receipts_by is None else _whole_runs(options.batch_rows, writer.chunk_rows)
+    )
+    for block in source.blocks(batch_rows):
+        values = encoder.run(block.images)
+        if options.refine is not None:
+            values = _refined(options.refine, values, block.images, progress)
+        digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
+        if header.values != latents_type:
+            values = _rounded(values, header, writer.n_rows + writer.n_waiting)
+        writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
+        if options.refine is None:
+            progress.update(len(values))
+    return writer.n_rows + writer.n_waiting
+
+
+def _pack_sized(
+    source: ImageSource,
+    encoder: Network,
+    writer: LatentsWriter,
+    header: LatentsHeader,
+    options: PackOptions,
+    progress: Progress,
+) -> int:
+    """Write rows of their own size; how many."""
+    latents_type = encoder.package.manifest.output.type
+    rows = SizedRows(writer, header)
+    for block in source.blocks(options.batch_rows):
+        size, names = (block.images.shape[1], block.images.shape[2]), block.names
+        values = encoder.run(block.images)
+        del block  # a photograph takes much memory, and the next one is read while this name still stands
+        decoded = None if options.receipts_by is None else options.receipts_by.run(values, size)
+        if header.values != latents_type:
+            values = _rounded(values, header, rows.n_rows)
+        rows.add(values, size, names, decoded)
+        del decoded
+        progress.update(len(values))
+    rows.flush()
+    return rows.n_rows
 
 
 def _rounded(values: NDArray[Any], header: LatentsHeader, first_row: int) -> NDArray[Any]:

@@ -19,9 +19,9 @@ from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
 from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, UsageError, ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted
-from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import named
 from aeformat.pipeline.progress import SILENT, Progress
+from aeformat.pipeline.sized import proved_images
 from aeformat.reader import LatentStream
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aeformat.container.payloads import Block
     from aeformat.container.receipts import Receipts
     from aeformat.images import ImageSink
+    from aeformat.model.free_sizes import Size
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
     from aeformat.reader import Latents
@@ -45,7 +46,10 @@ _PROOF_BYTES: Final = 1 << 22  # of pixels that are decoded at a time to prove r
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Images of rows in the order of the file.  images: (n, h, w, c) uint8.  is_proved: they are what their receipts name."""
+    """Images of rows in the order of the file.  images: (n, h, w, c) uint8.  is_proved: they are what their receipts name.
+
+    Where rows have sizes of their own, these n have the same.
+    """
 
     images: NDArray[np.uint8]
     names: RowNames | None
@@ -103,11 +107,10 @@ def unpack_with(latents: LatentStream | Latents, network: Network, rows: Numbers
 def fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
     """The one place where a decoder is held against a file; rows of codec rans get its prior.
 
-    Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16); UsageError for a decoder of any size.
+    Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16).
     """
     with named(latents.name):
         check_decoder(latents.header, decoder)
-        check_fixed_sizes(decoder, "a file of them is not unpacked; aeformat.open gives its latents")
         if latents.needs_prior:
             latents.give_prior(prior_of(decoder))
 
@@ -125,7 +128,9 @@ def _decoded_by(network: Network, latents: LatentStream | Latents, rows: Numbers
     if isinstance(latents, LatentStream):
         assert rows is None  # a stream has no random access
         for block in latents:
-            yield decode_block(block, network)
+            yield from decode_rows(block, network)
+    elif latents.header.has_free_sizes:
+        yield from _sized_picks(latents, network, rows_array(range(latents.n_rows) if rows is None else rows))
     elif rows is None or _is_run(rows):
         rows = range(latents.n_rows) if rows is None else rows
         for block in latents.blocks(rows.start, rows.stop):
@@ -158,6 +163,39 @@ def _decoded_picks(latents: Latents, network: Network, rows: NDArray[np.int64]) 
         needed, rows = needed[n_needed:], rows[n_wanted:]
 
 
+def _sized_picks(latents: Latents, network: Network, rows: NDArray[np.int64]) -> Iterator[Decoded]:
+    """The same of rows that have sizes of their own: of a chunk, each run of rows that is needed is decoded by itself."""
+    import numpy as np
+
+    while len(rows):
+        block = latents.block_of(int(rows[0]))
+        n_wanted = np.searchsorted(rows, block.first_row + len(block.values))
+        wanted, rows = rows[:n_wanted] - block.first_row, rows[n_wanted:]
+        for start, stop in _runs_needed(block, wanted):
+            for first, images in proved_images(block.slice(start, stop), network):
+                first += start
+                kept = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, first + len(images))]
+                if len(kept):
+                    names = None if block.names is None else block.names.pick(kept.tolist())
+                    is_all = len(kept) == len(images)
+                    yield Decoded(
+                        images if is_all else images[kept - first], names, is_proved=block.receipts is not None
+                    )
+                del images
+
+
+def _runs_needed(block: Block, wanted: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """First row and the one behind the last of what has to be decoded together for the rows that are wanted, in order."""
+    import numpy as np
+
+    if block.receipts is None:
+        runs = np.split(wanted, np.flatnonzero(np.diff(wanted) != 1) + 1)
+        return [(int(run[0]), int(run[-1]) + 1) for run in runs]
+    ends = np.asarray(block.receipts.ends)
+    numbers = np.unique(np.searchsorted(ends, wanted, "right")).tolist()
+    return [(int(ends[number - 1]) if number else 0, int(ends[number])) for number in numbers]
+
+
 def _decode_some(block: Block, rows: NDArray[np.int64], network: Network) -> Decoded:
     """The images of some rows of a block, numbered in it; raises as decode_block does."""
     import numpy as np
@@ -176,6 +214,20 @@ def give_prior(latents: LatentStream, find: FindDecoder) -> None:
     Raises what `find` raises, DecoderMismatch, HeaderInvalid (C3-14, C3-16).
     """
     latents.give_prior(prior_of(find(latents)))
+
+
+def decode_rows(block: Block, decoder: Network) -> Iterator[Decoded]:
+    """The images of one block; where rows have sizes of their own, in parts of one size.
+
+    Raises as decode_block does; ValueInvalid, LimitExceeded for sizes that do not go together (M3-12).
+    """
+    if not decoder.package.has_free_sizes:
+        yield decode_block(block, decoder)
+        return
+    for first, images in proved_images(block, decoder):
+        names = None if block.names is None else block.names.slice(first, first + len(images))
+        yield Decoded(images, names, is_proved=block.receipts is not None)
+        del images
 
 
 def decode_block(block: Block, decoder: Network) -> Decoded:
@@ -247,6 +299,24 @@ def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress 
         done = Unpacked(done.n_rows + n_new, done.n_proved + n_new * decoded.is_proved)
         progress.update(n_new)
     return done
+
+
+def one_size(latents: Latents, rows: Numbers | None = None) -> Size | None:
+    """Height and width of the images of these rows, by default of all, if they happen to be the same; no row is read.
+
+    Raises IndexError, FormatError.
+    """
+    if not latents.header.form.has_free_image:
+        return None
+    if rows is None or _is_run(rows):
+        span = range(latents.n_rows) if rows is None else rows
+        runs = latents.sizes(span.start, span.stop).runs()
+        found = {latents.header.form.image_of(run.sizes) for run in runs}
+    else:
+        sizes = latents.sizes()
+        found = {sizes.image(int(row)) for row in rows}
+    height, width, _ = found.pop()
+    return None if found else (height, width)
 
 
 def check_one_size(header: LatentsHeader) -> None:

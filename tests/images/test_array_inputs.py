@@ -107,7 +107,7 @@ MISFITS = {  # what the array is, the model's shape, what the message must say
     "size": (X, (28, 28, 1), ["4x3x1", "28x28x1", "--resize"]),
     "colour": (np.zeros((2, 4, 3, 3), np.uint8), (4, 3, 1), ["4x3x3", "4x3x1", "--grayscale"]),
     "both": (np.zeros((2, 5, 5, 3), np.uint8), (4, 3, 1), ["--resize --grayscale"]),
-    "grey": (X, (4, 3, 3), ["4x3x1", "4x3x3"]),
+    "grey": (X, (4, 3, 3), ["4x3x1", "4x3x3", "--rgb"]),
     "alpha": (np.zeros((2, 4, 3, 4), np.uint8), (4, 3, 3), ["4x3x4", "4x3x3"]),
     "flat": (np.zeros((2, 13), np.uint8), (4, 3, 1), ["(2, 13)", "(n, 4, 3)"]),
     "one axis": (np.zeros(12, np.uint8), (4, 3, 1), ["(12,)"]),

@@ -143,10 +143,13 @@ def test_pixels_arrive_without_loss(tmp_path, name):
     np.testing.assert_array_equal(load(path, expected.shape[2]), expected)
 
 
-def test_a_grey_file_fits_a_colour_model(tmp_path):
-    """It is repeated into three channels, which loses nothing."""
+def test_a_grey_file_is_widened_for_a_colour_model_on_request(tmp_path):
+    """It is repeated into three channels, which loses nothing, but is not what everybody wants."""
     path = save(tmp_path / "a.png", Image.fromarray(GREY))
-    np.testing.assert_array_equal(load(path, 3), np.stack([GREY] * 3, -1))
+    with pytest.raises(ImageError) as caught:
+        load(path, 3)
+    assert "add --rgb" in describe(caught.value)
+    np.testing.assert_array_equal(load(path, 3, rgb=True), np.stack([GREY] * 3, -1))
 
 
 def test_a_photo_is_turned_as_its_camera_says(tmp_path):

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import aeformat
 from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
-from aeformat.model.file_io import package_bytes
+from aeformat.model.file_io import package_bytes, read_package
 from aeformat.net.server import render
 from aeformat.net.server.tokens import SCOPES
 from aeformat.net.server.turns import Turns
@@ -128,14 +130,43 @@ def test_a_request_that_was_sent_ahead_is_answered_after_the_picture(tmp_path, g
         assert statuses == [b"200", b"404", b"200"]
 
 
-def test_images_of_their_own_size_are_not_drawn(tmp_path):
-    """The container is good, and its decoder is inside: the answer says what to do instead."""
-    data = (VECTORS / "container/valid/190-sized-free-decoder.aef").read_bytes()
-    with running(tmp_path / "root") as server:
-        assert upload(server, data).status == 201
-        answer = server.request("GET", f"v1/containers/{hashlib.sha256(data).hexdigest()}?rows=0-1")
+SIZED = (VECTORS / "container/valid/190-sized-free-decoder.aef").read_bytes()  # with its decoder
+SIZED_PATH = f"v1/containers/{hashlib.sha256(SIZED).hexdigest()}?rows="
 
-    assert answer.status == 406 and b"fetch the container" in answer.body
+
+def test_an_image_of_its_own_size_is_drawn_alone(tmp_path):
+    """As PNG and as npy, with the pixels that the decoder makes; several at once are refused."""
+    (tmp_path / "sized.aef").write_bytes(SIZED)
+    expected = aeformat.decode(tmp_path / "sized.aef")
+    with running(tmp_path / "root") as server:
+        assert upload(server, SIZED).status == 201
+        for row, image in enumerate(expected):
+            answer = server.request("GET", f"{SIZED_PATH}{row}", {"Accept": "image/png"})
+            assert answer.status == 200
+            assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.body))).reshape(image.shape), image)
+            answer = server.request("GET", f"{SIZED_PATH}{row}", {"Accept": "application/x-npy"})
+            assert np.array_equal(np.load(io.BytesIO(answer.body)).reshape(image.shape), image)
+        answer = server.request("GET", SIZED_PATH + "0-1")
+
+    assert answer.status == 406 and b"one by one" in answer.body
+
+
+def test_an_image_that_is_too_large_for_the_server_is_refused(tmp_path):
+    """By the work of its own size: the decoder alone, which counts as for one latent, is not too much."""
+    decoder = read_package(open_latents_decoder(tmp_path))
+    least = decoder.n_multiply_adds + decoder.n_made
+    with running(tmp_path / "root", work_of_row=least) as server:
+        assert upload(server, SIZED).status == 201
+        answer = server.request("GET", SIZED_PATH + "0")
+
+    assert answer.status == 406 and b"too large to be drawn" in answer.body
+
+
+def open_latents_decoder(folder: Path) -> bytes:
+    """The decoder inside the file."""
+    (folder / "sized.aef").write_bytes(SIZED)
+    with aeformat.open(folder / "sized.aef") as latents:
+        return latents.embedded_decoder
 
 
 def test_a_tenant_with_many_pictures_keeps_no_other_waiting(tmp_path, gate, rows_one_by_one):
@@ -163,12 +194,12 @@ def test_a_decoder_is_proved_once_and_nobody_else_waits_for_it(tmp_path, gate, m
     golden_rows = render._golden_rows
     owner = {"n": 0}
 
-    def slowly(network, rows):
+    def slowly(*arguments):
         owner["n"] += 1
         if owner["n"] == 1:
             gate.step()
         (gate._folder / f"proof-{time.monotonic_ns()}").touch()
-        return golden_rows(network, rows)
+        return golden_rows(*arguments)
 
     monkeypatch.setattr(render, "_golden_rows", slowly)
     with running(
@@ -191,9 +222,9 @@ def test_a_proof_that_nobody_waits_for_stops_and_the_next_request_begins_it_anew
     """T7-7, for the golden set too."""
     golden_rows = render._golden_rows
 
-    def slowly(network, rows):
+    def slowly(*arguments):
         gate.step()
-        return golden_rows(network, rows)
+        return golden_rows(*arguments)
 
     monkeypatch.setattr(render, "_TURN_WORK", 1)
     monkeypatch.setattr(render, "_golden_rows", slowly)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aeformat.errors import DecoderError, FormatError
 from aeformat.net.server.blobs import gone
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
+    from aeformat.model.free_sizes import Size
+    from aeformat.model.manifest import Manifest
     from aeformat.model.package import ModelPackage
 
 _KEPT: Final = 4  # decoders ready to run
@@ -69,10 +71,12 @@ class RowRenderer:
             if stop > latents.n_rows:
                 raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
             _check_named(latents)
+            _check_drawn_together(latents, rows)
             network = await self._network(record, tenant, latents.header.decoder)
             values = await self._turn(tenant, lambda: _values(latents, network, start, stop))
+        work = self._work_of_row(network.package.manifest, values[0].shape)
         pieces = []
-        for first, last in _pieces(len(values), network.package):
+        for first, last in _pieces(len(values), work):
             pieces.append(await self._turn(tenant, lambda: _decoded(start, values[first:last], network)))  # noqa: B023
         return await self._turn(tenant, lambda: _picture(pieces, media))
 
@@ -126,11 +130,13 @@ class RowRenderer:
         tenant, decoder = key
         try:
             network = await self._turn(tenant, lambda: self._loaded(record, tenant, decoder))
-            rows = network.package.golden_input
-            pieces = []
-            for first, last in _pieces(len(rows), network.package):
-                pieces.append(await self._turn(tenant, lambda: _golden_rows(network, rows[first:last])))  # noqa: B023
-            await self._turn(tenant, lambda: _check_golden(network.package, pieces))
+            for rows, expected in network.package.golden:
+                work = self._work_of_row(network.package.manifest, rows.shape[1:])
+                size = (expected.shape[1], expected.shape[2]) if network.package.has_free_sizes else None
+                pieces = []
+                for first, last in _pieces(len(rows), work):
+                    pieces.append(await self._turn(tenant, lambda: _golden_rows(network, rows[first:last], size)))  # noqa: B023
+                await self._turn(tenant, lambda: _check_golden(network.package, pieces, expected))  # noqa: B023
         except FormatError as error:
             raise Problem.of("invalid-container", error) from error
         except DecoderError as error:
@@ -144,10 +150,15 @@ class RowRenderer:
         with self._decoder_source(record, tenant, decoder) as source:
             if source is None:
                 raise Problem("model-missing", f"decoder {decoder.hex()} is not here", model=decoder.hex())
-            package = read_package(source, max_work=self._limits.work_of_row)
-            if package.has_free_sizes:
-                raise Problem("not-acceptable", "images of their own size are not drawn; fetch the container")
-            return NumpyBackend().load(package)
+            return NumpyBackend().load(read_package(source, max_work=self._limits.work_of_row))
+
+    def _work_of_row(self, manifest: Manifest, latent: Sequence[int]) -> int:
+        """The operations (M7-1) of decoding a row whose latent has this shape.  Raises Problem where they are too many."""
+        network = manifest if manifest.scale is None else manifest.at((latent[0], latent[1]))
+        work = network.n_multiply_adds + network.n_made
+        if work > self._limits.work_of_row:
+            raise Problem("not-acceptable", "the image of this row is too large to be drawn here; fetch the container")
+        return work
 
     @contextlib.contextmanager
     def _decoder_source(self, record: Record, tenant: str, decoder: bytes) -> Iterator[Path | bytes | None]:
@@ -171,9 +182,9 @@ def _open_stored(path: Path | None) -> Latents:
         raise gone() from None
 
 
-def _pieces(n_rows: int, package: ModelPackage) -> Iterator[tuple[int, int]]:
-    """The rows first to last - 1 of each turn."""
-    n_turn = max(1, _TURN_WORK // (package.n_multiply_adds + package.n_made))
+def _pieces(n_rows: int, work: int) -> Iterator[tuple[int, int]]:
+    """The rows first to last - 1 of each turn.  work: operations of one row."""
+    n_turn = max(1, _TURN_WORK // work)
     return ((first, min(first + n_turn, n_rows)) for first in range(0, n_rows, n_turn))
 
 
@@ -187,7 +198,13 @@ def _check_named(latents: Latents) -> None:
         raise Problem("model-missing", str(error)) from error
 
 
-def _values(latents: Latents, network: Network, start: int, stop: int) -> NDArray[np.generic]:
+def _check_drawn_together(latents: Latents, rows: tuple[int, int]) -> None:
+    """That one picture takes these rows: of those with sizes of their own one (T2-7).  Raises Problem."""
+    if latents.header.has_free_sizes and rows[1] - rows[0] > 1:
+        raise Problem("not-acceptable", "images of their own size are drawn one by one; ask for one row")
+
+
+def _values(latents: Latents, network: Network, start: int, stop: int) -> NDArray[np.generic] | Any:
     from aeformat.pipeline.unpack import fit
 
     with _problems(latents.header.decoder):
@@ -195,12 +212,14 @@ def _values(latents: Latents, network: Network, start: int, stop: int) -> NDArra
         return latents.rows(start, stop)
 
 
-def _decoded(first_row: int, values: NDArray[np.generic], network: Network) -> NDArray[np.uint8]:
+def _decoded(first_row: int, values: NDArray[np.generic] | Any, network: Network) -> NDArray[np.uint8]:
+    """values: of rows of one size."""
     from aeformat.container.payloads import Block
-    from aeformat.pipeline.unpack import decode_block
+    from aeformat.pipeline.unpack import decode_rows
 
     with _problems(network.package.model_id):
-        return decode_block(Block(first_row, values), network).images
+        (decoded,) = decode_rows(Block(first_row, values), network)
+        return decoded.images
 
 
 @contextlib.contextmanager
@@ -214,20 +233,20 @@ def _problems(decoder: bytes) -> Iterator[None]:
         raise Problem("model-missing", str(error), model=decoder.hex()) from error
 
 
-def _golden_rows(network: Network, rows: NDArray[np.generic]) -> NDArray[np.generic]:
+def _golden_rows(network: Network, rows: NDArray[np.generic], size: Size | None) -> NDArray[np.generic]:
     import numpy as np
 
     with np.errstate(all="ignore"):  # a NaN or an infinity that a network makes is a mismatch, and no more to be said
-        return network.run(rows)
+        return network.run(rows, size)
 
 
-def _check_golden(package: ModelPackage, pieces: list[NDArray[np.generic]]) -> None:
+def _check_golden(package: ModelPackage, pieces: list[NDArray[np.generic]], expected: NDArray[np.generic]) -> None:
     """Compare what was computed in turns with the golden output.  Raises GoldenMismatch."""
     import numpy as np
 
     from aeformat.model.golden import compare_golden
 
-    compare_golden(package, np.concatenate(pieces), package.golden_output)
+    compare_golden(package, np.concatenate(pieces), expected)
 
 
 def _picture(pieces: list[NDArray[np.uint8]], media: str) -> bytes:
