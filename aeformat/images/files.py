@@ -63,6 +63,16 @@ class FilesInput:
 
 def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     """Read one image file: (h, w, c) uint8 as the model takes it.  Raises ImageError, naming the file."""
+    pixels = load_pixels(path)
+    if pixels.shape[2] == 1 and fit.shape[2] == 3:
+        pixels = np.repeat(pixels, 3, axis=2)
+    fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
+    converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
+    return converted
+
+
+def load_pixels(path: Path) -> NDArray[np.uint8]:
+    """Read one image file as it is: (h, w, 1) or (h, w, 3) uint8.  Raises ImageError, naming the file."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -80,12 +90,7 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: is no readable image: {reason_of(error)}") from error
     pixels = np.asarray(plain, dtype=np.uint8)
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    if pixels.shape[2] == 1 and fit.shape[2] == 3:
-        pixels = np.repeat(pixels, 3, axis=2)
-    fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
-    converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
-    return converted
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def save_png(file: BinaryIO | Path, image: NDArray[np.uint8]) -> None:
