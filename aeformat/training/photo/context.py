@@ -86,7 +86,7 @@ def _output(tf: Any, weights: Mapping[str, Any], number: int, phase: int, before
     if phase:
         known = known_neighbours(phase)[:, :, None, None]
         sums = sums + _around(tf, mine, weights[f"context/own_{number}_{phase}"] * known, phase)
-    if sums.shape.rank == 1:  # the first pass of all sees nothing
+    if len(sums.shape) == 1:  # the first pass of all sees nothing
         n, height, width = mine.shape[:3]
         sums = tf.broadcast_to(sums, (n, height // 2, width // 2, sums.shape[0]))
     hidden = kept(tf, tf.nn.gelu(sums), FEATURE_UNIT, rounded=rounded)

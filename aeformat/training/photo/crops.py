@@ -5,6 +5,7 @@ Owns reading a folder and the choice of crops, which a seed fixes.  Knows nothin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def read_photos(folder: Path, side: int) -> list[Photo]:
     return photos
 
 
-def random_crops(photos: list[Photo], n: int, side: int, rng: np.random.Generator) -> Photo:
+def random_crops(photos: Sequence[Photo], n: int, side: int, rng: np.random.Generator) -> Photo:
     """(n, side, side, 3): crops of photographs chosen at random, each mirrored or turned one of eight ways."""
     return np.stack([_random_crop(photos[rng.integers(len(photos))], side, rng) for _ in range(n)])
 

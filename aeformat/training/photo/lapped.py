@@ -39,7 +39,8 @@ def transform() -> Floats:
     _, rotation = np.linalg.eigh(start.T @ _CORRELATION**distance @ start)
     basis = start @ rotation
     basis = basis[:, np.argsort(_centroids(basis), kind="stable")]
-    return basis * np.where(basis[:BANDS].sum(axis=0) >= 0, 1.0, -1.0)
+    signs: Floats = np.where(basis[:BANDS].sum(axis=0) >= 0, 1.0, -1.0)
+    return basis * signs
 
 
 def _centroids(basis: Floats) -> Floats:
