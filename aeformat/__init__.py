@@ -29,6 +29,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from aeformat.container.payloads import Block
+    from aeformat.container.ragged import RaggedRows
+    from aeformat.container.sizes import RowSizes
     from aeformat.errors import (
         AeformatError,
         BackendUnavailable,
@@ -74,7 +76,9 @@ __all__ = [
     "Model",
     "Packed",
     "Problem",
+    "RaggedRows",
     "Report",
+    "RowSizes",
     "Truncated",
     "Unpacked",
     "Unsupported",
@@ -109,7 +113,9 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "Model": "pipeline.models",
     "Packed": "pipeline.pack",
     "Problem": "report",
+    "RaggedRows": "container.ragged",
     "Report": "report",
+    "RowSizes": "container.sizes",
     "Truncated": "errors",
     "Unpacked": "pipeline.unpack",
     "Unsupported": "errors",

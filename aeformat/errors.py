@@ -45,6 +45,7 @@ class Hint(str, Enum):
     TRAIN_BASE_FIRST = "train-base-first"
     USE_ZSTD = "use-zstd"
     USE_RANS = "use-rans"
+    REPAIR_STORE = "repair-store"
 
     @property
     def text(self) -> str:
@@ -82,6 +83,7 @@ _TEXTS: Final = {
     Hint.TRAIN_BASE_FIRST: "train first what it continues",
     Hint.USE_ZSTD: 'pass codec="zstd"',
     Hint.USE_RANS: 'pass codec="rans", or no refine',
+    Hint.REPAIR_STORE: "check the store with repairs first",
 }
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from aeformat.container import assigned, payloads
 from aeformat.container.header import Header, LatentsHeader
-from aeformat.container.limits import DEFAULT, HEADER_BYTES, RECEIPT_ROWS, Limits
+from aeformat.container.limits import DEFAULT, HEADER_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.wire import PREAMBLE_BYTES
@@ -362,9 +362,10 @@ class _Receipts:
     def check(self, block: payloads.Block, receipts: Receipts, *, n_bytes: int) -> list[FormatError]:
         """Run by run.  n_bytes: of the file so far.  What is wrong: a wrong digest, or a value that ends it (M4-7)."""
         wrong: list[FormatError] = []
-        for number, start in enumerate(range(0, len(block.values), RECEIPT_ROWS)):
-            run = block._replace(names=None, receipts=None).slice(start, min(start + RECEIPT_ROWS, len(block.values)))
-            at = number * DIGEST_BYTES
+        start = 0
+        for number, end in enumerate(receipts.ends):
+            run = block._replace(names=None, receipts=None).slice(start, min(end, len(block.values)))
+            at, start = number * DIGEST_BYTES, end
             try:
                 made = self._digest(run, n_bytes)
             except FormatError as error:

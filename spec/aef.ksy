@@ -1,6 +1,6 @@
 meta:
   id: aef
-  title: aeformat container, version 1.0
+  title: aeformat container, version 1.1
   file-extension: aef
   endian: le
 doc: |
@@ -28,7 +28,9 @@ types:
         type: u1
       - id: flags
         type: u2
-        valid: 0
+        valid:
+          max: 3
+        doc: bit 0 says that rows have sizes of their own (section 5.1), bit 1 that the decoder is not known; with minor 0 no bit is set (C2-4)
       - id: header_len
         type: u4
         valid:
@@ -98,7 +100,13 @@ types:
         size: "is_aligned ? (64 - _root._io.pos % 64) % 64 : 0"
       - id: payload
         size: stored_len
-        if: tag != "iNDX"
+        if: tag != "iNDX" and tag != "SIZE"
+      - id: sizes
+        type: u4
+        repeat: expr
+        repeat-expr: stored_len / 4
+        if: tag == "SIZE"
+        doc: entries of a number of rows and their free sizes; how many those are is said by the zeros of dims and image
       - id: index
         type: index_entry
         repeat: expr

@@ -27,6 +27,7 @@ from aeformat.images import demo_digits
 from aeformat.model import store
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.prior import Prior
+from aeformat.container.ragged import RaggedRows
 from aeformat.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
 for name in sys.argv[1:]:
@@ -42,6 +43,14 @@ for encoding, values in (("text19", "f64"), ("f64le", "f32"), ("f32le", "f32"), 
     with LatentsWriter(sink, header, chunk_rows=7) as writer:
         writer.write(rows if values != "bf16" else rows % 256)
     digest.update(sink.getvalue())
+free = LatentsHeader(decoder=bytes(32), dims=(0, 0, 2), image=(0, 0, 3), encoding="u16le")
+shapes = [(1, 2, 2), (1, 2, 2), (3, 1, 2), (2, 2, 2)]
+rows = [np.arange(np.prod(shape), dtype="u2").reshape(shape) * 301 for shape in shapes]
+sink = io.BytesIO()
+with LatentsWriter(sink, free, chunk_rows=3) as writer:
+    writer.write(RaggedRows.of(free.form, rows, [(8, 16 + len(row)) for row in rows]))
+read = [(block.values.shapes, block.values.image_sizes) for block in stream_latents(io.BytesIO(sink.getvalue()))]
+digest.update(sink.getvalue() + str(read).encode())
 prior = Prior(
     bits=9, lo=-4, hi=3, classes=np.array([300, 212]), tables=np.array([[100, 60, 30, 10, 2, 4, 10, 296], [64] * 8]),
     means=np.arange(20).reshape(2, 10) % 8, picks=np.arange(20).reshape(2, 10) % 2,
@@ -120,5 +129,6 @@ def test_every_vector_reads_the_same(python_be):
         python_be, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={ROOT}",
         "-k", "not bytes and not halves",  # how a file arrives has no byte order
         "tests/spec/test_container_vectors.py", "tests/spec/test_model_vectors.py", "tests/model/test_bounds.py",
+        "tests/container/test_sizes.py", "tests/container/test_ragged.py", "tests/container/test_sized_files.py",
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-1000:]

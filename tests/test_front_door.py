@@ -15,7 +15,7 @@ from aeformat.images import demo_digits
 
 PUBLIC = [
     "AeformatError", "BackendUnavailable", "Block", "DecoderError", "DecoderMismatch", "DecoderMissing", "FormatError",
-    "GoldenMismatch", "Hint", "ImageError", "LatentStream", "Latents", "LatentsFile", "Model", "Packed", "Problem", "Report",
+    "GoldenMismatch", "Hint", "ImageError", "LatentStream", "Latents", "LatentsFile", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
     "Truncated", "Unpacked", "Unsupported", "UsageError", "__version__", "create", "decode", "encode", "find_model",
     "load_model", "open", "pack", "stream", "unpack", "validate",
 ]  # fmt: skip

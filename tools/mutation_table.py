@@ -1,4 +1,4 @@
-"""Flip every byte and cut at every byte of 22 varied files, and see that nothing is silently different.
+"""Flip every byte and cut at every byte of 25 varied files, and see that nothing is silently different.
 
     python tools/mutation_table.py [--quick]
 
@@ -29,6 +29,7 @@ from aeformat.container.assigned import VALUE_TYPES
 from aeformat.container.encodings import array_type
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.receipts import digests_of
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, Truncated
@@ -104,6 +105,26 @@ def latents(encoding: str, codec: str = "none", filter: str = "none", *, values:
     return sink.getvalue()
 
 
+def sized(
+    encoding: str,
+    dims: tuple[int, ...] = (0,),
+    image: tuple[int, int, int] = (1, 2, 1),
+    *,
+    codec: str = "none",
+    values: str = "",
+    names: str = "",
+) -> bytes:
+    """A small file whose rows have sizes of their own, in three chunks."""
+    header = LatentsHeader(bytes(range(32)), dims, image, encoding, codec=codec, values=values)
+    shapes = [tuple(size or 1 + (row * axis) % 3 for axis, size in enumerate(dims, 1)) for row in (1, 1, 2, 0, 4)]
+    rows = [np.arange(np.prod(shape), dtype=array_type(header.values)).reshape(shape) for shape in shapes]
+    images = [(8, 1 + row) for row in range(_ROWS)] if header.form.has_free_image else None
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header, chunk_rows=2) as writer:
+        writer.write(RaggedRows.of(header.form, rows, images), _names(names))
+    return sink.getvalue()
+
+
 def _write_proved(writer: LatentsWriter, rows: NDArray[Any], names: RowNames | None) -> None:
     """In two chunks, with the receipts of what exact_decoder() makes of them."""
     network = NumpyBackend().load(exact_decoder())
@@ -121,7 +142,7 @@ def _names(kind: str) -> RowNames | None:
 
 
 def files() -> dict[str, bytes]:
-    """The 22 files."""
+    """The 25 files."""
     decoder = exact_decoder()
     return {
         "u8": latents("u8"),
@@ -143,6 +164,9 @@ def files() -> dict[str, bytes]:
         "f32le of f16, zstd": latents("f32le", "zstd", values="f16", dims=(16,)),
         "text19, zstd, 3 chunks": latents("text19", "zstd", chunk_rows=2),
         "i8, dims of 4 axes, ext": latents("i8", dims=(1, 2, 1, 2), note="made for a table", numbers=[1, {"a": True}]),
+        "u8, rows of their own size": sized("u8"),
+        "f32le, rows and images of their own size, names": sized("f32le", (0, 0, 2), (0, 0, 3), names="all"),
+        "text19, rows of their own size, zstd": sized("text19", (2, 0), codec="zstd", values="f32"),
         "exact decoder": package_bytes(decoder, codec="none"),
         "exact decoder, zstd": package_bytes(decoder),
         "float32 encoder, zstd": package_bytes(float_encoder()),
@@ -153,7 +177,9 @@ def read_forward(path: Path) -> Content:
     """All that a latents file says.  Raises FormatError."""
     with path.open("rb") as file:
         stream = stream_latents(file)
-        blocks = [(b.first_row, b.values.dtype.str, b.values.tobytes(), b.names, b.receipts) for b in stream]
+        blocks = [
+            (b.first_row, b.values.dtype.str, shape(b.values), b.values.tobytes(), b.names, b.receipts) for b in stream
+        ]
         return stream.header, stream.embedded_decoder, blocks
 
 
@@ -163,7 +189,12 @@ def read_by_seeking(path: Path) -> Content:
         values = seen.rows(0, seen.n_rows)
         names = [seen.names(row) for row in range(seen.n_rows)]
         receipts = [block.receipts for block in seen.blocks(0, seen.n_rows)]
-        return seen.header, seen.embedded_decoder, values.dtype.str, values.tobytes(), names, receipts
+        return seen.header, seen.embedded_decoder, values.dtype.str, shape(values), values.tobytes(), names, receipts
+
+
+def shape(values: Any) -> object:
+    """The sizes of the rows."""
+    return values.shapes + values.image_sizes if isinstance(values, RaggedRows) else values.shape
 
 
 def read_model(path: Path) -> Content:

@@ -26,8 +26,8 @@ import numpy as np
 from aeformat import net
 from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
-from aeformat.net.client.http_client import Timeouts
 from aeformat.net.client.options import Options
+from aeformat.net.client.pace import Timeouts
 from aeformat.transport import retry
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from tools.loopback.proxy import DOWN, KINDS, UP, Fault, Proxy

@@ -46,6 +46,7 @@ ADVICE: Final[Mapping[Hint, str]] = {
     Hint.TRAIN_BASE_FIRST: "train it first, with aeformat model train",
     Hint.USE_ZSTD: "give --codec zstd",
     Hint.USE_RANS: "give --codec rans, or no --refine",
+    Hint.REPAIR_STORE: "run aeformat store check --repair first",
 }
 
 GOOD: Final = 0

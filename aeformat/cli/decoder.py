@@ -48,8 +48,10 @@ class DecoderOptions:
         UsageError, DecoderMissing, DecoderMismatch, GoldenMismatch, FormatError; and what asking a server raises.
         """
         from aeformat.backends.golden_check import verified
+        from aeformat.model.match import check_named
         from aeformat.pipeline.decoders import embedded_decoder, own_decoder
 
+        check_named(latents.header)
         if self.is_given:
             return verified(given_decoder(self._options.decoder, latents.header.decoder))
         if self._options.registry is None:
@@ -66,7 +68,7 @@ class DecoderOptions:
         from aeformat.net.client.remote_decoder import registry_decoder
 
         server = server_options(self._options)
-        need = _need(latents, self._name, server.image_bytes)
+        need = _need(self._name, server.image_bytes)
         return registry_decoder(self._options.registry, latents.header.decoder, server, need=need, notify=print_notice)
 
     def refuse(self, model_id: bytes, why: str) -> None:
@@ -74,7 +76,7 @@ class DecoderOptions:
 
         Raises UsageError, DecoderMismatch, FormatError.
         """
-        if self.is_given:
+        if self.is_given and model_id:
             given_decoder(self._options.decoder, model_id)
         refuse_server(self._options, ("decoder", "registry"), why)
 
@@ -87,17 +89,18 @@ def given_decoder(path: str, model_id: bytes) -> ModelPackage:
         return store.find_decoder(model_id, given=path)
 
 
-def _need(latents: LatentStream | Latents, name: str, image_bytes: float | None) -> DecoderNeed | None:
+def _need(name: str, image_bytes: float | None) -> DecoderNeed | None:
     """What the decoder is weighed against; None where nobody knows how many rows there are."""
     from aeformat.net.client.remote_decoder import DecoderNeed
+    from aeformat.reader import open_latents
 
     n_rows = n_rows_of(name)
     if not n_rows:
         return None
-    height, width, channels = latents.header.image
-    return DecoderNeed(
-        n_rows, height * width * channels if image_bytes is None else image_bytes, Path(name).stat().st_size
-    )
+    if image_bytes is None:
+        with open_latents(name) as whole:
+            image_bytes = whole.sizes().image_bytes / n_rows
+    return DecoderNeed(n_rows, image_bytes, Path(name).stat().st_size)
 
 
 def n_rows_of(name: str) -> int | None:

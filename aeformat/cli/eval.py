@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         with common.opening(options.file):
             latents = stream_latents(cast("BinaryIO", counted))
         blocks = unpack(latents, find, loader(options.backend, n_rows))
-        fit = ImageFit(latents.header.image, resize=options.resize, grayscale=options.grayscale)
+        fit = ImageFit(latents.header.image_shape, resize=options.resize, grayscale=options.grayscale)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
         common.say_left_out(source.left_out)
 

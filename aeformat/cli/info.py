@@ -104,10 +104,10 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
 
 def _latents_header(header: LatentsHeader) -> dict[str, Any]:
     return {
-        "decoder": header.decoder.hex(),
+        "decoder": header.decoder.hex() or None,
         "encoder": None if header.encoder is None else header.encoder.hex(),
         "dims": list(header.dims),
-        "image": [*header.image, "u8"],
+        "image": [*header.image, "u8"] if header.image else None,
         "encoding": header.encoding,
         "values": header.values,
         "byte_order": header.encoding_spec.byte_order,
@@ -170,6 +170,8 @@ def _print(facts: dict[str, Any]) -> None:
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         if value is not None:
+            if key in ("dims", "image"):
+                value = ", ".join(str(size) if size else "free" for size in value)
             text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else shown(str(value))
             print(f"{key.replace('_', ' '):{width}}  {text}")
     if facts.get("rows"):

@@ -37,8 +37,11 @@ COMMANDS: Final = {
     "convert": "the same latents in another encoding or codec",
     "eval": "MSE, RMSE, PSNR and bytes an image, against the originals",
     "serve": "keep containers and models for others, over HTTP",
-    "send": "a file to a server, resumable",
+    "store": "check what a server keeps, mend it, clean it up",
+    "send": "files to a server, resumable",
     "fetch": "a file from a server, verified",
+    "ls": "what you have on a server",
+    "rm": "containers, models and uploads away from a server",
     "model": "list, show, train, import, export, install models; what they cost",
 }
 

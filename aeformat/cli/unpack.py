@@ -108,7 +108,9 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
     rows = None if options.rows is None else range(*options.rows)
     blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
     with (
-        open_sink(options.output, latents.header.image, n_rows, force=options.force, inputs=_inputs(options)) as sink,
+        open_sink(
+            options.output, latents.header.image_shape, n_rows, force=options.force, inputs=_inputs(options)
+        ) as sink,
         common.ProgressBar("unpacking", n_rows) as progress,
     ):
         done = write_images(blocks, sink, progress)
@@ -129,13 +131,14 @@ def _nothing(latents: LatentStream | Latents) -> NoReturn:
 
 def _write_latents(latents: LatentStream | Latents, find: DecoderOptions, options: argparse.Namespace) -> Unpacked:
     """The latents as one .npy array (n, *dims)."""
-    from aeformat.pipeline.unpack import give_prior, write_latents
+    from aeformat.pipeline.unpack import check_one_size, give_prior, write_latents
     from aeformat.reader import LatentStream
 
     assert isinstance(latents, LatentStream)  # --latents does not go with --rows
     if options.output != "-" and not options.output.endswith(".npy"):
         raise UsageError(f"{common.output_name(options.output)}: --latents writes .npy only")
     header, n_rows = latents.header, _expected(options)
+    check_one_size(header)
     if header.codec != "rans":
         find.refuse(header.decoder, "with --latents of rows that are not coded with the decoder")
     elif find.is_given or latents.needs_prior:

@@ -9,10 +9,16 @@ from typing import Final, NamedTuple
 
 MAGIC: Final = b"\x89AEF\r\n\x1a\n"
 MAJOR: Final = 1
-MINOR: Final = 0
+MINOR: Final = 1
+
+# Bits of `flags` (spec/container.md, section 2).
+FREE_SIZES: Final = 1 << 0  # rows have sizes of their own
+NO_DECODER: Final = 1 << 1  # the decoder is not known
+MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1}  # the minor version that assigned it
 
 # Chunk tags (spec/container.md, section 4).
 ROWS: Final = b"ROWS"
+SIZES: Final = b"SIZE"  # with FREE_SIZES only
 NAME: Final = b"nAMe"
 RECEIPT: Final = b"rCPT"
 DECODER: Final = b"dECo"
@@ -23,6 +29,7 @@ TRAILER: Final = b"TAIL"
 
 KIND_OF_TAG: Final = {
     ROWS: "latents",
+    SIZES: "latents",
     NAME: "latents",
     RECEIPT: "latents",
     DECODER: "latents",
@@ -30,7 +37,7 @@ KIND_OF_TAG: Final = {
     MANIFEST: "model",
     TENSOR: "model",
 }
-NEVER_COMPRESSED: Final = frozenset({DECODER, INDEX, RECEIPT})
+NEVER_COMPRESSED: Final = frozenset({DECODER, INDEX, RECEIPT, SIZES})
 
 CODECS: Final = ("none", "zstd", "rans")
 FILTERED: Final = frozenset({"zstd"})  # codecs that have a filter (C3-11)

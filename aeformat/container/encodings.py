@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aeformat.container import text19
 from aeformat.container.assigned import VALUE_TYPES
 from aeformat.container.header import LatentsHeader
+from aeformat.container.ragged import RaggedRows
+from aeformat.container.sizes import RowSizes
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
@@ -32,65 +34,93 @@ def array_type(values: str) -> DTypeLike:
     return np.dtype(np.float32) if values == "bf16" else np.dtype(VALUE_TYPES[values].numpy).newbyteorder("=")
 
 
-def check_type(values: NDArray[Any], header: LatentsHeader) -> None:
-    """That the values, (n, *dims), have the header's value type; the byte order is free.  Raises TypeError."""
+def check_type(values: NDArray[Any] | RaggedRows, header: LatentsHeader) -> None:
+    """That rows have the header's value type; the byte order is free.  Raises TypeError."""
     if values.dtype.newbyteorder("=") != array_type(header.values):
         raise TypeError(f"values are {values.dtype}, the header says {header.values}")
 
 
-def encode(values: NDArray[Any], header: LatentsHeader) -> bytes | memoryview:
-    """(n, *dims) in the header's value type, of either byte order -> raw payload.
+def encode(values: NDArray[Any] | RaggedRows, header: LatentsHeader) -> bytes | memoryview:
+    """Rows in the header's value type, of either byte order -> raw payload.
 
     Raises BadValue (NaN, infinity, a float32 that is no bf16), TypeError (another type).
     """
     import numpy as np
 
     check_type(values, header)
-    rows = np.ascontiguousarray(values, array_type(header.values)).reshape(len(values), header.n_values)
+    sizes = sizes_of(values, header)
+    flat = values.flat if isinstance(values, RaggedRows) else values
+    flat = np.ascontiguousarray(flat, array_type(header.values)).reshape(-1)
     width = header.encoding_spec.n_bytes
-    _check_finite(rows, width)
+    _check_finite(flat, width, sizes)
     if header.values == "bf16":
-        _check_same(_narrow(rows, "bf16"), rows, "bf16", width)
+        _check_same(_narrow(flat, "bf16"), flat, "bf16", width)
     if header.encoding_spec.is_text:
-        return text19.format_rows(rows.astype(np.float64))
-    return _little_endian(rows, header.encoding_spec.own)
+        return text19.format_rows(flat.astype(np.float64), _lines(sizes))
+    return _little_endian(flat, header.encoding_spec.own)
 
 
-def decode(raw: bytes | memoryview, header: LatentsHeader) -> NDArray[Any]:
-    """Raw payload, a whole number of rows -> (n, *dims) in the header's value type.  Raises BadValue."""
+def sizes_of(values: NDArray[Any] | RaggedRows, header: LatentsHeader) -> RowSizes:
+    """The sizes of rows."""
+    return values.sizes if isinstance(values, RaggedRows) else RowSizes.equal(header.form, len(values))
+
+
+def _lines(sizes: RowSizes) -> text19.Lines:
+    return text19.lines_until(sizes.row_ends()) if sizes.form.n_free else sizes.form.n_values
+
+
+def decode(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | None = None) -> NDArray[Any] | Any:
+    """Raw payload -> rows in the header's value type: (n, *dims), or RaggedRows if they have sizes of their own.
+
+    sizes: of the rows; may be left out where the header says them.  Raises BadValue.
+    """
     import numpy as np
 
-    spec = header.encoding_spec
+    spec, sizes = header.encoding_spec, _all_equal(raw, header) if sizes is None else sizes
     if spec.is_text:
         try:
-            stored: NDArray[Any] = text19.parse_rows(raw, header.n_values)
+            stored: NDArray[Any] = text19.parse_rows(raw, _lines(sizes))
         except text19.BadText as error:
             raise BadValue(error.rule, error.at, error.what) from None
     else:
-        stored = stored_view(raw, header)
+        stored = _stored(raw, header)
         if spec.own == "bf16":
             wide = stored.astype(np.uint32)
             wide <<= 16
             stored = wide.view(np.float32)
         stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-        _check_finite(stored, spec.n_bytes)
+        _check_finite(stored, spec.n_bytes, sizes)
     values = stored
     if header.values != spec.own:
         values = _narrow(stored, header.values)
         _check_same(values, stored, header.values, spec.n_bytes)
-    return values.reshape(-1, *header.dims)
+    return _shaped(values, header, sizes)
 
 
-def stored_view(raw: bytes | memoryview, header: LatentsHeader) -> NDArray[Any]:
-    """Raw payload -> (n, *dims) as it is stored, little-endian, without a copy; read-only.  Not for text19."""
+def stored_view(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | None = None) -> NDArray[Any] | Any:
+    """Raw payload -> rows as they are stored, little-endian, without a copy; read-only.  Not for text19.
+
+    sizes: as in `decode`.
+    """
+    return _shaped(_stored(raw, header), header, _all_equal(raw, header) if sizes is None else sizes)
+
+
+def _all_equal(raw: bytes | memoryview, header: LatentsHeader) -> RowSizes:
+    return RowSizes.equal(header.form, len(raw) // header.row_bytes)
+
+
+def _stored(raw: bytes | memoryview, header: LatentsHeader) -> NDArray[Any]:
     import numpy as np
 
-    dtype = np.dtype(VALUE_TYPES[header.encoding_spec.own].numpy)
-    return np.frombuffer(raw, dtype).reshape(-1, *header.dims)
+    return np.frombuffer(raw, np.dtype(VALUE_TYPES[header.encoding_spec.own].numpy))
+
+
+def _shaped(flat: NDArray[Any], header: LatentsHeader, sizes: RowSizes) -> NDArray[Any] | RaggedRows:
+    return RaggedRows(flat, sizes) if header.has_free_sizes else flat.reshape(-1, *header.dims)
 
 
 def content_bytes(values: NDArray[Any], header: LatentsHeader) -> bytes | memoryview:
-    """(n, *dims) in the header's value type -> the bytes that the content id is computed over."""
+    """Values in the header's value type -> the bytes that the content id is computed over."""
     return _little_endian(values, header.values)
 
 
@@ -124,7 +154,7 @@ def _little_endian(values: NDArray[Any], own: str) -> bytes | memoryview:
     return stored.reshape(-1).view(np.uint8).data
 
 
-def _check_finite(stored: NDArray[Any], width: int) -> None:
+def _check_finite(stored: NDArray[Any], width: int, sizes: RowSizes) -> None:
     """C5-3."""
     import numpy as np
 
@@ -133,8 +163,7 @@ def _check_finite(stored: NDArray[Any], width: int) -> None:
     finite = np.isfinite(stored)
     if not finite.all():
         index = int(np.flatnonzero(~finite)[0])
-        row = index // (stored.size // len(stored))
-        raise BadValue("C5-3", index * width, f"row {row} of this chunk holds {stored.reshape(-1)[index]}")
+        raise BadValue("C5-3", index * width, f"row {sizes.row_of(index)} of this chunk holds {stored[index]}")
 
 
 def _narrow(stored: NDArray[Any], values: str) -> NDArray[Any]:
@@ -162,4 +191,4 @@ def _check_same(values: NDArray[Any], stored: NDArray[Any], name: str, width: in
     bad = np.flatnonzero(widened.view(bits) != np.ascontiguousarray(stored).view(bits))
     if bad.size:
         index = int(bad[0])
-        raise BadValue("C5-4", index * width, f"{stored.reshape(-1)[index]!s} is not exact in {name}")
+        raise BadValue("C5-4", index * width, f"{stored[index]!s} is not exact in {name}")

@@ -5,7 +5,6 @@ Owns bytes <-> LatentsHeader or ModelHeader.  Knows nothing of chunks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -16,13 +15,16 @@ from aeformat.container.assigned import (
     ENCODINGS,
     FILTERED,
     FILTERS,
+    FREE_SIZES,
     IMAGE_TYPES,
     KINDS,
+    NO_DECODER,
     RANS_ENCODINGS,
     VALUE_TYPES,
     Encoding,
     ValueType,
 )
+from aeformat.container.sizes import RowForm, RowSizes
 from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
 
 _LATENTS_KEYS: Final = {"byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"}
@@ -37,7 +39,7 @@ _MESSAGE_CHARACTERS: Final = 300  # a wrong value may be as long as the header
 class _LatentsFields(NamedTuple):
     decoder: bytes  # model id
     dims: tuple[int, ...]
-    image: tuple[int, int, int]
+    image: tuple[int, ...]
     encoding: str
     codec: str
     filter: str
@@ -49,8 +51,9 @@ class _LatentsFields(NamedTuple):
 class LatentsHeader(_LatentsFields):
     """Header of a latents file.
 
-    dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  encoding, codec,
-    filter, values: names of spec/container.md; values "" means the encoding's own type.
+    dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  A size 0 in them is
+    free: each row states it.  decoder: b"" if it is not known; image may be () then.
+    encoding, codec, filter, values: names of spec/container.md; values "" means the encoding's own type.
     """
 
     __slots__ = ()
@@ -60,7 +63,7 @@ class LatentsHeader(_LatentsFields):
         cls,
         decoder: bytes,
         dims: tuple[int, ...],
-        image: tuple[int, int, int],
+        image: tuple[int, ...],
         encoding: str,
         codec: str = "none",
         filter: str = "none",
@@ -83,32 +86,59 @@ class LatentsHeader(_LatentsFields):
         return VALUE_TYPES[self.values]
 
     @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images of a file that says them."""
+        height, width, channels = self.image
+        return height, width, channels
+
+    @property
+    def form(self) -> RowForm:
+        """What is the same of all rows."""
+        return RowForm(self.dims, self.image)
+
+    @property
+    def has_free_sizes(self) -> bool:
+        """Whether rows have sizes of their own (section 5.1)."""
+        return 0 in self.dims or 0 in self.image
+
+    @property
+    def flags(self) -> int:
+        """The bits that the preamble must have."""
+        return (FREE_SIZES if self.has_free_sizes else 0) | (0 if self.decoder else NO_DECODER)
+
+    @property
     def n_values(self) -> int:
-        """Values in one row."""
-        return math.prod(self.dims)
+        """Values in one row; a free size counts as 1."""
+        return self.form.n_values
 
     @property
     def row_bytes(self) -> int:
-        """Raw bytes of one row."""
+        """Raw bytes of one row; a free size counts as 1."""
         return self.n_values * self.encoding_spec.n_bytes
+
+    def sizes_of(self, n_rows: int) -> RowSizes | None:
+        """The sizes of so many rows, where the header has them; None where each row states its own."""
+        return None if self.has_free_sizes else RowSizes.equal(self.form, n_rows)
 
     @property
     def content_head(self) -> bytes:
         """What the content id is computed over, in front of the values (spec/container.md, section 9)."""
-        return canonical.pack(
-            {"decoder": self.decoder, "dims": self.dims, "image": (*self.image, "u8"), "values": self.values}
-        )
+        return canonical.pack({"dims": self.dims, "values": self.values} | self._known())
+
+    def _known(self) -> dict[str, Any]:
+        """The keys that are missing where the decoder is not known."""
+        known: dict[str, Any] = {"decoder": self.decoder} if self.decoder else {}
+        return known | ({"image": (*self.image, "u8")} if self.image else {})
 
     def to_bytes(self) -> bytes:
         """Canonical bytes.  Raises FormatError if the fields break the spec: the header is read back."""
         fields: dict[str, Any] = {
             "byte_order": self.encoding_spec.byte_order if self.encoding in ENCODINGS else "none",
             "codec": self.codec,
-            "decoder": self.decoder,
             "dims": self.dims,
             "encoding": self.encoding,
-            "image": (*self.image, "u8"),
             "kind": self.kind,
+            **self._known(),
         }
         if self.codec in FILTERED:
             fields["filter"] = self.filter
@@ -119,7 +149,7 @@ class LatentsHeader(_LatentsFields):
         if self.encoding in ENCODINGS and self.values != self.encoding_spec.own:
             fields["values"] = self.values
         data = canonical.pack(fields)
-        parse_header(data, 0)
+        parse_header(data, 0, self.flags)
         return data
 
 
@@ -130,6 +160,11 @@ class ModelHeader(NamedTuple):
     codec: str = "none"
     filter: str = "none"
     ext: Mapping[str, Any] = _NOTHING
+
+    @property
+    def flags(self) -> int:
+        """The bits that the preamble must have."""
+        return 0
 
     @property
     def kind(self) -> str:
@@ -151,20 +186,21 @@ class ModelHeader(NamedTuple):
 Header = LatentsHeader | ModelHeader
 
 
-def parse_header(data: bytes, at: int) -> Header:
-    """The header whose bytes begin at `at`.  Raises HeaderInvalid, Unsupported, LimitExceeded."""
+def parse_header(data: bytes, at: int, flags: int = 0) -> Header:
+    """The header whose bytes begin at `at`.  flags: of the preamble.  Raises HeaderInvalid, Unsupported, LimitExceeded."""
     try:
         fields = canonical.unpack(data, max_depth=limits.HEADER_DEPTH)
     except canonical.NotCanonical as error:
         raise HeaderInvalid(error.rule, at + error.at, f"header: {error.what}") from None
-    return _Checker(fields, at).header()
+    return _Checker(fields, at, flags).header()
 
 
 class _Checker:
     """Checks the keys of one header, in the order of the rules."""
 
-    def __init__(self, fields: dict[str, Any], at: int) -> None:
-        self._fields, self._at = fields, at
+    def __init__(self, fields: dict[str, Any], at: int, flags: int) -> None:
+        self._fields, self._at, self._flags = fields, at, flags
+        self._least = 0 if flags & FREE_SIZES else 1  # a size that may be free
 
     def _bad(self, rule: str, what: str, kind: type[FormatError] = HeaderInvalid) -> FormatError:
         return kind(rule, self._at, f"header: {what}"[:_MESSAGE_CHARACTERS])
@@ -184,17 +220,19 @@ class _Checker:
             raise self._bad("C3-7", f"unknown key {unknown[0]!r}", Unsupported)
 
     def _latents(self) -> LatentsHeader:
-        self._keys(_LATENTS_KEYS, _LATENTS_OPTIONAL)
+        unknown = {"decoder", "image"} if self._flags & NO_DECODER else set()
+        self._keys(_LATENTS_KEYS - unknown, _LATENTS_OPTIONAL | unknown)
         fields = self._fields
         for key in ("byte_order", "codec", "encoding", "filter", "values"):
             self._text(key)
         self._model_id("decoder")
         self._model_id("encoder")
-        self._sizes("dims", fields["dims"], 1, 8, 2**31 - 1)
-        image = fields["image"]
+        self._sizes("dims", fields["dims"], "1 to 8 sizes", range(1, 9), range(self._least, 2**31))
+        image = fields.get("image", [1, 1, 1, "u8"])
         if not isinstance(image, list) or len(image) != 4 or image[3] not in IMAGE_TYPES:
             raise self._bad("C3-8", f"image is {image!r}, not [height, width, channels, 'u8']")
-        self._sizes("image", image[:3], 3, 3, 65_535)
+        self._sizes("image", image[:2], "3 sizes", range(2, 3), range(self._least, 65_536))
+        self._sizes("image", image[2:3], "3 sizes", range(1, 2), range(1, 65_536))
         self._ext()
         encoding = self._known("encoding", ENCODINGS)
         spec = ENCODINGS[encoding]
@@ -203,9 +241,9 @@ class _Checker:
         if values is not None and values not in spec.holds[1:]:
             raise self._bad("C3-12", f"values {values!r} do not go with encoding {encoding!r}")
         header = LatentsHeader(
-            decoder=fields["decoder"],
+            decoder=fields.get("decoder", b""),
             dims=tuple(fields["dims"]),
-            image=(image[0], image[1], image[2]),
+            image=tuple(image[:3]) if "image" in fields else (),
             encoding=encoding,
             codec=fields["codec"],
             filter=fields.get("filter", "none"),
@@ -219,7 +257,29 @@ class _Checker:
             )
         if header.codec == "rans" and encoding not in RANS_ENCODINGS:
             raise self._bad("C3-15", f"codec rans does not go with encoding {encoding!r}")
+        if not self._least:
+            self._check_free(header)
+        if self._flags & NO_DECODER:
+            self._check_unknown(header)
         return header
+
+    def _check_unknown(self, header: LatentsHeader) -> None:
+        """C3-19."""
+        if header.decoder:
+            raise self._bad("C3-19", "flag bit 1 says that the decoder is not known, and there is one")
+        if header.codec == "rans":
+            raise self._bad("C3-19", "codec rans takes the decoder, which is not known")
+
+    def _check_free(self, header: LatentsHeader) -> None:
+        """C3-17, C3-18."""
+        if 0 not in header.dims:
+            raise self._bad(
+                "C3-17", f"flag bit 0 says that rows have sizes of their own, and dims {header.dims} has none free"
+            )
+        if header.image[:2].count(0) == 1:
+            raise self._bad("C3-17", "height and width of image must both be free or neither")
+        if header.codec == "rans":
+            raise self._bad("C3-18", "codec rans does not go with rows of their own size", Unsupported)
 
     def _model(self) -> ModelHeader:
         self._keys(_MODEL_KEYS, _MODEL_OPTIONAL)
@@ -231,6 +291,10 @@ class _Checker:
         fields = self._fields
         if fields["codec"] == "rans":
             raise self._bad("C3-15", "codec rans in a model package")
+        if not self._least:
+            raise self._bad("C3-17", "flag bit 0 in a model package, which has no rows")
+        if self._flags & NO_DECODER:
+            raise self._bad("C3-19", "flag bit 1 in a model package, which has no decoder of its own")
         return ModelHeader(fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}))
 
     def _text(self, key: str) -> None:
@@ -243,13 +307,14 @@ class _Checker:
         if not isinstance(value, bytes) or len(value) != _ID_BYTES:
             raise self._bad("C3-8", f"{key} is not a model id of {_ID_BYTES} bytes")
 
-    def _sizes(self, key: str, sizes: object, least: int, most: int, largest: int) -> None:
+    def _sizes(self, key: str, sizes: object, what: str, counts: range, allowed: range) -> None:
         if (
             not isinstance(sizes, list)
-            or not least <= len(sizes) <= most
-            or not all(type(size) is int and 1 <= size <= largest for size in sizes)
+            or len(sizes) not in counts
+            or not all(type(size) is int and size in allowed for size in sizes)
         ):
-            raise self._bad("C3-8", f"{key} is {sizes!r}, not {least} to {most} sizes from 1 to {largest}")
+            given = self._fields[key]
+            raise self._bad("C3-8", f"{key} is {given!r}, not {what} from {allowed[0]} to {allowed[-1]}")
 
     def _ext(self) -> None:
         if not isinstance(self._fields.get("ext", {}), dict):

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 HEADER_BYTES: Final = 65_536  # C2-5
 CHUNK_BYTES: Final = 268_435_456  # C4-4, raw
-ROW_BYTES: Final = 268_435_456  # C3-13, raw
+ROW_BYTES: Final = 268_435_456  # C3-13, C5-8, raw
+IMAGE_ELEMENTS: Final = 1_073_741_824  # C5-8: of a row whose image has a size of its own
 MANIFEST_BYTES: Final = 1_048_576  # M1-1
 HEADER_DEPTH: Final = 4  # C3-5
 MANIFEST_DEPTH: Final = 6  # spec/model.md, section 2
@@ -17,6 +18,7 @@ RANS_STEPS_A_BYTE: Final = 16  # C6-8
 NAME_BYTES: Final = 1_024  # C7-2
 ALIGNMENT: Final = 64  # C4-9
 RECEIPT_ROWS: Final = 64  # C4-8: rows that one digest is for
+RECEIPT_PIXELS: Final = 1_048_576  # C4-8: of such rows together, where their images have sizes of their own
 WORK: Final = 1_073_741_824  # C13-1, in its units: what any file may cost a validator
 WORK_A_BYTE: Final = 16_384  # and what each byte of the file pays for beside that
 MEMORY_BYTES: Final = 268_435_456  # C13-1: what proving a package may take

@@ -16,6 +16,7 @@ from aeformat.container import assigned, wire
 from aeformat.container.header import Header, parse_header
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes
+from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import ChunkHeader, Preamble, Trailer
 from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated
 
@@ -35,6 +36,7 @@ class ChunkRead(NamedTuple):
     """One whole chunk.  stored: its payload as it stands in the file.  is_good: all of section 4 held.
 
     front: what stands before the payload, header and padding; nothing where the chunk was not read in passing.
+    sizes: of the rows of a ROWS.
     """
 
     number: int
@@ -44,6 +46,7 @@ class ChunkRead(NamedTuple):
     stored: bytes
     is_good: bool = True
     front: bytes = b""
+    sizes: RowSizes | None = None
 
 
 class TrailerRead(NamedTuple):
@@ -187,6 +190,11 @@ class Parser:
                 self._chunk = None
             self._step = self._read_chunk_header
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it takes between two pieces: what is not used up, and the index that the chunks so far demand."""
+        return self._buffer.n_bytes + (0 if self._sequence is None else self._sequence.held_bytes)
+
     def close(self) -> None:
         """Say that the file ends here.  Raises Truncated, by the rule of the place, if it must not end here."""
         self._raise_failed()
@@ -232,7 +240,7 @@ class Parser:
             return None
         if crc32(data) != self._preamble.header_crc:
             raise ChecksumMismatch("C2-6", wire.PREAMBLE_BYTES, "the header's checksum does not match")
-        self._header = parse_header(data, wire.PREAMBLE_BYTES)
+        self._header = parse_header(data, wire.PREAMBLE_BYTES, self._preamble.flags)
         self._sequence = ChunkSequence(self._header)
         self._step = self._read_chunk_header
         self.verified_at = self._at
@@ -274,10 +282,14 @@ class Parser:
             self._problems([ChecksumMismatch("C4-11", payload_at, what)])
         elif chunk.tag == assigned.INDEX:
             self._problems(self._sequence.check_index(stored, payload_at))
+        elif chunk.tag == assigned.SIZES and self._header.flags & assigned.FREE_SIZES:
+            self._problems(self._sequence.take_sizes(stored, payload_at))
+        sizes = self._sequence.row_sizes if chunk.tag == assigned.ROWS else None
+        is_good = self._is_good and (sizes is not None or chunk.tag != assigned.ROWS)  # a SIZE before it was bad
         self._chunk = None
         self._step = self._read_chunk_header
         self.verified_at = self._at
-        return ChunkRead(number, self._chunk_at, payload_at, chunk, stored, self._is_good, self._front + zeros)
+        return ChunkRead(number, self._chunk_at, payload_at, chunk, stored, is_good, self._front + zeros, sizes)
 
     def _read_trailer(self) -> Event | None:
         data = self._take(wire.TRAILER_BYTES)

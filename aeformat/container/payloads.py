@@ -6,19 +6,22 @@ of where chunks come from.
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeformat.container import assigned, costs, rans
+from aeformat.container.content import ContentId
 from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
-from aeformat.container.encodings import BadValue, content_bytes, decode
+from aeformat.container.encodings import BadValue, decode
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, TrailerRead
 from aeformat.container.prior import Prior
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.raw import raw_payload
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
+from aeformat.container.sizes import RowSizes
 from aeformat.errors import (
     CompressionInvalid,
     ContentMismatch,
@@ -35,9 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_PIECE: Final = 1 << 20  # values that go into the content id at a time
-
-
 class ValuesAt(NamedTuple):
     """Where values stand in their file.  at: byte of the first.  n_bytes: of each; 0 in a compressed payload."""
 
@@ -46,13 +46,13 @@ class ValuesAt(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Rows that came together.  values: (n, *dims) in the header's value type.  names, receipts: of the same rows, if any.
+    """Rows that came together.  names, receipts: of the same rows, if any.  place: where the values stand in a file.
 
-    place: where the values stand, if they came from a file.
+    values: in the header's value type, (n, *dims); where rows have sizes of their own a RaggedRows, a sequence of n arrays.
     """
 
     first_row: int
-    values: NDArray[Any]
+    values: NDArray[Any] | Any
     names: RowNames | None = None
     receipts: Receipts | None = None
     place: ValuesAt | None = None
@@ -83,8 +83,11 @@ class Block(NamedTuple):
         )
 
     def _place_of_row(self, place: ValuesAt, row: int) -> ValuesAt:
-        row_values = self.values.size // len(self.values)
-        return place._replace(at=place.at + row * row_values * place.n_bytes)
+        if isinstance(self.values, RaggedRows):
+            n_before = self.values.sizes.start(row)
+        else:
+            n_before = row * (self.values.size // len(self.values))
+        return place._replace(at=place.at + n_before * place.n_bytes)
 
 
 def raw_rows(
@@ -135,15 +138,16 @@ def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
 
 def rows(
     chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: costs.StepBudget | None = None
-) -> NDArray[Any]:
-    """The values of a ROWS chunk, (n, *dims) in the header's value type.
+) -> NDArray[Any] | RaggedRows:
+    """The values of a ROWS chunk whose sizes are known, in the header's value type: (n, *dims), or RaggedRows.
 
     prior: of the header's decoder, for codec rans.  budget: see check_coded.  Raises CompressionInvalid, LimitExceeded (C6-8),
     ValueInvalid, DecoderMissing.
     """
+    assert chunk.sizes is not None
     raw = raw_rows(chunk, header, prior, budget)
     try:
-        return decode(raw, header)
+        return decode(raw, header, chunk.sizes)
     except BadValue as error:
         inside = error.at if chunk.header.stored_bytes == chunk.header.raw_bytes else 0
         raise ValueInvalid(error.rule, chunk.payload_at + inside, f"chunk {chunk.number}: {error.what}") from None
@@ -164,9 +168,15 @@ def row_names(chunk: ChunkRead, header: Header) -> RowNames:
         raise NamesInvalid(error.rule, chunk.payload_at, error.what) from None
 
 
-def row_receipts(chunk: ChunkRead) -> Receipts:
-    """What a rCPT chunk says; it is never compressed."""
-    return Receipts(chunk.header.first_row, chunk.payload_at, chunk.stored)
+def row_receipts(chunk: ChunkRead, sizes: RowSizes) -> Receipts:
+    """What a rCPT chunk says of rows of these sizes; it is never compressed."""
+    ends = run_ends(sizes) if sizes.form.has_free_image else None
+    return Receipts(chunk.header.first_row, chunk.payload_at, chunk.stored, ends)
+
+
+def run_ends(sizes: RowSizes) -> list[int]:
+    """Where the rows of each digest end."""
+    return list(accumulate(rows for n_runs, rows in sizes.receipt_runs() for _ in range(n_runs)))
 
 
 def embedded_prior(chunk: ChunkRead, header: LatentsHeader, limits: Limits = DEFAULT) -> DecoderPrior:
@@ -199,15 +209,21 @@ class RowReader:
         self._budget = costs.StepBudget(limits.rans_steps)
         self.n_unread = 0  # rows that `check` passed over, because their prior is not here
         self.n_unread_receipts = 0  # digests of such rows
-        self._content = hashlib.sha256(header.content_head)
+        self._content = ContentId(header)
         self._names: RowNames | None = None
-        self._receipts: Receipts | None = None
+        self._receipts: ChunkRead | None = None  # the rCPT of the rows that come
         self.decoder: bytes | None = None  # the embedded decoder's container, once it came by
 
     @property
     def needs_prior(self) -> bool:
         """Whether rows may come that nothing here can decode."""
         return self._header.codec == "rans" and self._prior is None
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that it keeps between two chunks: an embedded decoder, and a prior."""
+        prior = 0 if self._prior is None else self._prior.held_bytes
+        return prior + (0 if self.decoder is None else len(self.decoder))
 
     @property
     def decoder_id(self) -> bytes:
@@ -222,7 +238,7 @@ class RowReader:
         """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""
         if chunk.header.tag == assigned.ROWS and self.needs_prior and is_coded(chunk, self._header):
             check_coded(chunk, self._header, self._budget)
-            self.n_unread_receipts += 0 if self._receipts is None else len(self._receipts.digests) // DIGEST_BYTES
+            self.n_unread_receipts += 0 if self._receipts is None else len(self._receipts.stored) // DIGEST_BYTES
             self._names = self._receipts = None
             self.n_unread += chunk.header.n_rows
             return None
@@ -234,7 +250,7 @@ class RowReader:
         if tag == assigned.NAME:
             self._names = row_names(chunk, self._header)
         elif tag == assigned.RECEIPT:
-            self._receipts = row_receipts(chunk)
+            self._receipts = chunk
         elif tag == assigned.DECODER:
             self.decoder = chunk.stored
             if self._header.codec == "rans" and self._reads_decoder:
@@ -242,18 +258,13 @@ class RowReader:
         elif tag == assigned.ROWS:
             values = rows(chunk, self._header, self._prior, self._budget)
             if self._proves_content:
-                self._update_content(values)
-            place = values_at(chunk, self._header)
-            block = Block(chunk.header.first_row, values, self._names, self._receipts, place)
+                self._content.add(values)
+            assert chunk.sizes is not None
+            receipts = None if self._receipts is None else row_receipts(self._receipts, chunk.sizes)
+            block = Block(chunk.header.first_row, values, self._names, receipts, values_at(chunk, self._header))
             self._names = self._receipts = None
             return block
         return None
-
-    def _update_content(self, values: NDArray[Any]) -> None:
-        """In pieces: the bytes of values of another size or order are a copy."""
-        flat = values.reshape(-1)
-        for start in range(0, flat.size, _PIECE):
-            self._content.update(content_bytes(flat[start : start + _PIECE], self._header))
 
     def trailer(self, event: TrailerRead) -> None:
         """Check the content id (C9-6), unless there are rows that could not be read.  Raises ContentMismatch."""

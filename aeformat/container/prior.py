@@ -93,6 +93,13 @@ class Prior:
         """(K, n_values)."""
         return self.picks.reshape(self.n_classes, self.n_values)
 
+    @property
+    def held_bytes(self) -> int:
+        """The memory of its arrays, and of the lookup tables if they were made."""
+        arrays: list[NDArray[Any]] = [self.classes, self.tables, self.means, self.picks]
+        arrays += vars(self).get("lookup", ())
+        return sum(array.nbytes for array in arrays)
+
     @cached_property
     def lookup(self) -> Lookup:
         """What the coder looks symbols up in, made on first use."""

@@ -10,20 +10,23 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.front import Front, read_front
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.container.names import RowNames
 from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
 from aeformat.container.prior import Prior
-from aeformat.container.receipts import Receipts
+from aeformat.container.ragged import RaggedRows, join_rows
+from aeformat.container.receipts import rows_of_runs
 from aeformat.container.seeking import Chunks, Framing
 from aeformat.container.selection import selected_row, selected_rows
-from aeformat.container.sequence import check_cover, check_receipt, raise_first
+from aeformat.container.sequence import check_rows, raise_first
+from aeformat.container.sizes import RowSizes
 from aeformat.container.stream import latents_header
 from aeformat.container.wire import IndexEntry
 from aeformat.errors import StructureInvalid, UsageError
@@ -71,14 +74,13 @@ class Latents:
         self.trailer = self._chunks.trailer
         self._starts = [entry.first_row for entry in self._entries]
 
-    def _rows_chunk(self, entry: IndexEntry) -> ChunkRead:
+    def _rows_chunk(self, entry: IndexEntry, sizes: RowSizes) -> ChunkRead:
         chunk = self._chunks.chunk(entry.at, entry.number)
         header = chunk.header
         if (header.tag, header.first_row, header.n_rows) != (assigned.ROWS, entry.first_row, entry.n_rows):
             raise StructureInvalid("C8-1", entry.at, f"the index is not that of chunk {entry.number}")
-        if header.raw_bytes != header.n_rows * self.header.row_bytes:
-            raise StructureInvalid("C4-8", entry.at + 20, "the chunk's length is not that of its rows")
-        return chunk
+        raise_first(check_rows(self.header, header, entry.at, sizes))
+        return chunk._replace(sizes=sizes)
 
     def _block(self, row: int) -> Block:
         """The chunk that holds this row; the last one is kept."""
@@ -90,48 +92,27 @@ class Latents:
         return last[1]
 
     def _read_block(self, position: int) -> Block:
-        entry = self._entries[position]
-        chunk = self._rows_chunk(entry)
+        entry, front = self._entries[position], self._front(position)
+        chunk = self._rows_chunk(entry, front.sizes)
         if payloads.is_coded(chunk, self.header):
             payloads.check_coded(chunk, self.header, self._budget)
             if self._prior is None:
                 self._use_decoder()
         values = payloads.rows(chunk, self.header, self._prior, self._budget)
         values.setflags(write=False)  # it is handed out more than once
-        place = payloads.values_at(chunk, self.header)
-        return Block(entry.first_row, values, *self._in_front(position), place)
+        names = None if front.names is None else payloads.row_names(front.names, self.header)
+        receipts = None if front.receipts is None else payloads.row_receipts(front.receipts, front.sizes)
+        return Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header))
 
-    def _in_front(self, position: int) -> tuple[RowNames | None, Receipts | None]:
-        """Names and receipts of a ROWS chunk's rows: right before it, so they are found from the chunk of rows before."""
-        entry = self._entries[position]
-        at, number = self._chunks.first_at, 0
-        if position:
-            before = self._entries[position - 1]
-            number = before.number + 1
-            at = self._chunks.locate(before.at, before.number).end
-        found: list[tuple[bytes, int, int]] = []  # tag, place and number of a rCPT, a nAMe, or both in that order
-        while number < entry.number:
-            place = self._chunks.locate(at, number)
-            header = place.header
-            if found and (found[-1][0], header.tag) != (assigned.RECEIPT, assigned.NAME):
-                raise StructureInvalid("C4-6", at, "row names or receipts without the rows that they are for")
-            if header.tag in (assigned.RECEIPT, assigned.NAME):
-                raise_first(check_receipt(header, at))
-                raise_first(check_cover(header, at, entry))
-                found.append((header.tag, at, number))
-            at, number = place.end, number + 1
-        if at != entry.at:
-            raise StructureInvalid("C8-1", entry.at, f"the index has another place for chunk {entry.number}")
-        chunks = {tag: self._chunks.chunk(chunk_at, chunk_number) for tag, chunk_at, chunk_number in found}
-        has_receipts = assigned.RECEIPT in chunks
+    def _front(self, position: int) -> Front:
+        """What belongs to the rows of a chunk: right before it, so it is found from the chunk of rows before."""
+        before = self._entries[position - 1] if position else None
+        front = read_front(self._chunks, self.header, before, self._entries[position])
+        has_receipts = front.receipts is not None
         if self._has_receipts not in (None, has_receipts):
-            raise StructureInvalid("C4-6", entry.at, "receipts of some rows only")
+            raise StructureInvalid("C4-6", self._entries[position].at, "receipts of some rows only")
         self._has_receipts = has_receipts
-        names, receipts = chunks.get(assigned.NAME), chunks.get(assigned.RECEIPT)
-        return (
-            None if names is None else payloads.row_names(names, self.header),
-            None if receipts is None else payloads.row_receipts(receipts),
-        )
+        return front
 
     @property
     def n_rows(self) -> int:
@@ -142,12 +123,35 @@ class Latents:
         return self.trailer.n_rows
 
     def __repr__(self) -> str:
+        if self.header.has_free_sizes:
+            dims = tuple(size or None for size in self.header.dims)
+            return f"<aeformat.Latents {self.name}, {self.n_rows} rows of {dims}, {self.header.values}>"
         return f"<aeformat.Latents {self.name}, shape {self.shape}, {self.header.values}>"
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, *dims), as of an array."""
-        return self.trailer.n_rows, *self.header.dims
+        """(rows, *dims), as of an array; (rows,) where rows have sizes of their own."""
+        return (self.n_rows,) if self.header.has_free_sizes else (self.n_rows, *self.header.dims)
+
+    def sizes(self, start: int = 0, stop: int | None = None) -> RowSizes:
+        """The sizes of rows start to stop - 1, by default of all: their shapes, and of their images.  No row is read.
+
+        Raises IndexError, FormatError.
+        """
+        stop = self.n_rows if stop is None else stop
+        self._check_range(start, stop)
+        fixed = self.header.sizes_of(stop - start)
+        if fixed is not None:
+            return fixed
+        first, last = (bisect_right(self._starts, row) - 1 for row in (start, stop - 1))
+        with named(self.name):
+            parts = [self._front(position).sizes for position in range(first, last + 1)]
+        before = self._starts[first]
+        return RowSizes.join(parts).slice(start - before, stop - before)
+
+    def _check_range(self, start: int, stop: int) -> None:
+        if not 0 <= start < stop <= self.n_rows:
+            raise IndexError(f"rows {start} to {stop} of {self.n_rows}")
 
     @property
     def ndim(self) -> int:
@@ -162,18 +166,29 @@ class Latents:
         return np.dtype(encodings.array_type(self.header.values))
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """All rows, for NumPy: np.asarray(latents).  Raises ValueError for copy=False, FormatError."""
+        """All rows, for NumPy: np.asarray(latents).
+
+        Raises ValueError for copy=False and for rows of their own size, FormatError.
+        """
         import numpy as np
 
+        if self.header.has_free_sizes:
+            raise ValueError("the rows of this file have sizes of their own, which no one array holds; take latents[:]")
         if copy is False:
             raise ValueError("latents are read from a file, so they cannot be had without a copy")
         return np.array(self[:], dtype=dtype)  # one that can be written to
 
-    def __getitem__(self, rows: Rows) -> NDArray[Any]:
+    @overload
+    def __getitem__(self, rows: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, rows: Rows) -> NDArray[Any] | Any: ...
+
+    def __getitem__(self, rows: Rows) -> NDArray[Any] | RaggedRows:
         """Latents in the header's value type, picked as from an array; negative numbers count from the end.
 
-        rows: a number -> one latent, shape dims; a slice, ..., a list or array of numbers, or a mask of n_rows booleans ->
-        (n, *dims).  Read-only: copy what is to be changed.
+        rows: a number -> one latent, an array of its shape; a slice, ..., a list or array of numbers, or a mask of n_rows
+        booleans -> (n, *dims); if the header leaves sizes free, always a RaggedRows, which is a sequence of n arrays.
+        Read-only: copy what is to be changed.
 
         Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
         """
@@ -186,11 +201,13 @@ class Latents:
             return self.rows(chosen.start, chosen.stop)
         return self._pick(chosen)
 
-    def _pick(self, chosen: range | NDArray[Any]) -> NDArray[Any]:
-        """Rows in any order, (n, *dims); each chunk is read once."""
+    def _pick(self, chosen: range | NDArray[Any]) -> NDArray[Any] | RaggedRows:
+        """Rows in any order; each chunk is read once."""
         import numpy as np
 
         rows = np.asarray(chosen, np.int64)
+        if self.header.has_free_sizes:
+            return self._pick_ragged(rows)
         values = np.empty((len(rows), *self.header.dims), encodings.array_type(self.header.values))
         order, n_done = np.argsort(rows, kind="stable"), 0
         while n_done < len(rows):
@@ -202,22 +219,37 @@ class Latents:
         values.setflags(write=False)
         return values
 
-    def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows start to stop - 1, (stop - start, *dims) in the header's value type; read-only.
+    def _pick_ragged(self, rows: NDArray[np.int64]) -> RaggedRows:
+        import numpy as np
+
+        order, n_done = np.argsort(rows, kind="stable"), 0
+        nothing = np.empty(0, encodings.array_type(self.header.values))
+        pieces: list[Any] = [RaggedRows(nothing, RowSizes.none(self.header.form))]
+        while n_done < len(rows):
+            block = self._block(int(rows[order[n_done]]))
+            end = int(np.searchsorted(rows, block.first_row + len(block.values), sorter=order))
+            pieces.append(block.values[rows[order[n_done:end]] - block.first_row])
+            n_done = end
+        values = join_rows(pieces)[np.argsort(order)]
+        values.flat.setflags(write=False)
+        return values
+
+    def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
+        """Rows start to stop - 1 in the header's value type, (stop - start, *dims) or a RaggedRows; read-only.
 
         Raises IndexError, FormatError.
         """
         import numpy as np
 
-        if not 0 <= start < stop <= self.n_rows:
-            raise IndexError(f"rows {start} to {stop} of {self.n_rows}")
-        pieces = []
+        self._check_range(start, stop)
+        pieces: list[Any] = []
         row = start
         while row < stop:
             block = self._block(row)
             pieces.append(block.values[row - block.first_row : stop - block.first_row])
             row += len(pieces[-1])
-        values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        join = join_rows if self.header.has_free_sizes else np.concatenate
+        values: Any = pieces[0] if len(pieces) == 1 else join(pieces)
         values.setflags(write=False)
         return values
 
@@ -226,16 +258,15 @@ class Latents:
 
         Values are read-only.  Raises IndexError, FormatError.
         """
-        if not 0 <= start < stop <= self.n_rows:
-            raise IndexError(f"rows {start} to {stop} of {self.n_rows}")
+        self._check_range(start, stop)
         row = start
         while row < stop:
             block = self._block(row)
             n_rows = len(block.values)
             first, last = row - block.first_row, min(stop - block.first_row, n_rows)
             if block.receipts is not None:
-                first = first // RECEIPT_ROWS * RECEIPT_ROWS
-                last = min(-(-last // RECEIPT_ROWS) * RECEIPT_ROWS, n_rows)
+                first, last = block.receipts.widened(first, last)
+                last = min(last, n_rows)
             yield block.slice(first, last)
             row = block.first_row + n_rows
 
@@ -254,6 +285,8 @@ class Latents:
 
         if not self.has_receipts:
             return rows
+        if self.header.form.has_free_image:
+            return self._with_receipted(rows)
         starts = np.asarray(self._starts, np.int64)
         chunk_start = starts[np.searchsorted(starts, rows, "right") - 1]
         runs = np.unique(rows - (rows - chunk_start) % RECEIPT_ROWS)  # first row of each
@@ -261,6 +294,20 @@ class Latents:
         numbers = runs[:, np.newaxis] + np.arange(RECEIPT_ROWS)
         needed: NDArray[Any] = numbers[numbers < chunk_end[:, np.newaxis]]
         return needed
+
+    def _with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The same where runs depend on the sizes of the images: chunk by chunk."""
+        import numpy as np
+
+        found = []
+        for position in range(len(self._starts)):
+            start, stop = self._starts[position], self._starts[position] + self._entries[position].n_rows
+            here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+            if len(here):
+                with named(self.name):
+                    ends = payloads.run_ends(self._front(position).sizes)
+                found.append(start + rows_of_runs(here - start, ends))
+        return np.concatenate(found) if found else rows
 
     def names(self, row: int) -> RowNames | None:
         """Name, label and source of one row, as far as the file has them; negative numbers count from the end.
@@ -271,8 +318,8 @@ class Latents:
         block = self._block(row)
         return None if block.names is None else block.names.slice(row - block.first_row, row - block.first_row + 1)
 
-    def stored_chunks(self) -> Iterator[NDArray[Any]]:
-        """The rows of each chunk as they are stored, (n, *dims) little-endian, without a copy.
+    def stored_chunks(self) -> Iterator[NDArray[Any] | Any]:
+        """The rows of each chunk as they are stored, (n, *dims) or a RaggedRows, little-endian, without a copy.
 
         For uncompressed binary encodings only (UsageError otherwise).  The arrays lie in the mapped file, aligned to 64
         bytes where values are wider than one; they stay valid after this reader is closed.  bf16 comes as its 16 bits.
@@ -283,17 +330,17 @@ class Latents:
         if self.header.codec != "none" or self.header.encoding_spec.is_text:
             raise UsageError("only uncompressed binary rows can be had without a copy")
         view = self._file.view()
-        for entry in self._entries:
-            chunk = self._rows_chunk(entry)
-            yield encodings.stored_view(
-                view[chunk.payload_at : chunk.payload_at + chunk.header.stored_bytes], self.header
-            )
+        for position, entry in enumerate(self._entries):
+            sizes = self.header.sizes_of(entry.n_rows) or self._front(position).sizes
+            chunk = self._rows_chunk(entry, sizes)
+            payload = view[chunk.payload_at : chunk.payload_at + chunk.header.stored_bytes]
+            yield encodings.stored_view(payload, self.header, sizes)
 
     @property
     def has_receipts(self) -> bool:
         """Whether there are receipts of the rows: of all or of none (C4-6).  Raises FormatError."""
         with named(self.name):
-            return self._in_front(0)[1] is not None
+            return self._front(0).receipts is not None
 
     @property
     def embedded_decoder(self) -> bytes | None:

@@ -15,7 +15,16 @@ from aeformat.container import assigned, wire
 from aeformat.container.header import parse_header
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, Parser
-from aeformat.container.sequence import ChunkSequence, check_plain, most_bytes, padding_bytes, raise_first
+from aeformat.container.sequence import (
+    ChunkSequence,
+    check_plain,
+    is_known,
+    most_bytes,
+    needs_decoder,
+    padding_bytes,
+    raise_first,
+)
+from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
 from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsupported
 
@@ -25,13 +34,14 @@ ReadAt = Callable[[int, int], bytes]  # (byte, number of bytes) -> those bytes, 
 
 
 class ChunkPlace(NamedTuple):
-    """A chunk as its header alone shows it."""
+    """A chunk as its header alone shows it.  sizes: of the rows of a ROWS, where chunks are scanned in order."""
 
     number: int
     at: int  # of the chunk header
     header: ChunkHeader
     payload_at: int
     end: int  # byte after the payload
+    sizes: RowSizes | None = None
 
 
 class Framing:
@@ -48,7 +58,7 @@ class Framing:
             raise Truncated("C2-7", size, "the file ends inside its header")
         if crc32(data) != preamble.header_crc:
             raise ChecksumMismatch("C2-6", wire.PREAMBLE_BYTES, "the header's checksum does not match")
-        self.header = parse_header(data, wire.PREAMBLE_BYTES)
+        self.header = parse_header(data, wire.PREAMBLE_BYTES, preamble.flags)
         self.header_crc = preamble.header_crc
         self.front = front + data  # as it stands in the file
         self.first_chunk_at = len(self.front)
@@ -61,10 +71,18 @@ class Framing:
         payload_at += padding_bytes(self.header, header.tag, payload_at)
         return ChunkPlace(number, at, header, payload_at, payload_at + header.stored_bytes)
 
+    def payload(self, place: ChunkPlace) -> bytes:
+        """The payload of a chunk as stored.  Raises ChecksumMismatch (C4-11)."""
+        stored = self.read(place.payload_at, place.header.stored_bytes)
+        if wire.bound_crc(self.header_crc, place.number, stored) != place.header.payload_crc:
+            what = f"the checksum of chunk {place.number}'s payload does not match"
+            raise ChecksumMismatch("C4-11", place.payload_at, what)
+        return stored
+
     def scan(self) -> Iterator[ChunkPlace]:
         """All chunks, in order, then what the trailer shows: of a cut file, those that are whole before the error.
 
-        Payloads are not read.  Raises FormatError, as the forward parser does.
+        Payloads are not read, but those that say how large rows are.  Raises FormatError, as the forward parser does.
         """
         sequence, at = ChunkSequence(self.header), self.first_chunk_at
         while not assigned.TRAILER.startswith((found := self.read(at, TRAILER_BYTES))[:4]):
@@ -74,8 +92,10 @@ class Framing:
             raise_first(sequence.check(chunk.header, at))
             if chunk.end > self.size:
                 raise Truncated("C4-10", self.size, f"the file ends inside chunk {chunk.number}")
+            if chunk.header.tag == assigned.SIZES:
+                raise_first(sequence.take_sizes(self.payload(chunk), chunk.payload_at))
             at = chunk.end
-            yield chunk
+            yield chunk._replace(sizes=sequence.row_sizes) if chunk.header.tag == assigned.ROWS else chunk
         if len(found) < TRAILER_BYTES:
             raise wire.incomplete(self.size)
         raise_first(sequence.check_trailer(Trailer.parse(found, at, self.header_crc), at))
@@ -112,8 +132,10 @@ class Chunks:
         found = self._framing.read(at, min(CHUNK_HEADER_BYTES, self.trailer_at - at))
         place = self._framing.place(found, at, number)
         tag = place.header.tag
-        if place.header.is_critical and tag not in assigned.KIND_OF_TAG:
+        if place.header.is_critical and not is_known(tag, self._framing.header):
             raise Unsupported("C4-5", at, f"critical chunk {tag.decode('ascii')} that this reader does not know")
+        if needs_decoder(tag, self._framing.header):
+            raise StructureInvalid("C4-6", at, f"chunk {tag.decode('ascii')} in a file whose decoder is not known")
         raise_first(check_plain(self._framing.header, place.header, at))
         if place.end > self.trailer_at:
             raise StructureInvalid("C4-10", at, f"chunk {number} reaches into the trailer")
@@ -125,10 +147,7 @@ class Chunks:
         padding_at, payload_at = at + CHUNK_HEADER_BYTES, place.payload_at
         if any(self._framing.read(padding_at, payload_at - padding_at)):
             raise StructureInvalid("C4-9", padding_at, "padding is not zero")
-        stored = self._framing.read(payload_at, place.end - payload_at)
-        if wire.bound_crc(self._header_crc, number, stored) != place.header.payload_crc:
-            raise ChecksumMismatch("C4-11", payload_at, f"the checksum of chunk {number}'s payload does not match")
-        return ChunkRead(number, at, payload_at, place.header, stored)
+        return ChunkRead(number, at, payload_at, place.header, self._framing.payload(place))
 
     def walk(self, n_chunks: int) -> Iterator[ChunkPlace]:
         """The first n_chunks chunks of the file, which must have as many.  Raises FormatError."""
@@ -173,6 +192,8 @@ class Chunks:
         while at < self.trailer_at:
             place = self.locate(at, sequence.n_chunks)
             raise_first(sequence.check(place.header, at))
+            if place.header.tag == assigned.SIZES:
+                raise_first(sequence.take_sizes(self._framing.payload(place), place.payload_at))
             at = place.end
         raise_first(sequence.check_trailer(self.trailer, at))
         return IndexEntry.parse_all(sequence.index_payload, at)

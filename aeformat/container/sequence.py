@@ -1,6 +1,7 @@
 """What may follow what in a container, and what the chunks must add up to (spec/container.md, sections 4, 8, 9).
 
-Owns the order of chunks, their row counts and lengths, and the index and trailer they demand.  Sees chunk headers only.
+Owns the order of chunks, their row counts and lengths, and the index and trailer they demand.  Sees chunk headers only, and the
+payload of a SIZE, which says how long the rows behind it are.
 Every check yields the errors it finds instead of raising the first, so that a validator can have them all.
 """
 
@@ -10,23 +11,29 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from zlib import crc32
 
-from aeformat.container import receipts, wire
+from aeformat.container import wire
 from aeformat.container.assigned import (
     DECODER,
+    FREE_SIZES,
     INDEX,
     KIND_OF_TAG,
     MANIFEST,
     NAME,
     NEVER_COMPRESSED,
+    NO_DECODER,
     RECEIPT,
     ROWS,
+    SIZES,
     TENSOR,
 )
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import ALIGNMENT, Limits
+from aeformat.container.receipts import DIGEST_BYTES
+from aeformat.container.sizes import BadSizes, RowSizes
 from aeformat.container.wire import ChunkHeader, IndexEntry, Trailer
-from aeformat.errors import ContentMismatch, FormatError, StructureInvalid, Unsupported
+from aeformat.errors import ContentMismatch, FormatError, LimitExceeded, StructureInvalid, Unsupported
 
+_WHAT: Final = {SIZES: "sizes", RECEIPT: "receipts", NAME: "row names", ROWS: "rows"}
 _OTHER: Final = b""  # any ancillary tag that this version does not know
 
 # C4-6, M1-1, M1-3: state -> tag -> next state.  What is absent is refused.
@@ -41,6 +48,19 @@ _NEXT: Final[dict[str, dict[str, dict[bytes, str]]]] = {
         "proved rows": {RECEIPT: "receipt", INDEX: "end", _OTHER: "proved rows"},
         "end": {},
     },
+    "latents with sizes": {
+        "start": {DECODER: "ready", SIZES: "sized", INDEX: "end", _OTHER: "start"},
+        "ready": {SIZES: "sized", INDEX: "end", _OTHER: "ready"},
+        "sized": {RECEIPT: "receipt", NAME: "named", ROWS: "rows"},
+        "rows": {SIZES: "sized again", INDEX: "end", _OTHER: "rows"},
+        "sized again": {NAME: "named", ROWS: "rows"},
+        "named": {ROWS: "rows"},
+        "receipt": {NAME: "receipt, named", ROWS: "proved rows"},
+        "receipt, named": {ROWS: "proved rows"},
+        "proved rows": {SIZES: "sized, to be proved", INDEX: "end", _OTHER: "proved rows"},
+        "sized, to be proved": {RECEIPT: "receipt"},
+        "end": {},
+    },
     "model": {
         "start": {MANIFEST: "tensors"},
         "tensors": {TENSOR: "tensors", _OTHER: "tensors"},
@@ -48,8 +68,19 @@ _NEXT: Final[dict[str, dict[str, dict[bytes, str]]]] = {
 }
 _NO_TRAILER: Final = {
     "latents": {"named", "receipt", "receipt, named"},
+    "latents with sizes": {"named", "receipt", "receipt, named", "sized", "sized again", "sized, to be proved"},
     "model": {"start"},
 }  # where the file must not end
+
+
+def is_known(tag: bytes, header: Header) -> bool:
+    """Whether a tag is assigned in a file with this header (C4-5)."""
+    return tag in KIND_OF_TAG and (tag != SIZES or bool(header.flags & FREE_SIZES))
+
+
+def needs_decoder(tag: bytes, header: Header) -> bool:
+    """Whether a chunk has no place in a file whose decoder is not known (C4-6)."""
+    return bool(header.flags & NO_DECODER) and tag in (DECODER, RECEIPT)
 
 
 def padding_bytes(header: Header, tag: bytes, payload_at: int) -> int:
@@ -80,22 +111,51 @@ def check_plain(header: Header, chunk: ChunkHeader, at: int) -> Iterator[FormatE
         yield StructureInvalid("C4-8", at + 16, f"chunk {chunk.tag.decode('ascii')} must not be compressed here")
 
 
-def check_receipt(chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
-    """The part of C4-8 that is about a rCPT: it has a digest for each run of its rows."""
-    expected = receipts.size_of(chunk.n_rows)
-    if chunk.tag == RECEIPT and chunk.raw_bytes != expected:
+def check_receipt(chunk: ChunkHeader, at: int, sizes: RowSizes | None) -> Iterator[FormatError]:
+    """The part of C4-8 that is about a rCPT: it has a digest for each run of its rows.  sizes: of them, None if not known."""
+    if chunk.tag != RECEIPT or sizes is None:
+        return
+    expected = DIGEST_BYTES * sum(n_runs for n_runs, _ in sizes.receipt_runs())
+    if chunk.raw_bytes != expected:
         yield StructureInvalid(
             "C4-8", at + 20, f"receipts of {chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}"
         )
 
 
 def check_cover(chunk: ChunkHeader, at: int, rows: ChunkHeader | IndexEntry) -> Iterator[FormatError]:
-    """The part of C4-7 that is about a rCPT or nAMe, at byte `at`: it speaks of the rows that follow it."""
-    what = f"{'receipts' if chunk.tag == RECEIPT else 'row names'} do not cover the rows that follow them"
+    """The part of C4-7 that is about what stands with the rows, at byte `at`: it speaks of the same rows."""
+    what = f"{_WHAT[chunk.tag]} are not of the rows that they stand with"
     if chunk.n_rows != rows.n_rows:
         yield StructureInvalid("C4-7", at + 4, what)
     elif chunk.first_row != rows.first_row:
         yield StructureInvalid("C4-7", at + 8, what)
+
+
+def check_rows(header: LatentsHeader, chunk: ChunkHeader, at: int, sizes: RowSizes) -> Iterator[FormatError]:
+    """The part of C4-8 that is about a ROWS: it is as long as its rows."""
+    expected = sizes.n_values * header.encoding_spec.n_bytes
+    if chunk.raw_bytes != expected:
+        what = f"{chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}"
+        yield StructureInvalid("C4-8", at + 20, what)
+
+
+def check_sizes_length(header: LatentsHeader, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+    """The part of C4-8 that is about a SIZE: whole entries, no more than rows."""
+    n_entries, rest = divmod(chunk.raw_bytes, header.form.entry_bytes)
+    if rest or n_entries > chunk.n_rows:
+        what = (
+            f"sizes of {chunk.raw_bytes} bytes are not made of 1 to {chunk.n_rows} entries of {header.form.entry_bytes}"
+        )
+        yield StructureInvalid("C4-8", at + 20, what)
+
+
+def read_sizes(header: LatentsHeader, chunk: ChunkHeader, payload: bytes, at: int) -> RowSizes:
+    """The sizes in the payload of a SIZE chunk, at byte `at`.  Raises StructureInvalid, LimitExceeded (C5-5 to C5-8)."""
+    try:
+        return RowSizes.parse(header.form, payload, chunk.n_rows, value_bytes=header.encoding_spec.n_bytes)
+    except BadSizes as error:
+        kind = LimitExceeded if error.is_limit else StructureInvalid
+        raise kind(error.rule, at + error.at, f"sizes of rows: {error.what}") from None
 
 
 class ChunkSequence:
@@ -103,12 +163,16 @@ class ChunkSequence:
 
     def __init__(self, header: Header) -> None:
         self._header = header
+        self._table = "latents with sizes" if header.flags & FREE_SIZES else header.kind
         self._state = "start"
         self._index = bytearray()  # the payload that an index must have
         self._index_at = 0
         self._waiting: tuple[
             tuple[ChunkHeader, int], ...
         ] = ()  # rCPT and nAMe that wait for their ROWS, and where they are
+        self._sized: ChunkHeader | None = None  # the SIZE of the chunks up to its ROWS
+        self._sizes: RowSizes | None = None  # what it says, if that is good
+        self.row_sizes: RowSizes | None = None  # of the last ROWS; None where they are not known
         self._chain_crc = 0
         self.n_chunks = 0
         self.n_rows = 0
@@ -116,10 +180,12 @@ class ChunkSequence:
     def check(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
         """C4-5 and C4-6 to C4-8 for the next chunk, whose header is at byte `at`; C4-4 has been checked."""
         tag, name = chunk.tag, chunk.tag.decode("ascii")
-        is_known = tag in KIND_OF_TAG
-        if not is_known and chunk.is_critical:
+        is_assigned = is_known(tag, self._header)
+        if not is_assigned and chunk.is_critical:
             yield Unsupported("C4-5", at, f"critical chunk {name} that this reader does not know")
-        following = _NEXT[self._header.kind][self._state].get(tag if is_known else _OTHER)
+        following = _NEXT[self._table][self._state].get(tag if is_assigned else _OTHER)
+        if needs_decoder(tag, self._header):
+            following = None
         if following is None:
             yield self._misplaced(chunk, at)
         else:
@@ -127,10 +193,11 @@ class ChunkSequence:
         if tag == ROWS:
             yield from self._check_rows(chunk, at)
         elif tag in (RECEIPT, NAME):
-            self._waiting = (*self._waiting, (chunk, at))  # never changed in place, see `mark`
-        elif is_known and (chunk.n_rows or chunk.first_row):
+            yield from self._check_with_rows(chunk, at)
+        elif is_assigned and tag == SIZES:
+            yield from self._check_sizes(chunk, at)
+        elif is_assigned and (chunk.n_rows or chunk.first_row):
             yield StructureInvalid("C4-7", at + (4 if chunk.n_rows else 8), f"chunk {name} counts rows")
-        yield from check_receipt(chunk, at)
         yield from check_plain(self._header, chunk, at)
         if tag == INDEX:
             self._index_at = at
@@ -144,20 +211,53 @@ class ChunkSequence:
             return StructureInvalid("M1-1", at, f"chunk {name} where a model package has another")
         return StructureInvalid("C4-6", at, f"chunk {name} does not belong here in a {kind} file")
 
-    def _check_rows(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+    def _check_numbers(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        """C4-7 of the chunk that the others of its rows go by: a SIZE, or a ROWS where there is none."""
         if not chunk.n_rows:
             yield StructureInvalid("C4-7", at + 4, "a chunk of no rows")
         if chunk.first_row != self.n_rows:
             yield StructureInvalid("C4-7", at + 8, f"rows begin at {chunk.first_row}, {self.n_rows} came before")
+
+    def _check_sizes(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        assert isinstance(self._header, LatentsHeader)  # no other has the flag
+        yield from self._check_numbers(chunk, at)
+        yield from check_sizes_length(self._header, chunk, at)
+        self._sized, self._sizes = chunk, None
+
+    def take_sizes(self, payload: bytes, at: int) -> Iterator[FormatError]:
+        """C5-5 to C5-8 for the payload, at byte `at`, of the SIZE that was checked last."""
+        assert isinstance(self._header, LatentsHeader) and self._sized is not None
+        if len(payload) % self._header.form.entry_bytes:
+            return  # C4-8 has said so
+        try:
+            self._sizes = read_sizes(self._header, self._sized, payload, at)
+        except FormatError as error:
+            yield error
+
+    def _check_with_rows(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        """C4-7 and C4-8 of a rCPT or a nAMe, as far as they show before the ROWS."""
+        if self._sized is not None:
+            yield from check_cover(chunk, at, self._sized)
+            yield from check_receipt(chunk, at, self._sizes)
+            return
+        self._waiting = (*self._waiting, (chunk, at))  # never changed in place, see `mark`
+        yield from check_receipt(chunk, at, self._header_sizes(chunk.n_rows))
+
+    def _header_sizes(self, n_rows: int) -> RowSizes | None:
+        """The sizes of so many rows where the header says them all."""
+        return self._header.sizes_of(n_rows) if isinstance(self._header, LatentsHeader) else None
+
+    def _check_rows(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        if self._sized is None:
+            yield from self._check_numbers(chunk, at)
+        else:
+            yield from check_cover(chunk, at, self._sized)
         for waiting, waiting_at in self._waiting:
             yield from check_cover(waiting, waiting_at, chunk)
-        self._waiting = ()
-        if isinstance(self._header, LatentsHeader):
-            expected = chunk.n_rows * self._header.row_bytes
-            if chunk.raw_bytes != expected:
-                yield StructureInvalid(
-                    "C4-8", at + 20, f"{chunk.n_rows} rows take {expected} bytes, not {chunk.raw_bytes}"
-                )
+        self.row_sizes = self._header_sizes(chunk.n_rows) if self._sized is None else self._sizes
+        self._waiting, self._sized, self._sizes = (), None, None
+        if isinstance(self._header, LatentsHeader) and self.row_sizes is not None:
+            yield from check_rows(self._header, chunk, at, self.row_sizes)
         self._index += IndexEntry(at, chunk.first_row, chunk.n_rows, self.n_chunks).pack()
         self.n_rows += chunk.n_rows
 
@@ -174,7 +274,7 @@ class ChunkSequence:
 
     def check_trailer(self, trailer: Trailer, at: int) -> Iterator[FormatError]:
         """C9-3 to C9-5, and that the file may end here."""
-        if self._state in _NO_TRAILER[self._header.kind]:
+        if self._state in _NO_TRAILER[self._table]:
             rule = "C4-6" if self._header.kind == "latents" else "M1-1"
             yield StructureInvalid(rule, at, "the file ends where another chunk must follow")
         if trailer.n_chunks != self.n_chunks:
@@ -201,6 +301,11 @@ class ChunkSequence:
         assert isinstance(mark["_index"], int)
         self._index = index
         del index[mark["_index"] :]
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that grows with the number of chunks."""
+        return len(self._index)
 
     @property
     def index_payload(self) -> bytes:

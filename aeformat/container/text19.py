@@ -6,6 +6,7 @@ is the fixed width and the refusal of anything else.  The work goes in bulk thro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aeformat.container.assigned import TEXT19_CELL_BYTES
@@ -13,6 +14,9 @@ from aeformat.container.assigned import TEXT19_CELL_BYTES
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    LineEnds = Callable[[int, int], NDArray[np.bool_]]  # (first cell, how many) -> whether each ends its line
+    Lines = int | LineEnds  # cells of every line, or where lines end
 
 _CELL: Final = TEXT19_CELL_BYTES - 1  # characters of a cell without its separator
 _SHORT: Final = _CELL - 1  # the same with a two-digit exponent, which is all that "%e" gives most values
@@ -28,20 +32,36 @@ class BadText(ValueError):
         self.rule, self.at, self.what = rule, at, what
 
 
-def format_rows(values: NDArray[np.float64]) -> bytes:
-    """(n, k) finite float64 -> n lines of k cells, 27 bytes a value."""
+def lines_until(ends: NDArray[np.int64]) -> LineEnds:
+    """Lines that end behind so many cells each, counted from the first line's first cell, ascending."""
     import numpy as np
 
-    n_rows, n_columns = values.shape
-    flat = values.reshape(-1)
-    out = np.empty((flat.size, TEXT19_CELL_BYTES), np.uint8)
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
+    def is_last(first: int, n: int) -> NDArray[np.bool_]:
+        last = np.zeros(n, np.bool_)
+        last[ends[np.searchsorted(ends, first, "right") : np.searchsorted(ends, first + n, "right")] - first - 1] = True
+        return last
+
+    return is_last
+
+
+def format_rows(values: NDArray[np.float64], lines: Lines) -> bytes:
+    """(n_values,) finite float64 -> lines of cells, 27 bytes a value."""
+    import numpy as np
+
+    out = np.empty((values.size, TEXT19_CELL_BYTES), np.uint8)
+    for start in range(0, values.size, _BLOCK):
+        block = values[start : start + _BLOCK]
         out[start : start + len(block), :_CELL] = _cells(block)
-    lines = out.reshape(n_rows, n_columns, TEXT19_CELL_BYTES)
-    lines[:, :, _CELL] = ord(" ")
-    lines[:, -1, _CELL] = ord("\n")
+        out[start : start + len(block), _CELL] = _separators(lines, start, len(block))
     return out.tobytes()
+
+
+def _separators(lines: Lines, first: int, n: int) -> NDArray[np.int64]:
+    """What follows each of n cells."""
+    import numpy as np
+
+    is_last = np.arange(first + 1, first + 1 + n) % lines == 0 if isinstance(lines, int) else lines(first, n)
+    return np.where(is_last, ord("\n"), ord(" "))
 
 
 def _cells(values: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -64,15 +84,15 @@ def _pad(cell: bytes) -> bytes:
     return cell if len(cell) == _CELL else cell[:-2] + b"0" + cell[-2:]
 
 
-def parse_rows(text: bytes | memoryview, n_columns: int) -> NDArray[np.float64]:
-    """Lines of n_columns cells -> (n, n_columns) float64.  len(text) is a multiple of the line.  Raises BadText."""
+def parse_rows(text: bytes | memoryview, lines: Lines) -> NDArray[np.float64]:
+    """Lines of cells -> (n_values,) float64.  len(text) is a multiple of a cell.  Raises BadText."""
     import numpy as np
 
     cells = np.frombuffer(text, np.uint8).reshape(-1, TEXT19_CELL_BYTES)
     out = np.empty(len(cells), np.float64)
     starts = range(0, len(cells), _BLOCK)
     for start in starts:
-        _check_grammar(cells[start : start + _BLOCK], start, n_columns)
+        _check_grammar(cells[start : start + _BLOCK], start, lines)
     infinite_at: int | None = None
     for start in starts:
         block = cells[start : start + _BLOCK]
@@ -90,10 +110,10 @@ def parse_rows(text: bytes | memoryview, n_columns: int) -> NDArray[np.float64]:
         out[start : start + len(block)] = values
     if infinite_at is not None:
         raise BadText("C5-3", infinite_at, "a text cell is beyond the largest binary64")
-    return out.reshape(-1, n_columns)
+    return out
 
 
-def _check_grammar(cells: NDArray[np.uint8], first_cell: int, n_columns: int) -> None:
+def _check_grammar(cells: NDArray[np.uint8], first_cell: int, lines: Lines) -> None:
     """C5-1 for cells of 27 characters, the first of which is cell `first_cell` of the text."""
     import numpy as np
 
@@ -102,8 +122,7 @@ def _check_grammar(cells: NDArray[np.uint8], first_cell: int, n_columns: int) ->
         good[:, column] = np.isin(cells[:, column], list(_SIGNS))
     good[:, 2] = cells[:, 2] == ord(".")
     good[:, 21] = cells[:, 21] == ord("e")
-    ends_line = np.arange(first_cell + 1, first_cell + 1 + len(cells)) % n_columns == 0
-    good[:, _CELL] = cells[:, _CELL] == np.where(ends_line, ord("\n"), ord(" "))
+    good[:, _CELL] = cells[:, _CELL] == _separators(lines, first_cell, len(cells))
     bad = np.flatnonzero(~good)
     if bad.size:
         at = int(bad[0])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from aeformat.container import limits
-from aeformat.container.assigned import MAGIC, MAJOR, MINOR, TRAILER
+from aeformat.container.assigned import MAGIC, MAJOR, MINOR_OF_FLAG, TRAILER
 from aeformat.errors import (
     ChecksumMismatch,
     FormatError,
@@ -53,11 +53,18 @@ class Preamble(NamedTuple):
 
     header_bytes: int
     header_crc: int
-    minor: int = MINOR
+    minor: int = 0
+    flags: int = 0
+
+    @classmethod
+    def of(cls, header: bytes, flags: int) -> Preamble:
+        """The preamble of a file with this header: of the first minor version that has all its flag bits."""
+        minor = max((since for flag, since in MINOR_OF_FLAG.items() if flags & flag), default=0)
+        return cls(len(header), zlib.crc32(header), minor, flags)
 
     def pack(self) -> bytes:
         """24 bytes."""
-        front = _PREAMBLE.pack(MAGIC, MAJOR, self.minor, 0, self.header_bytes, self.header_crc)
+        front = _PREAMBLE.pack(MAGIC, MAJOR, self.minor, self.flags, self.header_bytes, self.header_crc)
         return front + _CRC.pack(zlib.crc32(front))
 
     @classmethod
@@ -71,11 +78,14 @@ class Preamble(NamedTuple):
             raise Unsupported("C2-2", 8, f"format version {major}, this reader knows {MAJOR}")
         if zlib.crc32(buf[: _PREAMBLE.size]) != _CRC.unpack_from(buf, _PREAMBLE.size)[0]:
             raise ChecksumMismatch("C2-3", _PREAMBLE.size, "the preamble's checksum does not match")
-        if flags:
-            raise Unsupported("C2-4", 10, f"flags 0x{flags:04x} that this reader does not know")
+        known = sum(flag for flag, since in MINOR_OF_FLAG.items() if since <= minor)
+        if flags & ~known:
+            raise Unsupported(
+                "C2-4", 10, f"flags 0x{flags:04x} that this reader does not know in version {major}.{minor}"
+            )
         if not 1 <= header_bytes <= limits.HEADER_BYTES:
             raise LimitExceeded("C2-5", 12, f"a header of {header_bytes} bytes, allowed are 1 to {limits.HEADER_BYTES}")
-        return cls(header_bytes, header_crc, minor)
+        return cls(header_bytes, header_crc, minor, flags)
 
 
 def check_magic(buf: bytes) -> None:

@@ -27,7 +27,7 @@ def work_of(chunk: ChunkRead, header: Header) -> int:
     if tag not in assigned.KIND_OF_TAG or tag == assigned.DECODER:  # skipped; a file of its own
         return 0
     units = RAW_BYTE * raw_bytes
-    if tag == assigned.NAME:
+    if tag in (assigned.NAME, assigned.SIZES):
         units += NAME_BYTE * raw_bytes
     elif tag == assigned.ROWS and isinstance(header, LatentsHeader):
         try:
@@ -39,9 +39,9 @@ def work_of(chunk: ChunkRead, header: Header) -> int:
 
 def _of_rows(chunk: ChunkRead, header: LatentsHeader) -> int:
     """What rows cost beside their raw bytes.  Raises BadCode."""
-    n_rows, n_values = chunk.header.n_rows, header.n_values
     if header.encoding_spec.is_text:
-        return TEXT_CELL * n_rows * n_values
+        return TEXT_CELL * (chunk.header.raw_bytes // header.encoding_spec.n_bytes)
+    n_rows, n_values = chunk.header.n_rows, header.n_values
     if header.codec != "rans" or chunk.header.stored_bytes == chunk.header.raw_bytes:
         return 0
     n_lanes = rans.check_code(chunk.stored, n_rows=n_rows, n_values=n_values)

@@ -7,18 +7,21 @@ rows were handed over, only on the rows and the header.
 
 from __future__ import annotations
 
-import hashlib
+from bisect import bisect_right
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from aeformat.container import assigned, compression, costs, limits, rans
 from aeformat.container import receipts as rcpt
+from aeformat.container.content import ContentId
 from aeformat.container.decoder_prior import DecoderPrior
-from aeformat.container.encodings import BadValue, check_type, content_bytes, encode
+from aeformat.container.encodings import BadValue, check_type, encode, sizes_of
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.names import BadNames, RowNames
+from aeformat.container.payloads import run_ends
 from aeformat.container.prior import Prior
+from aeformat.container.ragged import RaggedRows, join_rows
 from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes, raise_first
 from aeformat.container.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
 from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
@@ -47,7 +50,7 @@ class ContainerWriter:
         self._header_crc = crc32(data)
         self._sequence = ChunkSequence(header)
         self.n_bytes = 0
-        preamble = Preamble(len(data), self._header_crc).pack()
+        preamble = Preamble.of(data, header.flags).pack()
         Preamble.parse(preamble)  # C2-5: `ext` may be too large
         self._write(preamble + data)
 
@@ -84,6 +87,8 @@ class ContainerWriter:
         chunk.check_sizes(self.n_bytes, most_bytes(tag, limits.DEFAULT))
         raise_first(self._sequence.check(chunk, self.n_bytes))
         self._write(packed + bytes(padding_bytes(self._header, tag, self.n_bytes + CHUNK_HEADER_BYTES)))
+        if tag == assigned.SIZES:
+            raise_first(self._sequence.take_sizes(bytes(stored), self.n_bytes))
         self._write(stored)
 
     def index(self) -> None:
@@ -102,8 +107,8 @@ class LatentsWriter:
 
     sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
     as make about 1 MiB, at most 4,096 (16,384 with codec rans).  level: zstd's.  decoder: the bytes of a decoder's whole
-    container, to travel inside the file.  prior: the decoder's, for codec rans.  With receipts, chunks end where runs of 64
-    rows do.
+    container, to travel inside the file.  prior: the decoder's, for codec rans.  With receipts, chunks end where runs of them
+    do.  Rows of their own size go into a chunk as long as they make no more than 1 MiB together.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
     is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
     Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
@@ -131,12 +136,12 @@ class LatentsWriter:
             max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes),
             limits.WRITER_CHUNK_ROWS if prior is None else limits.WRITER_RANS_ROWS,
         )
-        self._content = hashlib.sha256(header.content_head)
-        self._waiting: list[NDArray[Any]] = []
+        self._content = ContentId(header)
+        self._waiting: list[Any] = []  # arrays, or RaggedRows
         self._names: list[RowNames] = []
         self._seen: set[str] = set()  # names of the rows that wait
         self._receipts: list[bytes] = []
-        self.n_waiting = 0
+        self.n_waiting = self._waiting_bytes = 0
         self._n_chunks = 0
         self._columns: tuple[bool, ...] | None = None  # which lists the names of the rows that wait have
         self._has_receipts: bool | None = None
@@ -156,20 +161,23 @@ class LatentsWriter:
         """Whether rows can be written: it is neither closed, nor has it failed to write a chunk."""
         return self._is_open
 
-    def write(self, values: NDArray[Any], names: RowNames | None = None, receipts: bytes | None = None) -> None:
-        """Add rows.  values: (n, *dims) in the header's value type.  names: of the same n rows.  Where rows with other
-        lists of names begin, rows without any, or a name that was there already, a chunk ends.
+    def write(
+        self, values: NDArray[Any] | RaggedRows, names: RowNames | None = None, receipts: bytes | None = None
+    ) -> None:
+        """Add rows.  values: (n, *dims) in the header's value type; RaggedRows if the header leaves sizes free.  names: of the
+        same n rows.  Where rows with other lists of names begin, rows without any, or a name that was there already, a chunk
+        ends.
 
-        receipts: digests of the pixels of these rows, one for each 64 and one for what is left (receipts.digests_of); for all
-        rows or none.  Where something is left, a chunk ends.
+        receipts: digests of the pixels of these rows, one for each run (receipts.digests_of); for all rows or none.  Where the
+        last run could go on, a chunk ends.
         """
         self._check_open()
-        if values.shape[1:] != self._header.dims:
-            raise ValueError(f"rows have shape {values.shape[1:]}, the header says {self._header.dims}")
+        self._check_shape(values)
         check_type(values, self._header)
         if names is not None and len(names) != len(values):
             raise ValueError(f"{len(names)} names for {len(values)} rows")
-        if receipts is not None and len(receipts) != rcpt.size_of(len(values)):
+        ends = run_ends(values.sizes) if isinstance(values, RaggedRows) else None
+        if receipts is not None and len(receipts) != rcpt.size_of(len(values), ends):
             raise ValueError(f"{len(receipts)} bytes of receipts for {len(values)} rows")
         if not len(values):
             return
@@ -180,26 +188,66 @@ class LatentsWriter:
         if self.n_waiting and (columns != self._columns or self._repeats(names)):
             self._write_waiting()
         self._columns = columns
-        chunk_rows = self.chunk_rows
-        if receipts is not None:
-            chunk_rows = max(chunk_rows // limits.RECEIPT_ROWS, 1) * limits.RECEIPT_ROWS
-            if self.n_waiting % limits.RECEIPT_ROWS:
-                self._write_waiting()
+        of = None if receipts is None else rcpt.Receipts(0, 0, receipts, ends)
+        if of is not None and self.n_waiting and (ends is not None or self.n_waiting % limits.RECEIPT_ROWS):
+            self._write_waiting()
         start = 0
         while start < len(values):
-            stop = min(start + chunk_rows - self.n_waiting, len(values))
-            self._waiting.append(values[start:stop])
-            if names is not None:
-                self._names.append(names.slice(start, stop))
-                self._seen.update(self._names[-1].names or ())
-            if receipts is not None:
-                self._receipts.append(rcpt.cut_digests(receipts, start, stop))
-            self.n_waiting += stop - start
-            if self.n_waiting == chunk_rows:
+            stop = self._stop(values, start, of)
+            if stop > start:
+                self._wait(values, names, of, start, stop)
+            if stop == start or self._is_full(of):
                 self._write_waiting()
             start = stop
         if self._waiting:
             self._waiting[-1] = self._waiting[-1].copy()  # it waits here longer than the caller may keep it
+
+    def _check_shape(self, values: NDArray[Any] | RaggedRows) -> None:
+        if isinstance(values, RaggedRows):
+            if values.sizes.form != self._header.form:
+                raise ValueError(f"rows of form {values.sizes.form}, the header says {self._header.form}")
+        elif self._header.has_free_sizes:
+            raise ValueError("rows of their own size are written as RaggedRows")
+        elif values.shape[1:] != self._header.dims:
+            raise ValueError(f"rows have shape {values.shape[1:]}, the header says {self._header.dims}")
+
+    def _most_rows(self, receipts: rcpt.Receipts | None) -> int:
+        """Rows of a chunk where all have one size."""
+        runs = max(self.chunk_rows // limits.RECEIPT_ROWS, 1) * limits.RECEIPT_ROWS
+        return self.chunk_rows if receipts is None else runs
+
+    def _is_full(self, receipts: rcpt.Receipts | None) -> bool:
+        if not self._header.has_free_sizes:
+            return self.n_waiting == self._most_rows(receipts)
+        return self.n_waiting >= self.chunk_rows or self._waiting_bytes >= limits.WRITER_CHUNK_BYTES
+
+    def _stop(self, values: NDArray[Any] | RaggedRows, start: int, receipts: rcpt.Receipts | None) -> int:
+        """How far rows from `start` on go into the chunk that waits; `start` itself where none does."""
+        if not isinstance(values, RaggedRows):
+            return min(start + self._most_rows(receipts) - self.n_waiting, len(values))
+        left = (limits.WRITER_CHUNK_BYTES - self._waiting_bytes) // self._header.encoding_spec.n_bytes
+        stop = values.sizes.stop_within(start, left, self.chunk_rows - self.n_waiting)
+        first = start + 1  # an empty chunk takes at least that
+        if receipts is not None:
+            ends = receipts.ends
+            n_whole = bisect_right(ends, stop)
+            stop = max(start, ends[n_whole - 1] if n_whole else start)
+            first = ends[bisect_right(ends, start)]
+        return stop if stop > start or self.n_waiting else first
+
+    def _wait(
+        self, values: NDArray[Any] | RaggedRows, names: RowNames | None, of: rcpt.Receipts | None, start: int, stop: int
+    ) -> None:
+        """Keep rows start to stop - 1 for the chunk that waits."""
+        self._waiting.append(values[start:stop])
+        if names is not None:
+            self._names.append(names.slice(start, stop))
+            self._seen.update(self._names[-1].names or ())
+        if of is not None:
+            self._receipts.append(of.slice(start, stop).digests)
+        self.n_waiting += stop - start
+        n_values = sizes_of(self._waiting[-1], self._header).n_values
+        self._waiting_bytes += n_values * self._header.encoding_spec.n_bytes
 
     def _repeats(self, names: RowNames | None) -> bool:
         """Whether a name is one of those that wait: names may come again in another chunk, not in the same (C7-3)."""
@@ -213,33 +261,38 @@ class LatentsWriter:
         """Write the rows that wait as one chunk."""
         import numpy as np
 
-        values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        join = join_rows if self._header.has_free_sizes else np.concatenate
+        values: Any = self._waiting[0] if len(self._waiting) == 1 else join(self._waiting)
         names = RowNames.join(self._names) if self._names else None
         self._is_open = False  # until all of the chunk is written: half of one cannot be gone on from
         self._write_chunk(values, names, b"".join(self._receipts))
         self._is_open = True
-        self._waiting, self._names, self._receipts, self.n_waiting = [], [], [], 0
+        self._waiting, self._names, self._receipts = [], [], []
+        self.n_waiting = self._waiting_bytes = 0
         self._seen.clear()
 
-    def _write_chunk(self, values: NDArray[Any], names: RowNames | None, receipts: bytes) -> None:
+    def _write_chunk(self, values: NDArray[Any] | RaggedRows, names: RowNames | None, receipts: bytes) -> None:
         header = self._header
+        sizes = sizes_of(values, header)
         try:
             raw = encode(values, header)
         except BadValue as error:
-            row = self.n_rows + error.at // header.row_bytes
+            row = self.n_rows + sizes.row_of(error.at // header.encoding_spec.n_bytes)
             raise ValueInvalid(error.rule, self.n_bytes, f"row {row} cannot be stored: {error.what}") from None
-        coded = None if self._prior is None else self._coded(values, self._prior)
+        coded = None if isinstance(values, RaggedRows) or self._prior is None else self._coded(values, self._prior)
         try:
             packed = None if names is None else names.to_bytes()
         except BadNames as error:
             raise NamesInvalid(error.rule, self.n_bytes, error.what) from None
+        if header.has_free_sizes:
+            self._out.chunk(assigned.SIZES, sizes.to_bytes(), n_rows=len(values), first_row=self.n_rows)
         if receipts:
             self._out.chunk(assigned.RECEIPT, receipts, n_rows=len(values), first_row=self.n_rows)
         if packed is not None:
             self._out.chunk(assigned.NAME, packed, n_rows=len(values), first_row=self.n_rows)
         width = 1 if header.encoding_spec.is_text else header.encoding_spec.n_bytes
         self._out.chunk(assigned.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width, coded=coded)
-        self._content.update(content_bytes(values, header))
+        self._content.add(values)
         self.n_rows += len(values)
         self._n_chunks += 1
 

@@ -98,15 +98,22 @@ def write_package(
 class PackageReader:
     """Turns the chunks of one model package, in order, into a package.
 
-    max_work: see `read_package`.
+    max_work: see `read_package`.  keeps_tensors: False for who only checks each chunk, and cannot have the package.
     """
 
-    def __init__(self, header: ModelHeader, *, max_work: int | None = None, limits: Limits = DEFAULT) -> None:
+    def __init__(
+        self,
+        header: ModelHeader,
+        *,
+        max_work: int | None = None,
+        limits: Limits = DEFAULT,
+        keeps_tensors: bool = True,
+    ) -> None:
         self.header = header
         name = header.ext.get("name")
         self.name = name if isinstance(name, str) and _NAME.fullmatch(name) else None
         self.manifest: Manifest | None = None
-        self._max_work, self._limits = max_work, limits
+        self._max_work, self._limits, self._keeps_tensors = max_work, limits, keeps_tensors
         self._data = b""
         self._at = 0
         self._tensors: list[Array] = []
@@ -118,7 +125,9 @@ class PackageReader:
             self._read_manifest(chunk)
         elif chunk.header.tag == assigned.TENSOR and self.manifest is not None:
             self._n_tensors += 1
-            self._tensors.append(self._tensor(self.manifest, self._n_tensors - 1, chunk))
+            tensor = self._tensor(self.manifest, self._n_tensors - 1, chunk)
+            if self._keeps_tensors:
+                self._tensors.append(tensor)
 
     @property
     def at(self) -> int:
@@ -172,7 +181,7 @@ class PackageReader:
 
     def package(self) -> ModelPackage:
         """The package after `end`: section 4 and the numbers of M6-1.  Raises FormatError."""
-        assert self.manifest is not None
+        assert self.manifest is not None and self._keeps_tensors
         return ModelPackage.assemble(self.manifest, self._data, tuple(self._tensors), at=self._at, name=self.name)
 
 

@@ -8,19 +8,28 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from aeformat.container.header import ModelHeader
 from aeformat.container.limits import DEFAULT
-from aeformat.container.parser import Event, HeaderRead
+from aeformat.container.parser import Event, HeaderRead, Parser
 from aeformat.errors import UsageError
-from aeformat.reader import events
+
+_READ_BYTES: Final = 1 << 14
 
 
 def read_model_id(source: str | Path | bytes) -> bytes:
     """The model id that the header of a package states, from its first bytes.  Raises FormatError, UsageError."""
     with open_package(source) as file:
-        return package_header(events(file, DEFAULT)).model
+        return package_header(_first_events(file)).model
+
+
+def _first_events(file: BinaryIO) -> Iterator[Event]:
+    """What the forward parser sees, in small steps.  (The reader's `events` would load what reads rows, which takes time.)"""
+    parser = Parser(DEFAULT)
+    while data := file.read(_READ_BYTES):
+        yield from parser.feed(data)
+    parser.close()
 
 
 def open_package(source: str | Path | bytes) -> BinaryIO:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from aeformat.container.decoder_prior import DecoderPrior, check_fit
 from aeformat.container.header import LatentsHeader
 from aeformat.container.receipts import Receipts
-from aeformat.errors import DecoderMismatch, Hint, StructureInvalid
+from aeformat.errors import DecoderMismatch, DecoderMissing, Hint, StructureInvalid
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
+
+
+def check_named(header: LatentsHeader) -> None:
+    """Check that a file names its decoder.  Raises DecoderMissing."""
+    if not header.decoder:
+        raise DecoderMissing(
+            "the file does not say which decoder its latents are for, so they are not decoded as a file"
+        )
 
 
 def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
     """Check that this decoder is the one that the file names, and that it takes the file's latents.
 
-    Raises DecoderMismatch (another model id, or an encoder), HeaderInvalid (C3-14, C3-16).
+    Raises DecoderMismatch (another model id, or an encoder), DecoderMissing (the file names none), HeaderInvalid (C3-14,
+    C3-16).
     """
+    check_named(header)
     if decoder.role != "decoder":
         raise DecoderMismatch(f"{decoder.model_id.hex()[:12]} is an encoder; a decoder is needed")
     if decoder.model_id != header.decoder:

@@ -9,8 +9,9 @@ threads.  Needs the extra [net].
     net.fetch("https://host/v1/containers/<sha256>", "digits.aef")    # digest verified before the rename
     decoder = net.registry_decoder("https://host/", model_id)         # fetched once, checked, cached
 
-`asend` and `afetch` are the same for asyncio.  Each name is imported on first use, because the imports take longer than
-sending or fetching a small file.
+`send_many` sends many files over a few connections; `containers`, `uploads` and `remove` are what `aeformat ls` and `rm` do.
+`asend` and `afetch` are `send` and `fetch` for asyncio.  Each name is imported on first use, because the imports take longer
+than sending or fetching a small file.
 """
 
 from __future__ import annotations
@@ -20,12 +21,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from aeformat.net.client.aio import afetch, asend
+    from aeformat.net.client.batch import send_many
     from aeformat.net.client.fetching import fetch
     from aeformat.net.client.options import Fetched, Options, Sent
     from aeformat.net.client.remote_decoder import registry_decoder
     from aeformat.net.client.sending import send
+    from aeformat.net.client.stored import containers, remove, uploads
 
-__all__ = ["Fetched", "Options", "Sent", "afetch", "asend", "fetch", "registry_decoder", "send"]
+__all__ = [
+    "Fetched",
+    "Options",
+    "Sent",
+    "afetch",
+    "asend",
+    "containers",
+    "fetch",
+    "registry_decoder",
+    "remove",
+    "send",
+    "send_many",
+    "uploads",
+]
 
 _HOMES: Final = {
     "Fetched": "client.options",
@@ -33,9 +49,13 @@ _HOMES: Final = {
     "Sent": "client.options",
     "afetch": "client.aio",
     "asend": "client.aio",
+    "containers": "client.stored",
     "fetch": "client.fetching",
     "registry_decoder": "client.remote_decoder",
+    "remove": "client.stored",
     "send": "client.sending",
+    "send_many": "client.batch",
+    "uploads": "client.stored",
 }
 
 

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.atomic import AtomicFile
 from aeformat.container import canonical
@@ -20,6 +20,8 @@ from aeformat.container.assigned import ENCODINGS
 from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
+from aeformat.container.ragged import RaggedRows
+from aeformat.container.sizes import BadSizes
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.models import AnyModel
+
+
+_SAYS_TOO_LITTLE: Final = "a model id does not say what the decoder takes; give dims, image and encoding too"
 
 
 class LatentsFile:
@@ -58,11 +63,19 @@ class LatentsFile:
         """What the content of the file is known by, once it is closed."""
         return self._writer.content_id
 
-    def append(self, latents: NDArray[Any], names: Iterable[str | os.PathLike[str]] | RowNames | None = None) -> None:
+    def append(
+        self,
+        latents: NDArray[Any] | Sequence[NDArray[Any]],
+        names: Iterable[str | os.PathLike[str]] | RowNames | None = None,
+        *,
+        images: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
         """Add rows.
 
         latents: (n, *dims) in the header's value type; float32 where encoding f16le or bf16le rounds a decoder's latents.
+        Where dims has free sizes: n arrays, each of its own shape.
         names: of the same n rows, relative POSIX paths: str or pathlib.Path.
+        images: (height, width) of the image of each row, if and only if the header leaves these free.
 
         Raises ValueError, TypeError (another shape or type), ValueInvalid (NaN, infinity, a value outside the decoder's
         range), NamesInvalid, OSError; after an error while rows were written, and after `close` and `abort`, UsageError.
@@ -70,7 +83,12 @@ class LatentsFile:
         import numpy as np
 
         self._check_open()
-        values = np.asarray(latents)
+        if self.header.has_free_sizes:
+            values: Any = self._ragged(latents, images)
+        elif images is not None:
+            raise UsageError("the images of this file have one size, which the header says; leave images out")
+        else:
+            values = np.asarray(latents)
         if self._is_rounded and values.dtype.newbyteorder("=") == np.float32:
             values = round_to(values.astype(np.float32, copy=False), self.header.values)
         of_rows = names if names is None or isinstance(names, RowNames) else RowNames(names=_row_names(names))
@@ -79,6 +97,17 @@ class LatentsFile:
         except BaseException as error:
             self._failure = None if self._writer.is_open else error
             raise
+
+    def _ragged(
+        self, latents: NDArray[Any] | Sequence[NDArray[Any]], images: Sequence[tuple[int, int]] | None
+    ) -> RaggedRows:
+        """Raises UsageError for sizes that the header does not allow."""
+        if isinstance(latents, RaggedRows) and images is None:
+            return latents
+        try:
+            return RaggedRows.of(self.header.form, latents, images)
+        except BadSizes as error:
+            raise UsageError(f"these rows cannot be stored: {error.what}") from None
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -136,9 +165,9 @@ def _row_names(names: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
 def create(
     path: str | os.PathLike[str],
     *,
-    decoder: AnyModel,
-    dims: Sequence[int] | int | None = None,
-    image: Sequence[int] | None = None,
+    decoder: AnyModel | None = None,
+    dims: Sequence[int | None] | int | None = None,
+    image: Sequence[int | None] | None = None,
     encoding: str | None = None,
     codec: str | None = None,
     level: int | None = None,
@@ -149,8 +178,10 @@ def create(
 ) -> LatentsFile:
     """A new file of latents, to be filled with `append`; it appears when it is closed, whole or not at all.
 
-    decoder: a Model, what load_model takes, or the 32 bytes of a model id: then dims, image and encoding must be given.
-    dims: the shape of one latent.  image: (height, width, channels) of what the decoder makes of it.
+    decoder: a Model, what load_model takes, or the 32 bytes of a model id: then dims, image and encoding must be given.  None
+    if it is no model of this package, or not known: then dims and encoding must be given, and image may be.
+    dims: the shape of one latent.  image: (height, width, channels) of what the decoder makes of it.  None in dims, and for
+    both height and width, leaves a size free: `append` then takes arrays of many shapes, and the sizes of their images.
     encoding: a name of spec/container.md; by default the decoder's own type.
     codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's, 1 to 22.
     embed_decoder: let the decoder travel in the file.
@@ -163,15 +194,17 @@ def create(
     path = checked_path(path, instead="; to write into something else take aeformat.pack, or a temporary file")
     shape, pixels = _shape("dims", dims), _shape("image", image)
     package = None
-    if not isinstance(decoder, (bytes, bytearray)):
+    if decoder is None:
+        header = _header_of_id(b"", shape, pixels or (), encoding, codec or "zstd")
+    elif not isinstance(decoder, (bytes, bytearray)):
         package = as_model(decoder).the_decoder
         header = _header_of_decoder(package, shape, pixels, encoding, codec)
-    elif shape is not None and pixels is not None and encoding is not None:
+    elif pixels is not None:
         header = _header_of_id(checked_model_id(decoder), shape, pixels, encoding, codec or "zstd")
     else:
-        raise UsageError("a model id does not say what the decoder takes; give dims, image and encoding too")
+        raise UsageError(_SAYS_TOO_LITTLE)
     if embed_decoder and package is None:
-        raise UsageError("a model id is no decoder that could travel in the file; give the decoder")
+        raise UsageError("there is no decoder that could travel in the file; give the decoder, not its model id")
     header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
     checked_level(level, header.codec)
     file = AtomicFile(path, force=force)
@@ -186,8 +219,8 @@ def create(
     return LatentsFile(file, writer, header, is_rounded=is_rounded)
 
 
-def _shape(name: str, given: Sequence[int] | int | None) -> tuple[int, ...] | None:
-    """As NumPy reads a shape: of one number too.  Raises UsageError."""
+def _shape(name: str, given: Sequence[int | None] | int | None) -> tuple[int, ...] | None:
+    """As NumPy reads a shape: of one number too.  What is None there is 0 in a header.  Raises UsageError."""
     if given is None:
         return None
     try:
@@ -195,9 +228,14 @@ def _shape(name: str, given: Sequence[int] | int | None) -> tuple[int, ...] | No
     except TypeError:
         one = None
     try:
-        return (one,) if one is not None else tuple(operator.index(number) for number in given)  # type: ignore[union-attr]
+        sizes = (one,) if one is not None else tuple(n if n is None else operator.index(n) for n in given)  # type: ignore[union-attr]
     except TypeError:
-        raise UsageError(f"{name} is {given!r}, and must be a list of integers") from None
+        raise UsageError(
+            f"{name} is {given!r}, and must be a list of integers, or None for a size that is free"
+        ) from None
+    if 0 in sizes:
+        raise UsageError(f"{name} is {given!r}; a size is 1 or more, or None if each row has its own")
+    return tuple(size or 0 for size in sizes)
 
 
 def _encoder_id(encoder: AnyModel | None) -> bytes | None:
@@ -249,12 +287,13 @@ def _header_of_decoder(
 
 
 def _header_of_id(
-    decoder: bytes, dims: tuple[int, ...], image: tuple[int, ...], encoding: str, codec: str
+    decoder: bytes, dims: tuple[int, ...] | None, image: tuple[int, ...], encoding: str | None, codec: str
 ) -> LatentsHeader:
+    if dims is None or encoding is None:
+        raise UsageError(_SAYS_TOO_LITTLE if decoder else "without a decoder dims and encoding must be given")
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; there are {', '.join(ENCODINGS)}")
     check_codec(encoding, codec, None)
-    if len(image) != 3:
+    if len(image) != 3 and (image or decoder):
         raise UsageError(f"image is {list(image)}, not height, width and channels")
-    height, width, channels = image
-    return LatentsHeader(decoder, dims, (height, width, channels), encoding, codec, fitting_filter(encoding, codec))
+    return LatentsHeader(decoder, dims, image, encoding, codec, fitting_filter(encoding, codec))

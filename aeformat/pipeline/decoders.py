@@ -14,6 +14,7 @@ from aeformat.backends.select import select_backend
 from aeformat.errors import FormatError
 from aeformat.model import store
 from aeformat.model.file_io import read_package
+from aeformat.model.match import check_named
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
@@ -36,6 +37,7 @@ class FindDecoder(Protocol):
 
 def own_decoder(latents: LatentStream | Latents) -> ModelPackage:
     """The decoder inside the file, else one of this machine's.  Raises as FindDecoder does."""
+    check_named(latents.header)
     found = embedded_decoder(latents)
     return store.find_decoder(latents.header.decoder) if found is None else found
 

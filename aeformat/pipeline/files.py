@@ -137,7 +137,7 @@ def unpack(
         n_rows = latents.n_rows if chosen is None else len(chosen)
         load = network_loader(model, backend, n_rows if chosen is None else n_computed(latents, chosen))
         blocks = decoded(stream if chosen is None else latents, find, load, chosen)
-        with open_sink(target, latents.header.image, n_rows, force=force, inputs=[file]) as sink:
+        with open_sink(target, latents.header.image_shape, n_rows, force=force, inputs=[file]) as sink:
             return write_images(blocks, sink, progress)
 
 

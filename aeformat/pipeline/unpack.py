@@ -16,7 +16,7 @@ from aeformat.container.encodings import array_type
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
-from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, ValueInvalid
+from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, UsageError, ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
 from aeformat.paths import named
 from aeformat.pipeline.progress import SILENT, Progress
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
+    from aeformat.container.header import LatentsHeader
     from aeformat.container.payloads import Block
     from aeformat.container.receipts import Receipts
     from aeformat.images import ImageSink
@@ -245,13 +246,22 @@ def write_images(blocks: Iterable[Decoded], sink: ImageSink, progress: Progress 
     return done
 
 
+def check_one_size(header: LatentsHeader) -> None:
+    """That one array holds all rows of a file.  Raises UsageError."""
+    if header.has_free_sizes:
+        raise UsageError(
+            "the rows of this file have sizes of their own, which no one array holds; aeformat.open gives each"
+        )
+
+
 def write_latents(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
     """Write the rows as one .npy array (n, *dims); nothing where a damaged stream has none.
 
     n_rows: how many will come; None for a pipe or a cut file.  The array's header comes first and counts them: then it is
     written once more in the end, where `out` allows that, else the rows wait in a temporary file.  Raises
-    FormatError, OSError.
+    FormatError, OSError, UsageError where rows have sizes of their own.
     """
+    check_one_size(latents.header)
     if n_rows is not None or can_rewrite(out):
         return _write_array(latents, out, n_rows)
     with tempfile.TemporaryFile() as waiting:

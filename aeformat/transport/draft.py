@@ -1,14 +1,18 @@
 """Names and fields of the IETF draft "Resumable Uploads for HTTP" (draft-ietf-httpbis-resumable-upload).
 
 Owns everything that may change until the draft is an RFC: header names, the media type, problem types, and the forms of
-RFC 8941 that they use.  Nothing else in this package spells them out.
+RFC 9651 that they use.  Nothing else in this package spells them out, but upload_limit.py the members of one field.  Version 11
+of the draft, and the editors' copy of July 2026 where that goes further: GET on an upload, Upload-Limit for OPTIONS, no
+completed-upload.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
+
+from aeformat.transport import structured
+from aeformat.transport.structured import BadField
 
 OFFSET: Final = "Upload-Offset"
 COMPLETE: Final = "Upload-Complete"
@@ -16,45 +20,58 @@ LENGTH: Final = "Upload-Length"
 LIMIT: Final = "Upload-Limit"
 INTEROP: Final = "Upload-Draft-Interop-Version"
 INTEROP_VERSION: Final = "8"
+_FIRST_WITH_TYPE: Final = 6  # that of draft 04, which made PARTIAL the type of a PATCH
 PARTIAL: Final = "application/partial-upload"
 PROBLEM_BASE: Final = "https://iana.org/assignments/http-problem-types#"
-PROBLEMS: Final = ("mismatching-upload-offset", "completed-upload", "inconsistent-upload-length")
-
-_INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,14}")  # RFC 8941 allows 15 digits; no sign occurs here
-_MEMBER: Final = re.compile(r"([a-z*][a-z0-9_.*-]*)=([0-9]{1,15})")
-_BOOLEANS: Final = {"?0": False, "?1": True}
-
-
-class BadField(ValueError):
-    """A header field does not have the form that RFC 8941 or the draft gives it."""
+PROBLEMS: Final = ("mismatching-upload-offset", "inconsistent-upload-length")
 
 
 def integer(name: str, text: str) -> int:
-    """Parse a byte count from the header field `name`.  Raises BadField."""
-    if not _INTEGER.fullmatch(text.strip()):
+    """Parse a byte count, an Item, from the header field `name`.  Raises BadField."""
+    value = _item(text)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise BadField(f"{name} is {text[:40]!r}, not a byte count")
-    return int(text)
+    return value
 
 
 def boolean(name: str, text: str) -> bool:
-    """Parse a boolean, ?0 or ?1, from the header field `name`.  Raises BadField."""
-    value = _BOOLEANS.get(text.strip())
-    if value is None:
+    """Parse a boolean, ?0 or ?1, an Item, from the header field `name`.  Raises BadField."""
+    value = _item(text)
+    if not isinstance(value, bool):
         raise BadField(f"{name} is {text[:40]!r}, not ?0 or ?1")
     return value
 
 
+def _item(text: str) -> structured.Value:
+    try:
+        return structured.item(text)
+    except BadField:
+        return structured.OTHER
+
+
 def boolean_text(value: bool) -> str:
-    """Write a boolean as RFC 8941 does: ?0 or ?1."""
+    """Write a boolean as RFC 9651 does: ?0 or ?1."""
     return "?1" if value else "?0"
+
+
+def understands_interim(interop: str | None) -> bool:
+    """Whether a client that sends this Upload-Draft-Interop-Version, or none, understands 104 (T4-28)."""
+    return _interop(interop) == int(INTEROP_VERSION)
+
+
+def is_without_type(interop: str | None) -> bool:
+    """Whether a client with this Upload-Draft-Interop-Version knows no media type for PATCH (T4-14)."""
+    version = _interop(interop)
+    return version is not None and version < _FIRST_WITH_TYPE
+
+
+def _interop(text: str | None) -> int | None:
+    try:
+        return None if text is None else integer(INTEROP, text)
+    except BadField:
+        return None
 
 
 def limit_text(limits: Mapping[str, int]) -> str:
     """Write the value of the field Upload-Limit."""
     return ", ".join(f"{name}={value}" for name, value in limits.items())
-
-
-def parse_limit(text: str) -> dict[str, int]:
-    """Parse the value of the field Upload-Limit.  Members that are not integers are ignored, as the draft demands."""
-    members = (_MEMBER.fullmatch(part.strip()) for part in text.split(","))
-    return {match[1]: int(match[2]) for match in members if match}

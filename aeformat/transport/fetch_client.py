@@ -267,7 +267,7 @@ class FetchClient:
         seconds = self._retry.failed(retry_after)
         if seconds is None:
             kept = f"{self.verified_at} bytes are kept"
-            raise TransferUnfinished(f"{reason}; gave up after {self._retry.tries} tries without progress, {kept}")
+            raise TransferUnfinished(f"{reason}; gave up after {self._retry.spent}, {kept}")
         self._pending = Wait(seconds, reason)
 
     def _fail(self, error: TransferFailed) -> Event:

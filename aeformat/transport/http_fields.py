@@ -1,15 +1,17 @@
 """Fields of standard HTTP that both ends must parse alike: digests, entity tags, ranges, preferences.
 
-Owns their text forms (RFC 9110, RFC 9530).  A malformed field is never guessed at.
+Owns their text forms (RFC 9110, RFC 9530), and whether preconditions hold.  A malformed field is never guessed at.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Final
+
+from aeformat.transport import structured
+from aeformat.transport.structured import BadField
 
 MEDIA_TYPE: Final = "application/vnd.aeformat"
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -17,7 +19,12 @@ PNG: Final = "image/png"
 NPY: Final = "application/x-npy"
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")  # in paths: 64 small hex digits, nothing else
 
-_REPR: Final = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):\s*(?:,|$)")
+DIGESTS: Final = {
+    "sha-256": 32,
+    "sha-512": 64,
+}  # algorithms of RFC 9530 that are checked, and the sizes of their digests
+
+_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 _RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _ROWS: Final = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?")
@@ -30,16 +37,44 @@ def repr_digest(sha256: bytes) -> str:
 
 def parse_repr_digest(text: str) -> bytes | None:
     """Parse the SHA-256 from the value of a Repr-Digest; None if it has none."""
-    match = _REPR.search(text)
     try:
-        return base64.b64decode(match[1], validate=True) if match else None
-    except binascii.Error:
+        return parse_digests("Repr-Digest", text).get("sha-256")
+    except BadField:
         return None
+
+
+def parse_digests(name: str, text: str) -> dict[str, bytes]:
+    """Parse the digests from the header field `name`, Content-Digest or Repr-Digest: {"sha-256": 32 bytes, ...}.
+
+    Those by other algorithms than DIGESTS are ignored (RFC 9530, section 2).  Raises BadField.
+    """
+    members = structured.dictionary(text)
+    found = {key: value for key, value in members.items() if key in DIGESTS and isinstance(value, bytes)}
+    for key, size in DIGESTS.items():
+        if key in members and len(found.get(key, b"")) != size:
+            raise BadField(f"{name} has a {key} that is no digest of {size} bytes")
+    return found
 
 
 def entity_tag(sha256: bytes) -> str:
     """Write the strong ETag of a blob.  It is the blob's digest, so that all replicas agree."""
     return f'"sha256:{sha256.hex()}"'
+
+
+def precondition(method: str, if_match: str | None, if_none_match: str | None, tag: str | None) -> int | None:
+    """The status that answers a request whose preconditions do not hold (RFC 9110, 13.2.2): 412 or 304; None if they hold.
+
+    The fields' values are those of all their lines, joined by commas.  tag: the strong entity tag of what the request is for;
+    None if that has none.
+    """
+    if if_match is not None and if_match.strip() != "*" and tag not in _TAG.findall(if_match):
+        return 412
+    if if_none_match is None:
+        return None
+    names_it = if_none_match.strip() == "*" or tag in [each.removeprefix("W/") for each in _TAG.findall(if_none_match)]
+    if not names_it:
+        return None
+    return 304 if method in ("GET", "HEAD") else 412
 
 
 @dataclass(frozen=True, slots=True)

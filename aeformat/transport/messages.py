@@ -17,6 +17,8 @@ _WITHOUT_BODY: Final = {  # answers to HEAD
     401: "a valid token is needed",
     403: "the token does not allow this",
     404: "it is not there, or not for this token",
+    407: "the proxy wants a user and a password; put them into http_proxy (http://USER:PASSWORD@HOST:PORT)",
+    421: "it does not go by the name in the URL, or a proxy in front of it does not pass the name on",
 }
 
 
@@ -67,11 +69,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A final response.  fields: header fields, by their names in lower case.  body: only that of a short answer."""
+    """A final response.
+
+    fields: header fields, by their names in lower case.  body: only that of a short answer.  location: the field Location as an
+    absolute URL (T5-12), None if there is none or nobody has resolved it.
+    """
 
     status: int
     fields: Mapping[str, str]
     body: bytes = b""
+    location: str | None = None
 
     def get(self, name: str) -> str | None:
         """The value of a header field; None if the response does not have it."""
@@ -123,6 +130,16 @@ class Lost:
     """No response came, or it broke off.  reason: for people."""
 
     reason: str
+
+
+def resolved(path: str, reference: str) -> str:
+    """The reference in an answer, as a Location, as one from the base URL (RFC 3986, 5.2).  path: that of the request."""
+    if reference[:1] == "/" or ":" in reference.split("/", 1)[0]:  # it is absolute
+        return reference
+    folders = path.split("/")[:-1]
+    while reference.startswith("../") and folders:
+        folders, reference = folders[:-1], reference[3:]
+    return "/".join([*folders, reference])
 
 
 Action = Request | Wait | Cut | Done | Failed

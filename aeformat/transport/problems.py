@@ -52,15 +52,23 @@ PROBLEMS: Final = {
         ProblemType("mismatching-upload-offset", 409, RESUME, "The request does not begin at the upload's offset"),
         ProblemType("chunk-damaged", 409, RESUME, "A chunk arrived damaged; the good ones before it are kept"),
         ProblemType("upload-truncated", 409, RESUME, "The last request ended before the container did"),
+        ProblemType(
+            "mismatching-content-digest", 409, RESUME, "The body is not what its digest says; none of it is kept"
+        ),
         ProblemType("superseded", 409, RESUME, "A newer request took over this upload"),
         ProblemType("upload-verifying", 409, AFTER, "The upload is being put in place"),
         ProblemType("model-missing", 409, NEVER, "The decoder that this needs is not on the server"),
         ProblemType("upload-gone", 410, RESTART, "The upload expired or was cancelled"),
         ProblemType("length-required", 411, NEVER, "The request needs a Content-Length"),
+        ProblemType("precondition-failed", 412, NEVER, "What the request is for has another entity tag"),
         ProblemType("too-large", 413, NEVER, "The upload, a chunk or a request is above the limits"),
         ProblemType("unsupported-media-type", 415, NEVER, "The body's media type is not the one for this request"),
         ProblemType("range-not-satisfiable", 416, NEVER, "No byte or row lies in the range asked for"),
+        ProblemType("misdirected-request", 421, NEVER, "The server does not answer to the name in Host"),
         ProblemType("invalid-container", 422, NEVER, "The container breaks its spec; the rule and the byte are named"),
+        ProblemType(
+            "mismatching-repr-digest", 422, NEVER, "The container is not what the digest says that was announced"
+        ),
         ProblemType(
             "damaged-again", 422, NEVER, "The same chunk arrived damaged too often; the path or the file is bad"
         ),
@@ -68,6 +76,7 @@ PROBLEMS: Final = {
         ProblemType("header-too-large", 431, NEVER, "The header fields are above the limit"),
         ProblemType("server-error", 500, AFTER, "The server failed; what it acknowledged is kept"),
         ProblemType("busy", 503, AFTER, "The server is stopping or has too much to do"),
+        ProblemType("tokens-unreadable", 503, AFTER, "The server cannot read its token file; its operator has to act"),
         ProblemType("quota-exceeded", 507, NEVER, "The tenant's storage quota, or the disk, is full"),
     )
 }
@@ -77,7 +86,7 @@ class Problem(AeformatError):
     """A refused request; its answer is a problem document.
 
     slug: key of PROBLEMS.  detail: the sentence for people.  fields: further header fields of the answer.  members: further
-    members of the document.
+    members of the document.  retry: what the client may do next; what T6-1 says unless it is set to something else.
     """
 
     code = "transport"
@@ -85,6 +94,7 @@ class Problem(AeformatError):
     def __init__(self, slug: str, detail: str, *, fields: Mapping[str, str] | None = None, **members: object) -> None:
         super().__init__(slug, detail)
         self.type = PROBLEMS[slug]
+        self.retry = self.type.retry
         self.detail, self.fields, self.members = detail, dict(fields or {}), members
 
     @property
@@ -97,6 +107,12 @@ class Problem(AeformatError):
         """Make a problem from a reader's error.  Its code, rule and byte become members of the document."""
         return cls(slug, error.sentence, code=error.code, rule=error.rule, byte=error.at)
 
+    def renamed(self, slug: str) -> Problem:
+        """The same problem as another type: with its sentence and its members."""
+        found = Problem(slug, self.detail)
+        found.members.update(self.members)
+        return found
+
     def document(self) -> dict[str, Any]:
         """The problem document (RFC 9457): the body of the answer."""
         return {
@@ -104,7 +120,7 @@ class Problem(AeformatError):
             "title": self.type.title,
             "status": self.type.status,
             "detail": self.detail,
-            "retry": self.type.retry,
+            "retry": self.retry,
             **self.members,
         }
 

@@ -23,8 +23,9 @@ class TransferLimits:
     uploads: int = 8  # open at a time, per tenant
     uploads_told: int = 1000  # finished or failed uploads whose result is kept, per tenant
     max_age: int = 86_400  # of an upload since its last request; its result is kept as long
+    empty_age: int = 600  # of an upload that holds nothing, or that was refused when it was created (T4-21)
     tries_at_offset: int = 3  # times that one chunk may arrive damaged
-    connections: int = 500  # at a time; a process has about 1,000 file handles
+    connections: int = 500  # at a time; fewer where the system allows fewer open files (T7-4)
     header_seconds: float = 10.0
     idle_seconds: float = 30.0
     rate_bytes: int = 1024  # a second, over rate_seconds
@@ -34,6 +35,9 @@ class TransferLimits:
     rans_steps: int = 1 << 16  # C6-8, of an upload, beside those that its bytes allow: a second of NumPy's time
     work_of_row: int = 1 << 30  # M7-1, multiply-adds and numbers made, for rows that this server decodes
     decoding_at_a_time: int = 2  # requests that decode rows
+    decoding_of_tenant: int = 1  # of these, of one tenant (T7-7)
+    verify_bytes: int = 768 * _MIB  # that all verification may hold in memory at a time (T7-5)
+    reserve_bytes: int = 64 * _MIB  # of the disk that uploads leave free (T7-6)
 
     @property
     def min_append_size(self) -> int:
@@ -43,12 +47,16 @@ class TransferLimits:
     @property
     def upload_limit(self) -> str:
         """The value of the header field Upload-Limit."""
+        return self.upload_limit_of(self.max_age)
+
+    def upload_limit_of(self, age: int) -> str:
+        """The same for an upload that lives for `age` seconds after its last request."""
         return draft.limit_text(
             {
                 "max-size": self.max_size,
                 "max-append-size": self.max_append_size,
                 "min-append-size": self.min_append_size,
-                "max-age": self.max_age,
+                "max-age": age,
             }
         )
 

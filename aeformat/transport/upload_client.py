@@ -3,21 +3,27 @@
 Owns which request comes next: after each response, each broken connection, each restart of the program.  Trusts the
 server's offset, never its own count of the bytes that it sent (T5-1).  Believes in success only when the server names the
 file's own digest (T5-3).  The digest of a large file may become known while the file is being sent; then the client probes
-once whether the server has the file already (T5-10).
+once whether the server has the file already (T5-10).  A small file is sent with the request that creates its upload (T5-11).
+How large requests are is request_sizes.py's.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from aeformat.transport import draft, http_fields, problems
-from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait, resolved
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
+from aeformat.transport.request_sizes import RequestSizes
 from aeformat.transport.retry import Retry
+from aeformat.transport.structured import BadField
+
+_UPLOADS: Final = "v1/uploads"
+
+ONE_REQUEST_BYTES: Final = 1 << 18  # a file up to this size is sent in one request (T5-11)
 
 
 class State(Enum):
@@ -55,7 +61,12 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
         Event.LOST: State.PROBE,
         Event.REFUSED: State.FAILED,
     },
-    State.CREATE: {Event.AT: State.SEND, Event.LOST: State.CREATE, Event.REFUSED: State.FAILED},
+    State.CREATE: {
+        Event.AT: State.SEND,
+        Event.FOUND: State.DONE,
+        Event.LOST: State.CREATE,
+        Event.REFUSED: State.FAILED,
+    },
     State.SEND: {
         Event.AT: State.SEND,
         Event.HASHED: State.LOOK,
@@ -108,17 +119,26 @@ class UploadClient:
     until `next` returns Done or Failed.
     """
 
-    def __init__(self, source: UploadSource, retry: Retry, *, upload: str | None = None) -> None:
-        """Begin an upload, or resume one.  upload: the path of an upload that an earlier run of the program began."""
+    def __init__(
+        self, source: UploadSource, retry: Retry, *, upload: str | None = None, most: int | None = None,
+        is_new: bool = False,
+    ) -> None:  # fmt: skip
+        """Begin an upload, or resume one.
+
+        upload: the path of an upload that an earlier run of the program began.  most: what a proxy takes in a request, if that
+        is known.  is_new: do not ask first whether the server has the file, because it most likely has not.
+        """
         self._source, self._retry = source, retry
         self._sha256 = source.sha256
         self._named = b""  # the digest that the server named for what it has stored
-        self._has_probed = upload is not None
+        self._has_probed = upload is not None or is_new
         self.upload = upload
-        self.state = State.PROBE if upload is None else State.QUERY
+        self.state = State.QUERY if upload is not None else State.CREATE if is_new else State.PROBE
+        self._fits_one_request = source.size <= ONE_REQUEST_BYTES
+        self.was_there = False  # the server had the file before it was sent
         self.offset = 0
         self._best = 0  # the largest offset so far
-        self._max_append: int | None = None
+        self.sizes = RequestSizes(source.size, source.ends, most)
         self._wait: Wait | None = None
         self._end: Done | Failed | None = None
 
@@ -138,23 +158,13 @@ class UploadClient:
             assert self._path is not None
             return Request("HEAD", self._path)
         if self.state is State.CREATE:
-            return Request(
-                "POST",
-                "v1/uploads",
-                {
-                    draft.COMPLETE: "?0",
-                    draft.LENGTH: str(self._source.size),
-                    draft.INTEROP: draft.INTEROP_VERSION,
-                    "Content-Type": http_fields.MEDIA_TYPE,
-                },
-                (0, 0),
-            )
+            return self._creation()
         assert self.upload is not None
         if self.state is State.DROP:
             return Request("DELETE", self.upload)
         if self.state is State.QUERY:
             return Request("HEAD", self.upload, {draft.INTEROP: draft.INTEROP_VERSION})
-        stop = self._stop()
+        stop = self.sizes.stop(self.offset)
         return Request(
             "PATCH",
             self.upload,
@@ -166,6 +176,18 @@ class UploadClient:
             },
             (self.offset, stop),
         )
+
+    def _creation(self) -> Request:
+        """The request that creates an upload; it carries the whole of a small file whose digest is known (T5-11)."""
+        named = {draft.INTEROP: draft.INTEROP_VERSION, "Content-Type": http_fields.MEDIA_TYPE}
+        if self._is_one_request:
+            return Request("POST", "v1/uploads", {draft.COMPLETE: "?1", **named}, (0, self._source.size))
+        named = {draft.COMPLETE: "?0", draft.LENGTH: str(self._source.size), **named}
+        return Request("POST", "v1/uploads", named, (0, 0))
+
+    @property
+    def _is_one_request(self) -> bool:
+        return self._fits_one_request and self._sha256 is not None and self.sizes.stop(0) == self._source.size
 
     def probe_while_sending(self) -> Request | None:
         """The request that asks, while a PATCH is being sent, whether the server has the file already (T5-10).
@@ -201,16 +223,6 @@ class UploadClient:
                 self._end = Failed(error)
                 self._go(Event.REFUSED)
 
-    def _stop(self) -> int:
-        """Where the body of the next request ends: at the end of a chunk, within the server's limit (T5-2)."""
-        size, most = self._source.size, self._max_append
-        if most is None or size - self.offset <= most:
-            return size
-        ends = self._source.ends
-        fitting = bisect_right(ends, self.offset + most)
-        best = ends[fitting - 1] if fitting else 0
-        return best if best > self.offset else self.offset + most
-
     def go_on(self) -> None:
         """Report that a Wait is over."""
         self._wait = None
@@ -225,6 +237,7 @@ class UploadClient:
         self._go(event)
 
     def _go(self, event: Event) -> None:
+        self.was_there = self.was_there or (event is Event.FOUND and self.state in (State.PROBE, State.LOOK))
         self.state = NEXT[self.state][event]
         if self.state is State.DONE and self._end is None:
             assert self._sha256 is not None and self._path is not None
@@ -239,6 +252,7 @@ class UploadClient:
         if self.state is State.LOOK:
             self._has_probed = True
         else:
+            self._fits_one_request = self._fits_one_request and self.state is not State.CREATE
             self._failed(found.reason)
         return Event.LOST
 
@@ -256,15 +270,18 @@ class UploadClient:
         if hint == problems.AFTER:
             self._failed(str(found.refusal("sending")), found.retry_after)
             return Event.LOST
+        if found.status == 413 and self._can_be_smaller(found):
+            return Event.LOST
+        if self.state is State.CREATE and self._is_one_request and hint == problems.RESUME:
+            self._fits_one_request = False  # what is sent next can be resumed
+            self._failed(str(found.refusal("sending")))
+            return Event.LOST
         if self.state in (State.SEND, State.QUERY):
             if hint == problems.RESTART:
                 self._failed("the upload is gone")
                 return Event.GONE
             if hint == problems.RESUME:
                 return self._resumed(found)
-            if found.status == 413 and self._can_be_smaller(found):
-                self._failed(str(found.refusal("sending")))
-                return Event.LOST
         raise found.refusal("sending")
 
     def _probed(self, found: Response) -> Event:
@@ -282,15 +299,16 @@ class UploadClient:
         return Event.LOST
 
     def _can_be_smaller(self, found: Response) -> bool:
-        """After a 413: halve the size of requests if the answer names no smaller limit, as that of a proxy does not.
+        """After a 413 to bytes of the file: whether smaller requests are to be tried (T6-5).
 
-        False: requests cannot get smaller.
+        That is no failure to be counted: the size is halved each time.  Raises TransferFailed if a proxy takes too little.
         """
-        refused_bytes = self._stop() - self.offset
-        self._learn_limits(found)
-        if self._max_append is None or self._max_append >= refused_bytes:
-            self._max_append = refused_bytes // 2
-        return self._max_append > 0
+        if self.state is not State.SEND and not (self.state is State.CREATE and self._is_one_request):
+            return False
+        if found.problem:
+            return self.sizes.refused_by_server(self.offset, found.get(draft.LIMIT))
+        self.sizes.refused_by_proxy(self.offset)
+        return True
 
     def _resumed(self, found: Response) -> Event:
         """Translate a refusal that allows to go on: from the offset in it, or else after a query."""
@@ -305,13 +323,13 @@ class UploadClient:
 
     def _success(self, found: Response) -> Event:
         """Translate a successful response to CREATE, SEND or QUERY.  Raises TransferFailed."""
-        if self.state is State.CREATE:
-            location = found.get("Location")
+        if self.state is State.CREATE and found.get(draft.COMPLETE) != "?1":
+            location = found.location or found.get("Location")
             if location is None:
                 raise TransferFailed("the server created an upload and does not say where")
-            self.upload = location
-            self._learn_limits(found)
-            self._set_offset(0)
+            self.upload = resolved(_UPLOADS, location)
+            self.sizes.learn(found.get(draft.LIMIT))
+            self._set_offset(self._offset(found) or 0)
             return Event.AT
         if found.get(draft.COMPLETE) == "?1" or (self.state is State.SEND and found.status == 201):
             self._named = self._digest(found)
@@ -324,7 +342,7 @@ class UploadClient:
             raise TransferFailed(f"the server's answer has no {draft.OFFSET}: no resumable upload is there")
         if self.state is State.SEND and at <= self.offset:
             self._failed(f"the server kept nothing of what came after byte {at}: a proxy may be holding requests back")
-        self._learn_limits(found)
+        self.sizes.learn(found.get(draft.LIMIT))
         self._set_offset(at)
         return Event.AT
 
@@ -334,7 +352,7 @@ class UploadClient:
             return None
         try:
             at = draft.integer(draft.OFFSET, text)
-        except draft.BadField as error:
+        except BadField as error:
             raise TransferFailed(f"the server's {error}") from None
         if at > self._source.size:
             raise TransferFailed(f"the server claims to have {at} bytes of {self._source.size}")
@@ -345,11 +363,6 @@ class UploadClient:
             self._best = at
             self._retry.progress()
         self.offset = at
-
-    def _learn_limits(self, found: Response) -> None:
-        limits = draft.parse_limit(found.get(draft.LIMIT) or "")
-        if limits.get("max-append-size"):
-            self._max_append = limits["max-append-size"]
 
     def _digest(self, found: Response) -> bytes:
         named = http_fields.parse_repr_digest(found.get("Repr-Digest") or "")
@@ -366,6 +379,5 @@ class UploadClient:
         """Count a failure and wait.  Raises TransferUnfinished if there were too many without progress."""
         seconds = self._retry.failed(retry_after)
         if seconds is None:
-            what = f"{reason}; gave up after {self._retry.tries} tries without progress, {self._best} bytes are kept"
-            raise TransferUnfinished(what)
+            raise TransferUnfinished(f"{reason}; gave up after {self._retry.spent}, {self._best} bytes are kept")
         self._wait = Wait(seconds, reason)

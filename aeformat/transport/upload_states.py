@@ -39,6 +39,7 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
     State.CREATED: {
         Event.APPEND: State.RECEIVING,
         Event.PAUSE: State.IDLE,
+        Event.REFUSE: State.FAILED,
         Event.EXPIRE: State.EXPIRED,
         Event.CANCEL: State.CANCELLED,
     },
@@ -57,7 +58,7 @@ NEXT: Final[dict[State, dict[Event, State]]] = {
         Event.EXPIRE: State.EXPIRED,
         Event.CANCEL: State.CANCELLED,
     },
-    State.VERIFYING: {Event.STORED: State.COMMITTED, Event.PAUSE: State.IDLE},
+    State.VERIFYING: {Event.STORED: State.COMMITTED, Event.PAUSE: State.IDLE, Event.REFUSE: State.FAILED},
     State.COMMITTED: {Event.EXPIRE: State.EXPIRED},
     State.FAILED: {Event.EXPIRE: State.EXPIRED, Event.CANCEL: State.CANCELLED},
     State.EXPIRED: {},

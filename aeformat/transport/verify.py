@@ -3,7 +3,8 @@
 Owns one pass over a container's bytes: framing, content, digest.  A chunk is verified when its checksum, its compression
 and its values have been checked (T4-2).  The content id of latents is left to the reader of the rows.  The verifier can go
 back to the end of the last good structure, so that resuming a transfer of any length costs one chunk.  Memory is bounded by
-one chunk and one piece; for a package, by its tensors.
+one chunk and one piece.  Of a package each tensor is checked and dropped: the rules that take all of them (section 4 and M6-1
+of model.md) are for who reads the whole package (T7-5).
 """
 
 from __future__ import annotations
@@ -67,6 +68,16 @@ class Verifier:
         """The SHA-256 of all bytes before `verified_at`."""
         return self._sha256.digest()
 
+    @property
+    def model_bytes(self) -> int | None:
+        """The raw bytes of a model package's chunks so far; None for latents."""
+        return None if self._package is None else self._model_bytes
+
+    @property
+    def held_bytes(self) -> int:
+        """The memory that is held between two pieces: bytes of a chunk that is not whole, an index, a prior (T7-5)."""
+        return self._parser.held_bytes + (0 if self._rows is None else self._rows.held_bytes)
+
     def feed(self, data: bytes | memoryview) -> None:
         """Verify the next bytes.  Raises FormatError at the first broken rule."""
         self.n_fed += len(data)
@@ -75,8 +86,6 @@ class Verifier:
             self._event(event)
         if events:
             self._parser.feed(b"")  # an error behind good structures is raised now, not with the next bytes
-        if self._package is not None and self._checks_content and self._parser.is_complete:
-            self._package.package()  # the rules of the numbers come last, after C9-7
 
     def is_damage(self, error: FormatError) -> bool:
         """Whether an error that `feed` raised may come from the transfer, so that sending the chunk again may help (T4-5).
@@ -104,7 +113,7 @@ class Verifier:
             else:
                 from aeformat.model.file_io import PackageReader  # brings NumPy, which latents do not take
 
-                self._package = PackageReader(event.header)
+                self._package = PackageReader(event.header, keeps_tensors=False)
         elif isinstance(event, ChunkRead):
             self._sha256.update(event.stored)
             self._chunk(event)
@@ -124,5 +133,6 @@ class Verifier:
             return
         if self._rows is not None:
             self._rows.check(chunk)
+            self._rows.decoder = None  # its prior is read; the rest is for who decodes images
         elif self._package is not None:
             self._package.chunk(chunk)

@@ -20,7 +20,7 @@ MODULES = [path.relative_to(PACKAGE) for path in sorted(PACKAGE.rglob("*.py"))]
 BELOW = [path for path in MODULES if path.parts[0] != "cli"]
 WORDS = re.compile(
     r"(?<![-\w])--[a-z]|exit.?code|exit.?status|exit with|command.?line|terminal|argparse"
-    r"|aeformat (?:pack|unpack|info|validate|convert|eval|serve|send|fetch|model)\b",
+    r"|aeformat (?:pack|unpack|info|validate|convert|eval|serve|store (?:check|gc)|send|fetch|model)\b",
     re.IGNORECASE,
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from zlib import crc32
@@ -20,6 +20,7 @@ from aeformat.container.assigned import ENCODINGS, VALUE_TYPES
 from aeformat.container.encodings import array_type
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
+from aeformat.container.ragged import RaggedRows, join_rows
 from aeformat.container.writer import LatentsWriter
 from aeformat.reader import stream_latents
 
@@ -78,7 +79,25 @@ def row_names(n_rows: int, first: int = 0) -> RowNames:
     )
 
 
-def write(values: Array, head: LatentsHeader, names: RowNames | None = None, **more: Any) -> bytes:
+def sized_header(
+    encoding: str = "f32le", dims: tuple[int, ...] = (0, 0, 2), image: tuple[int, int, int] = (0, 0, 3), **more: Any
+) -> LatentsHeader:
+    """A header for rows of their own size."""
+    return LatentsHeader(DECODER, dims, image, encoding, **more)
+
+
+def sized_rows(head: LatentsHeader, sizes: Iterable[tuple[int, ...]]) -> RaggedRows:
+    """Rows with these free sizes; their values are the edges of their type, again and again."""
+    listed, form = list(sizes), head.form
+    counts = [form.values_of(of_row) for of_row in listed]
+    flat = edges(head.values, sum(counts), (1,)).reshape(-1)
+    ends = np.cumsum(counts)
+    rows = [flat[end - n : end].reshape(form.dims_of(s)) for end, n, s in zip(ends, counts, listed, strict=True)]
+    images = [form.image_of(s)[:2] for s in listed] if form.has_free_image else None
+    return RaggedRows.of(form, rows, images)
+
+
+def write(values: Array | RaggedRows, head: LatentsHeader, names: RowNames | None = None, **more: Any) -> bytes:
     """A whole file."""
     sink = io.BytesIO()
     with LatentsWriter(sink, head, **more) as writer:
@@ -99,6 +118,16 @@ class Stream:
 def read(pieces: Iterable[bytes], **more: Any) -> Array:
     """All values of a file, read forward."""
     return np.concatenate([block.values for block in stream_latents(Stream(pieces), **more)])
+
+
+def read_sized(pieces: Iterable[bytes], **more: Any) -> RaggedRows:
+    """The same for rows of their own size."""
+    return join_rows([block.values for block in stream_latents(Stream(pieces), **more)])
+
+
+def same_rows(a: Sequence[Array], b: Sequence[Array]) -> bool:
+    """Whether rows are the same to the bit, of the same shapes and in the same order."""
+    return len(a) == len(b) and all(same_bits(x, y) for x, y in zip(a, b, strict=True))
 
 
 def same_bits(a: Array, b: Array) -> bool:
@@ -130,6 +159,8 @@ class Parts:
     index_at: int | None = None
     n_chunks: int | None = None
     n_rows: int | None = None
+    minor: int = 0
+    flags: int = 0
 
     def change(self, place: int, **fields: Any) -> Parts:
         """The same with other fields in one chunk."""
@@ -177,7 +208,7 @@ class Parts:
     def join(self) -> bytes:
         """The file, its checksums right."""
         head_crc = crc32(self.head)
-        front = b"\x89AEF\r\n\x1a\n" + struct.pack("<BBHII", 1, 0, 0, len(self.head), head_crc)
+        front = b"\x89AEF\r\n\x1a\n" + struct.pack("<BBHII", 1, self.minor, self.flags, len(self.head), head_crc)
         out = front + struct.pack("<I", crc32(front)) + self.head
         chain, index_at, n_rows = b"", 0, 0
         for place, chunk in enumerate(self.chunks):
@@ -212,6 +243,7 @@ def split(data: bytes) -> Parts:
         at += -at % 64 if is_aligned and tag == b"ROWS" else 0
         chunks.append(Chunk(tag, data[at : at + stored_len], n_rows, first_row, raw_len))
         at += stored_len
-    parts = Parts(head, tuple(chunks), data[at + 28 : at + 60], is_aligned)
+    flags = int.from_bytes(data[10:12], "little")
+    parts = Parts(head, tuple(chunks), data[at + 28 : at + 60], is_aligned, minor=data[9], flags=flags)
     assert parts.join() == data
     return parts

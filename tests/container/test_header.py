@@ -189,9 +189,9 @@ def test_an_error_does_not_repeat_a_header_of_60_kilobytes():
     [
         {"encoding": "f8"},
         {"codec": "brotli"},
-        {"dims": (0,)},
+        {"dims": (-1,)},
         {"values": "f64"},
-        {"decoder": b""},
+        {"decoder": b"short"},
         {"dims": (2**31 - 1,) * 2},
     ],
     ids=str,
@@ -200,3 +200,83 @@ def test_a_header_that_breaks_the_spec_is_not_written(fields):
     """to_bytes reads back what it made."""
     with pytest.raises(FormatError):
         LatentsHeader(DECODER, (64,), (28, 28, 1), "f32le")._replace(**fields).to_bytes()
+
+
+FREE = {"dims": [0, 4], "image": [0, 0, 3, "u8"]}
+
+
+def test_a_header_with_free_sizes_comes_back():
+    """With flag bit 0; without it the same bytes are refused (C3-8)."""
+    header = LatentsHeader(DECODER, (0, 4), (0, 0, 3), "f32le")
+
+    assert header.to_bytes() == _bytes(LATENTS, FREE) and header.flags == 1
+    assert parse_header(header.to_bytes(), 24, 1) == header
+    assert (header.n_values, header.row_bytes) == (4, 16)
+    with pytest.raises(FormatError, match="C3-8"):
+        parse_header(header.to_bytes(), 24)
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "rule", "code"),
+    [
+        (LATENTS, {}, "C3-17", "header"), (LATENTS, {"image": [0, 0, 3, "u8"]}, "C3-17", "header"),
+        (LATENTS, FREE | {"image": [0, 9, 3, "u8"]}, "C3-17", "header"), (MODEL, {}, "C3-17", "header"),
+        (LATENTS, FREE | {"image": [9, 0, 3, "u8"]}, "C3-17", "header"), (LATENTS, FREE | {"dims": [0] * 9}, "C3-8", "header"),
+        (LATENTS, FREE | {"image": [0, 0, 0, "u8"]}, "C3-8", "header"), (LATENTS, FREE | {"dims": [0, 2**27]}, "C3-13", "limit"),
+        (LATENTS, FREE | {"codec": "rans", "encoding": "u8", "byte_order": "none"}, "C3-18", "unsupported"),
+    ],
+)  # fmt: skip
+def test_what_is_no_header_with_free_sizes_is_refused(base, changes, rule, code):
+    """Flag bit 0 is set in all of them."""
+    with pytest.raises(FormatError) as caught:
+        parse_header(_bytes(base, changes), 24, 1)
+
+    assert (caught.value.rule, caught.value.code, caught.value.at) == (rule, code, 24)
+
+
+@pytest.mark.parametrize("fields", [{"image": (0, 0, 3)}, {"dims": (0, 2), "image": (0, 9, 3)}], ids=str)
+def test_half_free_sizes_are_not_written(fields):
+    """to_bytes reads back what it made."""
+    with pytest.raises(FormatError, match="C3-17"):
+        LatentsHeader(DECODER, (64,), (28, 28, 1), "f32le")._replace(**fields).to_bytes()
+
+
+UNKNOWN = {"decoder": GONE}
+
+
+@pytest.mark.parametrize("image", [(28, 28, 1), ()])
+@pytest.mark.parametrize("dims", [(4,), (4, 0)])
+def test_a_header_without_a_decoder_comes_back(image, dims):
+    """With flag bit 1; without it a missing key is refused (C3-7)."""
+    header = LatentsHeader(b"", dims, image, "f32le")
+
+    assert header.flags == (3 if 0 in dims else 2)
+    assert parse_header(header.to_bytes(), 24, header.flags) == header
+    with pytest.raises(FormatError, match="C3-7"):
+        parse_header(header.to_bytes(), 24, header.flags & 1)
+    assert canonical.unpack(header.content_head, max_depth=4).keys() == {
+        "dims",
+        "values",
+        *(["image"] if image else []),
+    }
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "rule"),
+    [
+        (LATENTS, {}, "C3-19"), (MODEL, {}, "C3-19"),
+        (LATENTS, UNKNOWN | {"codec": "rans", "encoding": "u8", "byte_order": "none"}, "C3-19"),
+        (LATENTS, UNKNOWN | {"image": [0, 0, 3, "u8"]}, "C3-8"), (LATENTS, UNKNOWN | {"dims": GONE}, "C3-7"),
+    ],
+)  # fmt: skip
+def test_what_is_no_header_without_a_decoder_is_refused(base, changes, rule):
+    """Flag bit 1 is set in all of them."""
+    with pytest.raises(FormatError) as caught:
+        parse_header(_bytes(base, changes), 24, 2)
+
+    assert (caught.value.rule, caught.value.code, caught.value.at) == (rule, "header", 24)
+
+
+def test_height_width_and_channels():
+    """Of a file that says them."""
+    assert LatentsHeader(DECODER, (4,), (28, 30, 1), "f32le").image_shape == (28, 30, 1)

@@ -63,7 +63,9 @@ def test_the_places_are_those_of_the_forward_parser(data):
     assert seen(list(whole.scan())) == forward(data)[0]
     found = Chunks(whole)
     assert (found.trailer, found.trailer_at) == (last.trailer, last.at)
-    assert [found.chunk(chunk.at, chunk.number) for chunk in chunks] == [chunk._replace(front=b"") for chunk in chunks]
+    assert [found.chunk(chunk.at, chunk.number) for chunk in chunks] == [
+        chunk._replace(front=b"", sizes=None) for chunk in chunks
+    ]
     assert seen(list(found.walk(len(chunks)))) == forward(data)[0]
 
 
@@ -227,3 +229,10 @@ def test_an_empty_file_and_a_folder(tmp_path):
     assert OpenedFile(tmp_path / "empty").read(0, 1) == b""
     with pytest.raises((UsageError, OSError)):
         OpenedFile(tmp_path)
+
+
+@pytest.mark.parametrize("at", [0, 23, 10**9])
+def test_a_place_outside_the_chunks_is_none(at):
+    """C8-1: an index may name any byte."""
+    with pytest.raises(FormatError, match="C8-1"):
+        Chunks(framing(FILES["an index"])).locate(at, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +34,15 @@ def latents(*chunks: Chunk, trailer: Trailer | None = None, **changes: Any) -> b
     codec = "zstd" if "filter" in changes else "none"
     head = {"byte_order": "none", "codec": codec, "decoder": bytes(32), "dims": [1], "encoding": "u8"}
     head |= {"image": [1, 1, 1, "u8"], "kind": "latents"} | changes
-    return Draft(_map(head), chunks, trailer or Trailer(bytes(32))).build().data
+    is_sized = 0 in head["dims"]
+    draft = Draft(_map(head), chunks, trailer or Trailer(bytes(32)), minor=is_sized, flags=is_sized)
+    return draft.build().data
+
+
+def sizes(*entries: tuple[int, ...]) -> Chunk:
+    """A SIZE of so many rows and their free sizes."""
+    words = [word for entry in entries for word in entry]
+    return Chunk(b"SIZE", struct.pack(f"<{len(words)}I", *words), sum(entry[0] for entry in entries) % 2**32)
 
 
 def model(manifest: bytes, *chunks: Chunk, codec: str = "none", **changes: Any) -> bytes:
@@ -139,6 +148,33 @@ CLAIMS: Final[dict[str, Claim]] = {
         lambda: Draft(b"\x81\xa3ext\xdd\0\0\xff\0" + b"\x90" * 0xFF00, (), None).build().data, "C3-3 C3-6"
     ),
     "dims whose product is 2^248": Claim(lambda: latents(dims=[2**31 - 1] * 8), "C3-13"),
+    "2^32 - 1 rows of their own size in 8 bytes": Claim(
+        lambda: latents(sizes((2**32 - 1, 1)), rows(b"\0", n_rows=2**32 - 1), dims=[0]), "C4-8"
+    ),
+    "2^33 rows of their own size, counted in 32 bits": Claim(
+        lambda: latents(sizes((2**32 - 1, 1), (2**32 - 1, 2), (2, 1)), rows(b"\0"), dims=[0]), "C4-7 C4-8 C5-5"
+    ),
+    "a row of its own size of 2^248 values": Claim(
+        lambda: latents(sizes((1, *[2**31 - 1] * 8)), rows(b"\0"), dims=[0] * 8), "C5-8"
+    ),
+    "an image of its own size of 2^32 pixels": Claim(
+        lambda: latents(sizes((1, 1, 65_535, 65_535)), rows(b"\0"), dims=[0], image=[0, 0, 3, "u8"]), "C5-8"
+    ),
+    "a SIZE of 256 MiB that is not there": Claim(
+        lambda: latents(Chunk(b"SIZE", bytes(8), 2**26, stored_len=CHUNK, raw_len=CHUNK), dims=[0]), "C4-8 C4-10"
+    ),
+    "256 Mi rows of one byte in 25 kB": Claim(
+        lambda: latents(
+            sizes((CHUNK, 1)), rows(frame(bytes(CHUNK)), n_rows=CHUNK, raw_len=CHUNK), dims=[0], filter="none"
+        ),
+        "C9-6 good",
+        4 * CHUNK,
+    ),
+    "100,000 rows, each of another size than the one before": Claim(
+        lambda: latents(sizes(*[(1, 1), (1, 2)] * 50_000), rows(bytes(150_000), n_rows=100_000), dims=[0]),
+        "C9-6 good",
+        32 * MIB,
+    ),
     "dims of 2^53": Claim(lambda: latents(dims=[2**53 - 1]), "C3-8"),
     "a chunk of 256 MiB that is not there": Claim(
         lambda: latents(rows(b"\0", stored_len=CHUNK, raw_len=CHUNK), dims=[CHUNK]), "C4-10"

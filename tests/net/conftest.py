@@ -33,6 +33,7 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    """Use a cache folder of the test's own, and no token, so that nothing of the user's is read or written."""
+    """Use a cache folder of the test's own, no token and no proxy, so that nothing of the user's is read or written."""
     monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("AEFORMAT_TOKEN", raising=False)
+    for name in ("AEFORMAT_TOKEN", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)

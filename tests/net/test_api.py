@@ -26,9 +26,10 @@ from aeformat.model.file_io import package_bytes
 from aeformat.model.identity import read_model_id
 from aeformat.net.client.digest import FileDigest
 from aeformat.net.client.fetching import partial_path
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.client.options import Options
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.client.remote_decoder import DecoderNeed
 from aeformat.net.client.sending import send_with_digest
 from aeformat.transport.http_fields import repr_digest

@@ -8,8 +8,8 @@ import threading
 
 from transport.containers import ends, latents
 
+from aeformat.net.server.body_pipeline import BodyPipeline
 from aeformat.net.server.disk import Disk
-from aeformat.net.server.uploads import BodyPipeline
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Append
 from aeformat.transport.upload_server import UploadServer

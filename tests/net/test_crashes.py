@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import time
 from random import Random
+from urllib.parse import urlsplit
 
 import pytest
 from transport.containers import ends, latents
 
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.server.blocks import BLOCK_BYTES, DIRECT_BYTES
 from aeformat.transport import draft
 from aeformat.transport.messages import Done, Lost, Request, Response, Wait
@@ -25,6 +27,12 @@ PATH = f"v1/containers/{SHA.hex()}"
 PARCEL = UploadSource(len(FILE), SHA, ends(FILE))
 
 
+@pytest.fixture(autouse=True)
+def small_requests(monkeypatch):
+    """So that a small file takes many requests."""
+    monkeypatch.setattr("aeformat.transport.request_sizes.LEAST_BYTES", 1000)
+
+
 class Sender:
     """A client that records every offset that the server acknowledges."""
 
@@ -36,6 +44,8 @@ class Sender:
     def turn_to(self, url: str) -> None:
         """Use the URL of the restarted server, which is on another port."""
         self.http = HttpClient(ServerAddress.parse(url), Timeouts(idle_seconds=30))
+        if self.client.upload:
+            self.client.upload = url.rstrip("/") + urlsplit(self.client.upload).path
 
     def step(self) -> bool:
         """Carry out one action.  False when the upload is done, or the server does not answer."""
@@ -48,9 +58,10 @@ class Sender:
         assert isinstance(action, Request), action
         found = self.http.request(action, lambda at, n_bytes: FILE[at : at + n_bytes])
         if isinstance(found, Response) and found.get(draft.OFFSET) and self.client.upload:
-            at, best = int(found.get(draft.OFFSET)), self.offsets.get(self.client.upload, 0)
+            upload = urlsplit(self.client.upload).path
+            at, best = int(found.get(draft.OFFSET)), self.offsets.get(upload, 0)
             assert at >= best, f"acknowledged {best}, after the crash {at}"
-            self.offsets[self.client.upload] = at
+            self.offsets[upload] = at
         self.client.on(found)
         return not isinstance(found, Lost)
 

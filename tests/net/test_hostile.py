@@ -20,11 +20,12 @@ from transport.containers import DECODER, latents
 
 from aeformat.container.header import LatentsHeader
 from aeformat.net.client.aio.async_http_client import AsyncHttpClient
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
-from net.running import running, until, upload
+from net.running import running, upload
 from net.test_tenants import SCOPES, write_tokens
 
 FILE = latents(400, dims=32)
@@ -122,19 +123,6 @@ def test_slow_headers_are_cut_off(impatient):
         assert time.monotonic() - began < 10  # the whole takes 11
 
 
-def test_the_number_of_connections_is_bounded(tmp_path):
-    """Section 7: a connection above the limit gets 503.  When others are closed, new ones are accepted."""
-    with running(tmp_path / "root", connections=20) as server:
-        socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
-        server_is_full = [server.raw(b"").startswith(b"HTTP/1.1 503 ") for _ in range(5)]
-        assert server_is_full == [True] * 5
-        for sock in socks:
-            sock.close()
-        ask = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        until(lambda: server.raw(ask)[9:12] == b"200")
-        assert upload(server, FILE).status == 201
-
-
 @pytest.mark.parametrize(
     "head",
     [
@@ -153,7 +141,7 @@ def test_odd_requests_get_an_ordinary_answer(server, head):
     """A following request on the same connection is handled as a request of its own, if one is allowed."""
     follower = b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     found = server.raw(head + follower)
-    assert found[:9] == b"HTTP/1.1 " and found[9:12] in (b"200", b"400", b"404", b"405")
+    assert found[:9] == b"HTTP/1.1 " and found[9:12] in (b"200", b"400", b"404", b"405", b"421")
     assert found.count(b"HTTP/1.1 ") <= 2
 
 
@@ -166,6 +154,23 @@ def test_pipelined_requests_are_answered_in_order(server):
     found = server.raw(get * 100 + ask + get * 100 + last, seconds=120)
     statuses = re.findall(rb"HTTP/1\.1 (\d+)", found)
     assert statuses == [b"404"] * 100 + [b"200"] + [b"404"] * 100 + [b"200"]
+
+
+def test_a_request_behind_a_body_that_came_by_itself_is_whole(server):
+    """The next request may come before the answer to this one is sent: nothing of it is taken for this one's body."""
+    body = b'{"models": []}'
+    ask = b"POST /v1/models:missing HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port), 60) as sock:
+            sock.sendall(ask)
+            time.sleep(0.02)
+            sock.sendall(body + ask)
+            time.sleep(0.02)
+            sock.sendall(body + b"GET /v1/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            found = b""
+            while piece := sock.recv(65536):
+                found += piece
+        assert re.findall(rb"HTTP/1\.1 (\d+)", found) == [b"200"] * 3
 
 
 def test_the_same_file_many_times_at_once(tmp_path):
@@ -191,7 +196,7 @@ def test_the_same_file_many_times_at_once(tmp_path):
     ids=["blocking", "asyncio"],
 )
 def test_a_client_gives_up_a_server_that_is_too_slow(call):
-    """A byte now and then, or 1xx without end, is no answer."""
+    """T5-15: 1xx without end are no answer, however fast they come."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def drip() -> None:
@@ -202,11 +207,11 @@ def test_a_client_gives_up_a_server_that_is_too_slow(call):
                     time.sleep(0.05)
 
         Thread(target=drip, daemon=True).start()
-        timeouts = Timeouts(idle_seconds=2, rate_bytes=5000, rate_seconds=0.5)
+        timeouts = Timeouts(idle_seconds=2)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         began = time.monotonic()
         found = call(url, timeouts)
-        assert isinstance(found, Lost) and "slower" in found.reason and time.monotonic() - began < 60
+        assert isinstance(found, Lost) and "no answer within 2 s" in found.reason and time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("pause", [2.0, 0.1], ids=["stops", "trickles"])

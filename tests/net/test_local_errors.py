@@ -20,7 +20,8 @@ from aeformat.net.client import http_client, transfer
 from aeformat.net.client.aio import async_http_client, async_transfer
 from aeformat.net.client.http_client import FileBody, HttpClient
 from aeformat.net.client.http_messages import ServerAddress
-from aeformat.net.client.options import DEFAULT_TIMEOUTS, Options, ignore
+from aeformat.net.client.options import Options, ignore
+from aeformat.net.client.pace import DEFAULT_TIMEOUTS
 from aeformat.net.client.scan import scan_file
 from aeformat.transport.messages import Lost, Request
 from aeformat.transport.retry import Retry

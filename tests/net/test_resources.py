@@ -13,6 +13,7 @@ from transport.containers import ends, latents
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.container.header import LatentsHeader
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
@@ -111,7 +112,7 @@ def test_missing_models_are_listed_and_sent_once(server, digits):
     )
     assert ask() == {"missing": ["0" * 64, model]}
     first = upload(server, package)
-    assert (first.status, first.get("Content-Location")) == (201, f"/v1/models/{model}")
+    assert (first.status, first.get("Content-Location")) == (201, f"../v1/models/{model}")
     assert ask() == {"missing": ["0" * 64]}
     other = package_bytes(store.find_pair("mnist-exact")[1], level=1)
     assert upload(server, other).status == 201
@@ -173,6 +174,22 @@ def test_rows_of_codec_rans_are_rendered_with_their_decoders_prior(tmp_path):
         found = server.request("GET", path, {"Accept": http_fields.NPY})
     assert found.status == 200, found.body
     assert (np.load(io.BytesIO(found.body)) == NumpyBackend().load(decoder).run(rows)[2:6, :, :, 0]).all()
+
+
+def test_a_container_that_names_no_decoder_is_stored_and_not_rendered(tmp_path):
+    """T2-8: rows of their own size of a decoder that is not known."""
+    head = LatentsHeader(b"", (0, 2), (), "u8")
+    sink = io.BytesIO()
+    with LatentsWriter(sink, head) as writer:
+        writer.write(RaggedRows.of(head.form, [np.zeros((n, 2), np.uint8) for n in (1, 3, 2)]))
+    container = sink.getvalue()
+    path = f"v1/containers/{hashlib.sha256(container).hexdigest()}"
+    with running(tmp_path / "root") as server:
+        assert upload(server, container).status == 201
+        assert server.request("GET", path).body == container
+        found = server.request("GET", path + "?rows=0", {})
+    assert (found.status, found.problem["type"]) == (409, "urn:aeformat:problem:model-missing")
+    assert "does not say which decoder" in found.problem["detail"]
 
 
 def test_a_container_that_names_an_encoder_is_not_rendered(tmp_path):

@@ -11,13 +11,14 @@ from threading import Thread
 import pytest
 
 from aeformat.net.client.aio.async_http_client import AsyncHttpClient
-from aeformat.net.client.http_client import HttpClient, Timeouts, n_unacknowledged
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts, n_unacknowledged
 from aeformat.transport.messages import Lost, Request, Response
 from net.running import self_signed
 
 SLOW_BYTES = 2 << 20
-_connect, _open = socket.create_connection, asyncio.open_connection
+_connect = socket.create_connection
 
 
 def _buffered(monkeypatch, n_bytes: int) -> None:
@@ -28,12 +29,7 @@ def _buffered(monkeypatch, n_bytes: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, n_bytes)
         return sock
 
-    async def connect_async(host: str, port: int, **options: object):
-        named = {"server_hostname": host} if options.get("ssl") else {}
-        return await _open(sock=connect((host, port)), **named, **options)
-
     monkeypatch.setattr(socket, "create_connection", connect)
-    monkeypatch.setattr(asyncio, "open_connection", connect_async)
 
 
 def _slow_server(listener: socket.socket, tls: ssl.SSLContext | None, n_taken: int) -> None:

@@ -75,13 +75,12 @@ def test_who_may_do_what(server, token, method, path, status):
 
 def test_what_another_tenant_has_looks_like_what_nobody_has(server):
     """T10-2: the two answers are identical, for blobs and for uploads."""
-    assert (
-        server.request("GET", PATH, token="b").body
-        == server.request("GET", f"v1/containers/{'0' * 64}", token="b").body
-    )
+    same = {"X-Request-ID": "the-same"}
+    theirs = server.request("GET", PATH, same, token="b")
+    assert theirs.body == server.request("GET", f"v1/containers/{'0' * 64}", same, token="b").body
     where = server.request("POST", "v1/uploads", {"Upload-Complete": "?0"}, b"", "a").get("Location")
     for method in ("HEAD", "PATCH", "DELETE"):
-        more = {"Upload-Offset": "0", "Upload-Complete": "?0", "Content-Type": "application/partial-upload"}
+        more = {**same, "Upload-Offset": "0", "Upload-Complete": "?0", "Content-Type": "application/partial-upload"}
         theirs = server.request(method, where, more, token="b")
         nobodys = server.request(method, f"v1/uploads/{'0' * 32}", more, token="b")
         assert (theirs.status, theirs.body) == (nobodys.status, nobodys.body) and theirs.status == 404
@@ -103,13 +102,8 @@ def test_a_quota_is_not_exceeded(server):
 
 
 def test_a_revoked_token_is_refused(server, place):
-    """The token file is read again when it changes.
-
-    While it is malformed, the tokens that were read before stay valid.
-    """
+    """The token file is read again when it changes."""
     path = place / "tokens.json"
-    path.write_text("{")
-    assert server.request("GET", PATH, token="a").status == 200
     write_tokens(path, {name: TOKENS[name] for name in TOKENS if name != "reader"})
     assert server.request("GET", PATH, token="reader").status == 401
     write_tokens(path)
@@ -120,7 +114,8 @@ def test_the_log_is_lines_of_json_without_tokens(server, place):
     """T10-5."""
     server.request("GET", PATH, token="late")
     lines = (place / "log").read_text().splitlines()
-    assert {"time", "method", "route", "status", "tenant", "ms"} == set(json.loads(lines[-1]))
+    names = {"time", "level", "request_id", "client", "tenant", "method", "route", "path", "status"}
+    assert set(json.loads(lines[-1])) == names | {"bytes_in", "bytes_out", "ms"}
     secrets = [*TOKENS, *(hashlib.sha256(token.encode()).hexdigest() for token in TOKENS)]
     assert not any(f'"{secret}"' in line for secret in secrets if len(secret) > 5 for line in lines)
 

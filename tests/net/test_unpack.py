@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+from aeformat.backends import golden_check
 from aeformat.cli.main import main
 from aeformat.model import places, store
 from aeformat.model.file_io import package_bytes
-from aeformat.net.client import remote_decoder
 from net.running import running, upload
 from net.test_api import digits
 
@@ -32,13 +32,13 @@ def test_a_missing_decoder_is_fetched_once_checked_and_cached(place, tmp_path, m
     """T9-1, T9-4: the second unpack needs no server."""
     file, package = place
     proofs: list[bytes] = []
-    check = remote_decoder.check
+    check = golden_check.check
 
     def proving(found):
         proofs.append(found.model_id)
         check(found)
 
-    monkeypatch.setattr(remote_decoder, "check", proving)
+    monkeypatch.setattr(golden_check, "check", proving)
     assert main(["unpack", str(file), "-o", str(tmp_path / "a.npy")]) == 4
     with running(tmp_path / "root") as server:
         ask = ["--registry", server.url]

@@ -65,6 +65,8 @@ def framing(parsed: Any) -> list[tuple[Any, ...]]:
         c = entry.chunk
         payload_at = at + 32 + len(c.padding)
         payload = getattr(c, "payload", None)
+        if entry.tag == "SIZE":
+            payload = struct.pack(f"<{len(c.sizes)}I", *c.sizes)
         if entry.tag == "iNDX":
             payload = b"".join(struct.pack("<QQII", e.at, e.first_row, e.n_rows, e.number) for e in c.index)
         fields = (c.n_rows, c.first_row, c.stored_len, c.raw_len, c.payload_crc, c.chunk_crc)

@@ -41,9 +41,9 @@ class Schema:
             self._take("=")
             self._rules[name] = self._type()
 
-    def allows(self, value: object) -> bool:
-        """Whether the value is what the first rule describes."""
-        return self._check(self._rules[self._first], value)
+    def allows(self, value: object, rule: str | None = None) -> bool:
+        """Whether the value is what a rule describes, by default the first one."""
+        return self._check(self._rules[self._first if rule is None else rule], value)
 
     def _take(self, expected: str | None = None) -> str:
         token = self._tokens.pop(0)

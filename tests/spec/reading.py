@@ -11,6 +11,7 @@ from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.names import RowNames
 from aeformat.container.parser import Event, HeaderRead, Parser, TrailerRead
 from aeformat.container.payloads import RowReader
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.receipts import Receipts
 from aeformat.container.wire import Trailer
 from aeformat.model.file_io import PackageReader
@@ -19,12 +20,13 @@ from aeformat.model.package import ModelPackage
 
 @dataclass
 class Reading:
-    """What a forward reader has seen.  values: as the content id is computed over.  names, receipts: one entry for each ROWS."""
+    """What a forward reader has seen.  values: as the content id is computed over.  The lists have one entry for each ROWS."""
 
     header: Header | None = None
     values: bytes = b""
     names: list[RowNames | None] = field(default_factory=list)
     receipts: list[Receipts | None] = field(default_factory=list)
+    sizes: list[list[list[int]] | None] = field(default_factory=list)
     package: ModelPackage | None = None
     trailer: Trailer | None = None
     _rows: RowReader | None = None
@@ -49,7 +51,8 @@ class Reading:
             assert isinstance(self.header, LatentsHeader)
             block = self._rows.chunk(event)
             if block is not None:
-                self.values += bytes(content_bytes(block.values, self.header))
+                self.values += plain_values(block.values, self.header)
+                self.sizes.append(plain_sizes(block.values))
                 self.names.append(block.names)
                 self.receipts.append(block.receipts)
         else:
@@ -71,6 +74,16 @@ def read_forward(pieces: Iterable[bytes]) -> Reading:
     parser.close()
     reading.end()
     return reading
+
+
+def plain_values(values: Any, header: LatentsHeader) -> bytes:
+    """The values of rows as the vectors' JSON has them, without their sizes."""
+    return bytes(content_bytes(values.flat if isinstance(values, RaggedRows) else values, header))
+
+
+def plain_sizes(values: Any) -> list[list[int]] | None:
+    """The entries of the SIZE of rows of their own size."""
+    return [[run.n_rows, *run.sizes] for run in values.sizes.runs()] if isinstance(values, RaggedRows) else None
 
 
 def plain_names(names: RowNames | None) -> dict[str, Any] | None:

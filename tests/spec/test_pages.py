@@ -36,6 +36,7 @@ def dumped(section: str) -> tuple[int, bytes]:
     ("page", "heading", "vector"),
     [
         ("container.md", "15. A complete file", "container/valid/001-small"),
+        ("container.md", "20. A file with rows of their own size", "container/valid/160-sized-small"),
         ("model.md", "11. A complete package", "model/valid/001-dense"),
     ],
 )

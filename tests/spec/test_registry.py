@@ -31,6 +31,12 @@ def test_magic_and_versions():
     assert newest["format"] == f"{codes.MAJOR}.{codes.MINOR}"
 
 
+def test_flags():
+    since = {entry["bit"]: entry["since"] for entry in ASSIGNED["flags"]}
+
+    assert {1 << bit: int(version.partition(".")[2]) for bit, version in since.items()} == codes.MINOR_OF_FLAG
+
+
 def test_tags():
     assert {(e["tag"].encode(), e["kind"]) for e in ASSIGNED["tags"]} == set(codes.KIND_OF_TAG.items())
     assert {e["tag"].encode() for e in ASSIGNED["tags"] if not e["compressed"]} == codes.NEVER_COMPRESSED

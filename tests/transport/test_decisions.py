@@ -16,6 +16,8 @@ from aeformat.transport.resolver import Event, ModelResolver, State
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import UploadClient, UploadSource
 
+pytestmark = pytest.mark.usefixtures("small_requests")
+
 SHA = hashlib.sha256(b"the file").digest()
 STORED = {"upload-complete": "?1", "repr-digest": repr_digest(SHA)}
 

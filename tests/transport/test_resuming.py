@@ -15,6 +15,8 @@ from aeformat.transport.upload_server import UploadServer
 from transport.containers import ends, latents
 from transport.world import LIMITS, PLENTY, World
 
+pytestmark = pytest.mark.usefixtures("small_requests")
+
 FILE = latents(400, chunk_rows=20)
 ENDS = ends(FILE)
 

@@ -14,13 +14,16 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Wait
+from aeformat.transport import upload_client
+from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait
 from aeformat.transport.problems import Problem
 from aeformat.transport.retry import Retry
 from aeformat.transport.upload_client import UploadClient, UploadSource
 from aeformat.transport.upload_server import State
 from transport.containers import ends, latents
 from transport.world import LIMITS, World
+
+pytestmark = pytest.mark.usefixtures("small_requests")
 
 FILES = {
     "plain": latents(40),
@@ -38,8 +41,12 @@ class Schedule(RuleBasedStateMachine):
         append=st.sampled_from([None, 1700]),
         hashes_late=st.booleans(),
         is_there=st.booleans(),
+        one_request_bytes=st.sampled_from([0, 1 << 18]),
     )
-    def begin(self, name: str, start: int, append: int | None, hashes_late: bool, is_there: bool) -> None:
+    def begin(
+        self, name: str, start: int, append: int | None, hashes_late: bool, is_there: bool, one_request_bytes: int
+    ) -> None:
+        upload_client.ONE_REQUEST_BYTES = one_request_bytes  # small_requests puts it back
         self.file = FILES[name]
         self.sha256 = hashlib.sha256(self.file).digest()
         self.source = UploadSource(len(self.file), None if hashes_late else self.sha256, ends(self.file))
@@ -73,8 +80,10 @@ class Schedule(RuleBasedStateMachine):
         return action
 
     def send(self, request: Request, data: bytes) -> None:
-        found = self.world.body(request, data) if request.method == "PATCH" else self.world.plain(request)
-        self.client.on(found)
+        self.client.on(self.answer(request, data))
+
+    def answer(self, request: Request, data: bytes) -> Response:
+        return self.world.body(request, data) if request.body and request.body[1] else self.world.plain(request)
 
     def bytes_of(self, request: Request) -> bytes:
         return b"" if request.body is None else self.file[slice(*request.body)]
@@ -127,9 +136,11 @@ class Schedule(RuleBasedStateMachine):
         request = self.request()
         if request is None:
             return
-        if request.method == "PATCH":
+        if request.body and request.body[1]:
             data = self.bytes_of(request)
             data = data[: int(where * len(data))]
+            if request.method == "POST":
+                request = self.world.opened(request)
             try:
                 upload, generation = self.world.begin(request)
                 answer = self.world.piece(upload, generation, data) if data else None
@@ -163,10 +174,7 @@ class Schedule(RuleBasedStateMachine):
         request = self.request()
         if request is None:
             return
-        if request.method == "PATCH":
-            self.world.body(request, self.bytes_of(request))
-        else:
-            self.world.plain(request)
+        self.answer(request, self.bytes_of(request))
         self.client.on(Lost("no response"))
 
     @rule(where=st.floats(0, 0.999), bit=st.integers(0, 7))

@@ -9,9 +9,9 @@ import pytest
 from container.files import Chunk, split
 
 from aeformat.transport import draft
-from aeformat.transport.problems import Problem
+from aeformat.transport.problems import NEVER, RESUME, Problem
 from aeformat.transport.transfer_limits import TransferLimits
-from aeformat.transport.upload_actions import Answer, Append, Discard, Replay, Store, Sync, Truncate
+from aeformat.transport.upload_actions import Answer, Append, Digest, Discard, Prove, Replay, Store, Sync, Truncate
 from aeformat.transport.upload_server import UploadServer
 from aeformat.transport.upload_states import State
 from aeformat.transport.verify import Verifier
@@ -52,16 +52,19 @@ def test_an_upload_that_was_finished_before_a_restart_still_answers():
         200, str(len(FILE)), "/v1/containers/x",
     )  # fmt: skip
     assert upload.settle(now=1) == []
-    assert slug_of(lambda: upload.append(Append(0, True), now=1, quota_left=PLENTY)) == "completed-upload"
+    empty, more = Append(len(FILE), True, body_bytes=0), Append(0, True)
+    assert slug_of(lambda: upload.append(empty, now=1, quota_left=PLENTY)) == "completed-upload"
+    assert slug_of(lambda: upload.append(more, now=1, quota_left=PLENTY)) == "inconsistent-upload-length"
 
 
 def test_an_upload_that_is_over_is_gone():
     """Cancelled, or too old: HEAD and PATCH say so."""
     cancelled, _ = begun()
     assert cancelled.cancel() == [Discard(), Answer(204, {})]
-    expired = UploadServer(LIMITS, now=0)
+    expired = UploadServer(LIMITS, now=0, is_restored=True)
     assert expired.tick(LIMITS.max_age) == []
     assert expired.tick(LIMITS.max_age + 1) == [Discard()]
+    assert expired.give_up(Problem("quota-exceeded", "full")) == []
 
     for upload in (cancelled, expired):
         assert slug_of(upload.head) == "upload-gone"
@@ -84,34 +87,225 @@ def test_sizes_above_the_limits_are_refused_at_once():
         upload = UploadServer(LIMIT, now=0)
         assert slug_of(lambda: upload.append(request, now=0, quota_left=500)) == slug  # noqa: B023
     upload = UploadServer(LIMIT, now=0, length=3000)
-    other = Append(0, True, length=2999)
-    assert slug_of(lambda: upload.append(other, now=0, quota_left=PLENTY)) == "inconsistent-upload-length"
     upload.append(Append(0, True, length=3000), now=0, quota_left=PLENTY)
 
 
+@pytest.mark.parametrize(("request_", "retry"), [
+    (Append(0, True, length=2999), NEVER),
+    (Append(0, False, length=2999), NEVER),
+    (Append(0, True, body_bytes=1999), RESUME),
+    (Append(0, True, length=3000, body_bytes=1999), RESUME),
+    (Append(0, False, body_bytes=3001), RESUME),
+])  # fmt: skip
+def test_lengths_that_contradict_each_other_are_refused_before_anything_moves(request_, retry):
+    """T4-24: what was said before, Upload-Length, and a last body's end."""
+    upload = UploadServer(LIMITS, now=0, length=3000)
+    with pytest.raises(Problem) as caught:
+        upload.append(request_, now=0, quota_left=PLENTY)
+    assert (caught.value.type.slug, caught.value.retry) == ("inconsistent-upload-length", retry)
+    assert caught.value.document()["retry"] == retry
+    assert (upload.state, upload.length, upload.head().fields[draft.LENGTH]) == (State.CREATED, 3000, "3000")
+    upload.append(Append(0, True, body_bytes=3000), now=0, quota_left=PLENTY)
+
+
+def test_a_last_body_says_the_length_of_the_upload():
+    """T4-24, T4-25: HEAD tells it, and the next request must agree; one that shows it was wrong takes it back."""
+    upload, generation = begun(body_bytes=ENDS[2])
+    sent(upload, generation, FILE[: ENDS[1]])
+    upload.lost(generation)
+    assert upload.head().fields[draft.LENGTH] == str(ENDS[2])
+    other = Append(ENDS[1], True, body_bytes=1)
+    assert slug_of(lambda: upload.append(other, now=0, quota_left=PLENTY)) == "inconsistent-upload-length"
+
+    generation, _ = upload.append(Append(ENDS[1], True), now=0, quota_left=PLENTY)
+    sent(upload, generation, FILE[ENDS[1] : ENDS[2]])
+    assert upload.end(generation, now=0)[-1].problem.type.slug == "upload-truncated"
+    assert draft.LENGTH not in upload.head().fields
+    upload.append(Append(ENDS[2], True, body_bytes=len(FILE) - ENDS[2]), now=0, quota_left=PLENTY)
+
+
+def test_a_body_beyond_the_length_ends_the_upload():
+    """T4-24: also one that does not say its own length."""
+    upload, generation = begun(length=ENDS[2], is_last=False)
+    assert upload.data(generation, ENDS[2] + 1, now=0, quota_left=PLENTY) is None
+    actions = upload.excess(ENDS[2] + 1, quota_left=PLENTY)
+    assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
+    assert upload.state is State.FAILED
+
+
+def test_a_body_that_is_not_what_its_digest_says_is_taken_back():
+    """T3-4, T4-26: its verified bytes too.  The third time the upload is over."""
+    upload, generation = begun(is_last=False)
+    sent(upload, generation, FILE[: ENDS[1]])
+    upload.end(generation, now=0)
+    upload.synced(ENDS[1])
+    for slug in ("mismatching-content-digest", "mismatching-content-digest", "damaged-again"):
+        for action in upload.settle(now=0):
+            assert action == Replay()
+            assert upload.replay(FILE[: ENDS[1]])
+            upload.replayed()
+        wrong = Append(ENDS[1], True, digests={"sha-512": bytes(64)})
+        generation, _ = upload.append(wrong, now=0, quota_left=PLENTY)
+        sent(upload, generation, FILE[ENDS[1] :])
+        upload.synced(ENDS[3])
+        actions = upload.end(generation, now=0)
+        assert actions[-1].problem.type.slug == slug
+        if slug != "damaged-again":
+            assert (actions[0], actions[-1].fields[draft.OFFSET]) == (Truncate(ENDS[1]), str(ENDS[1]))
+            assert (upload.state, upload.acknowledged) == (State.IDLE, ENDS[1])
+    assert upload.state is State.FAILED and Discard() in actions
+
+
+def test_a_body_that_is_what_its_digests_say_is_taken():
+    """T4-26: by both algorithms."""
+    digests = {"sha-256": SHA, "sha-512": hashlib.sha512(FILE).digest()}
+    upload, generation = begun(digests=digests)
+    sent(upload, generation, FILE)
+    assert upload.end(generation, now=0)[-1] == Store(SHA, len(FILE))
+
+
+@pytest.mark.parametrize(("digests", "is_good"), [
+    ({"sha-256": SHA}, True),
+    ({"sha-256": bytes(32)}, False),
+    ({"sha-512": hashlib.sha512(FILE).digest()}, True),
+    ({"sha-512": bytes(64)}, False),
+    ({"sha-256": bytes(32), "sha-512": hashlib.sha512(FILE).digest()}, False),
+])  # fmt: skip
+def test_the_whole_must_be_what_the_digest_says_that_was_announced(digests, is_good):
+    """T3-5, T4-27: else nothing is stored, and the upload is over."""
+    upload = UploadServer(LIMITS, now=0, digests=digests)
+    generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
+    sent(upload, generation, FILE)
+    actions = upload.end(generation, now=0)
+    if "sha-512" in digests:
+        assert actions == [Sync(len(FILE)), Digest("sha-512")]
+        actions = upload.digested({"sha-512": hashlib.sha512(FILE).digest()})
+    if is_good:
+        assert (actions[-1], upload.state) == (Store(SHA, len(FILE)), State.VERIFYING)
+        return
+    assert actions[-1].problem.type.slug == "mismatching-repr-digest"
+    assert upload.state is State.FAILED and Discard() in actions
+
+
 def test_a_body_that_is_longer_than_allowed_ends():
-    """Above the quota it can go on when there is room again; above the limit it is over."""
-    upload, generation = begun(LIMIT)
-    assert upload.data(generation, 400, now=0, quota_left=399) is None
-    paused = upload.excess(400, quota_left=399)
-    assert isinstance(paused[-1], Answer) and paused[-1].problem.type.slug == "quota-exceeded"
+    """T4-20: above the quota or the limit the upload is over, and its staged bytes go."""
+    for n_bytes, quota_left, slug in ((400, 399, "quota-exceeded"), (4001, PLENTY, "too-large")):
+        upload, generation = begun(LIMIT)
+        assert upload.data(generation, n_bytes, now=0, quota_left=quota_left) is None
+        over = upload.excess(n_bytes, quota_left=quota_left)
+        assert over[0] == Discard() and isinstance(over[-1], Answer) and over[-1].problem.type.slug == slug
+        for call in (upload.head, lambda upload=upload: upload.append(Append(0, True), now=0, quota_left=PLENTY)):
+            assert slug_of(call) == slug
+
+
+def test_an_upload_that_was_refused_for_good_keeps_nothing():
+    """T4-20: whatever state it was in; the answer is repeated."""
+    for upload in (UploadServer(LIMITS, now=0), begun()[0], idle_with(ENDS[1])):
+        assert upload.give_up(Problem("quota-exceeded", "the disk is full")) == [Discard()]
+        assert slug_of(upload.head) == "quota-exceeded" and not upload.is_open
+
+
+def idle_with(n_bytes: int) -> UploadServer:
+    """An upload whose first n_bytes are acknowledged."""
+    upload, generation = begun(is_last=False)
+    sent(upload, generation, FILE[:n_bytes])
+    upload.end(generation, now=0)
+    return upload
+
+
+def test_an_upload_that_holds_nothing_lives_shortly():
+    """T4-21: and so does one whose first request was refused, until another comes.  Upload-Limit says so."""
+    limits = replace(LIMITS, empty_age=60)
+    empty = UploadServer(limits, now=0)
+    assert (empty.expires, empty.tick(60)) == (60, []) and "max-age=60" in empty.upload_limit
+    assert empty.tick(61) == [Discard()]
+
+    upload, generation = begun(limits, is_last=False)
+    sent(upload, generation, FILE[: ENDS[2]])
+    upload.lost(generation)
+    assert upload.expires == limits.max_age and f"max-age={limits.max_age}" in upload.upload_limit
+    upload.refused_first()
+    assert upload.expires == 60
+    upload.settle(now=5)
+    assert upload.expires == 5 + limits.max_age
+
+
+def test_a_request_can_be_put_off():
+    """T7-5: what was verified is kept, and the offset is said."""
+    upload, generation = begun(is_last=False)
+    sent(upload, generation, FILE[: ENDS[2] + 9])
+    actions = upload.postpone(Problem("busy", "memory is short"))
+    assert actions[:-1] == [Truncate(ENDS[2]), Sync(ENDS[2])]
+    assert actions[-1].problem.type.slug == "busy" and actions[-1].fields[draft.OFFSET] == str(ENDS[2])
     assert upload.state is State.IDLE
 
-    generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
-    assert upload.data(generation, 4001, now=0, quota_left=PLENTY) is None
-    over = upload.excess(4001, quota_left=PLENTY)
-    assert over[0] == Discard() and over[-1].problem.type.slug == "too-large"
-    for call in (upload.head, lambda: upload.append(Append(0, True), now=0, quota_left=PLENTY)):
-        assert slug_of(call) == "too-large"
+
+def test_what_an_idle_upload_holds_can_be_dropped_and_is_read_back():
+    """T7-5: one that receives keeps it."""
+    upload = idle_with(ENDS[2])
+    assert upload.offset == ENDS[2] and upload.forget() and not upload.forget()
+    assert upload.offset is None and upload.expires == LIMITS.max_age
+    assert upload.settle(now=0) == [Replay()]
+    assert upload.replay(FILE[: ENDS[2]])
+    assert upload.replayed() == [Sync(ENDS[2])] and upload.offset == ENDS[2]
+    upload.append(Append(ENDS[2], True), now=0, quota_left=PLENTY)
+    assert not upload.forget()
+
+
+def test_what_an_upload_holds_is_known():
+    """T7-5: bytes of a chunk that is not whole, and the index that its chunks demand.  An idle one holds the index only."""
+    upload, generation = begun(is_last=False)
+    assert upload.verifier.held_bytes == 0
+    sent(upload, generation, FILE[: ENDS[1] + 7])
+    held = upload.verifier.held_bytes
+    upload.lost(generation)
+    assert held == upload.verifier.held_bytes + 7 and upload.verifier.model_bytes is None
+
+
+def test_the_prior_of_an_embedded_decoder_counts_and_its_container_is_dropped():
+    """T7-5: of codec rans, before and after its lookup tables are made."""
+    from container.test_rans import file
+
+    data = file(embed=True)
+    places, verifier = ends(data), Verifier(LIMITS)
+    verifier.feed(data[: places[1]])
+    arrays = verifier.held_bytes
+    assert 0 < arrays < places[1] - places[0]
+    verifier.feed(data[places[1] :])
+    assert verifier.is_complete and verifier.held_bytes > arrays + 2 * (1 << 8)  # a slot's entry takes two bytes
+
+
+def test_a_package_is_proved_before_it_is_stored():
+    """T4-2: the rules of its numbers take all of it, so the caller reads the staged package once, at its end."""
+    from container.priors import decoder_of, random_prior
+
+    from aeformat.errors import LimitExceeded, ManifestInvalid
+    from aeformat.model.file_io import package_bytes
+
+    data = package_bytes(decoder_of(random_prior(1), lo=-6, hi=9, dims=(5,)))
+    for error, slug in (
+        (ManifestInvalid("M4-1", 9, "too large"), "invalid-container"),
+        (LimitExceeded("M7-1", 9, "too much"), "too-large"),
+        (None, None),
+    ):
+        upload, generation = begun()
+        sent(upload, generation, data)
+        sync, prove = upload.end(generation, now=0)
+        assert sync == Sync(len(data)) and prove == Prove(upload.verifier.model_bytes) and prove.model_bytes > 1000
+        actions = upload.proved(error)
+        if error is None:
+            assert actions == [Store(hashlib.sha256(data).digest(), len(data))]
+        else:
+            assert actions[0] == Discard() and actions[-1].problem.type.slug == slug
+            assert actions[-1].problem.document()["rule"] == error.rule and upload.state is State.FAILED
 
 
 def test_a_container_of_another_length_than_was_said_is_over():
-    """Seen when it is longer than said, and when it is complete and shorter."""
-    for length in (ENDS[1], len(FILE) + 1):
-        upload, generation = begun(length=length)
-        sent(upload, generation, FILE)
-        actions = upload.end(generation, now=0)
-        assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
+    """Seen when it is complete and shorter."""
+    upload, generation = begun(length=len(FILE) + 1)
+    sent(upload, generation, FILE)
+    actions = upload.end(generation, now=0)
+    assert actions[0] == Discard() and actions[-1].problem.type.slug == "inconsistent-upload-length"
 
 
 def test_a_last_request_that_breaks_off_is_no_end():
@@ -192,13 +386,22 @@ def test_a_container_without_a_place_can_be_put_there_later():
     assert upload.end(generation, now=0) == [Sync(len(FILE)), Store(SHA, len(FILE))]
     assert slug_of(lambda: upload.append(Append(0, True), now=0, quota_left=PLENTY)) == "upload-verifying"
 
-    answer = upload.not_stored(Problem("quota-exceeded", "the disk is full"))[-1]
+    answer = upload.not_stored(Problem("server-error", "the disk failed"))[-1]
 
-    assert answer.problem.type.slug == "quota-exceeded" and upload.state is State.IDLE
+    assert answer.problem.type.slug == "server-error" and upload.state is State.IDLE
     generation, _ = upload.append(Append(len(FILE), True, body_bytes=0), now=0, quota_left=PLENTY)
     assert upload.end(generation, now=0)[-1] == Store(SHA, len(FILE))
     stored = upload.stored("/v1/containers/x")
     assert (stored.status, stored.fields["Content-Location"]) == (201, "/v1/containers/x")
+
+
+def test_a_container_that_has_no_room_is_over():
+    """T4-20: the disk is full, and nothing is kept on it."""
+    upload, generation = begun()
+    sent(upload, generation, FILE)
+    upload.end(generation, now=0)
+    assert upload.not_stored(Problem("quota-exceeded", "the disk is full"))[0] == Discard()
+    assert upload.state is State.FAILED
 
 
 def test_a_request_that_was_fenced_does_nothing_any_more():

@@ -15,11 +15,11 @@ import pytest
 from container.test_rans import CHEAP_DECODER, header, prior_of, split
 from container.test_rans import file as coded
 
-from aeformat.container.limits import RANS_STEPS
+from aeformat.container.limits import RANS_STEPS, Limits
 from aeformat.container.parser import ChunkRead
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ContentMismatch, FormatError
-from aeformat.model.file_io import package_bytes
+from aeformat.model.file_io import package_bytes, read_package
 from aeformat.reader import events, stream_latents
 from aeformat.transport.crc import crc32
 from aeformat.transport.transfer_limits import TransferLimits
@@ -31,6 +31,7 @@ from spec.vectors import cases
 from transport.containers import latents
 
 FILE = latents()
+SERVER = TransferLimits()
 
 # What it takes all rows, a decoder or its golden set to check.
 LEFT_TO_THE_READER = {"C9-6", "C7-5", "C7-6", "M6-2"}
@@ -43,10 +44,12 @@ OWN_LIMIT = {"022-tensor-256-mib"}  # the server's, lower, is broken first
 
 def refusal(data: bytes) -> tuple[str, str, int] | None:
     """Code, rule and byte of the server's answer to a container; None if the container is accepted."""
-    verifier = Verifier(TransferLimits())
+    verifier = Verifier(SERVER)
     try:
         verifier.feed(data)
         verifier.close()
+        if verifier.model_bytes is not None:  # what a server does for Prove
+            read_package(data, limits=Limits(chunk_bytes=SERVER.chunk_bytes, package_bytes=SERVER.model_bytes))
     except FormatError as error:
         return error.code, error.rule, error.at
     assert verifier.is_complete and verifier.sha256 == hashlib.sha256(data).digest()

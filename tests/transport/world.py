@@ -103,6 +103,8 @@ class World:
 
     def body(self, request: Request, data: bytes, pieces: int = 100) -> Response:
         """Handle a request whose body arrives as `data`, in pieces of this many bytes."""
+        if request.method == "POST":
+            request = self.opened(request)
         try:
             upload, generation = self.begin(request)
             for at in range(0, len(data), pieces):
@@ -141,9 +143,16 @@ class World:
         self.number += 1
         self.acknowledged = 0
         self.disk = Disk()
-        self.length = int(request.fields[draft.LENGTH])
+        self.length = int(request.fields[draft.LENGTH]) if draft.LENGTH in request.fields else None
         self.upload = UploadServer(self.limits, now=self.now, length=self.length)
-        return Response(201, lower_case({"Location": self.path, draft.LIMIT: self.limits.upload_limit}))
+        return Response(201, lower_case({"Location": f"../{self.path}", draft.LIMIT: self.limits.upload_limit}))
+
+    def opened(self, request: Request) -> Request:
+        """Create the upload of a POST that carries the file.  Returns the PATCH that does the rest of it."""
+        self._create(request)
+        return Request(
+            "PATCH", self.path, {draft.OFFSET: "0", draft.COMPLETE: request.fields[draft.COMPLETE]}, request.body
+        )
 
     def _known(self, path: str) -> UploadServer:
         if self.upload is None or path != self.path:

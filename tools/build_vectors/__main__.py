@@ -29,6 +29,8 @@ from tools.build_vectors import (
     rans,
     receipts,
     settled,
+    sized,
+    unknown_decoder,
 )
 from tools.build_vectors.case import Case
 
@@ -36,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
     model_valid, bad_package, bad_network, receipts, joined, rans,
-    settled,
+    settled, sized, unknown_decoder,
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tools.build_vectors.numbers import OWN_TYPE, VALUE_BYTES, Number, encode, p
 
 DECODER_ID = bytes(range(32))
 IMAGE = [28, 28, 1, "u8"]
+UNKNOWN = 2  # the flag bit of latents whose decoder is not known
 Row = Sequence[Number]
 _HEX_LIMIT = 512  # bytes of values that the JSON spells out
 
@@ -33,9 +34,9 @@ class Latents:
     codec: str = "none"
     filter: str = "shuffle"
     values: str | None = None
-    image: Sequence[object] = tuple(IMAGE)
+    image: Sequence[object] | None = tuple(IMAGE)
     encoder: bytes | None = None
-    decoder: bytes = DECODER_ID
+    decoder: bytes | None = DECODER_ID  # None: not known (flag bit 1)
     ext: dict[str, Any] | None = None
     header: dict[str, Any] = field(default_factory=dict)
     names: Sequence[dict[str, Any] | None] = ()
@@ -58,7 +59,7 @@ class Latents:
             "decoder": self.decoder,
             "dims": list(self.dims),
             "encoding": self.encoding,
-            "image": list(self.image),
+            "image": self.image and list(self.image),
             "kind": "latents",
             "filter": self.filter if self.codec == "zstd" else None,
             "encoder": self.encoder,
@@ -76,8 +77,13 @@ class Latents:
     @property
     def content_id(self) -> bytes:
         """SHA-256 of the logical content (section 9)."""
-        head = {"decoder": self.decoder, "dims": list(self.dims), "image": list(self.image), "values": self.value_type}
-        return hashlib.sha256(emit(head) + self.values_bytes).digest()
+        return hashlib.sha256(self.content_head + self.values_bytes).digest()
+
+    @property
+    def content_head(self) -> bytes:
+        """What stands in front of the values."""
+        head = {"decoder": self.decoder, "dims": list(self.dims), "image": self.image and list(self.image)}
+        return emit({key: value for key, value in (head | {"values": self.value_type}).items() if value is not None})
 
     def payload(self, number: int) -> tuple[bytes, bytes]:
         """(as stored, raw) of a block of rows."""
@@ -117,6 +123,8 @@ class Latents:
             trailer=Trailer(self.content_id),
             aligned=frozenset({b"ROWS"} if aligned else ()),
             has_index=self.index,
+            minor=0 if self.decoder else 1,
+            flags=0 if self.decoder else UNKNOWN,
         )
 
     def with_(self, **changes: Any) -> Latents:
@@ -132,12 +140,12 @@ class Latents:
             "rules": rules.split(),
             "kind": "latents",
             "dims": list(self.dims),
-            "image": list(self.image),
+            "image": self.image and list(self.image),
             "encoding": self.encoding,
             "codec": self.codec,
             "filter": self.filter if self.codec == "zstd" else "none",
             "values": self.value_type,
-            "decoder": self.decoder.hex(),
+            "decoder": self.decoder and self.decoder.hex(),
             "encoder": None if self.encoder is None else self.encoder.hex(),
             "ext": plain(self.ext or {}),
             "n_rows": sum(map(len, self.blocks)),

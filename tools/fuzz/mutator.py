@@ -12,12 +12,13 @@ from random import Random
 from typing import Final
 
 from tools.fuzz import trees
-from tools.fuzz.parts import Part, Parts, put_together, repair_ids, repair_rows, take_apart
+from tools.fuzz.parts import Part, Parts, put_together, repair_flags, repair_ids, repair_rows, take_apart
 
 BytesChange = Callable[[bytes, Random], bytes]
 
 _TAGS: Final = (
     b"ROWS",
+    b"SIZE",
     b"nAMe",
     b"rCPT",
     b"dECo",
@@ -113,6 +114,8 @@ class Mutator:
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5))):
             self._change(parts, rng)
         if rng.random() < 0.9:
+            repair_flags(parts)
+        if rng.random() < 0.9:
             repair_rows(parts)
         if rng.random() < 0.95:
             repair_ids(parts)
@@ -152,6 +155,8 @@ class Mutator:
             part.raw = self.container(part.raw, rng.getrandbits(32))
         elif tree is not None and rng.random() < 0.85:
             part.raw = trees.dump(trees.change(rng, tree))
+        elif part.tag == b"SIZE" and rng.random() < 0.9:
+            part.raw = _other_sizes(part.raw, rng)
         else:
             changed = self._change_bytes(part.raw, rng)
             if part.tag in (b"ROWS", b"TENS") and rng.random() < 0.8:  # of the same length, so that it still fits
@@ -180,6 +185,15 @@ class Mutator:
                 chunks.insert(at, Part(rng.choice(_TAGS), rng.randbytes(rng.randrange(1, 40))))
 
 
+def _other_sizes(raw: bytes, rng: Random) -> bytes:
+    """Another number in one place, most often a small one; or a few numbers again."""
+    at = 4 * rng.randrange(max(1, len(raw) // 4))
+    if rng.random() < 0.2:
+        return raw[:at] + raw[max(0, at - 4 * rng.randrange(6)) : at] + raw[at:]
+    number = rng.randrange(5) if rng.random() < 0.8 else rng.choice(_NUMBERS)
+    return raw[:at] + struct.pack("<I", number) + raw[at + 4 :]
+
+
 def _other_codec(parts: Parts, header: dict[str, object], rng: Random) -> dict[str, object]:
     """The header with another codec or filter; the payloads are stored that way."""
     header.pop("filter", None)
@@ -187,7 +201,7 @@ def _other_codec(parts: Parts, header: dict[str, object], rng: Random) -> dict[s
     if header["codec"] == "zstd":
         header["filter"] = rng.choice(("none", "shuffle"))
     for part in parts.chunks:
-        part.frame, part.is_packed = None, part.tag not in (b"dECo", b"iNDX")
+        part.frame, part.is_packed = None, part.tag not in (b"dECo", b"iNDX", b"rCPT", b"SIZE")
     return header
 
 

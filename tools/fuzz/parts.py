@@ -18,6 +18,7 @@ import zstandard
 
 from tools.build_vectors.framing import CHUNK_HEADER_BYTES, MAGIC, PREAMBLE_BYTES, TRAILER_BYTES, Chunk, Draft, Trailer
 from tools.fuzz import trees
+from tools.fuzz.sized import Free
 
 MOST_RAW_BYTES: Final = 1 << 16  # what is unpacked to be changed; larger payloads are left as they are stored
 WIDTHS: Final = {"f64le": 8, "f32le": 4, "f16le": 2, "bf16le": 2, "u16le": 2, "u8": 1, "i8": 1, "text19": 27}
@@ -127,27 +128,59 @@ def put_together(parts: Parts, level: int = 3) -> bytes:
     return draft.build().data + parts.after
 
 
+def repair_flags(parts: Parts) -> None:
+    """The flag bits that the header takes, and the minor version that goes with them."""
+    is_sized = bool(Free.of(parts.header))
+    is_unknown = parts.header.get("kind") == "latents" and "decoder" not in parts.header
+    parts.flags = parts.flags & ~3 | is_sized | 2 * is_unknown
+    parts.minor = max(parts.minor, is_sized, is_unknown)
+
+
 def repair_rows(parts: Parts) -> None:
-    """Row numbers, and an index, that go with the lengths of the ROWS chunks."""
+    """Row numbers, lengths of rows of their own size, and an index, that go with one another."""
     row_bytes, first_row = _row_bytes(parts.header), 0
     waiting: list[Part] = []
     for part in parts.chunks:
         if part.tag == b"ROWS":
-            if row_bytes and part.raw_len is None:
+            sizes = next((front.raw for front in waiting if front.tag == b"SIZE"), None)
+            if sizes is not None and part.raw_len is None:
+                _fit_rows(part, Free.of(parts.header), sizes, parts.header)
+            elif row_bytes and part.raw_len is None:
                 part.n_rows = len(part.raw) // row_bytes
             part.first_row = first_row
             first_row += part.n_rows
             for front in waiting:
                 front.n_rows, front.first_row = part.n_rows, part.first_row
                 if front.tag == b"rCPT" and front.raw_len is None:
-                    size = -(-part.n_rows // 64) * 32 if part.n_rows < MOST_RAW_BYTES else 32
+                    size = 32 * _n_runs(part.n_rows, parts.header, sizes)
                     front.raw = front.raw[:size].ljust(size, b"\0")
-        waiting = [*waiting, part] if part.tag in (b"nAMe", b"rCPT") else []
+        waiting = [*waiting, part] if part.tag in (b"SIZE", b"nAMe", b"rCPT") else []
         if part.tag == b"iNDX":
             part.raw = b""  # the builder fills it in
             part.raw_len = None
     if parts.chunks and parts.chunks[-1].tag == b"iNDX":
         parts.chunks[-1].raw_len = 24 * sum(part.tag == b"ROWS" for part in parts.chunks)
+
+
+def _fit_rows(rows: Part, free: Free, sizes: bytes, header: dict[str, Any]) -> None:
+    """Let a ROWS be as long as the sizes say, where that is not too much."""
+    entries = free.entries(sizes)
+    n_values = sum(entry[0] * free.row_values(entry) for entry in entries)
+    n_bytes = n_values * WIDTHS.get(str(header.get("encoding")), 0)
+    if not 0 < n_bytes <= MOST_RAW_BYTES or (rows.raw_len is None and not rows.raw):
+        return
+    if n_bytes != len(rows.raw):
+        rows.raw, rows.frame = (rows.raw * (n_bytes // len(rows.raw) + 1))[:n_bytes], None
+    rows.n_rows = sum(entry[0] for entry in entries)
+
+
+def _n_runs(n_rows: int, header: dict[str, Any], sizes: bytes | None) -> int:
+    """Digests of a rCPT; one where nobody could tell."""
+    if n_rows >= MOST_RAW_BYTES:
+        return 1
+    entries = [] if sizes is None else Free.of(header).entries(sizes)
+    is_told = Free.of(header).has_image and sum(entry[0] for entry in entries) == n_rows
+    return Free.of(header).runs(entries) if is_told else -(-n_rows // 64)
 
 
 def repair_ids(parts: Parts) -> None:
@@ -187,14 +220,33 @@ def content_id(parts: Parts) -> bytes | None:
     try:
         own = _OWN[header["encoding"]]
         values = header.get("values", own)
-        head = {key: header[key] for key in ("decoder", "dims", "image")} | {"values": values}
+        head = {key: header[key] for key in ("decoder", "dims", "image") if key in header} | {"values": values}
         found = hashlib.sha256(msgpack.packb(head))
+        sizes = None
         for part in parts.chunks:
+            sizes = part.raw if part.tag == b"SIZE" else sizes
             if part.tag == b"ROWS":
-                found.update(_narrow(part.raw, header["encoding"], own, values))
+                _add_rows(found, _narrow(part.raw, header["encoding"], own, values), Free.of(header), sizes)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return found.digest()
+
+
+def _add_rows(found: Any, values: bytes, free: Free, sizes: bytes | None) -> None:
+    """Each row's sizes stand in front of its values."""
+    if not free or sizes is None:
+        found.update(values)
+        return
+    entries = free.entries(sizes)
+    n_values = sum(entry[0] * free.row_values(entry) for entry in entries)
+    width, at = len(values) // n_values if n_values else 0, 0
+    if not width or len(values) > MOST_RAW_BYTES:
+        raise ValueError("no rows of these sizes")
+    for n, *of_row in entries:
+        n_bytes = width * free.row_values((n, *of_row))
+        for _ in range(n if n_bytes else 0):
+            found.update(struct.pack(f"<{len(of_row)}I", *of_row) + values[at : at + n_bytes])
+            at += n_bytes
 
 
 def _narrow(raw: bytes, encoding: str, own: str, values: str) -> bytes:
@@ -218,11 +270,11 @@ def _narrow(raw: bytes, encoding: str, own: str, values: str) -> bytes:
 
 
 def _row_bytes(header: dict[str, Any]) -> int:
-    """Raw bytes of a row; 0 where the header does not tell."""
+    """Raw bytes of a row, a free size taken for 1; 0 where the header does not tell."""
     dims, width = header.get("dims"), WIDTHS.get(str(header.get("encoding")))
     if not isinstance(dims, list) or width is None or not all(isinstance(size, int) for size in dims):
         return 0
-    return max(0, math.prod(dims) * width)
+    return max(0, math.prod(size or 1 for size in dims) * width)
 
 
 def _aligned(header: dict[str, Any]) -> frozenset[bytes]:

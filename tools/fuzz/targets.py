@@ -25,7 +25,9 @@ from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.receipts import Receipts
+from aeformat.container.sizes import RowSizes
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.model.file_io import package_bytes, read_heading, read_package
 from aeformat.model.golden import check_golden
@@ -104,7 +106,12 @@ def _in_pieces(data: bytes) -> list[list[bytes]]:
 
 
 def _block(first_row: int, values: Any, names: RowNames | None, receipts: Receipts | None) -> tuple[object, ...]:
-    return first_row, values.dtype.str, values.shape, values.tobytes(), names, receipts
+    return first_row, values.dtype.str, _shape(values), values.tobytes(), names, receipts
+
+
+def _shape(values: Any) -> tuple[object, ...]:
+    """How many rows, and their sizes."""
+    return (len(values), *values.sizes.runs()) if isinstance(values, RaggedRows) else values.shape
 
 
 def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bool = False) -> Outcome:
@@ -193,10 +200,14 @@ def _walk(latents: Latents) -> int:
     if latents.header.codec == "none" and not latents.header.encoding_spec.is_text:
         stored = b"".join(chunk.tobytes() for chunk in latents.stored_chunks())
         if latents.header.values == latents.header.encoding_spec.own != "bf16":
-            agree(
-                stored, values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes(), "stored_chunks, and rows"
-            )
+            flat = values.flat if isinstance(values, RaggedRows) else values
+            agree(stored, flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes(), "stored_chunks, and rows")
+    agree(latents.sizes(), _sizes(latents, values), "sizes alone, and of the rows")
     return len(values)
+
+
+def _sizes(latents: Latents, values: Any) -> RowSizes | None:
+    return values.sizes if isinstance(values, RaggedRows) else latents.header.sizes_of(len(values))
 
 
 def validator(data: bytes) -> str:
@@ -264,14 +275,16 @@ def maps(data: bytes) -> str:
         else:
             agree(canonical.pack(tree), body, "a map, and what it encodes to")
             outcomes.append("map")
-    try:
-        header = parse_header(body, 24)
-    except FormatError as error:
-        outcomes.append(error.rule)
-    else:
-        if b"\xa3ext\x80" not in body:  # an empty `ext` is allowed, and not written again
-            agree(header.to_bytes(), body, "a header, and what it encodes to")
-        outcomes.append("header")
+    for flags in range(4):
+        try:
+            header = parse_header(body, 24, flags)
+        except FormatError as error:
+            outcomes.append(error.rule)
+        else:
+            agree(header.flags, flags, "the flags of a header, and those it was read with")
+            if b"\xa3ext\x80" not in body:  # an empty `ext` is allowed, and not written again
+                agree(header.to_bytes(), body, "a header, and what it encodes to")
+            outcomes.append("header")
     try:
         manifest = Manifest.parse(body, 24)
     except FormatError as error:

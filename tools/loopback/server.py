@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from aeformat.net.client.http_client import HttpClient, Timeouts
+from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.pace import Timeouts
 from aeformat.net.server.disk import Disk
 from aeformat.net.server.run import Settings, serve
 from aeformat.transport.messages import Request, Response
@@ -75,11 +76,11 @@ class Running:
         token: str | None = None,
     ) -> Response:
         """Send one request with our own client."""
-        client = HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60))
         span = None if body is None else (0, len(body))
-        found = client.request(
-            Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
-        )
+        with HttpClient(ServerAddress.parse(self.url, token=token), Timeouts(idle_seconds=60)) as client:
+            found = client.request(
+                Request(method, path, fields or {}, span), None if body is None else lambda at, n: body[at : at + n]
+            )
         assert isinstance(found, Response), found
         return found
 
@@ -105,10 +106,14 @@ def running(
     disk: Disk | None = None,
     log: Path | None = None,
     certificate: tuple[Path, Path] | None = None,
-    **limits: Any,
+    **more: Any,
 ) -> Iterator[Running]:
-    """Start a server with these limits; it is killed at the end of the block."""
-    settings = Settings(root, "127.0.0.1", port, tokens, certificate, dataclasses.replace(DEFAULT, **limits))
+    """Start a server with these settings and limits; it is killed at the end of the block."""
+    named = {field.name: more.pop(field.name) for field in dataclasses.fields(Settings) if field.name in more}
+    limits = dataclasses.replace(DEFAULT, **more)
+    if tokens is None:
+        named.setdefault("host_names", ("x",))  # as the tests' raw requests call it
+    settings = Settings(root, "127.0.0.1", port, tokens, certificate, limits, **named)
     server = Running(settings, disk, log=log)
     try:
         yield server

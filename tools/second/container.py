@@ -11,12 +11,26 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from . import msgpack, values
 from .errors import SpecError
 from .msgpack import Node
 from .rans import Prior, count_steps, read_code
+from .sizes import (
+    FREE_SIZES,
+    NO_DECODER,
+    RUN_ROWS,
+    Entry,
+    count,
+    entry_bytes,
+    equal_rows,
+    n_runs,
+    n_values,
+    read_sizes,
+    rows_of,
+)
 from .zstdframe import read_frame
 
 # --- 2. Preamble ------------------------------------------------------------------------------------------------------
@@ -34,11 +48,13 @@ class File:
     minor: int
     header_crc: int
     header: dict[str, Any]
+    flags: int
     at: int  # the next byte to read
     chunks: list[Chunk] = field(default_factory=list)  # those passed
     n_rows: int = 0
     index_at: int = 0
-    waiting: list[Chunk] = field(default_factory=list)  # the rCPT, the nAMe, or both, whose ROWS is still to come
+    waiting: list[Chunk] = field(default_factory=list)  # the SIZE, rCPT and nAMe whose ROWS is still to come
+    sizes: list[Entry] = field(default_factory=list)  # what that SIZE says
 
     @property
     def n_chunks(self) -> int:
@@ -64,9 +80,9 @@ def read_preamble(data: bytes) -> File:
     # C2-3
     if preamble_crc != zlib.crc32(data[:20]):
         raise SpecError("C2-3", 20, "preamble_crc does not match")
-    # C2-4
-    if flags != 0:
-        raise SpecError("C2-4", 10, f"flags {flags:#06x}")
+    # C2-4: both bits came with minor version 1
+    if flags & ~(FREE_SIZES | NO_DECODER if minor >= 1 else 0):
+        raise SpecError("C2-4", 10, f"flags {flags:#06x} in minor version {minor}")
     # C2-5
     if not 1 <= header_len <= MAX_HEADER:
         raise SpecError("C2-5", 12, f"header_len {header_len}")
@@ -76,7 +92,7 @@ def read_preamble(data: bytes) -> File:
         raise SpecError("C2-7", len(data), "the file ends inside the header")
     if header_crc != zlib.crc32(header):
         raise SpecError("C2-6", 24, "header_crc does not match")
-    return File(data, minor, header_crc, read_header(header), at=24 + header_len)
+    return File(data, minor, header_crc, read_header(header, flags), flags, at=24 + header_len)
 
 
 # --- 3. Header --------------------------------------------------------------------------------------------------------
@@ -92,7 +108,7 @@ _ALLOWED = {  # C3-7 leaves `filter` to C3-11, `values` to C3-12
 MAX_RAW = 268_435_456
 
 
-def read_header(data: bytes) -> dict[str, Any]:
+def read_header(data: bytes, flags: int) -> dict[str, Any]:
     """The header, which begins at byte 24; from C3-6 on that is the byte of every error."""
     root = msgpack.read_canonical(data, 4, where=lambda at: 24 + at)  # C3-1 to C3-5
 
@@ -106,14 +122,15 @@ def read_header(data: bytes) -> dict[str, Any]:
 
     # C3-7
     keys = {key.text() for key, _ in root.items()}
-    if missing := _NEEDED[kind] - keys:
+    not_known = {"decoder", "image"} if flags & NO_DECODER else set()
+    if missing := _NEEDED[kind] - keys - not_known:
         raise SpecError("C3-7", 24, f"missing {sorted(missing)}")
     if unknown := keys - _ALLOWED[kind]:
         raise SpecError("C3-7", 24, f"unknown {sorted(unknown)}", "unsupported")
 
     # C3-8
     for key, value in root.items():
-        if not _value_fits(key.text(), value):
+        if not _value_fits(key.text(), value, 0 if flags & FREE_SIZES else 1):
             raise SpecError("C3-8", 24, f"wrong value of {key.text()}")
 
     header: dict[str, Any] = root.plain()
@@ -141,23 +158,38 @@ def read_header(data: bytes) -> dict[str, Any]:
     # C3-15
     if header["codec"] == "rans" and (kind == "model" or encoding not in ("u8", "i8")):
         raise SpecError("C3-15", 24, f"codec rans of {encoding}")
+    if flags & FREE_SIZES:
+        # C3-17
+        if kind == "model":
+            raise SpecError("C3-17", 24, "flag bit 0 in a model package")
+        if 0 not in header["dims"] or header.get("image", [])[:2].count(0) == 1:
+            raise SpecError("C3-17", 24, "nothing free, or half of the image")
+        # C3-18
+        if header["codec"] == "rans":
+            raise SpecError("C3-18", 24, "codec rans with free sizes")
+    # C3-19
+    if flags & NO_DECODER and (kind == "model" or "decoder" in header or header["codec"] == "rans"):
+        raise SpecError("C3-19", 24, "flag bit 1 beside what takes or names a decoder")
     return header
 
 
-def _value_fits(key: str, value: Node) -> bool:
-    """Does the value have the type and range of section 3.2's table (C3-8)?  Names are left to C3-9, C3-10, C3-12."""
+def _value_fits(key: str, value: Node, least: int) -> bool:
+    """Does the value have the type and range of section 3.2's table (C3-8)?  Names are left to C3-9, C3-10, C3-12.
+
+    least: what a size that may be free must be.
+    """
     if key in ("byte_order", "codec", "encoding", "filter", "kind", "values"):
         return value.kind == "str"
     if key in ("decoder", "encoder", "model"):
         return value.kind == "bin" and len(value.value) == 32
     if key == "dims":
-        return is_integers(value, 1, 2**31 - 1) and 1 <= len(value.children) <= 8
+        return is_integers(value, least, 2**31 - 1) and 1 <= len(value.children) <= 8
     if key == "image":
         if value.kind != "array" or len(value.children) != 4:
             return False
         *sizes, type_ = value.children
         return (
-            all(n.kind == "int" and 1 <= n.value <= 65_535 for n in sizes)
+            all(n.kind == "int" and low <= n.value <= 65_535 for n, low in zip(sizes, (least, least, 1), strict=True))
             and type_.kind == "str"
             and type_.text() == "u8"
         )
@@ -169,28 +201,20 @@ def is_integers(node: Node, lo: int, hi: int) -> bool:
     return node.kind == "array" and all(child.kind == "int" and lo <= child.value <= hi for child in node.children)
 
 
-def count(shape: list[int]) -> int:
-    """How many elements a shape has."""
-    n = 1
-    for size in shape:
-        n *= size
-    return n
-
-
 def row_bytes(header: dict[str, Any]) -> int:
-    """Raw size of one row."""
-    return count(header["dims"]) * values.ENCODINGS[header["encoding"]][0]
+    """Raw size of one row, a free size taken for 1."""
+    return count([size or 1 for size in header["dims"]]) * values.ENCODINGS[header["encoding"]][0]
 
 
 # --- 4. Chunks --------------------------------------------------------------------------------------------------------
 
 _CHUNK = struct.Struct("<4sIQIIII")
 _KIND_OF_TAG = {
-    b"dECo": "latents", b"nAMe": "latents", b"rCPT": "latents", b"ROWS": "latents", b"iNDX": "latents",
+    b"dECo": "latents", b"SIZE": "latents", b"nAMe": "latents", b"rCPT": "latents", b"ROWS": "latents", b"iNDX": "latents",
     b"MANF": "model", b"TENS": "model",
 }  # fmt: skip
-_NEVER_COMPRESSED = (b"dECo", b"iNDX", b"rCPT")
-RUN_ROWS = 64
+_NEVER_COMPRESSED = (b"dECo", b"iNDX", b"rCPT", b"SIZE")
+_OF_ROWS = (b"SIZE", b"rCPT", b"nAMe", b"ROWS")  # what belongs to one ROWS, in this order
 
 
 @dataclass
@@ -252,7 +276,8 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     if not 1 <= chunk.stored_len <= chunk.raw_len:
         raise SpecError("C4-4", at + 16, f"stored_len {chunk.stored_len}, raw_len {chunk.raw_len}")
     # C4-5
-    known = tag in _KIND_OF_TAG
+    is_sized = bool(file.flags & FREE_SIZES)
+    known = tag in _KIND_OF_TAG and (tag != b"SIZE" or is_sized)
     if not known and tag[:1].isupper():
         raise SpecError("C4-5", at, f"unknown critical tag {tag!r}")
     # C4-6
@@ -260,22 +285,20 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
         raise SpecError("C4-6", at, f"{tag!r} in a file of kind {file.header['kind']}")
     check_order(chunk)
     # C4-7
-    if tag == b"ROWS" and chunk.n_rows == 0:
-        raise SpecError("C4-7", at + 4, "ROWS without rows")
-    if tag not in (b"ROWS", b"nAMe", b"rCPT") and known and chunk.n_rows != 0:
+    leads = tag == (b"SIZE" if is_sized else b"ROWS")  # the others of its rows go by it
+    if leads and chunk.n_rows == 0:
+        raise SpecError("C4-7", at + 4, f"{tag!r} without rows")
+    if tag not in _OF_ROWS and known and chunk.n_rows != 0:
         raise SpecError("C4-7", at + 4, f"n_rows {chunk.n_rows} in {tag!r}")
-    if known and tag not in (b"nAMe", b"rCPT") and chunk.first_row != (file.n_rows if tag == b"ROWS" else 0):
+    if known and (leads or tag not in _OF_ROWS) and chunk.first_row != (file.n_rows if leads else 0):
         raise SpecError("C4-7", at + 8, f"first_row {chunk.first_row}")
-    for front in file.waiting if tag == b"ROWS" else []:  # after the ROWS's own
-        if front.n_rows != chunk.n_rows:
-            raise SpecError("C4-7", front.at + 4, f"{front.tag!r} of {front.n_rows} rows before {chunk.n_rows}")
-        if front.first_row != chunk.first_row:
-            raise SpecError("C4-7", front.at + 8, f"{front.tag!r} of row {front.first_row} before {chunk.first_row}")
+    if is_sized and tag in _OF_ROWS[1:]:
+        _check_same_rows(chunk, file.waiting[0])
+    for front in file.waiting if tag == b"ROWS" and not is_sized else []:  # after the ROWS's own
+        _check_same_rows(front, chunk)
     # C4-8
-    if tag == b"ROWS" and chunk.raw_len != chunk.n_rows * row_bytes(file.header):
-        raise SpecError("C4-8", at + 20, f"raw_len {chunk.raw_len} of {chunk.n_rows} rows")
-    if tag == b"rCPT" and chunk.raw_len != 32 * ((chunk.n_rows + RUN_ROWS - 1) // RUN_ROWS):
-        raise SpecError("C4-8", at + 20, f"raw_len {chunk.raw_len} of receipts of {chunk.n_rows} rows")
+    if known and file.header["kind"] == "latents":
+        _check_length(file, chunk, file.sizes if is_sized else equal_rows(file.header, chunk.n_rows))
     never = tag in _NEVER_COMPRESSED or (known and file.header["codec"] == "none")
     if never and chunk.stored_len != chunk.raw_len:
         raise SpecError("C4-8", at + 16, "a chunk that is not compressed has stored_len = raw_len")
@@ -296,13 +319,38 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     # C4-11
     if chunk.payload_crc != file.crc(chunk.number, chunk.stored):
         raise SpecError("C4-11", chunk.payload_at, "payload_crc does not match")
+    if known and tag == b"SIZE":
+        width = values.ENCODINGS[file.header["encoding"]][0]
+        file.sizes = read_sizes(chunk.stored, chunk.n_rows, file.header, width, chunk.payload_at)
     # M1-1, M1-3, M1-4
     check_model(chunk)
 
     file.at = chunk.payload_at + chunk.stored_len
     file.chunks.append(chunk)
-    file.waiting = [*file.waiting, chunk] if tag in (b"nAMe", b"rCPT") else []
+    file.waiting = [*file.waiting, chunk] if tag in _OF_ROWS[:3] else []
     return chunk
+
+
+def _check_same_rows(chunk: Chunk, of: Chunk) -> None:
+    """C4-7: a chunk speaks of the rows of another."""
+    if chunk.n_rows != of.n_rows:
+        raise SpecError("C4-7", chunk.at + 4, f"{chunk.tag!r} of {chunk.n_rows} rows with {of.n_rows}")
+    if chunk.first_row != of.first_row:
+        raise SpecError("C4-7", chunk.at + 8, f"{chunk.tag!r} of row {chunk.first_row} with {of.first_row}")
+
+
+def _check_length(file: File, chunk: Chunk, entries: list[Entry]) -> None:
+    """C4-8: raw_len of what belongs to rows.  entries: their sizes."""
+    header, fits = file.header, True
+    if chunk.tag == b"ROWS":
+        fits = chunk.raw_len == n_values(entries) * values.ENCODINGS[header["encoding"]][0]
+    elif chunk.tag == b"rCPT":
+        fits = chunk.raw_len == 32 * n_runs(entries, header)
+    elif chunk.tag == b"SIZE":
+        size = entry_bytes(header)
+        fits = chunk.raw_len % size == 0 and chunk.raw_len // size <= chunk.n_rows
+    if not fits:
+        raise SpecError("C4-8", chunk.at + 20, f"raw_len {chunk.raw_len} of {chunk.tag!r} of {chunk.n_rows} rows")
 
 
 # --- 6. Filter --------------------------------------------------------------------------------------------------------
@@ -450,35 +498,39 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
     encoding = header["encoding"]
     own_type = values.ENCODINGS[encoding][1][0]
     type_ = header.get("values", own_type)
-    row_values = count(header["dims"])
-    identity = {"decoder": header["decoder"], "dims": header["dims"], "image": header["image"], "values": type_}
+    row_values = count(header["dims"])  # of codec rans, where no size is free
+    is_sized = bool(file.flags & FREE_SIZES)
+    identity = {key: header[key] for key in ("decoder", "dims", "image") if key in header} | {"values": type_}
     content = hashlib.sha256(msgpack.pack(identity))
     rows: list[list[values.Number]] = []
     labels: dict[str, list[Any] | None] = {"labels": None, "names": None, "sources": None}
     names_of_rows: list[dict[str, list[Any]] | None] = []  # one for every ROWS
     names: dict[str, list[Any]] | None = None  # of the ROWS that follows
     receipts_of_rows: list[Chunk | None] = []  # one for every ROWS
+    sizes_of_rows: list[list[list[int]]] = []  # one for every SIZE
     decoder: Decoder | None = None
     embedded: bytes | None = None
     rans_steps = 0
 
     def check_order(chunk: Chunk) -> None:  # C4-6
+        if file.flags & NO_DECODER and chunk.tag in (b"dECo", b"rCPT"):
+            raise SpecError("C4-6", chunk.at, f"{chunk.tag!r} where the decoder is not known")
         before = file.waiting[-1].tag if file.waiting else None
-        if before == b"nAMe" and chunk.tag != b"ROWS":
-            raise SpecError("C4-6", chunk.at, "the next chunk after a nAMe is a ROWS")
-        if before == b"rCPT" and chunk.tag not in (b"nAMe", b"ROWS"):
-            raise SpecError("C4-6", chunk.at, "the next chunk after a rCPT is a nAMe or a ROWS")
+        if before and chunk.tag not in _OF_ROWS[_OF_ROWS.index(before) + 1 :]:
+            raise SpecError("C4-6", chunk.at, f"{chunk.tag!r} after {before!r}")
+        if is_sized and before is None and chunk.tag in _OF_ROWS[1:]:
+            raise SpecError("C4-6", chunk.at, f"{chunk.tag!r} without a SIZE")
         if file.index_at:
             raise SpecError("C4-6", chunk.at, "nothing follows an iNDX but the trailer")
-        if chunk.tag == b"dECo" and any(c.tag in (b"dECo", b"nAMe", b"rCPT", b"ROWS") for c in file.chunks):
+        if chunk.tag == b"dECo" and any(c.tag in (b"dECo", *_OF_ROWS) for c in file.chunks):
             raise SpecError("C4-6", chunk.at, "dECo comes first, at most once")
-        begins = before is None and chunk.tag in (b"rCPT", b"nAMe", b"ROWS")  # what belongs to one ROWS
+        begins = before == (b"SIZE" if is_sized else None) and chunk.tag in _OF_ROWS[1:]
         if begins and receipts_of_rows and (chunk.tag == b"rCPT") != (receipts_of_rows[0] is not None):
             raise SpecError("C4-6", chunk.at, "every ROWS has a rCPT, or none")
 
     def may_end() -> None:  # C4-6
         if file.waiting:
-            raise SpecError("C4-6", file.at, "after a rCPT or a nAMe comes a ROWS")
+            raise SpecError("C4-6", file.at, "after a SIZE, a rCPT or a nAMe comes a ROWS")
 
     while True:
         front = file.waiting
@@ -505,13 +557,19 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
                 raw = read_code(chunk.stored, chunk.n_rows, row_values, prior, chunk.payload_at)
             else:
                 raw = chunk.raw(header, width)
-            numbers = values.read_rows(raw, encoding, type_, row_values, chunk.where)
-            content.update(values.pack(numbers, type_))
-            rows += [numbers[i : i + row_values] for i in range(0, len(numbers), row_values)]
+            entries = file.sizes if is_sized else equal_rows(header, chunk.n_rows)
+            counts = [count(entry.dims) for entry in rows_of(entries)]
+            numbers = values.read_rows(raw, encoding, type_, counts, chunk.where)
+            for entry, n, end in zip(rows_of(entries), counts, accumulate(counts), strict=True):
+                row = numbers[end - n : end]
+                content.update(struct.pack(f"<{len(entry.sizes)}I", *entry.sizes) + values.pack(row, type_))
+                rows.append(row)
+            if is_sized:
+                sizes_of_rows.append([[entry.n, *entry.sizes] for entry in entries])
             file.n_rows += chunk.n_rows
             names_of_rows.append(names)
             names = None
-            receipts = front[0] if front and front[0].tag == b"rCPT" else None
+            receipts = next((c for c in front if c.tag == b"rCPT"), None)
             receipts_of_rows.append(receipts)
             if receipts and decoder and decoder.decode:
                 check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode, chunk, values.ENCODINGS[encoding][0])
@@ -530,6 +588,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
         **labels,
         "names_of_rows": names_of_rows,
         "receipts_of_rows": [receipts.stored.hex() if receipts else None for receipts in receipts_of_rows],
+        "sizes_of_rows": sizes_of_rows,
         "embedded": embedded,
         "n_rows": file.n_rows,
         "n_chunks": file.n_chunks,

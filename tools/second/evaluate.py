@@ -10,9 +10,9 @@ import math
 import struct
 from typing import Any
 
-from .container import count
 from .errors import SpecError
 from .model import WEIGHTED, Model, endpoint_range, half, rows_of
+from .sizes import count
 from .values import Number
 
 Values = list[Number]

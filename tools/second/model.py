@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import values
-from .container import Chunk, File, count, read_chunk, read_trailer
+from .container import Chunk, File, read_chunk, read_trailer
 from .errors import SpecError
 from .msgpack import Node, read_canonical
 from .rans import Prior, check_prior_shapes, read_prior
+from .sizes import count
 
 MAX_MANIFEST = 1_048_576  # M1-1
 MAX_LAYERS, MAX_TENSORS = 1_024, 4_096  # M2-2

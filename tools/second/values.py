@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Callable
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from itertools import accumulate
 
 from .errors import SpecError
 
@@ -46,8 +47,13 @@ def bytes_a_value(type_: str) -> int:
     return 2 if type_ == "bf16" else _TYPES[type_][0]
 
 
-def read_rows(raw: bytes, encoding: str, type_: str, row_values: int, where: Callable[[int], int]) -> list[Number]:
-    """The values of a payload, in the type they had.  where: from an offset in `raw` to the byte of the file."""
+def read_rows(
+    raw: bytes, encoding: str, type_: str, row_values: list[int], where: Callable[[int], int]
+) -> list[Number]:
+    """The values of a payload, in the type they had.
+
+    row_values: of each row.  where: from an offset in `raw` to the byte of the file.
+    """
     size = ENCODINGS[encoding][0]
     if encoding == "text19":
         values: list[Number] = list(_read_text19(raw, row_values, where))
@@ -66,11 +72,12 @@ def read_rows(raw: bytes, encoding: str, type_: str, row_values: int, where: Cal
 _CELL = {j: {0: b"+-", 2: b".", 21: b"e", 22: b"+-"}.get(j, b"0123456789") for j in range(26)}
 
 
-def _read_text19(raw: bytes, row_values: int, where: Callable[[int], int]) -> list[float]:
+def _read_text19(raw: bytes, row_values: list[int], where: Callable[[int], int]) -> list[float]:
     """Cells of 26 characters; a space between two of a row, a line feed after the last."""
+    line_ends = set(accumulate(row_values))
     for at, character in enumerate(raw):  # C5-1
         number, j = divmod(at, 27)
-        if character not in _CELL.get(j, b"\n" if (number + 1) % row_values == 0 else b" "):
+        if character not in _CELL.get(j, b"\n" if number + 1 in line_ends else b" "):
             raise SpecError("C5-1", where(at), f"{bytes([character])!r} does not belong there")
     values = []
     for at in range(0, len(raw), 27):  # C5-2

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .container import Chunk, count
+from .container import Chunk
 from .model import POOLS, Model, multiply_adds
+from .sizes import count
 
-_KNOWN = (b"nAMe", b"rCPT", b"ROWS", b"iNDX", b"MANF", b"TENS")  # a dECo is a file of its own
+_KNOWN = (b"SIZE", b"nAMe", b"rCPT", b"ROWS", b"iNDX", b"MANF", b"TENS")  # a dECo is a file of its own
 
 
 def file_work(got: dict[str, Any]) -> int:
@@ -18,7 +19,7 @@ def file_work(got: dict[str, Any]) -> int:
 
 def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
     units: int = 4 * chunk.raw_len
-    if chunk.tag == b"nAMe":
+    if chunk.tag in (b"nAMe", b"SIZE"):
         units += 512 * chunk.raw_len
     if chunk.tag == b"ROWS" and header["encoding"] == "text19":
         units += 4_096 * (chunk.raw_len // 27)

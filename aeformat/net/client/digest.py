@@ -52,9 +52,10 @@ class FileDigest:
         if not os.path.sameopenfile(self._file.fileno(), file.fileno()):
             raise UsageError(f"{self._file.name}: was replaced while it was being read; send it again")
 
-    def wait(self, seconds: float = 0.0) -> bytes | None:
-        """The digest, None if it is not known after this time.  Raises OSError if the file cannot be read."""
-        try:
-            return self.future.result(seconds)
-        except NotReady:
-            return None
+
+def digest_after(digest: Future[bytes], seconds: float) -> bytes | None:
+    """The digest, None if it is not known after this time.  Raises OSError if the file cannot be read."""
+    try:
+        return digest.result(seconds)
+    except NotReady:
+        return None

@@ -38,8 +38,8 @@ def fetch(
     address, kind, name = parse_blob_url(url, options)
     client = fetch_client(kind, name, options)
     with partial_file(Path(path), kind, name, force=force) as partial:
-        http = HttpClient(address, options.timeouts)
-        done = transfer.fetch_file(client, http, partial, fetch_progress(progress, client))
+        with HttpClient.to(address, options) as http:
+            done = transfer.fetch_file(client, http, partial, fetch_progress(progress, client))
         return finish(Path(path), kind, name, done, client.size, partial)
 
 

@@ -1,7 +1,8 @@
 """A decoder from a server that the user named (spec/transport.md, section 9).
 
 Owns carrying out the steps of ModelResolver: this machine's models, the decision, the fetch, the checks, the cache.  The URL
-of the server comes from the user, never from a file (T5-9).
+of the server comes from the user, never from a file (T5-9).  What reads and runs a package is imported once there is one: it
+loads NumPy, which takes longer than to learn that there is none.
 """
 
 from __future__ import annotations
@@ -10,13 +11,10 @@ import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from aeformat.backends.golden_check import check
 from aeformat.errors import DecoderMissing, FormatError, GoldenMismatch, Hint
-from aeformat.model import store
-from aeformat.model.file_io import read_package
-from aeformat.model.package import ModelPackage
+from aeformat.model import places
 from aeformat.net.client.fetching import fetch
 from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
@@ -25,6 +23,9 @@ from aeformat.transport.messages import Lost, Request
 from aeformat.transport.policy import decide_transfer
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.resolver import Event, ModelResolver, State
+
+if TYPE_CHECKING:
+    from aeformat.model.package import ModelPackage
 
 MAX_WORK: Final = 1 << 36  # of one row, M7-1: the most that an unknown decoder may cost
 
@@ -88,6 +89,10 @@ class _DecoderSearch:
         return self._found
 
     def _lookup(self) -> tuple[Event, str]:
+        if next(places.files_of(self._id), None) is None:
+            return Event.MISS, ""
+        from aeformat.model import store
+
         try:
             self._found = store.find_decoder(self._id)  # which also removes a damaged one from the cache (T9-4)
         except DecoderMissing:
@@ -95,7 +100,8 @@ class _DecoderSearch:
         return Event.HIT, ""
 
     def _ask(self) -> tuple[Event, str]:
-        found = HttpClient(self._address, self._options.timeouts).request(Request("HEAD", self._path))
+        with HttpClient.to(self._address, self._options) as http:
+            found = http.request(Request("HEAD", self._path))
         if isinstance(found, Lost):
             self._error = TransferUnfinished(f"no answer from the server: {found.reason}")
             return Event.MISS, found.reason
@@ -144,6 +150,8 @@ class _DecoderSearch:
         return Event.DONE, ""
 
     def _check(self) -> tuple[Event, str]:
+        from aeformat.model.file_io import read_package
+
         assert self._file is not None
         try:
             self._found = read_package(self._file, max_work=MAX_WORK)
@@ -155,6 +163,8 @@ class _DecoderSearch:
         return Event.GOOD, ""
 
     def _run_golden_set(self) -> tuple[Event, str]:
+        from aeformat.backends.golden_check import check
+
         assert self._found is not None
         try:
             check(self._found)
@@ -164,6 +174,8 @@ class _DecoderSearch:
         return Event.GOOD, ""
 
     def _install(self) -> tuple[Event, str]:
+        from aeformat.model import store
+
         assert self._file is not None
         try:
             store.install(self._file, lambda package: None)  # its golden set has just been run

@@ -27,7 +27,7 @@ class FileScan:
     """The result of scanning a file whose chunk headers are good.
 
     has_decoder: whether a decoder is embedded.  ends: the offsets where the header and each chunk end.  key: a hash that tells
-    the file from others without its digest.
+    the file from others without its digest.  image_bytes: of the images of all rows, as u8.
     """
 
     header: Header
@@ -36,6 +36,7 @@ class FileScan:
     has_decoder: bool
     ends: array[int]
     key: bytes
+    image_bytes: int = 0
 
     def source(self, sha256: bytes | None) -> UploadSource:
         """The file as the source of an upload.  sha256: its digest, None while that is not known."""
@@ -52,14 +53,15 @@ def scan_file(file: BinaryIO) -> FileScan:
         return file.read(n_bytes)
 
     framing = Framing(read, size)
-    ends, n_rows, has_decoder = array("Q", [framing.first_chunk_at]), 0, False
+    ends, n_rows, has_decoder, image_bytes = array("Q", [framing.first_chunk_at]), 0, False, 0
     for chunk in framing.scan():
         ends.append(chunk.end)
         n_rows += chunk.header.n_rows if chunk.header.tag == assigned.ROWS else 0
+        image_bytes += 0 if chunk.sizes is None else chunk.sizes.image_bytes
         has_decoder = has_decoder or chunk.header.tag == assigned.DECODER
     trailer = read(ends[-1], TRAILER_BYTES)
     key = hashlib.sha256(framing.front + trailer + size.to_bytes(8, "little")).digest()
-    return FileScan(framing.header, size, n_rows, has_decoder, ends, key)
+    return FileScan(framing.header, size, n_rows, has_decoder, ends, key, image_bytes)
 
 
 def verify(file: BinaryIO) -> None:

@@ -20,12 +20,13 @@ from aeformat.errors import DecoderMismatch, FormatError, UsageError
 from aeformat.model import places
 from aeformat.model.identity import open_package, read_model_id
 from aeformat.net.client import transfer
-from aeformat.net.client.digest import FileDigest
+from aeformat.net.client.digest import FileDigest, digest_after
 from aeformat.net.client.http_client import FileBody, HttpClient
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.learned import Learned
 from aeformat.net.client.options import DEFAULTS, Notify, Options, Progress, Sent, ignore
 from aeformat.net.client.scan import FileScan, scan_file, verify
-from aeformat.transport.messages import Lost, Request, Response
+from aeformat.transport.messages import Done, Lost, Request, Response
 from aeformat.transport.policy import decide_transfer
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.retry import Retry
@@ -55,22 +56,40 @@ def send_with_digest(
 ) -> Sent:  # fmt: skip
     """Send a file whose digest is being computed already; see `send`."""
     address = ServerAddress.parse(url, token=options.token, ca_file=options.ca_file)
-    http = HttpClient(address, options.timeouts)
-    with Path(path).open("rb") as file:
+    with HttpClient.to(address, options) as http, Path(path).open("rb") as file:
         digest.require_same(file)
-        scan = scan_file(file)
-        found = http.request(decoder_probe(scan)) if needs_decoder_probe(scan, options) else None
-        decoder = decoder_to_send(scan, found, options, model, notify)
+        return send_open(http, file, digest.future, options, Learned(), model=model, progress=progress, notify=notify)
+
+
+def send_open(
+    http: HttpClient, file: BinaryIO, digest: Future[bytes], options: Options, learned: Learned, *,
+    model: bytes | None = None, progress: Progress = ignore, notify: Notify = ignore,
+) -> Sent:  # fmt: skip
+    """Send an open file; see `send`.  digest: of it, which may become known meanwhile."""
+    scan = scan_file(file)
+    with learned.decoder_lock:  # a decoder is sent at most once (T9-3)
+        found = http.request(decoder_probe(scan)) if needs_decoder_probe(scan, options, learned) else None
+        decoder = decoder_to_send(scan, found, options, model, notify, learned)
         if decoder is not None:
             client, body, known = decoder_upload(decoder, progress)
             transfer.send_file(client, http, body, known, ignore)
-        record = ResumeRecord(address, scan)
-        client = upload_client(scan, digest.wait(digest_wait_seconds(scan)), record)
-        with explaining_refusal(file, record):
-            body = file_body(file, progress, "sending", scan.size)
-            done = transfer.send_file(client, http, body, digest.future, record.save)
-        record.delete()
-    return Sent(address.url + done.path, done.sha256, scan.size)
+            assert isinstance(scan.header, LatentsHeader)
+            learned.decoders.add(scan.header.decoder)
+    record = ResumeRecord(http.address, scan)
+    client = upload_client(scan, digest_after(digest, digest_wait_seconds(scan)), record, learned)
+    with explaining_refusal(file, record):
+        body = file_body(file, progress, "sending", scan.size)
+        done = transfer.send_file(client, http, body, digest, record.save)
+    return finished(client, done, scan, http.address, record, learned)
+
+
+def finished(
+    client: UploadClient, done: Done, scan: FileScan, address: ServerAddress, record: ResumeRecord, learned: Learned
+) -> Sent:
+    """The file is on the server: forget the upload, and note what it has shown."""
+    record.delete()
+    learned.note(client)
+    return Sent(address.url + done.path, done.sha256, scan.size, client.was_there)
 
 
 def digest_wait_seconds(scan: FileScan) -> float:
@@ -78,9 +97,11 @@ def digest_wait_seconds(scan: FileScan) -> float:
     return _DIGEST_SECONDS if scan.size <= _SMALL_BYTES else 0.0
 
 
-def upload_client(scan: FileScan, sha256: bytes | None, record: ResumeRecord) -> UploadClient:
+def upload_client(scan: FileScan, sha256: bytes | None, record: ResumeRecord, learned: Learned) -> UploadClient:
     """The state machine that sends this file.  It resumes the upload that an earlier run began, if there is one."""
-    return UploadClient(scan.source(sha256), Retry(SystemRandom()), upload=record.load())
+    upload = record.load()
+    is_new = upload is None and sha256 is not None and learned.expects_new(scan.size)
+    return UploadClient(scan.source(sha256), Retry(SystemRandom()), upload=upload, most=learned.most, is_new=is_new)
 
 
 def file_body(file: BinaryIO, progress: Progress, what: str, size: int) -> FileBody:
@@ -114,9 +135,13 @@ def explaining_refusal(file: BinaryIO, record: ResumeRecord) -> Iterator[None]:
         raise
 
 
-def needs_decoder_probe(scan: FileScan, options: Options) -> bool:
+def needs_decoder_probe(scan: FileScan, options: Options, learned: Learned) -> bool:
     """Whether to ask the server for the decoder: the file needs one that is not embedded, and the policy allows sending."""
-    return isinstance(scan.header, LatentsHeader) and not scan.has_decoder and options.policy != "never"
+    if not isinstance(scan.header, LatentsHeader) or scan.has_decoder or options.policy == "never":
+        return False
+    if not scan.header.decoder:
+        return False
+    return scan.header.decoder not in learned.decoders and scan.header.decoder not in learned.packages
 
 
 def decoder_probe(scan: FileScan) -> Request:
@@ -126,39 +151,51 @@ def decoder_probe(scan: FileScan) -> Request:
 
 
 def decoder_to_send(
-    scan: FileScan, found: Response | Lost | None, options: Options, model: bytes | None, notify: Notify
-) -> bytes | None:
+    scan: FileScan, found: Response | Lost | None, options: Options, model: bytes | None, notify: Notify,
+    learned: Learned,
+) -> bytes | None:  # fmt: skip
     """The decoder's package, if the server lacks it and the policy decides to send it (T9-2, T9-3); else None.
 
     found: the response to `decoder_probe`, None if that was not sent.  Raises DecoderMismatch if `model` is another decoder.
     """
-    if found is None or not isinstance(found, Response) or found.status != 404:
-        return None
     header = scan.header
-    assert isinstance(header, LatentsHeader)
-    if model is not None:
-        if read_model_id(model) != header.decoder:
-            raise DecoderMismatch(f"the file names decoder {header.decoder.hex()[:12]}, the one given is another")
-        package = model
-    else:
-        local = _local_package(header.decoder)
-        if local is None:
-            notify(f"the server lacks decoder {header.decoder.hex()[:12]}, and so does this machine; it is not sent")
-            return None
-        package = local
-    height, width, channels = header.image
+    if not isinstance(header, LatentsHeader) or scan.has_decoder or not header.decoder:
+        return None
+    is_known = header.decoder in learned.packages
+    if isinstance(found, Response) and found.status == 200:
+        learned.decoders.add(header.decoder)
+    elif isinstance(found, Response) and found.status == 404:
+        learned.packages[header.decoder] = _package(header.decoder, model)
+    if header.decoder in learned.decoders or header.decoder not in learned.packages:
+        return None
+    package = learned.packages[header.decoder]
+    lacks = f"the server lacks decoder {header.decoder.hex()[:12]}"
+    if package is None:
+        if not is_known:
+            notify(f"{lacks}, and so does this machine; it is not sent")
+        return None
     decision = decide_transfer(
         options.policy,
         n_rows=scan.n_rows,
-        image_bytes=height * width * channels if options.image_bytes is None else options.image_bytes,
+        image_bytes=scan.image_bytes / scan.n_rows if options.image_bytes is None else options.image_bytes,
         container_bytes=scan.size,
         model_bytes=len(package),
     )
-    notify(f"the server lacks decoder {header.decoder.hex()[:12]}: {decision.reason}")
+    if decision.should_transfer or not is_known:
+        notify(f"{lacks}: {decision.reason}")
     return package if decision.should_transfer else None
 
 
-def _local_package(model_id: bytes) -> bytes | None:
+def _package(model_id: bytes, model: bytes | None) -> bytes | None:
+    """The package of a decoder: the one given, else this machine's.  Raises DecoderMismatch if `model` is another decoder."""
+    if model is None:
+        return local_package(model_id)
+    if read_model_id(model) != model_id:
+        raise DecoderMismatch(f"the file names decoder {model_id.hex()[:12]}, the one given is another")
+    return model
+
+
+def local_package(model_id: bytes) -> bytes | None:
     """This machine's package of a model, its checksums verified.  The server verifies the rest of it (T4-2)."""
     for path in places.files_of(model_id):
         with open_package(path) as file:

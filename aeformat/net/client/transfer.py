@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
+from aeformat.net.client.events import Unanswered, Waiting
 from aeformat.net.client.http_client import CONNECTION_ERRORS, FileBody, HttpClient, error_text
 from aeformat.net.client.local_errors import local, unmarked
 from aeformat.transport.messages import Cut, Done, Failed, Hash, Lost, Request, Response, Wait
@@ -40,7 +40,7 @@ def send_file(client: UploadClient, http: HttpClient, body: FileBody, digest: Fu
     """
     while not isinstance(action := next_upload_action(client, digest), Done):
         if isinstance(action, Wait):
-            time.sleep(action.seconds)
+            wait(http, action)
             client.go_on()
         elif isinstance(action, Hash):
             client.hashed(digest.result())
@@ -49,6 +49,12 @@ def send_file(client: UploadClient, http: HttpClient, body: FileBody, digest: Fu
                 found = http.request(action, body, lambda: _probe_while_sending(client, http, digest))
                 report_upload(client, found, body, save)
     return action
+
+
+def wait(http: HttpClient, action: Wait) -> None:
+    """Wait before the next try, and tell of it (T8-4)."""
+    http.tell(Waiting(action.seconds, action.reason))
+    http.sleep(action.seconds)
 
 
 def _probe_while_sending(client: UploadClient, http: HttpClient, digest: Future[bytes]) -> None:
@@ -96,7 +102,7 @@ def fetch_file(client: FetchClient, http: HttpClient, partial: int, progress: Fi
     restore(client, partial)
     while not isinstance(action := next_fetch_action(client, partial), Done):
         if isinstance(action, Wait):
-            time.sleep(action.seconds)
+            wait(http, action)
             client.go_on()
         elif action.method == "HEAD":
             client.on(http.request(action))
@@ -135,6 +141,7 @@ def _fetch_body(client: FetchClient, http: HttpClient, request: Request, partial
                             progress(client.verified_at)
         except CONNECTION_ERRORS as found:
             error = found
+            http.tell(Unanswered(error_text(found)))
     report_body(client, error, progress, is_body=is_body)
 
 

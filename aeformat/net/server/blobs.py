@@ -6,17 +6,17 @@ Owns the choice between 200, 206, 304 and 416, and a body that is read from its 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
-from pathlib import Path
+import io
+from collections.abc import Awaitable, Callable
 from typing import BinaryIO, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from aeformat.net.server.records import Record
 from aeformat.net.server.request_cycle import SEND_FILE
-from aeformat.net.server.storage import Record
+from aeformat.net.server.request_fields import is_not_modified
 from aeformat.transport import http_fields
 from aeformat.transport.http_fields import ContentRange, Unsatisfiable
 from aeformat.transport.problems import Problem
@@ -26,14 +26,15 @@ _MAX_AGE: Final = 31_536_000
 
 
 class BlobResponse(Response):
-    """A response with some or all bytes of a file; they are read piece by piece, never all at once (T7-1)."""
+    """A response with some or all bytes of a blob; they are read piece by piece, never all at once (T7-1)."""
 
     def __init__(
         self, file: BinaryIO, span: tuple[int, int], *, status: int, named: dict[str, str], sent: Callable[[int], None]
     ) -> None:
-        """Make a response with bytes start to stop - 1 of a file, where span is (start, stop).
+        """Make a response with bytes start to stop - 1 of a blob, where span is (start, stop).
 
-        file: is closed after sending.  named: header fields.  sent: called with the size of each piece that was sent.
+        file: gives these bytes; the kernel may send it if it is a file of this machine.  It is closed after sending.
+        named: header fields.  sent: called with the size of each piece that was sent.
         """
         self._file, self._span, self._sent = file, span, sent
         self.body = b""
@@ -45,29 +46,31 @@ class BlobResponse(Response):
         at, stop = self._span
         with self._file as file:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            if scope["method"] == "HEAD":
-                await send({"type": "http.response.body"})
-                return
             send_file = scope.get("extensions", {}).get(SEND_FILE)
-            if send_file is not None:
+            if send_file is not None and isinstance(file, io.FileIO):
                 await send_file(file, at, stop, self._sent)
                 return
             while at < stop:
-                data = await asyncio.to_thread(os.pread, file.fileno(), min(_PIECE_BYTES, stop - at), at)
+                data = await asyncio.to_thread(file.read, min(_PIECE_BYTES, stop - at))
                 if not data:
-                    raise OSError(f"{file.name} is shorter than it was")
+                    raise OSError("the blob is shorter than it was")
                 at += len(data)
                 await send({"type": "http.response.body", "body": data, "more_body": at < stop})
                 self._sent(len(data))
 
 
-def blob_response(
-    request: Request, path: Path, record: Record, *, is_public: bool, sent: Callable[[int], None]
+async def blob_response(
+    request: Request,
+    record: Record,
+    open_blob: Callable[[int, int], Awaitable[BinaryIO | None]],
+    *,
+    is_public: bool,
+    sent: Callable[[int], None],
 ) -> Response:
-    """The response to GET or HEAD of the blob at `path`.
+    """The response to GET or HEAD of a blob.
 
-    is_public: whether shared caches may keep it.  sent: called with the size of each piece that was sent.  Raises Problem (404,
-    416).
+    open_blob: gives bytes start to stop - 1 of the blob, None if it is not there with its length.  is_public: whether
+    shared caches may keep it.  sent: called with the size of each piece that was sent.  Raises Problem (404, 416).
     """
     sha256 = bytes.fromhex(record.sha256)
     tag = http_fields.entity_tag(sha256)
@@ -78,7 +81,7 @@ def blob_response(
         "Cache-Control": f"{'public' if is_public else 'private'}, max-age={_MAX_AGE}, immutable, no-transform",
         "Vary": "Accept",
     }
-    if _matches(request.headers.get("if-none-match"), tag):
+    if is_not_modified(request, tag):
         return Response(status_code=304, headers=named)
     span = _span(request, record.size, tag)
     named["Content-Type"] = http_fields.MEDIA_TYPE
@@ -87,11 +90,19 @@ def blob_response(
     if span is not None:
         named["Content-Range"] = str(span)
     status = 200 if span is None else 206
-    try:
-        file = path.open("rb", buffering=0)
-    except FileNotFoundError:  # it was deleted a moment ago
-        raise Problem("not-found", "it is not there any more") from None
+    is_head = request.method == "HEAD"
+    file = await open_blob(start, start if is_head else stop)
+    if file is None:
+        raise gone()
+    if is_head:
+        file.close()
+        return Response(status_code=status, headers=named)
     return BlobResponse(file, (start, stop), status=status, named=named, sent=sent)
+
+
+def gone() -> Problem:
+    """The problem that answers a request for a blob that a record promises and that is not there (T2-12)."""
+    return Problem("not-found", "the server does not have its bytes any more; they can be sent again")
 
 
 def _span(request: Request, size: int, tag: str) -> ContentRange | None:
@@ -105,11 +116,3 @@ def _span(request: Request, size: int, tag: str) -> ContentRange | None:
     except Unsatisfiable:
         where = {"Content-Range": f"bytes */{size}"}
         raise Problem("range-not-satisfiable", f"the blob has {size} bytes", fields=where) from None
-
-
-def _matches(if_none_match: str | None, tag: str) -> bool:
-    """Whether an If-None-Match field names the entity tag.  The comparison is weak (RFC 9110, 13.1.2)."""
-    if if_none_match is None:
-        return False
-    tags = [item.strip().removeprefix("W/") for item in if_none_match.split(",")]
-    return tag in tags or tags == ["*"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,10 @@ class Disk:
             raise
         return True
 
+    def free_bytes(self, folder: Path) -> int:
+        """The bytes that this process may still write to the file system of a folder."""
+        return shutil.disk_usage(folder).free
+
     def truncate(self, handle: int, at: int) -> None:
         """Truncate a file to `at` bytes."""
         os.ftruncate(handle, at)
@@ -68,6 +73,14 @@ class Disk:
         sync_folder(target.parent)
         if source.parent != target.parent:
             sync_folder(source.parent)
+
+    def make_folder(self, path: Path) -> None:
+        """Make a folder, and those above it that are missing.  Their names survive a power cut (T4-19)."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
     def write_small_file(self, path: Path, data: bytes) -> None:
         """Write a small file.  After a crash it is complete or does not exist."""

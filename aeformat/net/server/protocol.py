@@ -1,42 +1,62 @@
 """HTTP/1.1 for uvicorn: an asyncio protocol that parses heads with h11 and moves bodies without it.
 
-Owns the life of a connection: one request at a time, the time limit for a head (slowloris), the rest of a body after an early
-answer (T6-4).  A body of stated length is received into buffers that are handed over without a copy, and files are sent by the
-kernel; h11 sees no byte of either.
+Owns the life of a connection: one request at a time, what HTTP/1.1 demands of its form (T2-14), the time limit for a head
+(slowloris), the rest of a body after an early answer (T6-4).  A body of stated length is received into buffers that are handed
+over without a copy, and files are sent by the kernel; h11 sees no byte of either.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import h11
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from aeformat.net.server import request_context
+from aeformat.net.server.connection_table import ConnectionTable
+from aeformat.net.server.json_log import fields
 from aeformat.net.server.request_buffer import RequestBuffer
-from aeformat.net.server.request_cycle import REASONS, SEND_FILE, RequestCycle
+from aeformat.net.server.request_cycle import INTERIM, REASONS, SEND_FILE, WATCH, RequestCycle, date_field
 from aeformat.transport import draft
+from aeformat.transport.structured import BadField
 from aeformat.transport.transfer_limits import TransferLimits
 
 log = logging.getLogger("aeformat.server")
 _T = TypeVar("_T")
 
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)  # RFC 9112, 3.2.2
 _SCRATCH = memoryview(bytearray(1 << 16))  # receives heads, for all connections; it is read before it is used again
 
 
 class Connection(asyncio.BufferedProtocol):
     """One connection of a uvicorn server."""
 
-    def __init__(self, config: Any, server_state: Any, app_state: Any, limits: TransferLimits, head_bytes: int) -> None:
+    def __init__(
+        self,
+        config: Any,
+        server_state: Any,
+        app_state: Any,
+        limits: TransferLimits,
+        head_bytes: int,
+        table: ConnectionTable,
+    ) -> None:
         if not config.loaded:
             config.load()
         self._app: ASGIApp = config.loaded_app
-        self._state, self._app_state, self._root_path = server_state, app_state, config.root_path
-        self._limits, self._head_bytes = limits, head_bytes
+        self._state, self._app_state = server_state, app_state
+        self._limits, self._head_bytes, self._table = limits, head_bytes, table
+        self.transport: asyncio.Transport  # after the TLS handshake
+        self.sock: socket.socket | None = None  # as it was accepted, until then
+        self.is_refused = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._h11 = self._new_parser()
@@ -44,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         self._draining: int | None = None  # bytes of a body that are still to be dropped; -1: all that come
         self._must_close = False
         self._n_ahead = 0  # bytes of the body that were passed to h11 with the head
+        self._early = b""  # of the next request, which came before this one was answered
 
     def _new_parser(self) -> h11.Connection:
         return h11.Connection(h11.SERVER, max_incomplete_event_size=self._head_bytes)
@@ -51,23 +72,33 @@ class Connection(asyncio.BufferedProtocol):
     # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for the first request.  If there are too many connections, answer 503."""
+        """Begin to wait for the first request.  If there are too many connections, answer 503 (T7-3)."""
         assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport, self.sock = transport, None
+        _send_at_once(transport)
         self.is_writable = asyncio.Event()
         self.is_writable.set()
         self._state.connections.add(self)
         self._start_timer(self._limits.header_seconds)
-        if len(self._state.connections) > self._limits.connections:
+        if self.is_refused:
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request in progress that the connection is gone."""
         self._state.connections.discard(self)
+        self._table.remove(self)
         self._stop_timer()
         self.is_writable.set()
         if self._cycle is not None:
             self._cycle.lost()
+
+    def drop(self) -> None:
+        """Close the connection now: another one takes its place (T7-3)."""
+        if self.sock is None:
+            self.transport.abort()
+            return
+        with contextlib.suppress(OSError):  # the handshake fails, and closes the socket
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def pause_writing(self) -> None:
         """Stop sending: the client does not receive fast enough."""
@@ -93,12 +124,22 @@ class Connection(asyncio.BufferedProtocol):
         if buffer is not None:
             buffer.fill(nbytes)
             self._body_received()
+        elif self._draining is None and self._cycle is not None and self._cycle.buffer.is_over:
+            self._early += _SCRATCH[:nbytes]
+            self.transport.pause_reading()
         elif self._draining is None:
             self._head_received(bytes(_SCRATCH[:nbytes]))
         elif self._draining > 0:
             self._draining = max(0, self._draining - nbytes)
             if not self._draining:
                 self.transport.close()
+
+    def watch(self) -> None:
+        """Receive on, for the rest of a request that has no body: a client that closes the connection is noticed (T7-7).
+
+        What comes is the next request; with its first bytes receiving pauses again.
+        """
+        self.transport.resume_reading()
 
     def shutdown(self) -> None:
         """Stop the connection after the request in progress (T7-2)."""
@@ -133,6 +174,9 @@ class Connection(asyncio.BufferedProtocol):
                     self.transport.pause_reading()
                     return
                 if isinstance(event, h11.Request):
+                    if not _is_well_formed(event):
+                        self._refuse(400)
+                        return
                     self._begin_request(event)
                     if self._buffer is not None or not self._is_chunked:
                         return
@@ -160,19 +204,20 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin_request(self, request: h11.Request) -> None:
         self._stop_timer()
-        headers = [(bytes(name), bytes(text)) for name, text in request.headers]
-        path, _, query = bytes(request.target).partition(b"?")
+        self._table.begun(self)
+        target, headers = _target(request)
+        path, _, query = target.partition(b"?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
             "http_version": request.http_version.decode("ascii"),
-            "server": (self.transport.get_extra_info("sockname") or ("", 0))[:2],
-            "client": (self.transport.get_extra_info("peername") or ("", 0))[:2],
+            "server": _address(self.transport.get_extra_info("sockname")),
+            "client": _address(self.transport.get_extra_info("peername")),
             "scheme": "https" if self._tls else "http",
             "method": request.method.decode("ascii"),
-            "root_path": self._root_path,
-            "path": self._root_path + unquote(path.decode("ascii")),
-            "raw_path": self._root_path.encode("ascii") + path,
+            "root_path": "",
+            "path": unquote(path.decode("ascii")),
+            "raw_path": path,
             "query_string": query,
             "headers": headers,
             "state": self._app_state.copy(),
@@ -187,18 +232,22 @@ class Connection(asyncio.BufferedProtocol):
             buffer = RequestBuffer(length, ahead[:length], offset=_offset(named))
             self._n_ahead = min(length, len(ahead))
         cycle = self._cycle = RequestCycle(self, self._h11, scope, buffer, self._limits.idle_seconds)
+        if buffer.is_over and not self._n_ahead:
+            scope["extensions"][WATCH] = self.watch
         if not self._tls:
             scope["extensions"][SEND_FILE] = cycle.send_file
+        if request.http_version != b"1.0":  # RFC 9110, 15.2
+            scope["extensions"][INTERIM] = cycle.interim
         task = self._loop.create_task(cycle.run(self._app))
         self._state.tasks.add(task)
-        task.add_done_callback(self._request_done)
+        task.add_done_callback(partial(self._request_done, scope))
         if buffer.is_over or buffer.is_full:
             self.transport.pause_reading()
 
-    def _request_done(self, task: asyncio.Task[None]) -> None:
+    def _request_done(self, scope: Scope, task: asyncio.Task[None]) -> None:
         self._state.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a request failed", exc_info=error)
+            log.error("a request failed", exc_info=error, extra=fields(request_id=scope.get(request_context.KEY)))
 
     @property
     def _tls(self) -> ssl.SSLObject | None:
@@ -206,17 +255,20 @@ class Connection(asyncio.BufferedProtocol):
         return found
 
     def _malformed(self, error: h11.RemoteProtocolError) -> None:
-        """Answer a malformed request (section 6, last line).  If an answer is being sent already, close the connection."""
+        """Answer a malformed request (section 6, last line), or its body: that is left to the application."""
         if self._cycle is not None:
-            self.transport.abort()
+            self.transport.pause_reading()
+            self._cycle.malformed()
             return
         self._refuse(431 if error.error_status_hint == 431 else 400)
 
     def _refuse(self, status: int) -> None:
         """Send an answer without a body, and close the connection."""
-        named = [("Connection", "close"), ("Content-Length", "0")]
-        for event in (h11.Response(status_code=status, headers=named, reason=REASONS[status]), h11.EndOfMessage()):
-            self.transport.write(self._h11.send(event) or b"")
+        named = [(b"Connection", b"close"), (b"Content-Length", b"0"), date_field()]
+        self.transport.write(
+            self._h11.send(h11.Response(status_code=status, headers=named, reason=REASONS[status])) or b""
+        )
+        self._h11.send(h11.EndOfMessage())
         self._drain(-1)
 
     # The end of a request.
@@ -233,14 +285,16 @@ class Connection(asyncio.BufferedProtocol):
         self._state.total_requests += 1
         if self.transport.is_closing():
             return
+        if not (cycle.buffer.is_over and is_last):
+            self._table.ended(self)
         if not cycle.buffer.is_over:
             self._drain(-1 if cycle.buffer.left is None else cycle.buffer.left)
         elif is_last:
             self._start_timer(self._limits.idle_seconds)  # for the client to receive the rest
             self.transport.close()
         else:
-            left = self._h11.trailing_data[0][self._n_ahead :]  # of the next request
-            self._h11, self._n_ahead = self._new_parser(), 0
+            left = self._h11.trailing_data[0][self._n_ahead :] + self._early  # of the next request
+            self._h11, self._n_ahead, self._early = self._new_parser(), 0, b""
             self._start_timer(self._limits.header_seconds)
             self.transport.resume_reading()
             if left:
@@ -258,21 +312,63 @@ class Connection(asyncio.BufferedProtocol):
         self.transport.resume_reading()
 
 
+def _address(name: object) -> tuple[str, int] | None:
+    """Host and port of one end of a connection; None for that of a Unix socket."""
+    return (name[0], name[1]) if isinstance(name, tuple) else None
+
+
+def _send_at_once(transport: asyncio.Transport) -> None:
+    """Have the kernel send what is written at once (TCP_NODELAY), instead of up to 40 ms later on a kept connection.
+
+    asyncio does this itself only for sockets that name their protocol, which those of socket.create_server do not.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _is_well_formed(request: h11.Request) -> bool:
+    """Whether it is clear what a request asks for and where its body ends (T2-14); h11 has checked the rest."""
+    names = {name for name, _ in request.headers}
+    is_framed = b"transfer-encoding" not in names or (
+        b"content-length" not in names and request.http_version != b"1.0"
+    )  # RFC 9112, 6.1
+    target = bytes(request.target)
+    return is_framed and (target[:1] == b"/" or target == b"*" or _ABSOLUTE.fullmatch(target) is not None)
+
+
+def _target(request: h11.Request) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """The path with the query that a request asks for, and its header fields.
+
+    The host of an absolute form stands above the field Host (RFC 9112, 3.2.2).
+    """
+    target = bytes(request.target)
+    headers = [(bytes(name), bytes(text)) for name, text in request.headers]
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return target, headers
+    host, rest = absolute.groups(b"")
+    others = [field for field in headers if field[0] != b"host"]
+    return rest if rest[:1] == b"/" else b"/" + rest, [(b"host", host), *others]
+
+
 def _offset(named: dict[bytes, bytes]) -> int:
     """The offset in a file that the body is for; 0 for a malformed one, which the application refuses later."""
     try:
         return draft.integer(draft.OFFSET, named.get(draft.OFFSET.lower().encode("ascii"), b"0").decode("latin-1"))
-    except draft.BadField:
+    except BadField:
         return 0
 
 
-def connections(limits: TransferLimits, head_bytes: int) -> Callable[..., asyncio.BufferedProtocol]:
+def connections(
+    limits: TransferLimits, head_bytes: int, table: ConnectionTable
+) -> Callable[..., asyncio.BufferedProtocol]:
     """Make the function that uvicorn calls for each new connection.
 
-    head_bytes: the largest size of a request line with its header.
+    head_bytes: the largest size of a request line with its header.  table: where they are counted.
     """
 
     def connect(config: Any, server_state: Any, app_state: Any, _loop: object = None) -> asyncio.BufferedProtocol:
-        return Connection(config, server_state, app_state, limits, head_bytes)
+        return Connection(config, server_state, app_state, limits, head_bytes, table)
 
     return connect

@@ -1,21 +1,25 @@
-"""Rendering rows as images, for clients that cannot decode (spec/transport.md, T2-7 and T2-8).
+"""Rendering rows as images, for clients that cannot decode (spec/transport.md, T2-7, T2-8 and T7-7).
 
-Owns the search for the decoder on the server, the run of its golden set, and the bytes of PNG and npy files.  Decodes with the
-NumPy backend.
+Owns the search for the decoder on the server, the run of its golden set, and the cutting of both into turns of bounded work.
+Decodes with the NumPy backend.
 """
 
 from __future__ import annotations
 
-import io
-import struct
-import threading
-import zlib
+import asyncio
+import contextlib
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aeformat.errors import DecoderError, FormatError
-from aeformat.net.server.storage import MODELS, Storage
+from aeformat.net.server.blobs import gone
+from aeformat.net.server.picture_files import npy, png
+from aeformat.net.server.storage import MODELS, Record, Storage
+from aeformat.net.server.turns import Turns
+from aeformat.net.server.workers import thread_result
 from aeformat.reader import Latents, open_latents
 from aeformat.transport.http_fields import PNG
 from aeformat.transport.problems import Problem
@@ -26,100 +30,205 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
+    from aeformat.model.package import ModelPackage
 
 _KEPT: Final = 4  # decoders ready to run
-_COLOUR_TYPES: Final = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG, 11.2.2
+_TURN_WORK: Final = 1 << 28  # operations (M7-1) of one turn, unless one row takes more
+_T = TypeVar("_T")
+_Key = tuple[str, bytes]  # a tenant, and the model id of a decoder
+
+
+@dataclass(slots=True)
+class _Proof:
+    """A decoder that is being loaded and proved.  n_waiting: the requests that wait for it."""
+
+    task: asyncio.Task[Network]
+    n_waiting: int = 0
 
 
 class RowRenderer:
-    """Renders rows of stored containers.  Several threads may use it at once."""
+    """Renders rows of stored containers.  has_tenants: False for a server without tokens; its one tenant may have all turns."""
 
-    def __init__(self, storage: Storage, limits: TransferLimits) -> None:
+    def __init__(self, storage: Storage, limits: TransferLimits, *, has_tenants: bool) -> None:
         self._storage, self._limits = storage, limits
-        self._networks: OrderedDict[tuple[str, bytes], Network] = OrderedDict()
-        self._lock = threading.Lock()  # protects the networks; held while one is loaded and its golden set is run
+        most = limits.decoding_at_a_time
+        self._turns = Turns(most, limits.decoding_of_tenant if has_tenants else most)
+        self._networks: OrderedDict[_Key, Network] = OrderedDict()
+        self._proofs: dict[_Key, _Proof] = {}
 
-    def render(self, path: Path, tenant: str, rows: tuple[int, int], media: str) -> bytes:
-        """Render rows start to stop - 1 of the container at `path`.  media: PNG or NPY.  Raises Problem."""
+    async def render(self, record: Record, tenant: str, rows: tuple[int, int], media: str) -> bytes:
+        """Render rows start to stop - 1 of a tenant's container.  media: PNG or NPY.  Raises Problem.
+
+        If this is cancelled, the turn that has begun is finished, and no other one begins.
+        """
         start, stop = rows
         if stop - start > self._limits.rows_drawn:
             raise Problem("range-not-satisfiable", f"{stop - start} rows; at most {self._limits.rows_drawn} at a time")
-        with _open_stored(path) as latents:
+        with contextlib.ExitStack() as opened:
+            latents = await self._turn(tenant, lambda: opened.enter_context(self._opened(record, tenant)))
             if stop > latents.n_rows:
                 raise Problem("range-not-satisfiable", f"the container has {latents.n_rows} rows")
-            images = self._decode(latents, tenant, start, stop)
-        return png(images) if media == PNG else npy(images)
+            _check_named(latents)
+            network = await self._network(record, tenant, latents.header.decoder)
+            values = await self._turn(tenant, lambda: _values(latents, network, start, stop))
+        pieces = []
+        for first, last in _pieces(len(values), network.package):
+            pieces.append(await self._turn(tenant, lambda: _decoded(start, values[first:last], network)))  # noqa: B023
+        return await self._turn(tenant, lambda: _picture(pieces, media))
 
     def drop_model(self, tenant: str, model: str) -> None:
         """Drop a tenant's model from memory, because it was deleted.  model: its id in hexadecimal."""
-        with self._lock:
-            self._networks.pop((tenant, bytes.fromhex(model)), None)
+        key = tenant, bytes.fromhex(model)
+        self._networks.pop(key, None)
+        self._proofs.pop(key, None)  # who waits for it gets it; it is not kept
 
-    def _decode(self, latents: Latents, tenant: str, start: int, stop: int) -> NDArray[np.uint8]:
-        from aeformat.container.payloads import Block
-        from aeformat.pipeline.unpack import decode_block, fit
+    async def _turn(self, tenant: str, work: Callable[[], _T]) -> _T:
+        """Do bounded work in a thread, when it is the tenant's turn."""
+        async with self._turns.turn(tenant):
+            return await thread_result(asyncio.get_running_loop().run_in_executor(None, work))
 
-        with self._lock:
-            network = self._network(latents, tenant)
-        try:
-            fit(latents, network.package)
-            return decode_block(Block(start, latents.rows(start, stop)), network).images
-        except FormatError as error:
-            raise Problem.of("invalid-container", error) from error
-        except DecoderError as error:
-            raise Problem("model-missing", str(error), model=latents.header.decoder.hex()) from error
+    @contextlib.contextmanager
+    def _opened(self, record: Record, tenant: str) -> Iterator[Latents]:
+        with self._storage.store.local_file(record, tenant) as path, _open_stored(path) as latents:
+            yield latents
 
-    def _network(self, latents: Latents, tenant: str) -> Network:
-        from aeformat.backends.golden_check import verified
-        from aeformat.backends.numpy_backend import NumpyBackend
-        from aeformat.model.file_io import read_package
-
-        wanted = latents.header.decoder
-        key = tenant, wanted
+    async def _network(self, record: Record, tenant: str, decoder: bytes) -> Network:
+        """The decoder of a container.  It is loaded and proved once for all who wait for it, as long as one of them does."""
+        key = tenant, decoder
         if key in self._networks:
             self._networks.move_to_end(key)
             return self._networks[key]
-        record = self._storage.find(tenant, MODELS, wanted.hex())
-        source = latents.embedded_decoder if record is None else self._storage.blob(record.sha256)
-        if source is None:
-            raise Problem("model-missing", f"decoder {wanted.hex()} is not here", model=wanted.hex())
+        proof = self._proofs.get(key)
+        if proof is None:
+            proof = self._proofs[key] = _Proof(asyncio.create_task(self._proved(record, key)))
+        proof.n_waiting += 1
         try:
-            network = NumpyBackend().load(verified(read_package(source, max_work=self._limits.work_of_row)))
+            network = await asyncio.shield(proof.task)
+        finally:
+            proof.n_waiting -= 1
+            if not proof.n_waiting:
+                proof.task.cancel()
+                if self._proofs.get(key) is proof:
+                    del self._proofs[key]
+                    self._keep(key, proof.task)
+        return network
+
+    def _keep(self, key: _Key, task: asyncio.Task[Network]) -> None:
+        """Keep a decoder that was proved, for the next requests."""
+        if not task.done() or task.cancelled() or task.exception() is not None:
+            return
+        self._networks[key] = task.result()
+        if len(self._networks) > _KEPT:
+            self._networks.popitem(last=False)
+
+    async def _proved(self, record: Record, key: _Key) -> Network:
+        """Load a decoder, and run its golden set (M6-2) in turns."""
+        tenant, decoder = key
+        try:
+            network = await self._turn(tenant, lambda: self._loaded(record, tenant, decoder))
+            rows = network.package.golden_input
+            pieces = []
+            for first, last in _pieces(len(rows), network.package):
+                pieces.append(await self._turn(tenant, lambda: _golden_rows(network, rows[first:last])))  # noqa: B023
+            await self._turn(tenant, lambda: _check_golden(network.package, pieces))
         except FormatError as error:
             raise Problem.of("invalid-container", error) from error
         except DecoderError as error:
-            raise Problem("model-missing", str(error), model=wanted.hex()) from error
-        self._networks[key] = network
-        if len(self._networks) > _KEPT:
-            self._networks.popitem(last=False)
+            raise Problem("model-missing", str(error), model=decoder.hex()) from error
         return network
 
+    def _loaded(self, record: Record, tenant: str, decoder: bytes) -> Network:
+        from aeformat.backends.numpy_backend import NumpyBackend
+        from aeformat.model.file_io import read_package
 
-def _open_stored(path: Path) -> Latents:
+        with self._decoder_source(record, tenant, decoder) as source:
+            if source is None:
+                raise Problem("model-missing", f"decoder {decoder.hex()} is not here", model=decoder.hex())
+            return NumpyBackend().load(read_package(source, max_work=self._limits.work_of_row))
+
+    @contextlib.contextmanager
+    def _decoder_source(self, record: Record, tenant: str, decoder: bytes) -> Iterator[Path | bytes | None]:
+        """The tenant's package of the decoder, else the one inside the container; None if there is neither."""
+        package = self._storage.find(tenant, MODELS, decoder.hex())
+        if package is not None:
+            with self._storage.store.local_file(package, tenant) as path:
+                if path is not None:
+                    yield path
+                    return
+        with self._opened(record, tenant) as latents:
+            yield latents.embedded_decoder
+
+
+def _open_stored(path: Path | None) -> Latents:
+    if path is None:
+        raise gone()
     try:
         return open_latents(path)
     except FileNotFoundError:  # it was deleted a moment ago
-        raise Problem("not-found", "it is not there any more") from None
+        raise gone() from None
 
 
-def png(images: NDArray[np.uint8]) -> bytes:
-    """Write images (n, h, w, c) as one PNG (ISO 15948), one below the other.  Raises Problem (406)."""
-    n_images, height, width, channels = images.shape
-    if channels not in _COLOUR_TYPES:
-        raise Problem("not-acceptable", f"images of {channels} channels do not go into a PNG; ask for npy")
-    lines = images.reshape(n_images * height, width * channels)
-    raw = b"".join(b"\0" + line.tobytes() for line in lines)
-    size = struct.pack(">IIBBBBB", width, n_images * height, 8, _COLOUR_TYPES[channels], 0, 0, 0)
-    parts = ((b"IHDR", size), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)) for tag, data in parts
-    )
+def _pieces(n_rows: int, package: ModelPackage) -> Iterator[tuple[int, int]]:
+    """The rows first to last - 1 of each turn."""
+    n_turn = max(1, _TURN_WORK // (package.n_multiply_adds + package.n_made))
+    return ((first, min(first + n_turn, n_rows)) for first in range(0, n_rows, n_turn))
 
 
-def npy(images: NDArray[np.uint8]) -> bytes:
-    """Write images (n, h, w, c) as an npy file; without the last axis if it is 1."""
+def _check_named(latents: Latents) -> None:
+    """That the container names its decoder.  Raises Problem."""
+    from aeformat.model.match import check_named
+
+    try:
+        check_named(latents.header)
+    except DecoderError as error:
+        raise Problem("model-missing", str(error)) from error
+
+
+def _values(latents: Latents, network: Network, start: int, stop: int) -> NDArray[np.generic]:
+    from aeformat.pipeline.unpack import fit
+
+    with _problems(latents.header.decoder):
+        fit(latents, network.package)
+        return latents.rows(start, stop)
+
+
+def _decoded(first_row: int, values: NDArray[np.generic], network: Network) -> NDArray[np.uint8]:
+    from aeformat.container.payloads import Block
+    from aeformat.pipeline.unpack import decode_block
+
+    with _problems(network.package.model_id):
+        return decode_block(Block(first_row, values), network).images
+
+
+@contextlib.contextmanager
+def _problems(decoder: bytes) -> Iterator[None]:
+    """Turn errors of the container and of its decoder into problems."""
+    try:
+        yield
+    except FormatError as error:
+        raise Problem.of("invalid-container", error) from error
+    except DecoderError as error:
+        raise Problem("model-missing", str(error), model=decoder.hex()) from error
+
+
+def _golden_rows(network: Network, rows: NDArray[np.generic]) -> NDArray[np.generic]:
     import numpy as np
 
-    sink = io.BytesIO()
-    np.save(sink, images[:, :, :, 0] if images.shape[3] == 1 else images)
-    return sink.getvalue()
+    with np.errstate(all="ignore"):  # a NaN or an infinity that a network makes is a mismatch, and no more to be said
+        return network.run(rows)
+
+
+def _check_golden(package: ModelPackage, pieces: list[NDArray[np.generic]]) -> None:
+    """Compare what was computed in turns with the golden output.  Raises GoldenMismatch."""
+    import numpy as np
+
+    from aeformat.model.golden import compare_golden
+
+    compare_golden(package, np.concatenate(pieces))
+
+
+def _picture(pieces: list[NDArray[np.uint8]], media: str) -> bytes:
+    import numpy as np
+
+    images = np.concatenate(pieces)
+    return png(images) if media == PNG else npy(images)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from aeformat.net.client.aio import async_transfer
 from aeformat.net.client.aio.async_http_client import AsyncHttpClient
-from aeformat.net.client.digest import FileDigest
+from aeformat.net.client.digest import FileDigest, digest_after
 from aeformat.net.client.fetching import fetch_client, fetch_progress, finish, parse_blob_url, partial_file
 from aeformat.net.client.http_messages import ServerAddress
+from aeformat.net.client.learned import Learned
 from aeformat.net.client.options import DEFAULTS, Fetched, Notify, Options, Progress, Sent, ignore
 from aeformat.net.client.scan import scan_file
 from aeformat.net.client.sending import (
@@ -25,6 +26,7 @@ from aeformat.net.client.sending import (
     digest_wait_seconds,
     explaining_refusal,
     file_body,
+    finished,
     needs_decoder_probe,
     upload_client,
 )
@@ -38,22 +40,23 @@ async def asend(
 ) -> Sent:  # fmt: skip
     """Send a container or a model package to a server, with asyncio; see `send`."""
     address = ServerAddress.parse(url, token=options.token, ca_file=options.ca_file)
-    http = AsyncHttpClient(address, options.timeouts)
-    with Path(path).open("rb") as file, FileDigest(Path(path)) as digest:
-        digest.require_same(file)
-        scan = await asyncio.to_thread(scan_file, file)
-        found = await http.request(decoder_probe(scan)) if needs_decoder_probe(scan, options) else None
-        decoder = await asyncio.to_thread(decoder_to_send, scan, found, options, model, notify)
-        if decoder is not None:
-            client, body, known = decoder_upload(decoder, progress)
-            await async_transfer.send_file(client, http, body, known, ignore)
-        record = ResumeRecord(address, scan)
-        client = upload_client(scan, await asyncio.to_thread(digest.wait, digest_wait_seconds(scan)), record)
-        with explaining_refusal(file, record):
-            body = file_body(file, progress, "sending", scan.size)
-            done = await async_transfer.send_file(client, http, body, digest.future, record.save)
-        record.delete()
-    return Sent(address.url + done.path, done.sha256, scan.size)
+    learned = Learned()
+    async with AsyncHttpClient.to(address, options) as http:
+        with Path(path).open("rb") as file, FileDigest(Path(path)) as digest:
+            digest.require_same(file)
+            scan = await asyncio.to_thread(scan_file, file)
+            found = await http.request(decoder_probe(scan)) if needs_decoder_probe(scan, options, learned) else None
+            decoder = await asyncio.to_thread(decoder_to_send, scan, found, options, model, notify, learned)
+            if decoder is not None:
+                client, body, known = decoder_upload(decoder, progress)
+                await async_transfer.send_file(client, http, body, known, ignore)
+            record = ResumeRecord(address, scan)
+            sha256 = await asyncio.to_thread(digest_after, digest.future, digest_wait_seconds(scan))
+            client = upload_client(scan, sha256, record, learned)
+            with explaining_refusal(file, record):
+                body = file_body(file, progress, "sending", scan.size)
+                done = await async_transfer.send_file(client, http, body, digest.future, record.save)
+    return finished(client, done, scan, address, record, learned)
 
 
 async def afetch(
@@ -64,6 +67,6 @@ async def afetch(
     address, kind, name = parse_blob_url(url, options)
     client = fetch_client(kind, name, options)
     with partial_file(Path(path), kind, name, force=force) as partial:
-        http = AsyncHttpClient(address, options.timeouts)
-        done = await async_transfer.fetch_file(client, http, partial, fetch_progress(progress, client))
+        async with AsyncHttpClient.to(address, options) as http:
+            done = await async_transfer.fetch_file(client, http, partial, fetch_progress(progress, client))
         return await asyncio.to_thread(finish, Path(path), kind, name, done, client.size, partial)

@@ -11,7 +11,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from aeformat.net.client.aio.async_http_client import CONNECTION_ERRORS, AsyncHttpClient
-from aeformat.net.client.http_client import FileBody
+from aeformat.net.client.events import Unanswered, Waiting
+from aeformat.net.client.http_client import FileBody, error_text
 from aeformat.net.client.local_errors import local, unmarked
 from aeformat.net.client.transfer import (
     AlreadyStored,
@@ -39,7 +40,7 @@ async def send_file(
     """Send a file; see transfer.send_file."""
     while not isinstance(action := next_upload_action(client, digest), Done):
         if isinstance(action, Wait):
-            await asyncio.sleep(action.seconds)
+            await wait(http, action)
             client.go_on()
         elif isinstance(action, Hash):
             client.hashed(await asyncio.wrap_future(digest))
@@ -48,6 +49,12 @@ async def send_file(
                 found = await http.request(action, body, lambda: _probe_while_sending(client, http, digest))
                 report_upload(client, found, body, save)
     return action
+
+
+async def wait(http: AsyncHttpClient, action: Wait) -> None:
+    """Wait before the next try, and tell of it (T8-4)."""
+    http.tell(Waiting(action.seconds, action.reason))
+    await asyncio.sleep(action.seconds)
 
 
 async def _probe_while_sending(client: UploadClient, http: AsyncHttpClient, digest: Future[bytes]) -> None:
@@ -61,7 +68,7 @@ async def fetch_file(client: FetchClient, http: AsyncHttpClient, partial: int, p
     await asyncio.to_thread(restore, client, partial)
     while not isinstance(action := next_fetch_action(client, partial), Done):
         if isinstance(action, Wait):
-            await asyncio.sleep(action.seconds)
+            await wait(http, action)
             client.go_on()
         elif action.method == "HEAD":
             client.on(await http.request(action))
@@ -88,4 +95,5 @@ async def _fetch_body(
                             progress(client.verified_at)
         except CONNECTION_ERRORS as found:
             error = found
+            http.tell(Unanswered(error_text(found)))
     report_body(client, error, progress, is_body=is_body)
