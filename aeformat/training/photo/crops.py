@@ -37,7 +37,7 @@ def read_photos(folder: Path, side: int) -> list[Photo]:
 
 def random_crops(photos: Sequence[Photo], n: int, side: int, rng: np.random.Generator) -> Photo:
     """(n, side, side, 3): crops of photographs chosen at random, each mirrored or turned one of eight ways."""
-    return np.stack([_random_crop(photos[rng.integers(len(photos))], side, rng) for _ in range(n)])
+    return np.stack([_random_crop(photos[int(rng.integers(len(photos)))], side, rng) for _ in range(n)])
 
 
 def _random_crop(photo: Photo, side: int, rng: np.random.Generator) -> Photo:

@@ -39,8 +39,9 @@ def transform() -> Floats:
     _, rotation = np.linalg.eigh(start.T @ _CORRELATION**distance @ start)
     basis = start @ rotation
     basis = basis[:, np.argsort(_centroids(basis), kind="stable")]
-    signs: Floats = np.where(basis[:BANDS].sum(axis=0) >= 0, 1.0, -1.0)
-    return basis * signs
+    signs: Floats = np.sign(basis[:BANDS].sum(axis=0))
+    turned: Floats = basis * signs
+    return turned
 
 
 def _centroids(basis: Floats) -> Floats:
