@@ -97,7 +97,7 @@ def _decoder(recipe: PhotoRecipe, rng: np.random.Generator) -> dict[str, NDArray
         "decoder_1": _he(rng, 3, 3, hidden, hidden),
         "decoder_bias_1": np.zeros(hidden),
         "decoder_2": np.concatenate([_planes_to_pixels(n_planes), np.zeros((3, 3, hidden, 12))], axis=2),
-        "decoder_bias_2": np.zeros(12),
+        "decoder_bias_2": np.zeros(3),
     }
 
 
@@ -144,8 +144,8 @@ class Networks:
         for layer in (0, 1):
             sums = self._conv(hidden, weights[f"decoder_{layer}"]) + weights[f"decoder_bias_{layer}"]
             hidden = kept(tf, tf.nn.gelu(sums), PLANE_UNIT, rounded=self._rounded)
-        last = self._conv(tf.concat([planes, hidden], -1), weights["decoder_2"]) + weights["decoder_bias_2"]
-        return tf.nn.depth_to_space(last, 2)
+        last = self._conv(tf.concat([planes, hidden], -1), weights["decoder_2"])
+        return tf.nn.depth_to_space(last, 2) + weights["decoder_bias_2"]
 
     def _projected(self, pixels: Any) -> Any:
         """Products with the analysis kernels; zeros around the image.  The mean, whose numbers are large, in float32."""

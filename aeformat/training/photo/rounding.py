@@ -60,12 +60,21 @@ def rounded_weights(tf: Any, weights: Mapping[str, Any], parts: tuple[Group, ...
         grain = grains(name, len(numbers(runs)))
         whole = weights[f"synthesis_{name}"] * mine  # for latents, which are in steps
         unit = _unit(tf, [whole], (0, 1, 3), GREATEST) * grain
-        made[f"synthesis_{name}"] = to_whole(tf, whole / unit) * unit / mine
-    for name in ("decoder_0", "decoder_1", "decoder_2"):
+        most = GREATEST // grain
+        made[f"synthesis_{name}"] = to_whole(tf, tf.clip_by_value(whole / unit, -most, most)) * unit / mine
+    for name in ("decoder_0", "decoder_1"):
         made[name] = _rounded(tf, [weights[name]], GREATEST)[0]
+    made["decoder_2"] = _rounded_by_colour(tf, weights["decoder_2"])
     for number in range(len(parts)):
         _round_context(tf, made, number)
     return made
+
+
+def _rounded_by_colour(tf: Any, kernel: Any) -> Any:
+    """(3, 3, c, 12): the four places of a colour share their unit, being one channel of a transposed convolution."""
+    height, width, channels, _ = kernel.shape
+    colours = tf.reshape(kernel, (height, width, channels * 4, 3))
+    return tf.reshape(_rounded(tf, [colours], GREATEST)[0], kernel.shape)
 
 
 def _round_context(tf: Any, made: dict[str, Any], number: int) -> None:

@@ -37,7 +37,8 @@ def test_synthesis_weights_of_latents_in_steps_are_integers(both, name) -> None:
     grain = rounding.grains(name, len(steps))
     integers = rounded[f"synthesis_{name}"] * steps / unit
     assert distance_from_whole(integers / grain) < 1e-2
-    assert np.abs(integers - whole / unit).max() <= 0.51 * grain.max()
+    assert np.abs(integers - whole / unit).max() <= 0.76 * grain.max()  # 127 is no multiple of 4
+    assert np.abs(integers).max() < 127.5
 
 
 def test_sums_that_are_added_share_their_unit(both) -> None:

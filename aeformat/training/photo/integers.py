@@ -1,0 +1,127 @@
+"""The decoder of a trained photograph model in integers: what it computes in profile exact (spec/model.md, section 4).
+
+Owns its layers, their integer weights and tables.  Knows nothing of TensorFlow, of priors, or of how weights came about.
+
+All planes come from one transposed convolution over all channels: what a plane does not see are zeros, which take next to nothing
+to store.  The pixels come from a transposed convolution, too: it is a convolution to 12 numbers at each place of the planes,
+which are then laid out as 2 x 2 pixels of 3 colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aeformat.model.graph import Graph
+from aeformat.model.values import EXACT, Value
+from aeformat.training.photo.lapped import BANDS
+from aeformat.training.photo.order import numbers, sources
+from aeformat.training.photo.recipe import PhotoRecipe
+from aeformat.training.photo.rounding import GREATEST, PLANE_UNIT, UNIT, grains
+from aeformat.training.quantise import fixed_point
+
+Floats = NDArray[np.float64]
+Weights = Mapping[str, NDArray[Any]]
+
+_TABLE_ENTRIES: Final = 16_384
+_PER_STEP: Final = 64  # entries of a table between two integers; it reaches 128 either side
+_PER_ARGUMENT: Final = 1024  # entries for one unit of GELU's argument
+_GREY: Final = 128
+_WHITE: Final = 255
+_LEAST: Final = 1e-6
+_CURVE: Final = np.sqrt(2 / np.pi)
+
+
+def decoder_graph(recipe: PhotoRecipe, weights: Weights, height: int, width: int) -> Graph:
+    """Latents (height, width, channels) to pixels (16 height, 16 width, 3); the integers are the same for all sizes."""
+    graph = Graph(Value((height, width, recipe.channels), "i8"), EXACT)
+    kernel, unit = _synthesis(recipe, weights)
+    half, side = BANDS // 2, BANDS // 4
+    _add(graph, "conv2d_transpose", kernel, 2, unit, np.zeros(len(unit)), strides=(half, half), crop=(side,) * 4)
+    planes = _lookup(graph, unit, 1 / PLANE_UNIT * _PER_STEP, _whole_table())
+    for layer in (0, 1):
+        kernel, unit = _convolution(weights[f"decoder_{layer}"])
+        bias = weights[f"decoder_bias_{layer}"]
+        _add(graph, "conv2d", kernel, 3, unit * PLANE_UNIT, bias, strides=(1, 1), padding=(1,) * 4)
+        hidden = _lookup(graph, unit * PLANE_UNIT, _PER_ARGUMENT, _gelu_table())
+    graph.add("concat", planes, hidden, axis=2)
+    kernel, unit = _as_transposed(weights["decoder_2"])
+    bias = weights["decoder_bias_2"]
+    _add(graph, "conv2d_transpose", kernel, 2, unit * PLANE_UNIT, bias, strides=(2, 2), crop=(2,) * 4)
+    _lookup(graph, unit * PLANE_UNIT, UNIT * _PER_STEP, _pixel_table())
+    return graph
+
+
+def _synthesis(recipe: PhotoRecipe, weights: Weights) -> tuple[NDArray[np.int8], Floats]:
+    """(16, 16, planes, channels) integers, and what 1 stands for in each plane."""
+    steps = np.exp(weights["steps"].astype(np.float64))
+    parts, units = [], []
+    for name, runs in sources(recipe.groups).items():
+        channels = numbers(runs)
+        real = weights[f"synthesis_{name}"].astype(np.float64) * steps[channels]
+        unit = np.maximum(np.abs(real).max(axis=(0, 1, 3)), _LEAST) / GREATEST
+        grain = grains(name, len(channels)).astype(np.float64)
+        whole = np.zeros((*real.shape[:3], recipe.channels))
+        whole[..., channels] = _within(np.rint(real / (unit[:, None] * grain)) * grain, grain)
+        parts.append(whole)
+        units.append(unit)
+    return np.concatenate(parts, axis=2).astype(np.int8), np.concatenate(units)
+
+
+def _within(whole: Floats, grain: Floats) -> Floats:
+    """Multiples of the grain that fit 8 bits: the largest weight may have been rounded up past 127."""
+    most = GREATEST // grain * grain
+    return np.clip(whole, -most, most)
+
+
+def _convolution(real: NDArray[Any]) -> tuple[Floats, Floats]:
+    unit = np.maximum(np.abs(real).astype(np.float64).max(axis=(0, 1, 2)), _LEAST) / GREATEST
+    return np.rint(real / unit), unit
+
+
+def _as_transposed(real: NDArray[Any]) -> tuple[Floats, Floats]:
+    """(3, 3, c, 12), to 2 x 2 pixels of 3 colours -> (6, 6, 3, c) of stride 2, and what 1 stands for in each colour."""
+    places = real.astype(np.float64).reshape(3, 3, -1, 2, 2, 3)
+    turned = np.zeros((6, 6, 3, places.shape[2]))
+    for row in (0, 1):
+        for column in (0, 1):
+            turned[row::2, column::2] = places[::-1, ::-1, :, row, column].transpose(0, 1, 3, 2)
+    unit = np.maximum(np.abs(turned).max(axis=(0, 1, 3)), _LEAST) / GREATEST
+    return np.rint(turned / unit[:, None]), unit
+
+
+def _add(
+    graph: Graph, kind: str, kernel: NDArray[Any], axis: int, unit: Floats, bias: NDArray[Any], **params: Any
+) -> None:
+    """A layer with weights.  unit: what 1 stands for in its sums."""
+    assert kernel.shape[axis] == len(unit)
+    graph.add(kind, weights=kernel.astype(np.int8), bias=np.rint(bias / unit).astype(np.int32), **params)
+
+
+def _lookup(graph: Graph, unit: Floats, per_number: float, table: NDArray[Any]) -> int:
+    """The lookup behind a layer.  per_number: entries of the table for the number 1."""
+    multiplier, shift = fixed_point(unit * per_number)
+    return graph.add("lookup", multiplier=multiplier, shift=shift, table=table)
+
+
+def _centred() -> Floats:
+    centred: Floats = np.arange(_TABLE_ENTRIES, dtype=np.float64) - _TABLE_ENTRIES // 2
+    return centred
+
+
+def _whole_table() -> NDArray[np.int8]:
+    return np.clip(np.floor(_centred() / _PER_STEP + 0.5), -GREATEST, GREATEST).astype(np.int8)
+
+
+def _gelu_table() -> NDArray[np.int8]:
+    """By the formula that training takes, with tanh."""
+    x = _centred() / _PER_ARGUMENT
+    made = x / 2 * (1 + np.tanh(_CURVE * (x + 0.044715 * x**3)))
+    return np.clip(np.floor(made / PLANE_UNIT + 0.5), -GREATEST, GREATEST).astype(np.int8)
+
+
+def _pixel_table() -> NDArray[np.uint8]:
+    return np.clip(np.floor(_centred() / _PER_STEP + 0.5) + _GREY, 0, _WHITE).astype(np.uint8)
