@@ -2,9 +2,9 @@
 
 Owns its layers, their integer weights and tables.  Knows nothing of TensorFlow, of priors, or of how weights came about.
 
-All planes come from one transposed convolution over all channels: what a plane does not see are zeros, which take next to nothing
-to store.  The pixels come from a transposed convolution, too: it is a convolution to 12 numbers at each place of the planes,
-which are then laid out as 2 x 2 pixels of 3 colours.
+All planes come from one transposed convolution over all channels: what a plane does not see are zeros, which take next to
+nothing to store.  The pixels come from a transposed convolution, too: it is a convolution to 12 numbers at each place of the
+planes, which are then laid out as 2 x 2 pixels of 3 colours.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def decoder_graph(recipe: PhotoRecipe, weights: Weights, height: int, width: int
     return graph
 
 
-def _synthesis(recipe: PhotoRecipe, weights: Weights) -> tuple[NDArray[np.int8], Floats]:
+def _synthesis(recipe: PhotoRecipe, weights: Weights) -> tuple[Floats, Floats]:
     """(16, 16, planes, channels) integers, and what 1 stands for in each plane."""
     steps = np.exp(weights["steps"].astype(np.float64))
     parts, units = [], []
@@ -68,7 +68,7 @@ def _synthesis(recipe: PhotoRecipe, weights: Weights) -> tuple[NDArray[np.int8],
         whole[..., channels] = _within(np.rint(real / (unit[:, None] * grain)) * grain, grain)
         parts.append(whole)
         units.append(unit)
-    return np.concatenate(parts, axis=2).astype(np.int8), np.concatenate(units)
+    return np.concatenate(parts, axis=2), np.concatenate(units)
 
 
 def _within(whole: Floats, grain: Floats) -> Floats:
@@ -113,15 +113,22 @@ def _centred() -> Floats:
 
 
 def _whole_table() -> NDArray[np.int8]:
-    return np.clip(np.floor(_centred() / _PER_STEP + 0.5), -GREATEST, GREATEST).astype(np.int8)
+    return i8_table(_centred() / _PER_STEP)
 
 
 def _gelu_table() -> NDArray[np.int8]:
     """By the formula that training takes, with tanh."""
     x = _centred() / _PER_ARGUMENT
     made = x / 2 * (1 + np.tanh(_CURVE * (x + 0.044715 * x**3)))
-    return np.clip(np.floor(made / PLANE_UNIT + 0.5), -GREATEST, GREATEST).astype(np.int8)
+    return i8_table(made / PLANE_UNIT)
+
+
+def i8_table(entries: Floats) -> NDArray[np.int8]:
+    """Rounded, within what latents and weights can be."""
+    table: NDArray[np.int8] = np.clip(np.floor(entries + 0.5), -GREATEST, GREATEST).astype(np.int8)
+    return table
 
 
 def _pixel_table() -> NDArray[np.uint8]:
-    return np.clip(np.floor(_centred() / _PER_STEP + 0.5) + _GREY, 0, _WHITE).astype(np.uint8)
+    table: NDArray[np.uint8] = np.clip(np.floor(_centred() / _PER_STEP + 0.5) + _GREY, 0, _WHITE).astype(np.uint8)
+    return table

@@ -25,7 +25,7 @@ FEATURE_UNIT: Final = 1 / 16
 MAGNITUDE_UNIT: Final = 1 / 16
 VALUE_UNIT: Final = 1 / 8
 """Of a latent's magnitude's logarithm, and its number, as the context model sees them."""
-_CONTEXT_LEVELS: Final = 31
+CONTEXT_LEVELS: Final = 31
 _FINE: Final = {"luma": 20, "chroma": 4, "features": 0}
 """So many channels need all of a weight's 8 bits: their latents are large."""
 _GRAIN: Final = 4
@@ -66,7 +66,7 @@ def rounded_weights(tf: Any, weights: Mapping[str, Any], parts: tuple[Group, ...
         made[name] = _rounded(tf, [weights[name]], GREATEST)[0]
     made["decoder_2"] = _rounded_by_colour(tf, weights["decoder_2"])
     for number in range(len(parts)):
-        _round_context(tf, made, number)
+        round_context(tf, made, number)
     return made
 
 
@@ -77,16 +77,16 @@ def _rounded_by_colour(tf: Any, kernel: Any) -> Any:
     return tf.reshape(_rounded(tf, [colours], GREATEST)[0], kernel.shape)
 
 
-def _round_context(tf: Any, made: dict[str, Any], number: int) -> None:
+def round_context(tf: Any, made: dict[str, Any], number: int) -> None:
     """The layers of one group.  Sums that are added share their unit."""
     for name in (f"context/features_{number}", f"context/out_{number}"):
-        made[name] = _rounded(tf, [made[name]], _CONTEXT_LEVELS)[0]
+        made[name] = _rounded(tf, [made[name]], CONTEXT_LEVELS)[0]
     names = [f"context/own_{number}_{phase}" for phase in range(1, len(PHASES))]
     added = [made[name] * known_neighbours(phase)[..., None, None] for phase, name in enumerate(names, start=1)]
     if number:
         names.append(f"context/before_{number}")
         added.append(made[names[-1]])
-    made.update(zip(names, _rounded(tf, added, _CONTEXT_LEVELS), strict=True))
+    made.update(zip(names, _rounded(tf, added, CONTEXT_LEVELS), strict=True))
 
 
 def _rounded(tf: Any, kernels: list[Any], levels: int) -> list[Any]:
