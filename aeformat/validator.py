@@ -34,14 +34,16 @@ _INSIDE: Final = "dECo"
 
 
 class ReceiptCheck(NamedTuple):
-    """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M4-7).
+    """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M3-12, M4-7).
 
-    row_work, run_work: the units of C13-1 that one row takes, and each run beside that.
+    row_work, run_work: the units of C13-1 that one row takes, and each run beside that.  sized_work: those of the rows of a
+    run together, where they have sizes of their own.
     """
 
     digest: Callable[[payloads.Block], bytes]
     row_work: int
     run_work: int = 0
+    sized_work: Callable[[payloads.Block], int] | None = None
 
 
 GoldenCheck = Callable[["ModelPackage"], None]
@@ -313,7 +315,7 @@ class _Run:
         manifest, n_bytes = model.manifest, self.report.n_bytes
         assert manifest is not None
         self._budget.charge(work.golden_work(manifest), n_bytes=n_bytes, at=model.at, what="the golden set")
-        memory = space.running_bytes(manifest) + space.TENSOR_BYTES * self._tensor_bytes
+        memory = space.golden_bytes(manifest) + space.TENSOR_BYTES * self._tensor_bytes
         work.check_memory(memory, self._limits, file_bytes=n_bytes, at=model.at, what="the golden set")
 
     @property
@@ -357,7 +359,7 @@ class _Receipts:
         self.is_wrong = False  # one that was wrong ends the proof (C13-1)
         self.why = "their decoder is not here"
         self._limits, self._n_work = limits, 0
-        self._last: tuple[bytes, bytes] = b"", b""  # the values of a run, and the digest of its pixels
+        self._last: tuple[object, bytes] = None, b""  # the values and sizes of a run, and the digest of its pixels
 
     def check(self, block: payloads.Block, receipts: Receipts, *, n_bytes: int) -> list[FormatError]:
         """Run by run.  n_bytes: of the file so far.  What is wrong: a wrong digest, or a value that ends it (M4-7)."""
@@ -385,9 +387,10 @@ class _Receipts:
         if self.by is None or self.is_wrong:
             self.n_unproved += 1
             return None
-        values = run.values.tobytes()
+        values = run.values.tobytes(), getattr(run.values, "sizes", None)
         if values != self._last[0]:
-            work = self.by.row_work * len(run.values) + self.by.run_work
+            rows_work = self.by.sized_work(run) if self.by.sized_work else self.by.row_work * len(run.values)
+            work = rows_work + self.by.run_work
             if self._n_work + work > self._limits.work + _RECEIPTS_A_BYTE * n_bytes:
                 self.n_unproved += 1
                 self.why = "to prove them takes more work than a file this small may ask for"

@@ -28,7 +28,7 @@ CODE = re.compile(r"`([a-z-]+)`")
 PLACE = re.compile(r"`(header|chunk|payload|trailer|manifest|end|\d+)(?: \+ (\d+))?`")
 STRUCTURES = struct.Struct("<4s12xI"), struct.Struct("<I")  # tag and stored_len of a chunk header; header_len
 # Rules whose byte is a place only where the payload is compressed, or the map is of row names: else words say where it is.
-IN_WORDS = {f"C3-{n}" for n in range(1, 6)} | {f"C5-{n}" for n in range(1, 9)} | {"M4-7"}
+IN_WORDS = {f"C3-{n}" for n in range(1, 6)} | {f"C5-{n}" for n in range(1, 9)} | {"M3-12", "M4-7"}
 NOT_PAGES = {"README.md", "CHANGES.md", "deviations.md"}
 
 

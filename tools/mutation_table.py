@@ -1,4 +1,4 @@
-"""Flip every byte and cut at every byte of 25 varied files, and see that nothing is silently different.
+"""Flip every byte and cut at every byte of 26 varied files, and see that nothing is silently different.
 
     python tools/mutation_table.py [--quick]
 
@@ -37,6 +37,7 @@ from aeformat.model.builder import PackageBuilder
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
+from aeformat.model.reference import golden_output
 from aeformat.reader import Latents, stream_latents
 from aeformat.validator import validate
 
@@ -78,6 +79,24 @@ def float_encoder() -> ModelPackage:
     builder.layer("tanh")
     golden = np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1)
     return builder.build(golden_input=golden, golden_output=np.zeros((2, 3), np.float32), name="a float one")
+
+
+def free_decoder() -> ModelPackage:
+    """i8 [0, 0, 2] -> slice, upsample, affine, lookup -> u8 [0, 0, 1]."""
+    builder = PackageBuilder(
+        role="decoder", profile="exact", input=Endpoint((0, 0, 2), "i8"), output=Endpoint((0, 0, 1), "u8")
+    )
+    builder.layer("slice", start=1, stop=2)
+    builder.layer("upsample", factors=(2, 1))
+    builder.layer(
+        "affine", weights=builder.tensor(np.array([5], np.int32)), bias=builder.tensor(np.array([9], np.int32))
+    )
+    table = builder.tensor(np.arange(0, 256, 16, dtype=np.uint8))
+    builder.layer("lookup", multiplier=builder.tensor(np.array([3], np.int32)), shift=8, table=table)
+    golden = [np.array([[[[1, 2]]]], np.int8), np.arange(12, dtype=np.int8).reshape(2, 1, 3, 2)]
+    return builder.build(
+        golden_input=golden, golden_output=lambda draft: [golden_output(draft, rows) for rows in golden]
+    )
 
 
 def latents(encoding: str, codec: str = "none", filter: str = "none", *, values: str = "", **more: Any) -> bytes:
@@ -142,7 +161,7 @@ def _names(kind: str) -> RowNames | None:
 
 
 def files() -> dict[str, bytes]:
-    """The 25 files."""
+    """The 26 files."""
     decoder = exact_decoder()
     return {
         "u8": latents("u8"),
@@ -170,6 +189,7 @@ def files() -> dict[str, bytes]:
         "exact decoder": package_bytes(decoder, codec="none"),
         "exact decoder, zstd": package_bytes(decoder),
         "float32 encoder, zstd": package_bytes(float_encoder()),
+        "exact decoder of any size": package_bytes(free_decoder(), codec="none"),
     }
 
 

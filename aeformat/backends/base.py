@@ -7,12 +7,14 @@ how a layer is computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.errors import ValueInvalid
+from aeformat.model.free_sizes import Size, sized
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import DTYPES
@@ -25,11 +27,13 @@ class Network(Protocol):
 
     package: ModelPackage
 
-    def run(self, rows: Rows) -> Rows:
+    def run(self, rows: Rows, image: Size | None = None) -> Rows:
         """(n, *input.shape) in the input's type -> (n, *output.shape) in the output's type; any n.
 
-        A row's result does not depend on the rows beside it (M5-3).  Raises ValueInvalid for an integer outside the
-        input's range (M4-7), ValueError and TypeError for rows of another shape or type.
+        With free sizes all these rows have one height and width.  image: how much of what its layers make a decoder hands
+        out, by default all.  A row's result does not depend on the rows beside it (M5-3).  Raises ValueInvalid for an
+        integer outside the input's range (M4-7); ValueInvalid, LimitExceeded for sizes that M3-12 refuses; ValueError and
+        TypeError for rows of another shape or type.
         """
         ...
 
@@ -53,13 +57,14 @@ def checked_rows(end: Endpoint, rows: Rows) -> Rows:
     """`rows`, if they are what the endpoint takes.  Raises ValueInvalid (`at`: byte in these rows), ValueError, TypeError."""
     if rows.dtype != array_type(end):
         raise TypeError(f"rows are {rows.dtype}, the model takes {array_type(end)}")
-    if rows.shape[1:] != end.shape:
+    wanted = sized(end.shape, rows.shape[1:3]) if rows.ndim == len(end.shape) + 1 else end.shape
+    if rows.shape[1:] != wanted:
         raise ValueError(f"rows have shape {list(rows.shape[1:])}, the model takes {list(end.shape)}")
     if end.range is not None and len(rows):
         lo, hi = end.range
         if rows.min() < lo or rows.max() > hi:
             first = int(np.flatnonzero((rows < lo) | (rows > hi))[0])
-            what = f"row {first // end.value.n_elements} holds {rows.flat[first]}, the model takes {lo} to {hi}"
+            what = f"row {first // prod(rows.shape[1:])} holds {rows.flat[first]}, the model takes {lo} to {hi}"
             raise ValueInvalid("M4-7", first * rows.itemsize, what)
     return rows
 

@@ -17,9 +17,12 @@ from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
+from aeformat.backends.tiled import Tiled, own_sides
 from aeformat.model.bounds import FLOAT32_EXACT
+from aeformat.model.free_sizes import Size
 from aeformat.model.memory import block_rows
 from aeformat.model.package import ModelPackage, Step
+from aeformat.model.tiles import Tile
 from aeformat.model.values import EXACT
 
 DType = np.dtype[Any]
@@ -41,37 +44,64 @@ class NumpyNetwork:
     """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it.
 
     n_block: rows computed at once; the default depends on the network's size.  integers: for the exact profile only; compute
-    sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.
+    sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.  tile, n_threads: for free
+    sizes, the pixels of the output that are computed at once, and how many such tiles side by side.
     """
 
-    def __init__(self, package: ModelPackage, *, n_block: int | None = None, integers: bool = False) -> None:
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        n_block: int | None = None,
+        integers: bool = False,
+        tile: Size | None = None,
+        n_threads: int | None = None,
+    ) -> None:
         assert not integers or package.profile == EXACT
         self.package = package
         self._local = threading.local()  # each thread has its own scratch memory
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
-        self._n_block = n_block or block_rows(package.manifest)
+        self._n_block = n_block or (1 if package.has_free_sizes else block_rows(package.manifest))
+        self._tiled = Tiled(package, self._run_tile, tile=tile, n_threads=n_threads) if package.has_free_sizes else None
+        self._sides = [own_sides(step) for step in package.plan]
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
 
-    def run(self, rows: Rows) -> Rows:
+    def run(self, rows: Rows, image: Size | None = None) -> Rows:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
         checked_rows(self.package.input, rows)
+        if self._tiled is not None:
+            return self._tiled.run(rows, image)
+        assert image is None
         return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=False)
 
     def _run_block(self, rows: Rows) -> Rows:
         """The result lies in scratch memory: the next block overwrites it."""
+        values, scratch = [rows.astype(self._dtypes[0], copy=False)], self._scratch()
+        for step, op, sides in zip(self.package.plan, self._ops, self._sides, strict=True):
+            values.append(op([values[number] for number in step.inputs], scratch, sides))
+        return values[-1]
+
+    def _run_tile(self, rows: Rows, tile: Tile) -> Rows:
+        """The same for a part of an image."""
+        values, scratch = [rows.astype(self._dtypes[0], copy=False)], self._scratch()
+        for number, (step, op) in enumerate(zip(self.package.plan, self._ops, strict=True)):
+            parts = zip(step.inputs, tile.takes(number), strict=True)
+            xs = [values[value][:, down, across] for value, (down, across) in parts]
+            values.append(op(xs, scratch, tile.sides(number)))
+        return values[-1]
+
+    def _scratch(self) -> Scratch:
         if not hasattr(self._local, "scratch"):
             self._local.scratch = Scratch()
-        values = [rows.astype(self._dtypes[0], copy=False)]
-        for step, op in zip(self.package.plan, self._ops, strict=True):
-            values.append(op([values[number] for number in step.inputs], self._local.scratch))
-        return values[-1]
+        scratch: Scratch = self._local.scratch
+        return scratch
 
     def _join(self, number: int, step: Step) -> Join:
         if step.kind in JOINS:
             return JOINS[step.kind](step, self._dtypes[number + 1])
         op = self._op(number, step)
-        return lambda xs, scratch: op(xs[0], scratch)
+        return lambda xs, scratch, sides: op(xs[0], scratch, sides)
 
     def _op(self, number: int, step: Step) -> Op:
         made_dtype = self._dtypes[number + 1]
@@ -83,10 +113,12 @@ class NumpyNetwork:
                 bounds = self.package.plan[source - 1].bounds
                 assert bounds is not None  # M3-6: sums
                 sums = Sums(self._dtypes[source], self._biases[source], bounds)
+                if self.package.has_free_sizes:
+                    return lookup(step, sums, made_dtype)
                 return lookup(step, sums, made_dtype, most=self._n_block * step.made.n_elements)
             case "reshape" | "flatten":
                 shape = step.made.shape
-                return lambda x, _scratch: x.reshape(-1, *shape)
+                return lambda x, _scratch, _sides: x.reshape(-1, *shape)
             case "scale":
                 function = numpy_floats.scale(step.integer("num"), step.integer("den"))
             case "leaky_relu":
@@ -103,7 +135,7 @@ _LINEAR: Final = {
     "affine": numpy_layers.affine,
 }
 _SUMS: Final = frozenset({*_LINEAR, "add"})
-_MOVES: Final = frozenset({"concat", "upsample", "max_pool", "pad", "crop", "reshape", "flatten"})
+_MOVES: Final = frozenset({"concat", "upsample", "slice", "max_pool", "pad", "crop", "reshape", "flatten"})
 _KEEP_TYPE: Final = _SUMS | _MOVES  # kinds whose inputs have the type of their output
 
 

@@ -15,6 +15,7 @@ from aeformat.backends.numpy_layers import Array, Op, Scratch, affine, conv2d, c
 from aeformat.model.memory import ROW_BITS
 from aeformat.model.package import Step
 from aeformat.model.reference import value_of
+from aeformat.model.tiles import Sides
 
 _NO_BIAS: Final = np.zeros(1, np.float32)
 _MAKERS: Final = {"dense": dense, "conv2d": conv2d, "conv2d_transpose": conv2d_transpose}
@@ -36,7 +37,7 @@ class _FloatSums:
         self._bias = step.arrays["bias"].astype(np.float64)
         self._integers_slot, self._sums_slot, self._slot = object(), object(), object()
 
-    def __call__(self, x: Array, scratch: Scratch) -> Array:
+    def __call__(self, x: Array, scratch: Scratch, sides: Sides) -> Array:
         x = x.astype(np.float32, copy=False)
         largest = _largest(x)
         is_finite = bool(np.isfinite(largest).all())
@@ -45,10 +46,10 @@ class _FloatSums:
         integers = scratch.array(self._integers_slot, x.shape, np.float32)
         np.multiply(finite, _power(ROW_BITS - exponents, x.ndim).astype(np.float32), out=integers)
         np.rint(integers, out=integers)
-        sums = self._sums(integers, exponents - ROW_BITS, scratch)
+        sums = self._sums(integers, exponents - ROW_BITS, scratch, sides)
         rows = np.flatnonzero(exponents > self._sliced.one_part_exponent)
         if rows.size:
-            sums[rows] += self._second_part(finite[rows], integers[rows], exponents[rows])
+            sums[rows] += self._second_part(finite[rows], integers[rows], exponents[rows], sides)
         sums += self._bias
         with np.errstate(over="ignore", invalid="ignore"):
             if not is_finite:
@@ -57,9 +58,9 @@ class _FloatSums:
             np.copyto(made, sums, casting="same_kind")
         return made
 
-    def _sums(self, integers: Array, exponents: Array, scratch: Scratch) -> Array:
+    def _sums(self, integers: Array, exponents: Array, scratch: Scratch, sides: Sides) -> Array:
         """The sums of the products of these integers times 2^exponents, one exponent a row."""
-        slices = self._op(integers, scratch)
+        slices = self._op(integers, scratch, sides)
         slices = slices.reshape(*slices.shape[:-1], self._sliced.n_slices, len(self._bias))
         sums = scratch.array(self._sums_slot, (*slices.shape[:-2], len(self._bias)), np.float64)
         np.copyto(sums, slices[..., 0, :])
@@ -68,11 +69,11 @@ class _FloatSums:
         sums *= _power(exponents, sums.ndim)
         return sums
 
-    def _second_part(self, x: Array, integers: Array, exponents: Array) -> Array:
+    def _second_part(self, x: Array, integers: Array, exponents: Array, sides: Sides) -> Array:
         """The sums of what the integers leave of x."""
         rest = x - integers * _power(exponents - ROW_BITS, x.ndim)
         rest *= _power(2 * ROW_BITS - exponents, x.ndim)
-        return self._sums(np.rint(rest), exponents - 2 * ROW_BITS, Scratch())
+        return self._sums(np.rint(rest), exponents - 2 * ROW_BITS, Scratch(), sides)
 
     def _add_infinities(self, sums: Array, x: Array) -> None:
         """Add the products of infinity and NaN alone: what they make of a sum does not depend on the order."""

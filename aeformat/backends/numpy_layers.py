@@ -1,8 +1,9 @@
 """The layer kinds with weights, and elementwise ones, in NumPy (spec/model.md, section 3).
 
 Owns what each kind computes, on blocks of rows: arrays (n, *shape).  Each function takes a step of the plan and returns an
-Op, which computes it.  Integer sums are computed in float32 or float64, which is exact below the bounds of section 4.  They
-do not include the bias: `lookup` adds it.  Knows nothing of networks, block sizes or which layer follows which.
+Op, which computes it; padding and crop come with the rows, since a tile has others than the whole.  Integer sums are
+computed in float32 or float64, which is exact below the bounds of section 4.  They do not include the bias: `lookup` adds it.
+Knows nothing of networks, block sizes or which layer follows which.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from aeformat.model.memory import UNFOLDED
 from aeformat.model.package import Step
+from aeformat.model.tiles import Sides
 
 Array = NDArray[Any]
 
@@ -42,14 +44,14 @@ class Scratch:
         return array[:n].reshape(shape)
 
 
-Op = Callable[[Array, Scratch], Array]
+Op = Callable[[Array, Scratch, Sides], Array]  # sides: padding or crop, where the kind has one
 
 
 def dense(step: Step, dtype: DTypeLike) -> Op:
     """The matrix product of the rows and the weights."""
     weights, slot = _contiguous(step.arrays["weights"], dtype), object()
 
-    def run(x: Array, scratch: Scratch) -> Array:
+    def run(x: Array, scratch: Scratch, _sides: Sides) -> Array:
         out = scratch.array(slot, (len(x), weights.shape[1]), dtype)
         return np.matmul(x.astype(dtype, copy=False), weights, out=out)
 
@@ -58,10 +60,9 @@ def dense(step: Step, dtype: DTypeLike) -> Op:
 
 def conv2d(step: Step, dtype: DTypeLike) -> Op:
     """Every window of the padded input times the kernel."""
-    top, bottom, left, right = step.integers("padding")
-    pad = _Pad(top, bottom, left, right, dtype)
+    pad = _Pad(dtype)
     convolve = _Convolve(_contiguous(step.arrays["weights"], dtype), step.integers("strides"))
-    return lambda x, scratch: convolve(pad(x, scratch), scratch)
+    return lambda x, scratch, sides: convolve(pad(x, scratch, sides), scratch)
 
 
 def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
@@ -69,7 +70,8 @@ def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
 
     Full output row y = q * sh + p gets input row q - j times kernel row j * sh + p, for j from 0 to tall - 1.  So the
     kernel rows of one p, in reverse order, are an ordinary kernel, and the kernels of all p are its output channels.
-    A row that the kernel does not have is 0.  Columns are treated in the same way.
+    A row that the kernel does not have is 0.  Columns are treated in the same way.  Only the windows that the crop leaves a
+    pixel of are computed.
     """
     kernel = step.arrays["weights"]
     kernel_height, kernel_width, n_made, n_channels = kernel.shape
@@ -79,18 +81,22 @@ def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
     spread[:kernel_height, :kernel_width] = kernel
     backwards = spread.reshape(tall, sh, wide, sw, n_made, n_channels)[::-1, :, ::-1]
     weights = backwards.transpose(0, 2, 5, 1, 3, 4).reshape(tall, wide, n_channels, sh * sw * n_made)
-    pad = _Pad(tall - 1, tall - 1, wide - 1, wide - 1, dtype)
+    pad = _Pad(dtype)
     convolve = _Convolve(_contiguous(weights, dtype), (1, 1))
-    top, _, left, _ = step.integers("crop")
-    height, width, _ = step.made.shape
     full_slot, cut_slot = object(), object()
 
-    def run(x: Array, scratch: Scratch) -> Array:
-        sums = convolve(pad(x, scratch), scratch)
+    def run(x: Array, scratch: Scratch, sides: Sides) -> Array:
+        rows, columns = (
+            _Windows(n, size, stride, sides[2 * axis], sides[2 * axis + 1])
+            for axis, (n, size, stride) in enumerate(
+                zip(x.shape[1:3], (kernel_height, kernel_width), (sh, sw), strict=True)
+            )
+        )
+        sums = convolve(pad(x, scratch, (*rows.padding, *columns.padding)), scratch)
         n, n_tall, n_wide, _ = sums.shape
         full = scratch.array(full_slot, (n, n_tall, sh, n_wide, sw, n_made), dtype)
         np.copyto(full, sums.reshape(n, n_tall, n_wide, sh, sw, n_made).transpose(0, 1, 3, 2, 4, 5))
-        cut = full.reshape(n, n_tall * sh, n_wide * sw, n_made)[:, top : top + height, left : left + width]
+        cut = full.reshape(n, n_tall * sh, n_wide * sw, n_made)[:, rows.kept, columns.kept]
         made = scratch.array(cut_slot, cut.shape, dtype)
         np.copyto(made, cut)
         return made
@@ -102,7 +108,7 @@ def affine(step: Step, dtype: DTypeLike) -> Op:
     """Every channel times its weight."""
     weights, slot = _contiguous(step.arrays["weights"], dtype), object()
 
-    def run(x: Array, scratch: Scratch) -> Array:
+    def run(x: Array, scratch: Scratch, _sides: Sides) -> Array:
         return np.multiply(x, weights, out=scratch.array(slot, x.shape, dtype))
 
     return run
@@ -112,8 +118,8 @@ def with_bias(op: Op, step: Step) -> Op:
     """The op of a float32 layer: its sums plus the bias."""
     bias = step.arrays["bias"].astype(np.float32)
 
-    def run(x: Array, scratch: Scratch) -> Array:
-        sums = op(x, scratch)
+    def run(x: Array, scratch: Scratch, sides: Sides) -> Array:
+        sums = op(x, scratch, sides)
         sums += bias
         return sums
 
@@ -124,7 +130,7 @@ def elementwise(function: Callable[[Array, Array], object], dtype: DTypeLike) ->
     """Apply a function of single numbers tile by tile.  function: (numbers, array for the results)."""
     slot = object()
 
-    def run(x: Array, scratch: Scratch) -> Array:
+    def run(x: Array, scratch: Scratch, _sides: Sides) -> Array:
         made = scratch.array(slot, x.shape, dtype)
         source, target = x.reshape(-1), made.reshape(-1)
         for start in range(0, source.size, _TILE):
@@ -139,20 +145,38 @@ def _contiguous(weights: Array, dtype: DTypeLike) -> Array:
 
 
 class _Pad:
-    """Put zeros around the pixels, and convert to the type of the product.  The zeros are written once and stay."""
+    """Put zeros around the pixels, and convert to the type of the product.  A negative number cuts rows or columns off."""
 
-    def __init__(self, top: int, bottom: int, left: int, right: int, dtype: DTypeLike) -> None:
-        self._sides, self._dtype, self._slot = (top, bottom, left, right), dtype, object()
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._dtype, self._slot = dtype, object()
 
-    def __call__(self, x: Array, scratch: Scratch) -> Array:
-        if not any(self._sides):
+    def __call__(self, x: Array, scratch: Scratch, sides: Sides) -> Array:
+        if not any(sides):
             return x.astype(self._dtype, copy=False)
-        top, bottom, left, right = self._sides
         n, height, width, n_channels = x.shape
-        shape = (n, top + height + bottom, left + width + right, n_channels)
-        padded = scratch.array(self._slot, shape, self._dtype)
+        x = x[:, max(0, -sides[0]) : height - max(0, -sides[1]), max(0, -sides[2]) : width - max(0, -sides[3])]
+        top, bottom, left, right = (max(0, side) for side in sides)
+        height, width = x.shape[1:3]
+        padded = scratch.array(self._slot, (n, top + height + bottom, left + width + right, n_channels), self._dtype)
+        padded[:, :top] = padded[:, top + height :] = 0
+        padded[:, :, :left] = padded[:, :, left + width :] = 0
         padded[:, top : top + height, left : left + width] = x
         return padded
+
+
+class _Windows:
+    """Which windows of a transposed convolution leave something behind the crop, on one axis.
+
+    n: pixels of the input.  padding: zeros before and after them, so that just these windows are there.  kept: the pixels of
+    those windows that the crop leaves.
+    """
+
+    def __init__(self, n: int, size: int, stride: int, before: int, after: int) -> None:
+        taps = -(-size // stride)
+        n_full = (n - 1) * stride + size
+        first, last = before // stride, -(-(n_full - after) // stride)
+        self.padding = taps - 1 - first, last - n
+        self.kept = slice(before - first * stride, n_full - after - first * stride)
 
 
 class _Convolve:

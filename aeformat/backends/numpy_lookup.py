@@ -30,6 +30,7 @@ from numpy.typing import DTypeLike, NDArray
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.model.bounds import FLOAT32_EXACT, FLOAT64_EXACT, half_step
 from aeformat.model.package import Step
+from aeformat.model.tiles import Sides
 
 Array = NDArray[Any]
 
@@ -72,7 +73,7 @@ def lookup(step: Step, sums: Sums, made_dtype: DTypeLike, *, most: int = _TILE) 
     slopes, offsets = np.tile(slope, tile // n_channels), np.tile(offset, tile // n_channels)
     made_slot = object()
 
-    def run(x: Array, scratch: Scratch) -> Array:
+    def run(x: Array, scratch: Scratch, _sides: Sides) -> Array:
         made = scratch.array(made_slot, x.shape, made_dtype)
         source, target = x.reshape(-1), made.reshape(-1)
         for start in range(0, source.size, tile):
@@ -101,7 +102,7 @@ def _in_integers(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
     bias = np.array(sums.bias, np.int64)
     multiplier = step.arrays["multiplier"].astype(np.int64)
 
-    def run(x: Array, scratch: Scratch) -> Array:
+    def run(x: Array, scratch: Scratch, _sides: Sides) -> Array:
         made = scratch.array(slot, x.shape, made_dtype)
         index = (((x + bias) * multiplier + half_step(shift)) >> shift) + len(table) // 2
         return table.take(index, out=made, mode="clip")

@@ -1,6 +1,6 @@
 """The layer kinds without weights that join values or rearrange pixels, in NumPy (spec/model.md, section 3).
 
-Owns add, concat, upsample, the pools, pad and crop, on blocks of rows: arrays (n, *shape), in the type that
+Owns add, concat, upsample, slice, the pools, pad and crop, on blocks of rows: arrays (n, *shape), in the type that
 the backend chose.  Each function takes a step of the plan and the type of its output, and returns a Join, which computes the
 step from all its inputs.  Knows nothing of weights.
 """
@@ -16,15 +16,16 @@ from numpy.typing import DTypeLike
 
 from aeformat.backends.numpy_layers import Array, Scratch
 from aeformat.model.package import Step
+from aeformat.model.tiles import Sides
 
-Join = Callable[[Sequence[Array], Scratch], Array]
+Join = Callable[[Sequence[Array], Scratch, Sides], Array]
 
 
 def add(_step: Step, dtype: DTypeLike) -> Join:
     """The sum, in the order of the inputs; of integers it is exact, whatever the order (section 4)."""
     slot = object()
 
-    def run(xs: Sequence[Array], scratch: Scratch) -> Array:
+    def run(xs: Sequence[Array], scratch: Scratch, _sides: Sides) -> Array:
         made = scratch.array(slot, xs[0].shape, dtype)
         np.add(xs[0], xs[1], out=made, dtype=dtype)
         for x in xs[2:]:
@@ -38,32 +39,41 @@ def concat(step: Step, dtype: DTypeLike) -> Join:
     """The inputs one after the other along an axis."""
     axis, slot = step.integer("axis") + 1, object()  # axis 0 is that of the rows
 
-    def run(xs: Sequence[Array], scratch: Scratch) -> Array:
-        made = scratch.array(slot, (len(xs[0]), *step.made.shape), dtype)
-        return np.concatenate(xs, axis, out=made)
+    def run(xs: Sequence[Array], scratch: Scratch, _sides: Sides) -> Array:
+        shape = list(xs[0].shape)
+        shape[axis] = sum(x.shape[axis] for x in xs)
+        return np.concatenate(xs, axis, out=scratch.array(slot, tuple(shape), dtype))
 
     return run
 
 
 def upsample(step: Step, dtype: DTypeLike) -> Join:
-    """Every pixel repeated fh times down and fw times across."""
+    """Every pixel repeated fh times down and fw times across; of a tile with a crop that leaves what it needs, a view."""
     (fh, fw), slot = step.integers("factors"), object()
 
-    def run(xs: Sequence[Array], scratch: Scratch) -> Array:
+    def run(xs: Sequence[Array], scratch: Scratch, sides: Sides) -> Array:
         (x,) = xs
         n, height, width, n_channels = x.shape
         made = scratch.array(slot, (n, height, fh, width, fw, n_channels), dtype)
         made[...] = x[:, :, np.newaxis, :, np.newaxis]
-        return made.reshape(n, height * fh, width * fw, n_channels)
+        top, bottom, left, right = sides
+        whole = made.reshape(n, height * fh, width * fw, n_channels)
+        return whole[:, top : height * fh - bottom, left : width * fw - right]
 
     return run
+
+
+def slice_(step: Step, _dtype: DTypeLike) -> Join:
+    """Some of the channels; a view, nothing is copied."""
+    start, stop = step.integer("start"), step.integer("stop")
+    return lambda xs, _scratch, _sides: xs[0][..., start:stop]
 
 
 def max_pool(step: Step, dtype: DTypeLike) -> Join:
     """The largest number of each window, first along the columns of the image, then along its rows."""
     lowest = -np.inf if np.dtype(dtype).kind == "f" else np.iinfo(np.dtype(dtype)).min
     passes = [_Pass(step, axis, np.maximum, lowest, dtype) for axis in range(2)]
-    return lambda xs, scratch: reduce(lambda x, one: one(x, scratch), passes, xs[0])
+    return lambda xs, scratch, _sides: reduce(lambda x, one: one(x, scratch), passes, xs[0])
 
 
 def average_pool(step: Step, dtype: DTypeLike) -> Join:
@@ -72,7 +82,7 @@ def average_pool(step: Step, dtype: DTypeLike) -> Join:
     counts = (one.counts for one in passes)
     count = np.multiply.outer(*counts)[..., np.newaxis].astype(np.float32)
 
-    def run(xs: Sequence[Array], scratch: Scratch) -> Array:
+    def run(xs: Sequence[Array], scratch: Scratch, _sides: Sides) -> Array:
         sums = reduce(lambda x, one: one(x, scratch), passes, xs[0])
         sums /= count
         return sums
@@ -124,7 +134,7 @@ def pad(step: Step, dtype: DTypeLike) -> Join:
     height, width, _ = step.input_shape
     value, slot = step.integer("value"), object()
 
-    def run(xs: Sequence[Array], scratch: Scratch) -> Array:
+    def run(xs: Sequence[Array], scratch: Scratch, _sides: Sides) -> Array:
         (x,) = xs
         made = scratch.array(slot, (len(x), *step.made.shape), dtype)
         made.fill(value)
@@ -138,13 +148,14 @@ def crop(step: Step, _dtype: DTypeLike) -> Join:
     """The pixels without those at the edges; a view, nothing is copied."""
     top, _, left, _ = step.integers("crop")
     height, width, _ = step.made.shape
-    return lambda xs, _scratch: xs[0][:, top : top + height, left : left + width]
+    return lambda xs, _scratch, _sides: xs[0][:, top : top + height, left : left + width]
 
 
 JOINS: Final[dict[str, Callable[[Step, Any], Join]]] = {
     "add": add,
     "concat": concat,
     "upsample": upsample,
+    "slice": slice_,
     "max_pool": max_pool,
     "average_pool": average_pool,
     "pad": pad,

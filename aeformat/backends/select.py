@@ -47,6 +47,8 @@ def select_backend(name: str, *, n_rows: int | None, package: ModelPackage) -> B
 def _tensorflow_is_faster(n_rows: int | None, package: ModelPackage) -> bool:
     if n_rows is None or not tensorflow_installed():
         return False
+    if package.has_free_sizes:
+        return False  # how many pixels there are is not known, and NumPy uses all cores
     if package.profile != EXACT:
         return False  # M5-3: the two differ in the last bits, and a result must not depend on how many rows there are
     start = _COMPILE if "tensorflow" in sys.modules else _IMPORT + _COMPILE

@@ -16,7 +16,10 @@ import numpy as np
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, probe_rows, steady_block
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.backends.tensorflow_layers import ACTIVATIONS, Op, make_op
+from aeformat.backends.tiled import Tiled, own_sides
+from aeformat.model.free_sizes import Size
 from aeformat.model.package import ModelPackage, Step
+from aeformat.model.tiles import Tile
 from aeformat.model.values import EXACT
 
 _BLOCK_ELEMENTS: Final = 1 << 23  # of the input and all values of a block together
@@ -39,14 +42,21 @@ class TensorflowBackend:
 class TensorflowNetwork:
     """One half of an autoencoder in TensorFlow.  See base.Network.  Threads may share it.
 
-    n_block: rows computed at once, exact profile only; the default depends on the network's size.
+    n_block: rows computed at once, exact profile only; the default depends on the network's size.  tile: for free sizes, the
+    pixels of the output that are computed at once.
     """
 
-    def __init__(self, package: ModelPackage, *, n_block: int | None = None) -> None:
+    def __init__(self, package: ModelPackage, *, n_block: int | None = None, tile: Size | None = None) -> None:
         self.package = package
+        self._sides = [own_sides(step) for step in package.plan]
         self._tf: Any = load_tensorflow()
         with self._tf.device(_CPU):
             self._ops = [self._op(step) for step in package.plan]
+        self._tiled = None
+        if package.has_free_sizes:  # one graph for all sizes
+            self._compiled = self._compile_tile()
+            self._tiled = Tiled(package, self._run_tile, tile=tile, n_threads=1)
+            return
         is_exact = package.profile == EXACT
         assert is_exact or n_block is None  # M5-3: the steady sizes are measured below
         if n_block is None:
@@ -60,14 +70,21 @@ class TensorflowNetwork:
         self._n_block = n_block
         self._compiled = self._compile(n_block)
 
-    def run(self, rows: Rows) -> Rows:
+    def run(self, rows: Rows, image: Size | None = None) -> Rows:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
         checked_rows(self.package.input, rows)
+        if self._tiled is not None:
+            return self._tiled.run(rows, image)
+        assert image is None
         return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=True)
 
     def _op(self, step: Step) -> Op:
         op = make_op(self._tf, step)
-        return self._tf.function(op, jit_compile=True) if step.kind in _COMPILED else op
+        is_compiled = step.kind in _COMPILED and not self.package.has_free_sizes  # XLA compiles anew for each size
+        if not is_compiled:
+            return op
+        compiled: Op = self._tf.function(lambda x: op(x, None), jit_compile=True)
+        return lambda x, _sides: compiled(x)
 
     def _run_block(self, rows: Rows) -> Rows:
         with self._tf.device(_CPU):
@@ -91,10 +108,45 @@ class TensorflowNetwork:
 
         def network(rows: Any) -> list[Any]:
             values = [rows]
-            for step, op in zip(self.package.plan, self._ops, strict=True):
-                values.append(op(*(values[number] for number in step.inputs)))
+            for step, op, sides in zip(self.package.plan, self._ops, self._sides, strict=True):
+                values.append(op(*(values[number] for number in step.inputs), sides))
             return values[first:]
 
         signature = tf.TensorSpec((n_block, *start.shape), tf.as_dtype(array_type(start)))
         compiled: Callable[[Rows], list[Any]] = tf.function(network, input_signature=[signature])
+        return compiled
+
+    def _run_tile(self, rows: Rows, tile: Tile) -> Rows:
+        numbers = range(len(self.package.plan))
+        takes = [
+            (down.start, down.stop, across.start, across.stop)
+            for number in numbers
+            for down, across in tile.takes(number)
+        ]
+        sides = [tile.sides(number) for number in numbers]
+        with self._tf.device(_CPU):
+            made: Rows = self._compiled(rows, np.array(takes, np.int32), np.array(sides, np.int32)).numpy()
+        return made
+
+    def _compile_tile(self) -> Callable[..., Any]:
+        """A graph for tiles of any size.  takes: of each input of each step, its part; sides: of each step."""
+        tf, start = self._tf, self.package.input
+
+        def network(rows: Any, takes: Any, sides: Any) -> Any:
+            values, at = [rows], 0
+            for number, (step, op) in enumerate(zip(self.package.plan, self._ops, strict=True)):
+                xs = []
+                for value in step.inputs:
+                    top, bottom, left, right = tf.unstack(takes[at])
+                    xs.append(values[value][:, top:bottom, left:right])
+                    at += 1
+                values.append(op(*xs, tf.unstack(sides[number])))
+            return values[-1]
+
+        signature = [
+            tf.TensorSpec((None, None, None, start.shape[2]), tf.as_dtype(array_type(start))),
+            tf.TensorSpec((sum(len(step.inputs) for step in self.package.plan), 4), tf.int32),
+            tf.TensorSpec((len(self.package.plan), 4), tf.int32),
+        ]
+        compiled: Callable[..., Any] = tf.function(network, input_signature=signature)
         return compiled

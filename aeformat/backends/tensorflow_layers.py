@@ -1,7 +1,8 @@
 """The layer kinds in TensorFlow (spec/model.md, sections 3 and 4).
 
 Owns what each kind computes, on tensors (n, *shape).  Takes the tensorflow module as `tf`; does not import it.  Each
-function takes a step of the plan and returns an Op, which computes it.  Knows nothing of blocks or of which layer follows.
+function takes a step of the plan and returns an Op, which computes it; padding and crop come with the rows, since a tile has
+others than the whole.  Knows nothing of blocks or of which layer follows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from aeformat.model.memory import ROW_BITS
 from aeformat.model.package import Step
 
 Tensor = Any
-Op = Callable[..., Tensor]  # all inputs of a step
+Sides = Any  # top, bottom, left, right: four numbers, or a tensor of them
+Op = Callable[..., Tensor]  # all inputs of a step, then its padding or crop
 ACTIVATIONS: Final = frozenset({"relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus"})
 
 
@@ -31,21 +33,22 @@ def make_op(tf: Any, step: Step) -> Op:
             return _with_bias(tf, step, _sum_type(tf, step))
         case "add":
             kind = _sum_type(tf, step)
-            return lambda *xs: sum(tf.cast(x, kind) for x in xs)
-        case "concat" | "upsample" | "max_pool" | "average_pool" | "pad" | "crop":
+            return lambda *xs: sum(tf.cast(x, kind) for x in xs[:-1])
+        case "concat" | "upsample" | "slice" | "max_pool" | "average_pool" | "pad" | "crop":
             return tensorflow_pixels.MAKERS[step.kind](tf, step)
         case "lookup":
             return _lookup(tf, step)
         case "reshape" | "flatten":
-            return lambda x: tf.reshape(x, (-1, *step.made.shape))
+            return lambda x, _sides: tf.reshape(x, (-1, *step.made.shape))
         case "scale":
             num, den = np.float32(step.integer("num")), np.float32(step.integer("den"))
-            return lambda x: tf.cast(x, tf.float32) * num / den
+            return lambda x, _sides: tf.cast(x, tf.float32) * num / den
         case "leaky_relu":
             num, den = np.float32(step.integer("num")), np.float32(step.integer("den"))
-            return lambda x: tf.where(x >= 0, x, x * num / den)
+            return lambda x, _sides: tf.where(x >= 0, x, x * num / den)
         case kind:
-            return _activation(tf, kind)
+            function = _activation(tf, kind)
+            return lambda x, _sides: function(x)
 
 
 def _sum_type(tf: Any, step: Step) -> Any:
@@ -56,7 +59,7 @@ def _sum_type(tf: Any, step: Step) -> Any:
 def _with_bias(tf: Any, step: Step, kind: Any) -> Op:
     op = _LINEAR[step.kind](tf, step, kind)
     bias = tf.constant(step.arrays["bias"].astype(kind.as_numpy_dtype))
-    return lambda x: op(x) + bias
+    return lambda x, sides: op(x, sides) + bias
 
 
 def _float_sums(tf: Any, step: Step) -> Op:
@@ -70,21 +73,21 @@ def _float_sums(tf: Any, step: Step) -> Op:
     def power(exponents: Tensor, shape: Sequence[int]) -> Tensor:
         return tf.reshape(_power(tf, exponents), (-1, *(1,) * len(shape)))
 
-    def sums_of(integers: Tensor, exponents: Tensor) -> Tensor:
-        slices = tf.reshape(op(integers), (-1, *step.made.shape[:-1], sliced.n_slices, len(bias)))
-        sums = slices[..., 0, :]
-        for number in range(1, sliced.n_slices):
-            sums += slices[..., number, :]
+    def sums_of(integers: Tensor, exponents: Tensor, sides: Sides) -> Tensor:
+        slices = tf.split(op(integers, sides), sliced.n_slices, axis=-1)
+        sums = slices[0]
+        for part in slices[1:]:
+            sums += part
         return sums * power(exponents, step.made.shape)
 
-    def run(x: Tensor) -> Tensor:
+    def run(x: Tensor, sides: Sides) -> Tensor:
         x = tf.cast(x, tf.float32)
         is_finite = tf.math.is_finite(x)
         finite = tf.where(is_finite, x, np.float32(0))
         largest = tf.reduce_max(tf.abs(finite), axes)
         exponents = tf.maximum(tf.bitwise.right_shift(tf.bitcast(largest, tf.int32), 23) - 126, LEAST_EXPONENT)
         integers = tf.round(finite * tf.cast(power(ROW_BITS - exponents, step.input_shape), tf.float32))
-        sums = sums_of(integers, exponents - ROW_BITS)
+        sums = sums_of(integers, exponents - ROW_BITS, sides)
         needs_more = exponents > sliced.one_part_exponent
 
         def with_second_part() -> Tensor:
@@ -92,12 +95,12 @@ def _float_sums(tf: Any, step: Step) -> Op:
                 exponents - ROW_BITS, step.input_shape
             )
             rest = tf.round(rest * power(2 * ROW_BITS - exponents, step.input_shape))
-            more = sums_of(rest, exponents - 2 * ROW_BITS)
+            more = sums_of(rest, exponents - 2 * ROW_BITS, sides)
             return tf.where(tf.reshape(needs_more, (-1, *(1,) * len(step.made.shape))), sums + more, sums)
 
         def with_infinities() -> Tensor:
             rows = tf.reshape(tf.reduce_all(is_finite, axes), (-1, *(1,) * len(step.made.shape)))
-            return tf.where(rows, whole, whole + plain(tf.where(is_finite, np.float32(0), x)))
+            return tf.where(rows, whole, whole + plain(tf.where(is_finite, np.float32(0), x), sides))
 
         whole = tf.cond(tf.reduce_any(needs_more), with_second_part, lambda: sums) + bias
         return tf.cast(tf.cond(tf.reduce_all(is_finite), lambda: whole, with_infinities), tf.float32)
@@ -116,7 +119,7 @@ def _weights(tf: Any, step: Step, kind: Any) -> Tensor:
 
 def _dense(tf: Any, step: Step, kind: Any) -> Op:
     weights = _weights(tf, step, kind)
-    return lambda x: tf.matmul(tf.cast(x, kind), weights)
+    return lambda x, _sides: tf.matmul(tf.cast(x, kind), weights)
 
 
 def _conv2d(tf: Any, step: Step, kind: Any) -> Op:
@@ -124,36 +127,35 @@ def _conv2d(tf: Any, step: Step, kind: Any) -> Op:
     if len(set(strides)) == 2:
         # TensorFlow 2.21 with oneDNN computes wrong float32 sums for strides (1, n), one input channel, one output column.
         sums = _conv2d_of(tf, step, tf.float64)
-        return lambda x: tf.cast(sums(x), kind)
+        return lambda x, sides: tf.cast(sums(x, sides), kind)
     return _conv2d_of(tf, step, kind)
 
 
 def _conv2d_of(tf: Any, step: Step, kind: Any) -> Op:
     weights = _weights(tf, step, kind)
-    top, bottom, left, right = step.integers("padding")
-    around = ((0, 0), (top, bottom), (left, right), (0, 0))
     strides = step.integers("strides")
-    return lambda x: tf.nn.conv2d(tf.pad(tf.cast(x, kind), around), weights, strides, "VALID")
+    return lambda x, sides: tf.nn.conv2d(
+        tensorflow_pixels.around(tf, tf.cast(x, kind), sides), weights, strides, "VALID"
+    )
 
 
 def _conv2d_transpose(tf: Any, step: Step, kind: Any) -> Op:
     weights = _weights(tf, step, kind)
-    top, _, left, _ = step.integers("crop")
     strides = step.integers("strides")
-    n_tall, n_wide = ((step.input_shape[i] - 1) * strides[i] + weights.shape[i] for i in range(2))
-    height, width, _ = step.made.shape
 
-    def run(x: Tensor) -> Tensor:
-        full = (tf.shape(x)[0], n_tall, n_wide, weights.shape[2])
+    def run(x: Tensor, sides: Sides) -> Tensor:
+        shape = tf.shape(x)
+        tall, wide = ((shape[i + 1] - 1) * strides[i] + weights.shape[i] for i in range(2))
+        full = (shape[0], tall, wide, weights.shape[2])
         sums = tf.nn.conv2d_transpose(tf.cast(x, kind), weights, full, strides, "VALID")
-        return sums[:, top : top + height, left : left + width]
+        return tensorflow_pixels.inside(tf, sums, sides)
 
     return run
 
 
 def _affine(tf: Any, step: Step, kind: Any) -> Op:
     weights = _weights(tf, step, kind)
-    return lambda x: tf.cast(x, kind) * weights
+    return lambda x, _sides: tf.cast(x, kind) * weights
 
 
 _LINEAR: Final = {"dense": _dense, "conv2d": _conv2d, "conv2d_transpose": _conv2d_transpose, "affine": _affine}
@@ -166,16 +168,16 @@ def _lookup(tf: Any, step: Step) -> Op:
     shift = step.integer("shift")
     half, unit, middle = float(half_step(shift)), 0.5**shift, len(table) // 2
 
-    def run(x: Tensor) -> Tensor:
+    def run(x: Tensor, _sides: Sides) -> Tensor:
         index = tf.floor((tf.cast(x, tf.float64) * multiplier + half) * unit) + middle
         return tf.gather(table, tf.cast(tf.clip_by_value(index, 0, len(table) - 1), tf.int32))
 
     return run
 
 
-def _activation(tf: Any, kind: str) -> Op:
+def _activation(tf: Any, kind: str) -> Callable[[Tensor], Tensor]:
     half = np.float32(0.5)
-    table: dict[str, Op] = {
+    table: dict[str, Callable[[Tensor], Tensor]] = {
         "relu": tf.nn.relu,
         "sigmoid": tf.sigmoid,
         "tanh": tf.tanh,

@@ -152,7 +152,7 @@ def _manifest(chunk: ChunkRead, header: ModelHeader) -> dict[str, Any]:
 
     if chunk.header.raw_bytes > MANIFEST_BYTES:
         raise LimitExceeded("M1-1", chunk.payload_at, f"a manifest of {chunk.header.raw_bytes} bytes")
-    manifest = Manifest.parse(bytes(raw_payload(chunk, header)), chunk.payload_at)
+    manifest = Manifest.parse(bytes(raw_payload(chunk, header)), chunk.payload_at, minor=header.minor)
     weights = {n for layer in manifest.layers for key, n in tensors_of(layer).items() if key in ("weights", "bias")}
     return {
         "role": manifest.role,

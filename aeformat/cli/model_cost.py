@@ -31,11 +31,13 @@ def cost(options: argparse.Namespace) -> int:
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.images import ImageFit, open_source
     from aeformat.model import store
+    from aeformat.model.package import check_fixed_sizes
 
     names = [options.model] if options.model else store.shipped_names()
     results = []
     for name in names:
         encoder, decoder = store.find_pair(name)
+        check_fixed_sizes(encoder, "what an image costs depends on its size")
         height, width, channels = encoder.input.shape
         inputs = options.images or ["mnist:test"]
         try:

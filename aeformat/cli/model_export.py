@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     """Convert the packages in memory, then write the file."""
     from aeformat.atomic import AtomicFile, check_target
     from aeformat.model import store
+    from aeformat.model.package import check_fixed_sizes
 
     path = Path(options.output)
     if path.suffix not in _SUFFIXES:
@@ -42,6 +43,9 @@ def run(options: argparse.Namespace) -> int:
     chosen = [package for package in packages if options.half in ("both", package.role)]
     if not chosen:
         raise UsageError(f"{options.model} is the {packages[0].role}; name the pair, or the other file")
+    if path.suffix != ".safetensors":
+        for package in chosen:
+            check_fixed_sizes(package, f"{path.suffix} is written for networks of one size")
     if path.suffix == ".keras":
         from aeformat.exchange.keras_write import keras_bytes as convert
     elif path.suffix == ".onnx":

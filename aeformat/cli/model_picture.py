@@ -12,7 +12,7 @@ from typing import Any, Final
 from aeformat.atomic import AtomicFile, check_target
 from aeformat.cli import common
 from aeformat.images.fit import require_pillow
-from aeformat.model.facts import LayerFacts, facts_of
+from aeformat.model.facts import LayerFacts, cost_text, facts_of, value_text
 from aeformat.model.package import ModelPackage
 
 _PAPER: Final = (250, 249, 246)
@@ -26,7 +26,8 @@ _COLOURS: Final = {
     **dict.fromkeys(("dense", "conv2d", "conv2d_transpose", "affine"), _WEIGHTS),
     **dict.fromkeys(("add", "concat"), _JOINS),
     **dict.fromkeys(
-        ("reshape", "flatten", "upsample", "max_pool", "average_pool", "pad", "crop", "input", "output"), _MOVES
+        ("reshape", "flatten", "upsample", "max_pool", "average_pool", "slice", "pad", "crop", "input", "output"),
+        _MOVES,
     ),
 }
 
@@ -116,8 +117,8 @@ class _Column:
         n_bytes = sum(layer.n_bytes for layer in self._facts)
         about = [
             f"{package.profile}, model id {package.model_id.hex()[:12]}",
-            f"{package.n_params:,} parameters, {common.size(n_bytes)}, {_short(package.n_multiply_adds)} multiply-adds "
-            "(the bars: each layer's share)",
+            f"{package.n_params:,} parameters, {common.size(n_bytes)}, "
+            f"{cost_text(package.manifest, _short(package.n_multiply_adds))} (the bars: each layer's share)",
         ]
         for i, line in enumerate(about):
             pen.text(left, y + 29 + 14 * i, line, 10, _PALE)
@@ -125,14 +126,13 @@ class _Column:
         for height in self._heights[:-1]:
             tops.append(tops[-1] + height + _GAP)
         self._connect(pen, x, left, tops)
-        start = package.input
-        self._box(pen, left, tops[0], _LOW, "input", "", str(start.value), "", 0)
+        self._box(
+            pen, left, tops[0], _LOW, "input", "", value_text(package.manifest, package.manifest.values[0]), "", 0
+        )
         for layer, top, height in zip(self._facts, tops[1:], self._heights[1:], strict=True):
             share = layer.n_multiply_adds / max(1, package.n_multiply_adds)
             title = f"{layer.number}  {layer.kind}"
-            self._box(
-                pen, left, top, height, title, layer.note, str(layer.made), _second_line(layer), share, layer.kind
-            )
+            self._box(pen, left, top, height, title, layer.note, layer.made, _second_line(layer), share, layer.kind)
 
     def _connect(self, pen: _Pen, x: float, left: float, tops: Sequence[float]) -> None:
         middle = left + _WIDTH / 2

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(package: ModelPackage) -> None:
-    from aeformat.model.facts import facts_of
+    from aeformat.model.facts import cost_text, facts_of, value_text
 
     m, facts = package.manifest, facts_of(package)
     print(f"{package.name or '-'} {m.role}, {m.profile}, model id {package.model_id.hex()}")
@@ -59,14 +59,13 @@ def _print(package: ModelPackage) -> None:
         if number is None:
             rows.append([_shown(line), *[""] * (len(_HEADING) - 1)])
         elif number < 0:
-            start = f"{m.input.type} {list(m.input.shape)}"
-            rows.append([_shown(line), "input", "-", start, *[""] * (len(_HEADING) - 4)])
+            rows.append([_shown(line), "input", "-", value_text(m, m.values[0]), *[""] * (len(_HEADING) - 4)])
         else:
             rows.append([_shown(line), *_cells(facts[number])])
     common.print_table(rows, right=5)
     n_bytes = sum(layer.n_bytes for layer in facts)
     print(
-        f"  {package.n_params:,} parameters, {package.n_multiply_adds:,} multiply-adds an image, "
+        f"  {package.n_params:,} parameters, {cost_text(m, f'{package.n_multiply_adds:,}')}, "
         f"{common.size(n_bytes)} of weights and tables\n"
     )
 
@@ -75,7 +74,7 @@ def _cells(layer: LayerFacts) -> list[str]:
     return [
         f"{layer.number}: {layer.kind}{' ' + layer.note if layer.note else ''}",
         ", ".join("input" if i == 0 else str(i - 1) for i in layer.inputs),
-        str(layer.made),
+        layer.made,
         layer.weights,
         f"{layer.n_params:,}" if layer.n_params else "",
         f"{layer.n_bytes:,}" if layer.n_bytes else "",

@@ -59,9 +59,11 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
     from aeformat.model.match import prior_of
-    from aeformat.pipeline.pack import PackOptions, pack, usual_codec
+    from aeformat.model.package import check_fixed_sizes
+    from aeformat.pipeline.pack import NO_FILES, PackOptions, pack, usual_codec
 
     encoder, decoder = store.find_pair(options.model)
+    check_fixed_sizes(encoder, NO_FILES)
     height, width, channels = encoder.manifest.input.shape
     fit = ImageFit((height, width, channels), resize=options.resize, grayscale=options.grayscale)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer

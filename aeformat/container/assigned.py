@@ -14,7 +14,8 @@ MINOR: Final = 1
 # Bits of `flags` (spec/container.md, section 2).
 FREE_SIZES: Final = 1 << 0  # rows have sizes of their own
 NO_DECODER: Final = 1 << 1  # the decoder is not known
-MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1}  # the minor version that assigned it
+NEW_MANIFEST: Final = 1 << 2  # the manifest is one of version 1.1
+MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1, NEW_MANIFEST: 1}  # the minor version that assigned it
 
 # Chunk tags (spec/container.md, section 4).
 ROWS: Final = b"ROWS"

@@ -18,6 +18,7 @@ from aeformat.container.assigned import (
     FREE_SIZES,
     IMAGE_TYPES,
     KINDS,
+    NEW_MANIFEST,
     NO_DECODER,
     RANS_ENCODINGS,
     VALUE_TYPES,
@@ -154,17 +155,18 @@ class LatentsHeader(_LatentsFields):
 
 
 class ModelHeader(NamedTuple):
-    """Header of a model package.  model: its model id."""
+    """Header of a model package.  model: its model id.  minor: N of its manifest's version 1.N (spec/model.md, section 12)."""
 
     model: bytes
     codec: str = "none"
     filter: str = "none"
     ext: Mapping[str, Any] = _NOTHING
+    minor: int = 0
 
     @property
     def flags(self) -> int:
         """The bits that the preamble must have."""
-        return 0
+        return NEW_MANIFEST if self.minor else 0
 
     @property
     def kind(self) -> str:
@@ -179,7 +181,7 @@ class ModelHeader(NamedTuple):
         if self.ext:
             fields["ext"] = dict(self.ext)
         data = canonical.pack(fields)
-        parse_header(data, 0)
+        parse_header(data, 0, self.flags)
         return data
 
 
@@ -201,6 +203,7 @@ class _Checker:
     def __init__(self, fields: dict[str, Any], at: int, flags: int) -> None:
         self._fields, self._at, self._flags = fields, at, flags
         self._least = 0 if flags & FREE_SIZES else 1  # a size that may be free
+        self._minor = 1 if flags & NEW_MANIFEST else 0
 
     def _bad(self, rule: str, what: str, kind: type[FormatError] = HeaderInvalid) -> FormatError:
         return kind(rule, self._at, f"header: {what}"[:_MESSAGE_CHARACTERS])
@@ -257,6 +260,8 @@ class _Checker:
             )
         if header.codec == "rans" and encoding not in RANS_ENCODINGS:
             raise self._bad("C3-15", f"codec rans does not go with encoding {encoding!r}")
+        if self._minor:
+            raise self._bad("C3-17", "flag bit 2 in a file of latents, which has no manifest")
         if not self._least:
             self._check_free(header)
         if self._flags & NO_DECODER:
@@ -295,7 +300,9 @@ class _Checker:
             raise self._bad("C3-17", "flag bit 0 in a model package, which has no rows")
         if self._flags & NO_DECODER:
             raise self._bad("C3-19", "flag bit 1 in a model package, which has no decoder of its own")
-        return ModelHeader(fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}))
+        return ModelHeader(
+            fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}), self._minor
+        )
 
     def _text(self, key: str) -> None:
         value = self._fields.get(key, "")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.front import Front, read_front
+from aeformat.container.gather import gathered
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
 from aeformat.container.names import RowNames
 from aeformat.container.opened import INSTEAD, OpenedFile
@@ -199,40 +200,9 @@ class Latents:
             return values
         if isinstance(chosen, range) and chosen and chosen.step == 1:
             return self.rows(chosen.start, chosen.stop)
-        return self._pick(chosen)
-
-    def _pick(self, chosen: range | NDArray[Any]) -> NDArray[Any] | RaggedRows:
-        """Rows in any order; each chunk is read once."""
         import numpy as np
 
-        rows = np.asarray(chosen, np.int64)
-        if self.header.has_free_sizes:
-            return self._pick_ragged(rows)
-        values = np.empty((len(rows), *self.header.dims), encodings.array_type(self.header.values))
-        order, n_done = np.argsort(rows, kind="stable"), 0
-        while n_done < len(rows):
-            block = self._block(int(rows[order[n_done]]))
-            end = int(np.searchsorted(rows, block.first_row + len(block.values), sorter=order))
-            here = order[n_done:end]
-            values[here] = block.values[rows[here] - block.first_row]
-            n_done = end
-        values.setflags(write=False)
-        return values
-
-    def _pick_ragged(self, rows: NDArray[np.int64]) -> RaggedRows:
-        import numpy as np
-
-        order, n_done = np.argsort(rows, kind="stable"), 0
-        nothing = np.empty(0, encodings.array_type(self.header.values))
-        pieces: list[Any] = [RaggedRows(nothing, RowSizes.none(self.header.form))]
-        while n_done < len(rows):
-            block = self._block(int(rows[order[n_done]]))
-            end = int(np.searchsorted(rows, block.first_row + len(block.values), sorter=order))
-            pieces.append(block.values[rows[order[n_done:end]] - block.first_row])
-            n_done = end
-        values = join_rows(pieces)[np.argsort(order)]
-        values.flat.setflags(write=False)
-        return values
+        return gathered(np.asarray(chosen, np.int64), self._block, self.header)
 
     def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
         """Rows start to stop - 1 in the header's value type, (stop - start, *dims) or a RaggedRows; read-only.

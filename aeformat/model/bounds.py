@@ -35,15 +35,23 @@ class Span:
 
 
 def span_of(
-    place: Place, kind: str, inputs: Sequence[Span], made: Value, params: Mapping[str, Number], arrays: Arrays
+    place: Place,
+    kind: str,
+    inputs: Sequence[Span],
+    made: Value,
+    params: Mapping[str, Number],
+    arrays: Arrays,
+    *,
+    minor: int,
 ) -> Span:
-    """The span of a layer's output: M4-1 to M4-5.  Raises ManifestInvalid."""
+    """The span of a layer's output: M4-1 to M4-5.  minor: of the manifest's version.  Raises ManifestInvalid."""
     if kind == "lookup":
         return _lookup(place, inputs[0], params["shift"], arrays)
     if kind == "add" and made.type == ACC:
         return _added(place, inputs, made.shape[-1])
     if made.type == ACC:
-        return _sums(place, kind, inputs[0], arrays)
+        by_phase = minor >= 1 and kind == "conv2d_transpose"
+        return _sums(place, kind, inputs[0], arrays, params["strides"] if by_phase else None)
     if kind == "to_u8":
         return Span(Interval(*INTEGER_RANGES["u8"]))
     if made.type in INTEGER_RANGES:  # it rearranges numbers, and adds none but a pad's value
@@ -57,6 +65,27 @@ def span_of(
 
 def channel_bounds(weights: NDArray[Any], bias: NDArray[Any], channel_axis: int, magnitude: int) -> tuple[int, ...]:
     """For each output channel: the sum of |w| * magnitude, plus |b|."""
+    return _bounds(_channel_sums(weights, channel_axis), bias, magnitude)
+
+
+def phase_bounds(
+    weights: NDArray[Any], bias: NDArray[Any], strides: tuple[int, int], magnitude: int
+) -> tuple[int, ...]:
+    """The same for a transposed convolution, of those weights that meet in a pixel, where they are the most."""
+    sh, sw = strides
+    phases = [weights[y::sh, x::sw] for y in range(min(sh, len(weights))) for x in range(min(sw, weights.shape[1]))]
+    sums = _channel_sums(phases[0], 2)
+    for phase in phases[1:]:
+        np.maximum(sums, _channel_sums(phase, 2), out=sums)
+    return _bounds(sums, bias, magnitude)
+
+
+def _bounds(sums: NDArray[Any], bias: NDArray[Any], magnitude: int) -> tuple[int, ...]:
+    return tuple(int(s) * magnitude + abs(int(b)) for s, b in zip(sums, bias, strict=True))
+
+
+def _channel_sums(weights: NDArray[Any], channel_axis: int) -> NDArray[Any]:
+    """For each output channel: the sum of |w|."""
     other_axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
     # The wider type holds the magnitude of the lowest integer; at most 2^28 weights keep the sum below 2^59.
     wide = np.int16 if weights.dtype == np.int8 else np.int64
@@ -65,8 +94,7 @@ def channel_bounds(weights: NDArray[Any], bias: NDArray[Any], channel_axis: int,
         np.abs(weights[i : i + step], dtype=wide).sum(axis=other_axes, dtype=np.int64)
         for i in range(0, len(weights), step)
     ]
-    sums = np.concatenate(parts) if channel_axis == 0 else np.sum(parts, axis=0)
-    return tuple(int(s) * magnitude + abs(int(b)) for s, b in zip(sums, bias, strict=True))
+    return np.concatenate(parts) if channel_axis == 0 else np.asarray(np.sum(parts, axis=0))
 
 
 def half_step(shift: int) -> int:
@@ -74,11 +102,15 @@ def half_step(shift: int) -> int:
     return 1 << (shift - 1) if shift else 0
 
 
-def _sums(place: Place, kind: str, x: Span, arrays: Arrays) -> Span:
+def _sums(place: Place, kind: str, x: Span, arrays: Arrays, strides: Number | None) -> Span:
+    """strides: of a layer whose bound goes by phase."""
     weights, bias = arrays["weights"], arrays["bias"]
     channel_axis = KINDS[kind].channel_axis
     assert channel_axis is not None and x.interval is not None  # M3-6 has been checked
-    bounds = channel_bounds(weights, bias, channel_axis, x.interval.magnitude)
+    if isinstance(strides, tuple):
+        bounds = phase_bounds(weights, bias, (strides[0], strides[1]), x.interval.magnitude)
+    else:
+        bounds = channel_bounds(weights, bias, channel_axis, x.interval.magnitude)
     largest = _below_limit(place, max(bounds))
     if weights.dtype == np.int8 and weights.min() == -128:
         raise place.invalid("M4-5", "a weight is -128; they go from -127 to 127")

@@ -7,16 +7,20 @@ a file: it is read back from its own manifest's bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from aeformat.container.fields import Place
 from aeformat.container.prior import PRIOR_TENSORS, Prior
+from aeformat.model.free_sizes import Size, is_free, latent_size, scale_of, sized
 from aeformat.model.layers import Layer
-from aeformat.model.manifest import Endpoint, Golden, Manifest, PriorSpec, manifest_bytes
+from aeformat.model.manifest import DECODER, Endpoint, Golden, Manifest, PriorSpec, manifest_bytes
 from aeformat.model.package import Array, ModelPackage, read_tensor
-from aeformat.model.values import DTYPES, Number, TensorSpec
+from aeformat.model.values import DTYPES, Number, Shape, TensorSpec
+
+Rows = Array | Sequence[Array]  # of the golden set: with free sizes, an array for each size
 
 _TYPE_OF_DTYPE: Final = {np.dtype(dtype).newbyteorder("<"): name for name, dtype in DTYPES.items()}
 
@@ -76,33 +80,52 @@ class PackageBuilder:
         self._prior = PriorSpec(prior.bits, **numbers)
 
     def build(
-        self, *, golden_input: Array, golden_output: Array | Callable[[ModelPackage], Array], name: str | None = None
+        self, *, golden_input: Rows, golden_output: Rows | Callable[[ModelPackage], Rows], name: str | None = None
     ) -> ModelPackage:
         """The package, checked by every rule that a file is checked by.
 
         golden_input: (k, *input.shape), k from 1 to 64.  golden_output: (k, *output.shape), or what computes it from a draft
-        of the package, whose own golden output is not yet right.  Raises ManifestInvalid, LimitExceeded.
+        of the package, whose own golden output is not yet right.  With free sizes both are lists of 2 to 8 such arrays, each of
+        a size of its own.  Raises ManifestInvalid, LimitExceeded.
         """
+        rows = as_list(golden_input)
         if callable(golden_output):
-            stand_in = np.full((len(golden_input), *self._output.shape), self._lowest(), DTYPES[self._output.type])
-            golden_output = golden_output(self._assemble(golden_input, stand_in, name))
-        return self._assemble(golden_input, golden_output, name)
+            kind, lowest = DTYPES[self._output.type], self._lowest()
+            stand_ins = [np.full((len(x), *self._shape_of(x)), lowest, kind) for x in rows]
+            golden_output = golden_output(self._assemble(rows, stand_ins, name))
+        return self._assemble(rows, as_list(golden_output), name)
+
+    def _shape_of(self, rows: Array) -> Shape:
+        """What comes out for one of these rows, without a cut.  Raises ManifestInvalid."""
+        if not is_free(self._output.shape):
+            return self._output.shape
+        is_decoder = self._role == DECODER
+        height, width = scale_of(Place(0), self._layers, is_decoder=is_decoder)
+        size: Size = rows.shape[1], rows.shape[2]
+        made = (size[0] * height, size[1] * width) if is_decoder else latent_size((height, width), size)
+        return sized(self._output.shape, made)
 
     def _lowest(self) -> int:
         return self._output.interval.lo if self._output.interval is not None else 0
 
-    def _assemble(self, golden_input: Array, golden_output: Array, name: str | None) -> ModelPackage:
+    def _assemble(self, golden_input: list[Array], golden_output: list[Array], name: str | None) -> ModelPackage:
         n_own = len(self._specs)
         try:
-            golden = Golden(self.tensor(golden_input), self.tensor(golden_output))
+            pairs = zip(golden_input, golden_output, strict=True)
+            golden = tuple(Golden(self.tensor(rows), self.tensor(made)) for rows, made in pairs)
             data = manifest_bytes(
                 role=self._role, profile=self._profile, input=self._input, output=self._output,
                 layers=tuple(self._layers), tensors=tuple(self._specs), golden=golden, decoder=self._decoder,
                 prior=self._prior,
             )  # fmt: skip
             manifest = Manifest.parse(data, 0)
-            pairs = enumerate(zip(manifest.tensors, self._payloads, strict=True))
-            tensors: tuple[Any, ...] = tuple(read_tensor(spec, i, payload, 0) for i, (spec, payload) in pairs)
+            specs = enumerate(zip(manifest.tensors, self._payloads, strict=True))
+            tensors: tuple[Any, ...] = tuple(read_tensor(spec, i, payload, 0) for i, (spec, payload) in specs)
             return ModelPackage.assemble(manifest, data, tensors, at=0, name=name)
         finally:
             del self._specs[n_own:], self._payloads[n_own:]  # a draft's golden output does not stay
+
+
+def as_list(rows: Rows) -> list[Array]:
+    """The arrays of a golden set, one for each size."""
+    return [rows] if isinstance(rows, np.ndarray) else list(rows)

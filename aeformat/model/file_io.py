@@ -76,6 +76,7 @@ def package_bytes(package: ModelPackage, *, codec: str = "zstd", level: int = DE
         codec=codec,
         filter="none" if codec == "none" else "shuffle",
         ext={} if package.name is None else {"name": checked_name(package.name)},
+        minor=package.manifest.minor,
     )
     out = ContainerWriter(sink, header, level=level)
     out.chunk(assigned.MANIFEST, package.manifest_bytes)
@@ -140,14 +141,14 @@ class PackageReader:
         return self._n_tensors < len(tensors) and tensors[self._n_tensors].n_bytes == chunk.header.raw_bytes
 
     def _read_manifest(self, chunk: ChunkRead) -> None:
-        """M1-1 and M1-2, then the manifest's own rules."""
+        """M1-1, M1-2 and M1-7, with the manifest's own rules."""
         if chunk.header.raw_bytes > MANIFEST_BYTES:
             what = f"a manifest of {chunk.header.raw_bytes} bytes, allowed are {MANIFEST_BYTES}"
             raise LimitExceeded("M1-1", chunk.payload_at, what)
         self._data, self._at = bytes(raw_payload(chunk, self.header)), chunk.payload_at
         if model_id(self._data) != self.header.model:
             raise ManifestInvalid("M1-2", chunk.payload_at, "not the manifest that the header's model id names")
-        manifest = Manifest.parse(self._data, chunk.payload_at)
+        manifest = Manifest.parse(self._data, chunk.payload_at, minor=self.header.minor)
         work = manifest.n_multiply_adds + manifest.n_made
         if self._max_work is not None and work > self._max_work:
             raise LimitExceeded("M7-1", self._at, f"one row takes {work} operations, allowed are {self._max_work}")

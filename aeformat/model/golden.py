@@ -10,6 +10,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from aeformat.errors import GoldenMismatch
+from aeformat.model.free_sizes import Size
+from aeformat.model.manifest import DECODER
 from aeformat.model.package import Array, ModelPackage
 from aeformat.model.values import EXACT
 
@@ -21,19 +23,23 @@ FLOAT_TOLERANCE: Final = 2.0**-14  # M5-2
 class Runnable(Protocol):
     """A network that can be run; each backend has its own."""
 
-    def run(self, rows: Array) -> Array:
-        """(n, *input.shape) -> (n, *output.shape)."""
+    def run(self, rows: Array, image: Size | None = None) -> Array:
+        """(n, *input.shape) -> (n, *output.shape); image: what a decoder with free sizes is to make of each row."""
         ...
 
 
 def check_golden(package: ModelPackage, network: Runnable) -> None:
     """Run the golden input and compare (M6-2).  Raises GoldenMismatch."""
-    compare_golden(package, network.run(package.golden_input))
+    for rows, expected in package.golden:
+        if package.has_free_sizes and package.role == DECODER:
+            found = network.run(rows, (expected.shape[1], expected.shape[2]))
+        else:
+            found = network.run(rows)
+        compare_golden(package, found, expected)
 
 
-def compare_golden(package: ModelPackage, found: Array) -> None:
-    """Compare what a network made of the golden input with the golden output (M6-2).  Raises GoldenMismatch."""
-    expected = package.golden_output
+def compare_golden(package: ModelPackage, found: Array, expected: Array) -> None:
+    """Compare what a network made of golden rows with the golden output (M6-2).  Raises GoldenMismatch."""
     if found.shape != expected.shape or found.dtype != expected.dtype:
         what = f"{found.dtype} {list(found.shape)} instead of {expected.dtype} {list(expected.shape)}"
         raise _mismatch(package, what)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aeformat.container.fields import Place
 from aeformat.container.prior import Prior
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
-from aeformat.model.builder import PackageBuilder
+from aeformat.model.builder import PackageBuilder, Rows
 from aeformat.model.layers import TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage, Step
@@ -38,7 +38,10 @@ def as_refusal(what: str) -> Iterator[None]:
 
 
 class Graph:
-    """Layers in order, as steps without intervals.  Value 0 is the input, step k makes value k + 1; names: one a value."""
+    """Layers in order, as steps without intervals.  Value 0 is the input, step k makes value k + 1; names: one a value.
+
+    start: the input; of a network with free sizes, as it is for a latent of 1 x 1.
+    """
 
     def __init__(self, start: Value, profile: str = FLOAT32) -> None:
         self.profile = profile
@@ -111,8 +114,8 @@ class Graph:
         self,
         role: str,
         ends: tuple[Endpoint, Endpoint],
-        golden: Array,
-        golden_output: Array | Callable[[ModelPackage], Array],
+        golden: Rows,
+        golden_output: Rows | Callable[[ModelPackage], Rows],
         *,
         name: str | None,
         decoder: bytes | None = None,

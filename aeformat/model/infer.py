@@ -144,6 +144,15 @@ def upsample(call: Call) -> Value:
     return Value(call.fitting((height * fh, width * fw, n_channels)), _not_acc(call, call.inputs[0]))
 
 
+def slice_(call: Call) -> Value:
+    """Some of the channels, which are the last axis."""
+    (x,) = call.inputs
+    start, stop = call.integer("start"), call.integer("stop")
+    if not start < stop <= x.shape[-1]:
+        raise call.place.invalid("M3-5", f"input {x} has no channels {start} to {stop - 1}")
+    return Value((*x.shape[:-1], stop - start), _not_acc(call, x))
+
+
 def max_pool(call: Call) -> Value:
     """One number for each window and channel."""
     shape = _pooled(call)

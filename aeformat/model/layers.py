@@ -39,7 +39,7 @@ class Kind:
 
     n_inputs: allowed numbers of inputs.  channel_axis: the axis of `weights` for output channels; None for kinds without
     weights.  n_uses: (input shape, output shape) -> how often one row uses each weight.  n_steps: operations for one number
-    of the output of a kind without weights (M7-1).
+    of the output of a kind without weights (M7-1).  minor: the version 1.N of manifests that it came with.
     """
 
     keys: tuple[str, ...]
@@ -49,6 +49,7 @@ class Kind:
     channel_axis: int | None = None
     n_uses: Callable[[Shape, Shape], int] = lambda _input, _output: 1
     n_steps: Callable[[Layer], int] = lambda _layer: 0
+    minor: int = 0
 
 
 # M3-2: key -> the check of its value.  Numbers of tensors are checked against the manifest's list.
@@ -65,6 +66,8 @@ _FORMS: Final[dict[str, Callable[[Place, object], Number]]] = {
     "size": lambda place, value: as_integers(place, "M3-2", value, range(2, 3), 1, 1024),
     "axis": lambda place, value: as_integer(place, "M3-2", value, 0, 7),
     "value": lambda place, value: as_integer(place, "M3-2", value, -128, 255),
+    "start": lambda place, value: as_integer(place, "M3-2", value, 0, MAX_ELEMENTS),
+    "stop": lambda place, value: as_integer(place, "M3-2", value, 1, MAX_ELEMENTS),
 }
 
 
@@ -130,6 +133,7 @@ KINDS: Final[dict[str, Kind]] = {
     "upsample": Kind(("factors",), output_of.upsample),
     "max_pool": Kind(("size", "strides", "padding"), output_of.max_pool, n_steps=_window),
     "average_pool": Kind(("size", "strides", "padding"), output_of.average_pool, (FLOAT32,), n_steps=_window),
+    "slice": Kind(("start", "stop"), output_of.slice_, minor=1),
     "pad": Kind(("padding", "value"), output_of.pad),
     "crop": Kind(("crop",), output_of.crop),
     "reshape": Kind(("shape",), output_of.reshape),

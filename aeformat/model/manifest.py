@@ -11,89 +11,30 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aeformat.container import canonical, limits
-from aeformat.container.fields import Place, as_digest, as_integer, as_integers, as_list, as_map, one_of
-from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, check_shapes
+from aeformat.container.fields import Place, as_digest, as_list, as_map, one_of
+from aeformat.container.prior import PRIOR_TENSORS, BadPrior, check_shapes
+from aeformat.model.free_sizes import Size, check_proportion, grown, is_free, latent_size, scale_of, sized
 from aeformat.model.layers import BOTH, KINDS, TENSOR_KEYS, Layer, infer, read_layer
-from aeformat.model.values import (
-    DTYPES,
-    ENDPOINT_TYPES,
-    EXACT,
-    INTEGER_RANGES,
-    MAX_ELEMENTS,
-    MAX_TENSOR_BYTES,
-    Interval,
-    Shape,
-    TensorSpec,
-    Value,
-)
+from aeformat.model.parts import Endpoint as Endpoint
+from aeformat.model.parts import Golden as Golden
+from aeformat.model.parts import PriorSpec as PriorSpec
+from aeformat.model.parts import read_endpoint, read_golden, read_prior, read_tensors, with_range
+from aeformat.model.values import EXACT, MAX_ELEMENTS, MAX_TENSOR_BYTES, Shape, TensorSpec, Value
 
 ENCODER: Final = "encoder"
 DECODER: Final = "decoder"
 MAX_LAYERS: Final = 1_024  # M2-2
 MAX_TENSORS: Final = 4_096  # M2-2
 MAX_GOLDEN_ROWS: Final = 64  # M6-1
-_ENDPOINT_AXES: Final = range(1, 8)  # the golden set adds the row axis, and a tensor has at most 8
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """The input or the output of a network.  shape: of one row.  range: (lo, hi), or None for all that the type holds."""
-
-    shape: Shape
-    type: str
-    range: tuple[int, int] | None = None
-
-    @property
-    def interval(self) -> Interval | None:
-        """The integers that may occur; None for f32."""
-        if self.type not in INTEGER_RANGES:
-            return None
-        return Interval(*(self.range or INTEGER_RANGES[self.type]))
-
-    @property
-    def value(self) -> Value:
-        """Shape and type alone."""
-        return Value(self.shape, self.type)
-
-    def to_map(self) -> dict[str, object]:
-        """Its map in the manifest."""
-        fields: dict[str, object] = {"shape": list(self.shape), "type": self.type}
-        if self.range is not None:
-            fields["range"] = list(self.range)
-        return fields
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """The tensors that hold the golden set, by number."""
-
-    input: int
-    output: int
-
-
-@dataclass(frozen=True, slots=True)
-class PriorSpec:
-    """The tensors that hold the prior, by number.  bits: its frequencies sum to 2^bits (section 10)."""
-
-    bits: int
-    classes: int
-    means: int
-    picks: int
-    tables: int
-
-    def to_map(self) -> dict[str, object]:
-        """Its map in the manifest."""
-        return {"bits": self.bits, **self.tensors}
-
-    @property
-    def tensors(self) -> dict[str, int]:
-        """The numbers of its tensors, by key."""
-        return {key: getattr(self, key) for key in PRIOR_TENSORS}
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One half of an autoencoder, without the numbers in its tensors.  values: the input, then each layer's output."""
+    """One half of an autoencoder, without the numbers in its tensors.
+
+    golden: one, or with free sizes one for each size.  values: the input, then each layer's output; with free sizes those for a
+    latent of 1 x 1.  scale: image pixels for each of the latent, with free sizes.
+    """
 
     role: str
     profile: str
@@ -101,15 +42,17 @@ class Manifest:
     output: Endpoint
     layers: tuple[Layer, ...]
     tensors: tuple[TensorSpec, ...]
-    golden: Golden
+    golden: tuple[Golden, ...]
     decoder: bytes | None
     prior: PriorSpec | None
     values: tuple[Value, ...]
+    scale: Size | None = None
 
     @classmethod
-    def parse(cls, data: bytes, at: int) -> Manifest:
+    def parse(cls, data: bytes, at: int, *, minor: int | None = None) -> Manifest:
         """Read the manifest whose payload begins at byte `at` of the file.
 
+        minor: N of the version 1.N that the file says it has (M1-7); None where there is no file.
         Checks every rule that does not depend on the numbers in the tensors.  Raises ManifestInvalid, LimitExceeded.
         """
         place = Place(at)
@@ -119,11 +62,29 @@ class Manifest:
             fields = canonical.unpack(data, max_depth=limits.MANIFEST_DEPTH)
         except canonical.NotCanonical as error:
             raise place.invalid("M2-1", str(error)) from None
-        return _read(place, fields)
+        return _read(place, fields, minor)
+
+    @property
+    def minor(self) -> int:
+        """N of its version 1.N (section 12)."""
+        return minor_of(self.input, self.output, self.layers)
+
+    def at(self, latent: Size) -> Manifest:
+        """The network of free sizes for latents of one size: endpoints and values have it."""
+        assert self.scale is not None
+        values = tuple(grown(value, latent) for value in self.values)
+        ends = (replace(end, shape=value.shape) for end, value in ((self.input, values[0]), (self.output, values[-1])))
+        input, output = ends
+        return replace(self, input=input, output=output, values=values, scale=None)
+
+    def latent_of(self, rows: Shape) -> Size:
+        """The latents' size for an input of (height, width, channels), with free sizes."""
+        assert self.scale is not None
+        return latent_size(self.scale if self.role == ENCODER else (1, 1), (rows[0], rows[1]))
 
     @property
     def n_multiply_adds(self) -> int:
-        """Multiplications for one row."""
+        """Multiplications for one row; with free sizes, for each pixel of its latent."""
         return sum(self.multiply_adds_of(number) for number in range(len(self.layers)))
 
     def multiply_adds_of(self, number: int) -> int:
@@ -137,7 +98,7 @@ class Manifest:
 
     @property
     def n_made(self) -> int:
-        """Numbers that all layers together compute for one row."""
+        """Numbers that all layers together compute for one row; with free sizes, for each pixel of its latent."""
         return sum(value.n_elements for value in self.values[1:])
 
     def to_bytes(self) -> bytes:
@@ -150,7 +111,7 @@ class Manifest:
 
 def manifest_bytes(
     *, role: str, profile: str, input: Endpoint, output: Endpoint, layers: tuple[Layer, ...],
-    tensors: tuple[TensorSpec, ...], golden: Golden, decoder: bytes | None, prior: PriorSpec | None = None,
+    tensors: tuple[TensorSpec, ...], golden: tuple[Golden, ...], decoder: bytes | None, prior: PriorSpec | None = None,
 ) -> bytes:  # fmt: skip
     """The canonical bytes of a manifest.  Its rules are not checked."""
     fields: dict[str, object] = {
@@ -160,7 +121,7 @@ def manifest_bytes(
         "output": output.to_map(),
         "layers": [layer.to_map() for layer in layers],
         "tensors": [{"shape": list(t.shape), "type": t.type, "sha256": t.sha256} for t in tensors],
-        "golden": {"input": golden.input, "output": golden.output},
+        "golden": [one.to_map() for one in golden] if is_free(input.shape) else golden[0].to_map(),
     }
     if decoder is not None:
         fields["decoder"] = decoder
@@ -174,20 +135,27 @@ def model_id(manifest: bytes) -> bytes:
     return hashlib.sha256(manifest).digest()
 
 
-def _read(place: Place, fields: dict[str, Any]) -> Manifest:
+def minor_of(input: Endpoint, output: Endpoint, layers: tuple[Layer, ...]) -> int:
+    """N of the version 1.N that a manifest with these has (section 12)."""
+    has_free_sizes = is_free(input.shape) or is_free(output.shape)
+    return max(int(has_free_sizes), *(KINDS[layer.kind].minor for layer in layers))
+
+
+def _read(place: Place, fields: dict[str, Any], minor: int | None) -> Manifest:
     """All checks, in the order of the spec: first each key by itself (M2-2), then the keys against each other."""
     required = ("role", "profile", "input", "output", "layers", "tensors", "golden")
     as_map(place, "M2-2", fields, required, ("decoder", "prior"))
     role = one_of(place.inside('key "role"'), "M2-2", fields["role"], (ENCODER, DECODER))
     profile = one_of(place.inside('key "profile"'), "M2-2", fields["profile"], BOTH)
-    forms = {name: _read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
+    forms = {name: read_endpoint(place.inside(name), fields[name]) for name in ("input", "output")}
     layer_maps = as_list(place.inside("layers"), "M2-2", fields["layers"])
     if not layer_maps:
         raise place.inside("layers").invalid("M2-2", "there are none")
-    tensors = _read_tensors(place.inside("tensors"), fields["tensors"])
-    golden = _read_golden(place.inside("golden"), fields["golden"], len(tensors))
+    tensors = read_tensors(place.inside("tensors"), fields["tensors"])
+    has_free_sizes = any(is_free(form.shape) for form in forms.values())
+    golden = read_golden(place.inside("golden"), fields["golden"], len(tensors), several=has_free_sizes)
     decoder = as_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
-    prior = _read_prior(place.inside("prior"), fields["prior"], len(tensors)) if "prior" in fields else None
+    prior = read_prior(place.inside("prior"), fields["prior"], len(tensors)) if "prior" in fields else None
     if len(layer_maps) > MAX_LAYERS:
         raise place.inside("layers").over_limit("M2-2", f"{len(layer_maps)} layers, allowed are {MAX_LAYERS}")
     if len(tensors) > MAX_TENSORS:
@@ -199,7 +167,7 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
         raise place.invalid("M2-3", 'key "prior" must be absent in an encoder')
     image_name = "input" if role == ENCODER else "output"
     _check_image(place.inside(image_name), forms[image_name])
-    ends = {name: _with_range(place.inside(name), form, fields[name]) for name, form in forms.items()}
+    ends = {name: with_range(place.inside(name), form, fields[name]) for name, form in forms.items()}
     for number, tensor in enumerate(tensors):
         if tensor.n_bytes > MAX_TENSOR_BYTES:
             what = f"{tensor.n_bytes} bytes, allowed are {MAX_TENSOR_BYTES}"
@@ -208,50 +176,25 @@ def _read(place: Place, fields: dict[str, Any]) -> Manifest:
         for name, end in ends.items():
             if end.interval is None:
                 raise place.inside(name).invalid("M2-7", f"profile exact takes no {end.type}")
+    if has_free_sizes:
+        _check_free(place, ends)
 
     layers = tuple(read_layer(place, number, value, len(tensors)) for number, value in enumerate(layer_maps))
-    values = _infer_values(place, profile, ends["input"], layers, tensors)
-    _check_ends(place, layers, values, ends["output"])
+    found = minor_of(ends["input"], ends["output"], layers)
+    if minor not in (None, found):
+        raise place.invalid("M1-7", f"a manifest of version 1.{found} in a file that says 1.{minor}")
+    scale = scale_of(place, layers, is_decoder=role == DECODER) if has_free_sizes else None
+    units = {image_name: scale or (1, 1)}  # the sizes of both sides for a latent of 1 x 1
+    first, last = (Value(sized(ends[name].shape, units.get(name, (1, 1))), ends[name].type) for name in ends)
+    values = _infer_values(place, profile, first, layers, tensors, has_free_sizes=has_free_sizes)
+    _check_ends(place, layers, values, last)
     _check_all_used(place, layers, tensors, golden, prior)
-    _check_golden(place.inside("golden"), golden, tensors, ends["input"], ends["output"])
+    _check_golden(place.inside("golden"), golden, tensors, ends, scale=scale, image=image_name)
     if prior is not None:
         _check_prior(place.inside("prior"), prior, tensors, ends["input"])
-    return Manifest(role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, prior, values)
-
-
-def _read_endpoint(place: Place, value: object) -> Endpoint:
-    """Shape and type; whatever `range` holds is M2-5."""
-    fields = as_map(place, "M2-2", value, ("shape", "type"), ("range",))
-    shape = as_integers(place.inside('key "shape"'), "M2-2", fields["shape"], _ENDPOINT_AXES, 1, canonical.MAX_INT)
-    kind = one_of(place.inside('key "type"'), "M2-2", fields["type"], ENDPOINT_TYPES)
-    return Endpoint(shape, kind)
-
-
-def _read_tensors(place: Place, value: object) -> tuple[TensorSpec, ...]:
-    maps = as_list(place, "M2-2", value)
-    tensors = []
-    for number, item in enumerate(maps):
-        where = place.inside(f"tensor {number}")
-        fields = as_map(where, "M2-2", item, ("shape", "type", "sha256"))
-        shape = as_integers(where.inside('key "shape"'), "M2-2", fields["shape"], range(1, 9), 1, canonical.MAX_INT)
-        kind = one_of(where.inside('key "type"'), "M2-2", fields["type"], DTYPES)
-        tensors.append(TensorSpec(shape, kind, as_digest(where.inside('key "sha256"'), "M2-2", fields["sha256"])))
-    return tuple(tensors)
-
-
-def _read_golden(place: Place, value: object, n_tensors: int) -> Golden:
-    fields = as_map(place, "M2-2", value, ("input", "output"))
-    keys = ("input", "output")
-    return Golden(*(as_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in keys))
-
-
-def _read_prior(place: Place, value: object, n_tensors: int) -> PriorSpec:
-    fields = as_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
-    bits = as_integer(place.inside('key "bits"'), "M2-2", fields["bits"], MIN_BITS, MAX_BITS)
-    numbers = {
-        key: as_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in PRIOR_TENSORS
-    }
-    return PriorSpec(bits, **numbers)
+    return Manifest(
+        role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, prior, values, scale
+    )
 
 
 def _check_image(place: Place, end: Endpoint) -> None:
@@ -260,27 +203,20 @@ def _check_image(place: Place, end: Endpoint) -> None:
         raise place.invalid("M2-4", f"expected u8 [height, width, channels], found {end.value}")
 
 
-def _with_range(place: Place, end: Endpoint, fields: dict[str, Any]) -> Endpoint:
-    """The endpoint with its range, if the map has one: M2-5."""
-    if "range" not in fields:
-        return end
-    if end.type not in INTEGER_RANGES:
-        raise place.invalid("M2-5", f"{end.type} has no range")
-    whole = Interval(*INTEGER_RANGES[end.type])
-    where = place.inside('key "range"')
-    lo, hi = as_integers(where, "M2-5", fields["range"], range(2, 3), -canonical.MAX_INT, canonical.MAX_INT)
-    if lo >= hi or not whole.holds(Interval(lo, hi)):
-        raise place.invalid("M2-5", f"range {[lo, hi]} is not an interval within {whole}")
-    if Interval(lo, hi) == whole:
-        raise place.invalid("M2-5", f"range {[lo, hi]} is all of {end.type} and must be left out")
-    return replace(end, range=(lo, hi))
+def _check_free(place: Place, ends: dict[str, Endpoint]) -> None:
+    """M2-8."""
+    for name, end in ends.items():
+        if len(end.shape) != 3 or any(end.shape[:2]) or not end.shape[2]:
+            what = f"expected [0, 0, channels], as a size of an endpoint is free, found {list(end.shape)}"
+            raise place.inside(name).invalid("M2-8", what)
 
 
 def _infer_values(
-    place: Place, profile: str, start: Endpoint, layers: tuple[Layer, ...], tensors: tuple[TensorSpec, ...]
-) -> tuple[Value, ...]:
-    """The shape and type of every value: M3-4 to M3-6."""
-    values = [start.value]
+    place: Place, profile: str, start: Value, layers: tuple[Layer, ...], tensors: tuple[TensorSpec, ...],
+    *, has_free_sizes: bool,
+) -> tuple[Value, ...]:  # fmt: skip
+    """The shape and type of every value: M3-4 to M3-6, M3-11."""
+    values = [start]
     if values[0].n_elements > MAX_ELEMENTS:
         what = f"{values[0].n_elements} numbers a row, allowed are {MAX_ELEMENTS}"
         raise place.inside("input").over_limit("M3-5", what)
@@ -288,6 +224,10 @@ def _infer_values(
         where = place.inside(f"layer {number} ({layer.kind})")
         named = {key: tensors[number] for key, number in tensors_of(layer).items()}
         values.append(infer(where, profile, layer, tuple(values[i] for i in layer.inputs), named))
+        if has_free_sizes:
+            check_proportion(
+                where, layer, values[layer.inputs[0]], named["weights"].shape if "weights" in named else ()
+            )
     return tuple(values)
 
 
@@ -296,33 +236,54 @@ def tensors_of(layer: Layer) -> dict[str, int]:
     return {key: number for key, number in layer.params.items() if key in TENSOR_KEYS and isinstance(number, int)}
 
 
-def _check_ends(place: Place, layers: tuple[Layer, ...], values: tuple[Value, ...], output: Endpoint) -> None:
+def _check_ends(place: Place, layers: tuple[Layer, ...], values: tuple[Value, ...], output: Value) -> None:
     """M3-7 and M3-8."""
     used = {number for layer in layers for number in layer.inputs}
     for number in range(len(layers)):
         if number not in used:
             raise place.invalid("M3-7", f"value {number} is no layer's input")
-    if values[-1] != output.value:
-        raise place.invalid("M3-8", f"the last layer makes {values[-1]}, the output is {output.value}")
+    if values[-1] != output:
+        raise place.invalid("M3-8", f"the last layer makes {values[-1]}, the output is {output}")
 
 
 def _check_golden(
-    place: Place, golden: Golden, tensors: tuple[TensorSpec, ...], input: Endpoint, output: Endpoint
-) -> None:
+    place: Place, golden: tuple[Golden, ...], tensors: tuple[TensorSpec, ...], ends: dict[str, Endpoint],
+    *, scale: Size | None, image: str,
+) -> None:  # fmt: skip
     """M6-1, for shapes and types; the numbers are checked with the tensors."""
-    n_rows = tensors[golden.input].shape[0]
-    for name, number, end in (("input", golden.input, input), ("output", golden.output, output)):
-        tensor = tensors[number]
-        if tensor.type != end.type or tensor.shape[1:] != end.shape or tensor.shape[0] != n_rows:
-            found = f"{tensor.type} {list(tensor.shape)}"
-            what = f"expected {end.type} {[n_rows, *end.shape]}, found {found}"
-            raise place.inside(name).invalid("M6-1", what)
+    n_rows, images = 0, set()
+    for one in golden:
+        pair = {"input": tensors[one.input], "output": tensors[one.output]}
+        sizes: dict[str, Size] = {}
+        if scale is not None:
+            sizes = _golden_sizes(place, pair, scale, image)
+            images.add(sizes[image])
+        count = pair["input"].shape[0]
+        for name, end in ends.items():
+            shape = (count, *(sized(end.shape, sizes[name]) if sizes else end.shape))
+            if pair[name].type != end.type or pair[name].shape != shape:
+                found = f"{pair[name].type} {list(pair[name].shape)}"
+                raise place.inside(name).invalid("M6-1", f"expected {end.type} {list(shape)}, found {found}")
+        n_rows += count
+    if len(images) not in (0, len(golden)):
+        raise place.invalid("M6-1", "images of one size stand in two maps")
     if n_rows > MAX_GOLDEN_ROWS:
         raise place.invalid("M6-1", f"{n_rows} rows, allowed are {MAX_GOLDEN_ROWS}")
 
 
+def _golden_sizes(place: Place, pair: dict[str, TensorSpec], scale: Size, image: str) -> dict[str, Size]:
+    """The sizes of both sides, as those of the image ask for them."""
+    shape = pair[image].shape
+    if len(shape) != 4:
+        raise place.inside(image).invalid("M6-1", f"expected [rows, height, width, channels], found {list(shape)}")
+    size = shape[1], shape[2]
+    return {name: size if name == image else latent_size(scale, size) for name in pair}
+
+
 def _check_prior(place: Place, prior: PriorSpec, tensors: tuple[TensorSpec, ...], input: Endpoint) -> None:
-    """M10-1 and M10-2."""
+    """M10-6, M10-1 and M10-2."""
+    if is_free(input.shape):
+        raise place.invalid("M10-6", "a decoder with free sizes has none: its means and picks are those of one shape")
     if input.interval is None:
         raise place.invalid("M10-1", f"the input is {input.type}; only integers can have one")
     named = {key: tensors[number] for key, number in prior.tensors.items()}
@@ -340,11 +301,12 @@ def _check_all_used(
     place: Place,
     layers: tuple[Layer, ...],
     tensors: tuple[TensorSpec, ...],
-    golden: Golden,
+    golden: tuple[Golden, ...],
     prior: PriorSpec | None,
 ) -> None:
     """M3-9."""
-    used = {number for layer in layers for number in tensors_of(layer).values()} | {golden.input, golden.output}
+    used = {number for layer in layers for number in tensors_of(layer).values()}
+    used |= {number for one in golden for number in (one.input, one.output)}
     if prior is not None:
         used.update(prior.tensors.values())
     for number in range(len(tensors)):

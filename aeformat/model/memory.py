@@ -44,8 +44,19 @@ def block_rows(manifest: Manifest) -> int:
     return max(1, min(_MAX_BLOCK, _BLOCK_NUMBERS // _row_numbers(manifest)))
 
 
+def golden_bytes(manifest: Manifest) -> int:
+    """An upper bound of the memory that the golden set takes, beside the tensors as they are."""
+    if manifest.scale is None:
+        return running_bytes(manifest)
+    shapes = (manifest.tensors[golden.input].shape for golden in manifest.golden)
+    return max(running_bytes(manifest.at(manifest.latent_of(shape[1:]))) for shape in shapes)
+
+
 def running_bytes(manifest: Manifest) -> int:
-    """An upper bound of the memory that a block takes on its way through, beside the tensors as they are."""
+    """An upper bound of the memory that a block takes on its way through, beside the tensors as they are.
+
+    Of a network with free sizes: for what Manifest.at gives.
+    """
     layers = range(len(manifest.layers))
     weights = [_ready_weights(manifest, number) for number in layers]
     unfolded = max(UNFOLDED, *(_unfolded(manifest, number) for number in layers))

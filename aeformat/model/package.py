@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from aeformat.container.fields import Place
 from aeformat.container.prior import BadPrior, Prior
-from aeformat.errors import ManifestInvalid
+from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.model.bounds import Span, check_output, span_of
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
 from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
@@ -29,8 +29,9 @@ class Step:
     """One layer, ready to execute.  The output of step k is value k + 1; value 0 is the network's input.
 
     params: strides, padding and so on, as the kind has them.  arrays: weights, bias, multiplier, table.
-    made: shape and type of the output.  interval: the integers that the output can hold; None for f32.  bounds: of the sums of
-    a layer in the exact profile, one a channel.
+    input_shape, made: shape of the first input, shape and type of the output; with free sizes, for a latent of 1 x 1.
+    interval: the integers that the output can hold; None for f32.  bounds: of the sums of a layer in the exact profile, one a
+    channel.
     """
 
     kind: str
@@ -113,13 +114,23 @@ class ModelPackage:
 
     @property
     def golden_input(self) -> Array:
-        """The input rows of the golden set."""
-        return self.tensors[self.manifest.golden.input]
+        """The input rows of the golden set; with free sizes, those of the first size."""
+        return self.golden[0][0]
 
     @property
     def golden_output(self) -> Array:
-        """The output rows of the golden set, as computed when the package was made."""
-        return self.tensors[self.manifest.golden.output]
+        """The output rows of the golden set, as computed when the package was made; with free sizes, of the first size."""
+        return self.golden[0][1]
+
+    @property
+    def golden(self) -> list[tuple[Array, Array]]:
+        """Input and output rows of the golden set: one pair, with free sizes one for each size."""
+        return [(self.tensors[one.input], self.tensors[one.output]) for one in self.manifest.golden]
+
+    @property
+    def has_free_sizes(self) -> bool:
+        """Whether rows may have any height and width."""
+        return self.manifest.scale is not None
 
     @property
     def n_params(self) -> int:
@@ -138,6 +149,13 @@ class ModelPackage:
     def n_made(self) -> int:
         """Numbers that all layers together compute for one row."""
         return self.manifest.n_made
+
+
+def check_fixed_sizes(package: ModelPackage, what: str) -> None:
+    """Raises UsageError for a network of any height and width.  what: why that does not go."""
+    if package.has_free_sizes:
+        name = package.name or package.model_id.hex()[:12]
+        raise UsageError(f"{package.role} {name} is for images of any height and width: {what}")
 
 
 def check_length(spec: TensorSpec, number: int, n_bytes: int, at: int) -> None:
@@ -170,7 +188,8 @@ def _make_plan(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> 
         numbers = tensors_of(layer)
         arrays = {key: tensors[number] for key, number in numbers.items()}
         params = {key: value for key, value in layer.params.items() if key not in numbers}
-        span = span_of(where, layer.kind, [spans[i] for i in layer.inputs], made, params, arrays)
+        inputs = [spans[i] for i in layer.inputs]
+        span = span_of(where, layer.kind, inputs, made, params, arrays, minor=manifest.minor)
         spans.append(span)
         input_shape = manifest.values[layer.inputs[0]].shape
         plan.append(Step(layer.kind, layer.inputs, params, arrays, input_shape, made, span.interval, span.bounds))
@@ -192,9 +211,8 @@ def _prior_of(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> P
 
 def _check_golden_numbers(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> None:
     """M6-1: the golden set lies in the ranges of the endpoints."""
-    golden = manifest.golden
-    for name, number, end in (("input", golden.input, manifest.input), ("output", golden.output, manifest.output)):
-        if end.interval is not None:
-            found = Interval(int(tensors[number].min()), int(tensors[number].max()))
-            if not end.interval.holds(found):
+    for name, end in (("input", manifest.input), ("output", manifest.output)):
+        for number in (getattr(golden, name) for golden in manifest.golden):
+            found = None if end.interval is None else Interval(int(tensors[number].min()), int(tensors[number].max()))
+            if end.interval is not None and found is not None and not end.interval.holds(found):
                 raise place.inside(name).invalid("M6-1", f"holds {found}, the range is {end.interval}")

@@ -16,15 +16,27 @@ from numpy.typing import NDArray
 
 from aeformat.model import plain
 from aeformat.model.bounds import half_step
+from aeformat.model.free_sizes import Size
+from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.values import DTYPES
 
 Array = NDArray[Any]
 
 
-def golden_output(package: ModelPackage, rows: Array) -> Array:
-    """(n, *input.shape) -> (n, *output.shape) in the output's type."""
-    return evaluate(package.plan, rows)
+def golden_output(package: ModelPackage, rows: Array, image: Size | None = None) -> Array:
+    """(n, *input.shape) -> (n, *output.shape) in the output's type.
+
+    image: height and width that a decoder with free sizes is to make; by default all that its layers make.
+    """
+    scale = package.manifest.scale
+    if scale is None:
+        return evaluate(package.plan, rows)
+    if package.role == ENCODER:
+        around = [(0, -rows.shape[axis] % scale[axis - 1]) for axis in (1, 2)]
+        return evaluate(package.plan, np.pad(rows, ((0, 0), *around, (0, 0)), mode="edge"))
+    made = evaluate(package.plan, rows)
+    return made if image is None else made[:, : image[0], : image[1]]
 
 
 def evaluate(steps: Sequence[Step], rows: Array) -> Array:
@@ -49,6 +61,8 @@ def value_of(step: Step, xs: Sequence[Array]) -> Array:
             return sum(others, start=x)
         case "concat":
             return np.concatenate(xs, axis=step.integer("axis") + 1)
+        case "slice":
+            return x[..., step.integer("start") : step.integer("stop")]
         case "reshape" | "flatten":
             return x.reshape(-1, *step.made.shape)
         case "scale":

@@ -24,7 +24,7 @@ _POOLS: Final = ("max_pool", "average_pool")
 
 
 def row_work(manifest: Manifest) -> int:
-    """The units of one row."""
+    """The units of one row; of a network with free sizes: what Manifest.at gives for them."""
     made = FLOAT_MADE if manifest.profile == FLOAT32 else MADE
     layers = range(len(manifest.layers))
     return sum(_of_layer(manifest, number) for number in layers) + made * manifest.n_made
@@ -50,8 +50,12 @@ def _of_layer(manifest: Manifest, number: int) -> int:
 
 def golden_work(manifest: Manifest) -> int:
     """The units of the golden set, and of the proofs of section 4."""
-    n_rows = manifest.tensors[manifest.golden.input].shape[0]
-    return n_rows * (row_work(manifest) + call_work(manifest)) + CHANNEL * n_channels(manifest)
+    proofs = CHANNEL * n_channels(manifest)
+    for golden in manifest.golden:
+        n_rows, *shape = manifest.tensors[golden.input].shape
+        network = manifest if manifest.scale is None else manifest.at(manifest.latent_of(tuple(shape)))
+        proofs += n_rows * (row_work(network) + call_work(network))
+    return proofs
 
 
 def check_memory(n_bytes: int, limits: Limits, *, file_bytes: int, at: int, what: str) -> None:

@@ -17,6 +17,7 @@ from aeformat.model.match import check_decoder, prior_of
 from aeformat.model.work import call_work, row_work
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model
+from aeformat.pipeline.sized import sized_digest, sized_work
 from aeformat.pipeline.unpack import run_digest
 from aeformat.report import Report
 from aeformat.validator import ReceiptCheck
@@ -64,10 +65,17 @@ class Decoders:
             if decoder is None:
                 return None
             check_decoder(header, decoder)
-        network = NumpyBackend().load(decoder)
+        return receipts_by(decoder)
+
+
+def receipts_by(decoder: ModelPackage) -> ReceiptCheck:
+    """What proves receipts with a decoder that fits the file."""
+    network, manifest = NumpyBackend().load(decoder), decoder.manifest
+    if manifest.scale is not None:
         return ReceiptCheck(
-            lambda run: run_digest(run, network), row_work(decoder.manifest), call_work(decoder.manifest)
+            lambda run: sized_digest(run, network), 0, call_work(manifest), lambda run: sized_work(run, manifest)
         )
+    return ReceiptCheck(lambda run: run_digest(run, network), row_work(manifest), call_work(manifest))
 
 
 def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> Report:

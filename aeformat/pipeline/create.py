@@ -26,9 +26,18 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model, checked_model_id
-from aeformat.pipeline.pack import check_codec, checked_level, encoding_for, fitting_filter, usual_codec, writer_for
+from aeformat.pipeline.pack import (
+    NO_FILES,
+    check_codec,
+    checked_level,
+    encoding_for,
+    fitting_filter,
+    usual_codec,
+    writer_for,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -276,6 +285,7 @@ def _header_of_decoder(
     for name, given, own in (("dims", dims, decoder.input.shape), ("image", image, decoder.output.shape)):
         if given is not None and given != own:
             raise UsageError(f"{name} are {list(given)}, those of the decoder {list(own)}; leave them out")
+    check_fixed_sizes(decoder, NO_FILES)
     chosen, values = encoding_for(decoder.input, encoding)
     codec = codec or usual_codec(chosen, decoder)
     check_codec(chosen, codec, prior_of(decoder))

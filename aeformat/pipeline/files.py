@@ -19,12 +19,13 @@ from aeformat.images import ImageFit, ImageSource, open_sink, open_source
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import package_bytes
 from aeformat.model.match import prior_of
+from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
 from aeformat.pipeline import BATCH_ROWS, DEFAULT_MODEL
 from aeformat.pipeline import pack as packing
 from aeformat.pipeline.arrays import finder, network_loader
 from aeformat.pipeline.models import as_model, batch_of
-from aeformat.pipeline.pack import Packed, PackOptions, usual_codec
+from aeformat.pipeline.pack import NO_FILES, Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refine import Refinement
 from aeformat.pipeline.unpack import Unpacked, n_computed, write_images
@@ -85,6 +86,7 @@ def pack(
         raise UsageError("refine_rounds says how to refine; give refine too")
     of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
+    check_fixed_sizes(encoder, NO_FILES)
     height, width, channels = encoder.input.shape
     source = _source(
         inputs, checked_path(output), ImageFit((height, width, channels), resize=resize, grayscale=grayscale)

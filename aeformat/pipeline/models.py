@@ -16,6 +16,7 @@ from aeformat.errors import DecoderMissing, Hint, UsageError
 from aeformat.images.fit import ImageFit, check_dtype, layout_of
 from aeformat.model import places, store
 from aeformat.model.file_io import read_package
+from aeformat.model.free_sizes import sized
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage
 from aeformat.paths import checked_path
@@ -52,12 +53,12 @@ class Model:
 
     @property
     def dims(self) -> tuple[int, ...]:
-        """The shape of one latent."""
+        """The shape of one latent; height and width are 0 where each image has its own."""
         return self.the_decoder.input.shape if self.encoder is None else self.encoder.output.shape
 
     @property
     def image(self) -> tuple[int, ...]:
-        """The shape of one image: (height, width, channels)."""
+        """The shape of one image: (height, width, channels); height and width are 0 where each has its own."""
         return self.the_decoder.output.shape if self.encoder is None else self.encoder.input.shape
 
     @property
@@ -97,21 +98,27 @@ class Model:
         import numpy as np
 
         package = self.the_encoder
-        height, width, channels = package.input.shape
+        height, width, channels = sized(package.input.shape, np.shape(images)[1:3])
         fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale)
         images = batch_of(images, fit)
         network = self.network(package, backend, len(images))
         starts = range(0, len(images), BATCH_ROWS)
         return np.concatenate([network.run(fit.convert(images[at : at + BATCH_ROWS])) for at in starts])
 
-    def decode(self, latents: NDArray[Any], *, backend: str = "auto") -> NDArray[np.uint8]:
+    def decode(
+        self, latents: NDArray[Any], *, image: tuple[int, int] | None = None, backend: str = "auto"
+    ) -> NDArray[np.uint8]:
         """Latents (n, *dims), in a type that goes into the decoder's without loss -> images (n, h, w, c) uint8.
 
-        Raises ValueInvalid (a latent outside the decoder's range, M4-7), ValueError, TypeError, UsageError, GoldenMismatch.
+        image: height and width of the images, for a decoder of any size; by default the most that such latents can be of.
+        Raises ValueInvalid (a latent outside the decoder's range, M4-7; sizes that do not go together, M3-12), LimitExceeded
+        (M3-12), ValueError, TypeError, UsageError, GoldenMismatch.
         """
         import numpy as np
 
         package = self.the_decoder
+        if image is not None and not package.has_free_sizes:
+            raise UsageError(f"this decoder makes images of shape {list(package.output.shape)}, and no others")
         latents, wanted = np.asarray(latents), np.dtype(array_type(package.input.type))
         if not latents.ndim:
             raise UsageError(f"{latents!r} is one number; latents are an array (n, {', '.join(map(str, self.dims))})")
@@ -120,7 +127,7 @@ class Model:
                 raise TypeError(f"latents are {latents.dtype}, the decoder takes {wanted}; convert them with .astype")
             latents = latents.astype(wanted)
         network = self.network(package, backend, len(latents))
-        images: NDArray[np.uint8] = network.run(latents)
+        images: NDArray[np.uint8] = network.run(latents) if image is None else network.run(latents, image)
         return images
 
 

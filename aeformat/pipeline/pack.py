@@ -17,6 +17,7 @@ from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter, Sink
 from aeformat.errors import Hint, ImageError, UsageError
+from aeformat.model.package import check_fixed_sizes
 from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline.progress import SILENT, Progress
@@ -75,9 +76,13 @@ class Packed:
     content_id: bytes
 
 
+NO_FILES: Final = "its latents are arrays only (aeformat.load_model); files of them are not written"
+
+
 def latents_header(encoder: Network, options: PackOptions) -> LatentsHeader:
     """The header for latents of this encoder.  Raises UsageError if encoding or codec do not fit them."""
     manifest = encoder.package.manifest
+    check_fixed_sizes(encoder.package, NO_FILES)
     assert manifest.decoder is not None  # M2-3
     encoding, values = encoding_for(manifest.output, options.encoding)
     check_codec(encoding, options.codec, options.prior)

@@ -18,6 +18,7 @@ from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
 from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, UsageError, ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted, prior_of
+from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import named
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.reader import LatentStream
@@ -101,10 +102,11 @@ def unpack_with(latents: LatentStream | Latents, network: Network, rows: Numbers
 def fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
     """The one place where a decoder is held against a file; rows of codec rans get its prior.
 
-    Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16).
+    Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16); UsageError for a decoder of any size.
     """
     with named(latents.name):
         check_decoder(latents.header, decoder)
+        check_fixed_sizes(decoder, "a file of them is not unpacked; aeformat.open gives its latents")
         if latents.needs_prior:
             latents.give_prior(prior_of(decoder))
 

@@ -19,6 +19,7 @@ from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
 from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Scratch
 from aeformat.backends.tensorflow_layers import make_op
+from aeformat.backends.tiled import own_sides
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.reference import value_of
 from aeformat.model.values import Value
@@ -95,7 +96,7 @@ def linear(kind: str, seed: int) -> tuple[Step, np.ndarray]:
 
 
 def numpy_sums(step: Step, rows: np.ndarray) -> np.ndarray:
-    return float_sums(step)(rows, Scratch()).copy()
+    return float_sums(step)(rows, Scratch(), own_sides(step)).copy()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -105,7 +106,7 @@ def test_both_backends_make_the_same_sums(kind: str, seed: int, tensorflow: obje
     step, rows = linear(kind, seed)
     right = value_of(step, [rows.astype(np.float64)])
 
-    here, there = numpy_sums(step, rows), make_op(tensorflow, step)(rows).numpy()
+    here, there = numpy_sums(step, rows), make_op(tensorflow, step)(rows, own_sides(step)).numpy()
 
     assert here.tobytes() == there.tobytes()
     largest = np.abs(rows).reshape(50, -1).max(axis=1).reshape(-1, *(1,) * (here.ndim - 1))
@@ -115,7 +116,7 @@ def test_both_backends_make_the_same_sums(kind: str, seed: int, tensorflow: obje
 
 def both(step: Step, rows: np.ndarray, tensorflow: object) -> np.ndarray:
     """What both backends make of the rows, after it was seen that it is the same."""
-    here, there = numpy_sums(step, rows), make_op(tensorflow, step)(rows).numpy()
+    here, there = numpy_sums(step, rows), make_op(tensorflow, step)(rows, own_sides(step)).numpy()
     np.testing.assert_array_equal(here, there)
     return here
 

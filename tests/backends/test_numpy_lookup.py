@@ -45,7 +45,7 @@ def check(bound: int, bias: int, multiplier: int, shift: int, n: int, dtype: typ
     products = sorted(p for p in near if abs(p) + abs(bias) <= bound)
     op = lookup(step, taken(sums, dtype), np.uint8)
 
-    found = op(np.array(products, dtype).reshape(-1, 1), Scratch())
+    found = op(np.array(products, dtype).reshape(-1, 1), Scratch(), (0, 0, 0, 0))
 
     table = step.arrays["table"]
     assert found.ravel().tolist() == [expected(p + bias, multiplier, shift, table) for p in products]
@@ -96,7 +96,7 @@ def test_a_sum_one_unit_below_a_step_stays_below_it() -> None:
     assert (a * multiplier + 2 ** (shift - 1)) % 2**shift == 2**shift - 1
     step, sums = steps(2**28, 0, multiplier, shift, n)
 
-    found = lookup(step, taken(sums, np.float64), np.uint8)(np.array([[a], [a + 1]], float), Scratch())
+    found = lookup(step, taken(sums, np.float64), np.uint8)(np.array([[a], [a + 1]], float), Scratch(), (0, 0, 0, 0))
 
     assert found.ravel().tolist() == [expected(b, multiplier, shift, step.arrays["table"]) for b in (a, a + 1)]
 
@@ -121,7 +121,7 @@ def test_channels_keep_their_own_multiplier_and_bias() -> None:
         step = Step("lookup", (1,), {"shift": 9}, arrays, (1,), Value((channels,), "u8"), Interval(0, 255), None)
         products = rng.integers(-9499, 9499, (50, channels))
 
-        found = lookup(step, taken(sums, np.float32), np.uint8)(products.astype(np.float32), Scratch())
+        found = lookup(step, taken(sums, np.float32), np.uint8)(products.astype(np.float32), Scratch(), (0, 0, 0, 0))
 
         index = ((products + bias) * multiplier + 256 >> 9) + 128
         np.testing.assert_array_equal(found, table[np.clip(index, 0, 255)])

@@ -234,6 +234,19 @@ def test_what_is_no_header_with_free_sizes_is_refused(base, changes, rule, code)
     assert (caught.value.rule, caught.value.code, caught.value.at) == (rule, code, 24)
 
 
+def test_a_package_says_whether_its_manifest_is_new():
+    """Flag bit 2; it is for packages alone (C3-17)."""
+    header = ModelHeader(DECODER, minor=1)
+
+    assert header.flags == 4 and ModelHeader(DECODER).flags == 0
+    assert parse_header(header.to_bytes(), 24, 4) == header
+    assert parse_header(header.to_bytes(), 24).minor == 0
+    with pytest.raises(FormatError, match="C3-17"):
+        parse_header(_bytes(LATENTS, {}), 24, 4)
+    with pytest.raises(FormatError, match="C3-17"):
+        parse_header(_bytes(LATENTS, FREE), 24, 5)
+
+
 @pytest.mark.parametrize("fields", [{"image": (0, 0, 3)}, {"dims": (0, 2), "image": (0, 9, 3)}], ids=str)
 def test_half_free_sizes_are_not_written(fields):
     """to_bytes reads back what it made."""

@@ -129,6 +129,48 @@ def encoder() -> Base:
     return Base(fields | {"role": "encoder", "decoder": bytes(32)}, arrays)
 
 
+def free() -> Base:
+    """i8 [0, 0, 2] -> conv2d_transpose, stride 2 -> lookup -> u8 [0, 0, 1], exact; golden sets of 1 x 2 and 4 x 3 pixels."""
+    arrays = [
+        np.ones((4, 4, 1, 2), np.int8),
+        np.zeros(1, np.int32),
+        np.array([1], np.int32),
+        np.arange(256, dtype=np.uint8),
+        np.zeros((1, 1, 1, 2), np.int8),
+        np.zeros((1, 1, 2, 1), np.uint8),
+        np.zeros((2, 2, 2, 2), np.int8),
+        np.zeros((2, 4, 3, 1), np.uint8),
+    ]
+    layers = [
+        {"kind": "conv2d_transpose", "inputs": [0], "weights": 0, "bias": 1, "strides": [2, 2], "crop": [1, 1, 2, 0]},
+        {"kind": "lookup", "inputs": [1], "multiplier": 2, "shift": 7, "table": 3},
+    ]
+    fields = _fields("exact", "i8", [0, 0, 2], [0, 0, 1], layers, 4, 5)
+    return Base(fields | {"golden": [{"input": 4, "output": 5}, {"input": 6, "output": 7}]}, arrays)
+
+
+def free_encoder() -> Base:
+    """u8 [0, 0, 1] -> conv2d, stride 2 x 1 -> lookup -> i8 [0, 0, 2], an exact encoder."""
+    arrays = [
+        np.ones((3, 3, 1, 2), np.int8),
+        np.zeros(2, np.int32),
+        np.array([1], np.int32),
+        np.arange(-128, 128).astype(np.int8),
+        np.zeros((1, 1, 2, 1), np.uint8),
+        np.zeros((1, 1, 2, 2), np.int8),
+        np.zeros((2, 5, 3, 1), np.uint8),
+        np.zeros((2, 3, 3, 2), np.int8),
+    ]
+    layers = [
+        {"kind": "conv2d", "inputs": [0], "weights": 0, "bias": 1, "strides": [2, 1], "padding": [1, 1, 0, 2]},
+        {"kind": "lookup", "inputs": [1], "multiplier": 2, "shift": 2, "table": 3},
+    ]
+    fields = _fields("exact", "u8", [0, 0, 1], [0, 0, 2], layers, 4, 5)
+    fields["output"]["type"] = "i8"
+    golden = [{"input": 4, "output": 5}, {"input": 6, "output": 7}]
+    return Base(fields | {"role": "encoder", "decoder": bytes(32), "golden": golden}, arrays)
+
+
 def _fields(
     profile: str, kind: str, start: list[int], end: list[int], layers: list[dict[str, Any]], golden: int, expected: int
 ) -> dict[str, Any]:

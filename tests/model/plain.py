@@ -17,9 +17,28 @@ from aeformat.model.package import ModelPackage
 Array = NDArray[Any]
 
 
-def evaluate(package: ModelPackage, rows: Array) -> Array:
-    """(n, *input.shape) -> (n, *output.shape): integers as int64, floats as float64."""
-    return np.stack([_row(package, row) for row in rows])
+def evaluate(package: ModelPackage, rows: Array, image: tuple[int, int] | None = None) -> Array:
+    """(n, *input.shape) -> (n, *output.shape): integers as int64, floats as float64.
+
+    image: height and width of what a decoder of free sizes hands out, by default all.
+    """
+    scale = package.manifest.scale
+    if scale is None:
+        return np.stack([_row(package, row) for row in rows])
+    if package.role == "encoder":
+        return np.stack([_row(package, _continued(row, scale)) for row in rows])
+    made = np.stack([_row(package, row) for row in rows])
+    height, width = image or made.shape[1:3]
+    return made[:, :height, :width]
+
+
+def _continued(row: Array, scale: tuple[int, int]) -> Array:
+    """The image with its last row, then its last column, repeated until its sizes are multiples of the scale."""
+    while row.shape[0] % scale[0]:
+        row = np.concatenate([row, row[-1:]], axis=0)
+    while row.shape[1] % scale[1]:
+        row = np.concatenate([row, row[:, -1:]], axis=1)
+    return row
 
 
 def _row(package: ModelPackage, row: Array) -> Array:
@@ -145,6 +164,7 @@ _JOINS = {
 
 _LAYERS = {
     "affine": lambda x, p, t: x * t["weights"] + t["bias"],
+    "slice": lambda x, p, t: x[..., p["start"] : p["stop"]],
     "upsample": _upsample,
     "max_pool": _pool(max),
     "average_pool": _pool(lambda numbers: sum(numbers) / len(numbers)),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aeformat.container.prior import Prior
-from aeformat.errors import ManifestInvalid
+from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.model.graph import Graph
 from aeformat.model.manifest import Endpoint
 from aeformat.model.pair import build_pair, draft_encoder
@@ -84,3 +84,43 @@ def test_halves_that_do_not_meet_are_refused() -> None:
     """By the rules that a file is checked by."""
     with pytest.raises(ManifestInvalid):
         build_pair(*halves(), IMAGES, latents=Endpoint((3,), "u8"), name="pair")
+
+
+SIZES = [(1, 1), (5, 7)]
+FREE_LATENTS = Endpoint((0, 0, 2), "i8")
+
+
+def free_halves(stride: int = 2) -> tuple[Graph, Graph]:
+    """Down by a stride and up again, for images of any size."""
+    signed = np.arange(-128, 128).astype(np.int8)
+    encoder = Graph(Value((2, 2, 3), "u8"), EXACT)
+    weights = np.arange(-27, 27, dtype=np.int8).reshape(3, 3, 3, 2)
+    encoder.add("conv2d", weights=weights, bias=np.zeros(2, np.int32), strides=(2, 2), padding=(1, 1, 1, 1))
+    encoder.add("lookup", multiplier=np.ones(1, np.int32), shift=5, table=signed)
+    decoder = Graph(Value((1, 1, 2), "i8"), EXACT)
+    kernel = np.arange(-12, 12, dtype=np.int8)[: stride * stride * 6].reshape(stride, stride, 3, 2)
+    decoder.add(
+        "conv2d_transpose", weights=kernel, bias=np.zeros(3, np.int32), strides=(stride, stride), crop=(0, 0, 0, 0)
+    )
+    decoder.add("lookup", multiplier=np.ones(1, np.int32), shift=3, table=TABLE)
+    return encoder, decoder
+
+
+def test_halves_of_any_size_join_at_each_golden_size() -> None:
+    images = [np.arange(2 * h * w * 3, dtype=np.uint8).reshape(2, h, w, 3) for h, w in SIZES]
+
+    encoder, decoder = build_pair(*free_halves(), images, latents=FREE_LATENTS, name="any")
+
+    assert encoder.manifest.decoder == decoder.model_id
+    assert encoder.input.shape == decoder.output.shape == (0, 0, 3)
+    for (pixels, codes), (taken, made), image in zip(encoder.golden, decoder.golden, images, strict=True):
+        assert np.array_equal(pixels, image) and np.array_equal(codes, taken)
+        assert made.shape == image.shape
+        assert np.array_equal(made, golden_output(decoder, codes, image.shape[1:3]))
+
+
+def test_halves_of_two_scales_are_no_pair() -> None:
+    images = [np.zeros((1, h, w, 3), np.uint8) for h, w in SIZES]
+
+    with pytest.raises((UsageError, ManifestInvalid)):
+        build_pair(*free_halves(1), images, latents=FREE_LATENTS, name="any")

@@ -167,7 +167,7 @@ def test_an_upload_whose_id_nobody_was_told_does_not_outlive_the_server(tmp_path
         ("r", {}, b"x", 403),
         ("t", {"Upload-Complete": "yes"}, b"x", 400),
         ("t", {"Content-Type": "text/plain"}, b"x", 415),
-        ("t", {"Upload-Length": str(1 << 40)}, b"", 413),
+        ("t", {"Upload-Complete": "?0", "Upload-Length": str(1 << 40)}, b"", 413),
         ("t", {}, b"x" * 3000, 413),
         ("t", {"Upload-Complete": "?0"}, b"x" * 300, 507),
     ],

@@ -82,7 +82,8 @@ def test_valid_model(path):
     assert work(got["model"]) == want["work"]
     assert "file_work" not in want or file_work(got) == want["file_work"]
 
-    rows = run_model(got, want["rows_in"])
+    sizes = want.get("sizes_in")
+    rows = run_model(got, want["rows_in"], sizes, want["sizes_out"] if sizes and want["role"] == "decoder" else None)
     if manifest["profile"] == "exact" or manifest["output"]["type"] != "f32":
         assert rows == want["rows_out"]
     else:

@@ -37,7 +37,19 @@ def test_valid_package_reads_to_its_json(case: Vector, feed: str) -> None:
     assert trailer.content_id == package.model_id
 
 
-_COMPUTED = ("about", "rules", "kind", "rows_in", "rows_out", "rows_refused", "work", "file_work")
+_COMPUTED = (
+    "about",
+    "rules",
+    "kind",
+    "rows_in",
+    "rows_out",
+    "rows_refused",
+    "work",
+    "file_work",
+    "format",
+    "sizes_in",
+    "sizes_out",
+)
 
 
 @cases("model/valid")
@@ -48,7 +60,12 @@ def test_valid_package_computes_its_rows(case: Vector) -> None:
     network = NumpyBackend().load(package)
 
     check(package)
-    made = [network.run(_row(package, row)).reshape(-1) for row in want["rows_in"]]
+    made = [network.run(_row(package, row)).reshape(-1) for row in want["rows_in"] if "sizes_in" not in want]
+    for row, size, image in zip(want["rows_in"], want.get("sizes_in", []), want.get("sizes_out", []), strict=False):
+        latents = np.array(row, array_type(package.input)).reshape(1, *size, package.input.shape[2])
+        got = network.run(latents) if package.role == "encoder" else network.run(latents, tuple(image))
+        assert list(got.shape[1:3]) == image
+        made.append(got.reshape(-1))
 
     for got, row in zip(made, want["rows_out"], strict=True):
         if package.profile == "exact":

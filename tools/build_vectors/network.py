@@ -12,12 +12,15 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.build_vectors import frames
 from tools.build_vectors.emit import emit
 from tools.build_vectors.framing import Chunk, Draft, Trailer
 from tools.build_vectors.numbers import Number, pack, shuffle
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Shape = Sequence[int]
 ITEM_BYTES = {"f32": 4, "f16": 2, "i8": 1, "u8": 1, "i32": 4}
@@ -65,17 +68,17 @@ class Network:
     decoder: bytes | None = None
     manifest: dict[str, Any] = field(default_factory=dict)
 
-    def with_(self, **changes: Any) -> Network:
+    def with_(self, **changes: Any) -> Self:
         """The same with other fields."""
         return replace(self, **changes)
 
-    def tensor(self, number: int, **changes: Any) -> Network:
+    def tensor(self, number: int, **changes: Any) -> Self:
         """The same with another tensor in one place."""
         tensors = list(self.tensors)
         tensors[number] = replace(tensors[number], **changes)
         return self.with_(tensors=tensors)
 
-    def layer(self, number: int, **changes: Any) -> Network:
+    def layer(self, number: int, **changes: Any) -> Self:
         """The same with other keys in one layer (None takes one away)."""
         layers = [dict(layer) for layer in self.layers]
         layers[number] = {k: v for k, v in {**layers[number], **changes}.items() if v is not None}
@@ -193,6 +196,9 @@ class Network:
             return shape, [v * weights[i % len(weights)] + bias[i % len(bias)] for i, v in enumerate(x)]
         if kind in ("upsample", "max_pool", "average_pool", "pad", "crop"):
             return _move(layer, shape, x)
+        if kind == "slice":
+            start, stop, n = layer["start"], layer["stop"], shape[-1]
+            return [*shape[:-1], stop - start], [v for i, v in enumerate(x) if start <= i % n < stop]
         if kind == "reshape":
             return list(layer["shape"]), x
         if kind == "flatten":

@@ -203,8 +203,8 @@ def _flags_and_header() -> Iterator[Case]:
     small = SMALL.draft
     for number, name, draft, why in (
         (900, "minor-0", replace(_TWO.draft, minor=0), "Flag bit 0 came with minor version 1."),
-        (901, "and-bit-2", replace(_TWO.draft, flags=5), "Flag bit 2 is not assigned."),
-        (902, "but-bit-2", replace(small, minor=1, flags=4), "Flag bit 2 is not assigned."),
+        (901, "and-bit-3", replace(_TWO.draft, flags=9), "Flag bit 3 is not assigned."),
+        (902, "but-bit-3", replace(small, minor=1, flags=8), "Flag bit 3 is not assigned."),
         (903, "but-bit-15", replace(small, minor=255, flags=0x8000), "A flag bit of a later version."),
     ):
         yield bad(number, f"sized-flag-{name}", draft.build(), "C2-4", 10, why)

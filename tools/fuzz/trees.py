@@ -22,7 +22,7 @@ _WORDS: Final = (
     "profile", "exact", "float32", "input", "output", "layers", "tensors", "golden", "shape", "type", "range", "sha256",
     "inputs", "weights", "bias", "multiplier", "table", "strides", "padding", "crop", "num", "den", "shift", "dense", "conv2d",
     "conv2d_transpose", "reshape", "flatten", "scale", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus",
-    "leaky_relu", "to_u8", "lookup", "acc", "affine", "add", "concat", "axis", "upsample", "factors", "max_pool", "average_pool",
+    "leaky_relu", "to_u8", "lookup", "acc", "affine", "add", "concat", "axis", "upsample", "slice", "start", "stop", "factors", "max_pool", "average_pool",
     "size", "pad", "value", "crop",
 )  # fmt: skip
 

@@ -21,7 +21,6 @@ from .rans import Prior, count_steps, read_code
 from .sizes import (
     FREE_SIZES,
     NO_DECODER,
-    RUN_ROWS,
     Entry,
     count,
     entry_bytes,
@@ -30,6 +29,7 @@ from .sizes import (
     n_values,
     read_sizes,
     rows_of,
+    run_lengths,
 )
 from .zstdframe import read_frame
 
@@ -38,6 +38,8 @@ from .zstdframe import read_frame
 MAGIC = b"\x89AEF\r\n\x1a\n"
 _PREAMBLE = struct.Struct("<8sBBHIII")
 MAX_HEADER = 65_536
+
+NEW_MANIFEST = 4  # flag bit 2
 
 
 @dataclass
@@ -80,8 +82,8 @@ def read_preamble(data: bytes) -> File:
     # C2-3
     if preamble_crc != zlib.crc32(data[:20]):
         raise SpecError("C2-3", 20, "preamble_crc does not match")
-    # C2-4: both bits came with minor version 1
-    if flags & ~(FREE_SIZES | NO_DECODER if minor >= 1 else 0):
+    # C2-4: the three bits came with minor version 1
+    if flags & ~(FREE_SIZES | NO_DECODER | NEW_MANIFEST if minor >= 1 else 0):
         raise SpecError("C2-4", 10, f"flags {flags:#06x} in minor version {minor}")
     # C2-5
     if not 1 <= header_len <= MAX_HEADER:
@@ -158,8 +160,10 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
     # C3-15
     if header["codec"] == "rans" and (kind == "model" or encoding not in ("u8", "i8")):
         raise SpecError("C3-15", 24, f"codec rans of {encoding}")
+    # C3-17
+    if flags & NEW_MANIFEST and kind != "model":
+        raise SpecError("C3-17", 24, "flag bit 2 in a file of latents")
     if flags & FREE_SIZES:
-        # C3-17
         if kind == "model":
             raise SpecError("C3-17", 24, "flag bit 0 in a model package")
         if 0 not in header["dims"] or header.get("image", [])[:2].count(0) == 1:
@@ -467,21 +471,32 @@ def read_trailer(
 # --- A latents file ---------------------------------------------------------------------------------------------------
 
 
-Decode = Callable[[list[values.Number]], list[values.Number]]
+Decode = Callable[[list[values.Number], Entry], list[values.Number]]
 
 
-def check_receipts(rows: list[list[values.Number]], receipts: Chunk, decode: Decode, stored: Chunk, size: int) -> None:
-    """M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
-    for i in range(0, len(rows), RUN_ROWS):
-        run = hashlib.sha256()
-        for j, row in enumerate(rows[i : i + RUN_ROWS], i):
+def check_receipts(
+    rows: list[list[values.Number]], entries: list[Entry], receipts: Chunk, decoder: Decoder, stored: Chunk, size: int
+) -> None:
+    """M3-12, M4-7 and C7-6 of the rows of one chunk, run by run.  stored: their ROWS, with `size` bytes a value."""
+    assert decoder.decode
+    starts = [0, *accumulate(map(len, rows))]
+    n_before = 0
+    for number, n in enumerate(run_lengths(entries)):
+        of_run = range(n_before, n_before + n)
+        n_before += n
+        for j in of_run:
             try:
-                run.update(bytes(int(pixel) for pixel in decode(row)))
+                decoder.check_sizes(entries[j])
+            except SpecError as error:  # M3-12
+                raise SpecError("M3-12", stored.where(starts[j] * size), error.what, error.code) from None
+        run = hashlib.sha256()
+        for j in of_run:
+            try:
+                run.update(bytes(int(pixel) for pixel in decoder.decode(rows[j], entries[j])))
             except SpecError as error:  # M4-7; one byte a value
-                raise SpecError("M4-7", stored.where((j * len(row) + error.at) * size), error.what) from None
-        at = i // RUN_ROWS * 32
-        if run.digest() != receipts.stored[at : at + 32]:
-            raise SpecError("C7-6", receipts.payload_at + at, f"not the pixels of rows {i} to {i + 63} of the chunk")
+                raise SpecError("M4-7", stored.where((starts[j] + error.at) * size), error.what) from None
+        if run.digest() != receipts.stored[32 * number : 32 * number + 32]:
+            raise SpecError("C7-6", receipts.payload_at + 32 * number, f"not the pixels of {of_run} of the chunk")
 
 
 @dataclass
@@ -490,6 +505,7 @@ class Decoder:
 
     decode: Decode | None
     prior: Prior | None
+    check_sizes: Callable[[Entry], None]  # M3-12
 
 
 def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | None) -> dict[str, Any]:
@@ -572,7 +588,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             receipts = next((c for c in front if c.tag == b"rCPT"), None)
             receipts_of_rows.append(receipts)
             if receipts and decoder and decoder.decode:
-                check_receipts(rows[-chunk.n_rows :], receipts, decoder.decode, chunk, values.ENCODINGS[encoding][0])
+                of_rows = list(rows_of(entries))
+                check_receipts(rows[-chunk.n_rows :], of_rows, receipts, decoder, chunk, values.ENCODINGS[encoding][0])
         elif chunk.tag == b"iNDX":
             file.index_at = chunk.at
             check_index(chunk, chunk.raw(header, 1), [c for c in file.chunks if c.tag == b"ROWS"])

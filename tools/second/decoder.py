@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from .container import Chunk, Decoder, File, read_latents, read_preamble
+from .container import Chunk, Decode, Decoder, File, read_latents, read_preamble
 from .errors import SpecError
 from .evaluate import check_golden, run_rows
+from .free import check_row
 from .model import Model, read_package
+from .sizes import Entry
 from .values import Number
 
 __all__ = ["SpecError", "read_container", "read_model", "run_model"]
@@ -29,9 +32,17 @@ def read_model(data: bytes) -> dict[str, Any]:
     return _model(read_preamble(data))
 
 
-def run_model(model: dict[str, Any], rows: list[list[Number]]) -> list[list[Number]]:
-    """Rows, flat in C order, through a network that `read_model` gave.  Raises SpecError (M4-7)."""
-    return run_rows(model["model"], rows)
+def run_model(
+    model: dict[str, Any],
+    rows: list[list[Number]],
+    sizes: list[list[int]] | None = None,
+    images: list[list[int]] | None = None,
+) -> list[list[Number]]:
+    """Rows, flat in C order, through a network that `read_model` gave.  Raises SpecError (M4-7, M3-12).
+
+    sizes, images: with free sizes, height and width of each row, and of what a decoder makes of it.
+    """
+    return run_rows(model["model"], rows, sizes, images)
 
 
 def _model(file: File) -> dict[str, Any]:
@@ -76,8 +87,25 @@ def _check_decoder(outer: File, chunk: Chunk) -> Decoder:
     # C3-16
     if header["codec"] == "rans" and model.prior is None:
         raise SpecError("C3-16", 24, "the decoder has no prior")
-    decode = (lambda row: run_rows(model, [row])[0]) if model.manifest["profile"] == "exact" else None
-    return Decoder(decode, model.prior)
+    return Decoder(_decode_by(model) if model.manifest["profile"] == "exact" else None, model.prior, _sizes_by(model))
+
+
+def _decode_by(model: Model) -> Decode:
+    def decode(row: list[Number], entry: Entry) -> list[Number]:
+        if model.scale is None:
+            return run_rows(model, [row])[0]
+        return run_rows(model, [row], [entry.dims[:2]], [entry.image[:2]])[0]
+
+    return decode
+
+
+def _sizes_by(model: Model) -> Callable[[Entry], None]:
+    def check(entry: Entry) -> None:
+        if model.scale:
+            latent, image = (entry.dims[0], entry.dims[1]), (entry.image[0], entry.image[1])
+            check_row(model.scale, latent, image, (entry.dims[2], entry.image[2]), 0)
+
+    return check
 
 
 def _own_type(encoding: str) -> str:

@@ -10,25 +10,59 @@ import math
 import struct
 from typing import Any
 
+from . import free
 from .errors import SpecError
-from .model import WEIGHTED, Model, endpoint_range, half, rows_of
+from .model import WEIGHTED, Model, endpoint_range, golden_maps, half, rows_of
 from .sizes import count
 from .values import Number
 
 Values = list[Number]
 
 
-def run_rows(model: Model, rows: list[Values]) -> list[Values]:
-    """Each row, flat in C order, through the network."""
+def run_rows(
+    model: Model, rows: list[Values], sizes: list[list[int]] | None = None, images: Any = None
+) -> list[Values]:
+    """Each row, flat in C order, through the network.
+
+    sizes: with free sizes, height and width of each row.  images: of what a decoder makes of it; by default all.
+    """
+    # M3-12
+    for k, (height, width) in enumerate(sizes or []):
+        assert model.scale
+        given, channels = (height, width), [model.manifest[end]["shape"][2] for end in ("input", "output")]
+        if model.manifest["role"] == "encoder":
+            free.check_row(model.scale, free.latent_of(model.scale, given), given, (channels[1], channels[0]), 0)
+        else:
+            whole = height * model.scale[0], width * model.scale[1]
+            image: free.Size = (images[k][0], images[k][1]) if images else whole
+            free.check_row(model.scale, given, image, (channels[0], channels[1]), 0)
     # M4-7: its place in the rows
     range_ = endpoint_range(model.manifest["input"])
     for i, x in enumerate(x for row in rows for x in row):
         if range_ and not range_[0] <= x <= range_[1]:
             raise SpecError("M4-7", i, f"input {x}, range {range_}")
-    return [_run_row(model, row) for row in rows]
+    if model.scale is None:
+        return [_run_row(model, row, model.shapes) for row in rows]
+    assert sizes is not None
+    cuts = images or [None] * len(rows)
+    return [_run_free(model, row, (h, w), cut) for row, (h, w), cut in zip(rows, sizes, cuts, strict=True)]
 
 
-def _run_row(model: Model, row: Values) -> Values:
+def _run_free(model: Model, row: Values, size: free.Size, image: list[int] | None) -> Values:
+    """Section 3.1: the image continued, or the output cut."""
+    scale, first, last = model.scale, model.shapes[0], model.shapes[-1]
+    assert scale
+    if model.manifest["role"] == "encoder":
+        row, size = free.continued(row, size, first[2], scale)
+    latent = size[0] // first[0], size[1] // first[1]
+    shapes = [[f * latent[0], g * latent[1], c] for f, g, c in model.shapes]
+    made = _run_row(model, row, shapes)
+    if image is None:
+        return made
+    return free.cut(made, (latent[0] * last[0], latent[1] * last[1]), last[2], (image[0], image[1]))
+
+
+def _run_row(model: Model, row: Values, shapes: list[list[int]]) -> Values:
     results = [row]
     for k, layer in enumerate(model.manifest["layers"]):
         sources = layer["inputs"]
@@ -36,9 +70,9 @@ def _run_row(model: Model, row: Values) -> Values:
             results.append([sum(numbers) for numbers in zip(*(results[i] for i in sources), strict=True)])
             continue
         if layer["kind"] == "concat":
-            results.append(_concat(layer["axis"], [results[i] for i in sources], [model.shapes[i] for i in sources]))
+            results.append(_concat(layer["axis"], [results[i] for i in sources], [shapes[i] for i in sources]))
             continue
-        x, shape, shape_after = results[sources[0]], model.shapes[sources[0]], model.shapes[k + 1]
+        x, shape, shape_after = results[sources[0]], shapes[sources[0]], shapes[k + 1]
         results.append(_layer(model, layer, x, shape, shape_after))
     return results[-1]
 
@@ -58,6 +92,8 @@ def _layer(model: Model, layer: dict[str, Any], x: Values, shape: list[int], sha
         )
     if kind in ("reshape", "flatten"):
         return x
+    if kind == "slice":
+        return [value for i, value in enumerate(x) if layer["start"] <= i % shape[-1] < layer["stop"]]
     if kind in ("upsample", "max_pool", "average_pool", "pad", "crop"):
         return _moved(layer, x, shape, shape_after)
     if kind == "lookup":
@@ -193,8 +229,18 @@ _FUNCTIONS = {
 
 def check_golden(model: Model) -> None:
     """M6-2."""
-    wanted = [x for row in rows_of(model, "output") for x in row]
-    got = [x for row in run_rows(model, rows_of(model, "input")) for x in row]
+    for one in golden_maps(model):
+        _check_golden_rows(model, one["input"], one["output"])
+
+
+def _check_golden_rows(model: Model, input_: int, output: int) -> None:
+    rows = rows_of(model, input_)
+    sizes, images = None, None
+    if model.scale:
+        sizes = [model.tensors[input_].shape[1:3]] * len(rows)
+        images = [model.tensors[output].shape[1:3]] * len(rows) if model.manifest["role"] == "decoder" else None
+    wanted = [x for row in rows_of(model, output) for x in row]
+    got = [x for row in run_rows(model, rows, sizes, images) for x in row]
     if model.manifest["profile"] == "exact":
         holds = got == wanted
     elif model.manifest["output"]["type"] == "f32":  # M5-2

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import values
+from . import free, values
 from .container import Chunk, File, read_chunk, read_trailer
 from .errors import SpecError
 from .msgpack import Node, read_canonical
@@ -42,6 +42,7 @@ class Model:
     shapes: list[list[int]] = field(default_factory=list)  # of value 0, 1, ...
     types: list[str] = field(default_factory=list)
     prior: Prior | None = None
+    scale: free.Size | None = None  # with free sizes; `shapes` are then those for a latent of 1 x 1
 
     def error(self, rule: str, what: str, code: str | None = None) -> SpecError:
         return SpecError(rule, self.at, what, code)
@@ -154,9 +155,15 @@ def read_manifest(file: File, chunk: Chunk, max_work: int | None) -> Model:
     # M2-7
     if manifest["profile"] == "exact" and "f32" in (manifest["input"]["type"], manifest["output"]["type"]):
         raise model.error("M2-7", "profile exact has integer endpoints")
-    check_layers(model)
+    # M2-8
+    if free.is_free(manifest) and not free.ends_fit(manifest):
+        raise model.error("M2-8", "free sizes of the endpoints")
+    check_layers(model, file.flags)
     check_golden_shapes(model)
     if "prior" in manifest:
+        # M10-6
+        if model.scale:
+            raise model.error("M10-6", "a prior with free sizes")
         check_prior_shapes(model)
     # M7-1
     if max_work is not None and work(model) > max_work:
@@ -179,7 +186,7 @@ def _check_keys(root: Node, at: int) -> None:
     for end in ("input", "output"):
         endpoint = plain[end]
         need(isinstance(endpoint, dict) and {"shape", "type"} <= set(endpoint) <= {"shape", "type", "range"}, end)
-        need(is_shape(endpoint["shape"], 7) and endpoint["type"] in ("u8", "i8", "f32"), end)
+        need(is_shape(endpoint["shape"], 7, least=0) and endpoint["type"] in ("u8", "i8", "f32"), end)
     layers, tensors = plain["layers"], plain["tensors"]
     need(isinstance(layers, list) and len(layers) >= 1, "layers")
     need(isinstance(tensors, list), "tensors")
@@ -187,8 +194,11 @@ def _check_keys(root: Node, at: int) -> None:
         need(isinstance(tensor, dict) and set(tensor) == {"shape", "type", "sha256"}, "a tensor")
         need(is_shape(tensor["shape"], 8) and tensor["type"] in _TENSOR_TYPES and is_hash(tensor["sha256"]), "a tensor")
     golden = plain["golden"]
-    need(isinstance(golden, dict) and set(golden) == {"input", "output"}, "golden")
-    need(all(is_integer(golden[end], 0, len(tensors) - 1) for end in ("input", "output")), "golden")
+    if free.is_free(plain):
+        need(isinstance(golden, list) and 2 <= len(golden) <= 8, "golden")
+    for one in golden if free.is_free(plain) else [golden]:
+        need(isinstance(one, dict) and set(one) == {"input", "output"}, "golden")
+        need(all(is_integer(one[end], 0, len(tensors) - 1) for end in ("input", "output")), "golden")
     need("decoder" not in plain or is_hash(plain["decoder"]), "decoder")
     if "prior" in plain:
         prior = plain["prior"]
@@ -208,8 +218,8 @@ def is_integers(value: Any, n: int, lo: int, hi: float) -> bool:
     return isinstance(value, list) and len(value) == n and all(is_integer(entry, lo, hi) for entry in value)
 
 
-def is_shape(value: Any, longest: int, largest: float = math.inf) -> bool:
-    return isinstance(value, list) and 1 <= len(value) <= longest and is_integers(value, len(value), 1, largest)
+def is_shape(value: Any, longest: int, largest: float = math.inf, least: int = 1) -> bool:
+    return isinstance(value, list) and 1 <= len(value) <= longest and is_integers(value, len(value), least, largest)
 
 
 def is_hash(value: Any) -> bool:
@@ -231,7 +241,16 @@ _FLOAT_ACTIVATIONS = ("relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplu
 WEIGHTED = ("dense", "conv2d", "conv2d_transpose", "affine")
 JOINING = ("add", "concat")
 POOLS = ("max_pool", "average_pool")
-MOVING = ("concat", "upsample", "max_pool", "pad", "crop", "reshape", "flatten")  # take u8, i8 or f32 and give it
+MOVING = (
+    "concat",
+    "upsample",
+    "slice",
+    "max_pool",
+    "pad",
+    "crop",
+    "reshape",
+    "flatten",
+)  # take u8, i8 or f32 and give it
 LAYER_KEYS = {
     "dense": ("weights", "bias"),
     "conv2d": ("weights", "bias", "strides", "padding"),
@@ -242,6 +261,7 @@ LAYER_KEYS = {
     "upsample": ("factors",),
     "max_pool": ("size", "strides", "padding"),
     "average_pool": ("size", "strides", "padding"),
+    "slice": ("start", "stop"),
     "pad": ("padding", "value"),
     "crop": ("crop",),
     "reshape": ("shape",),
@@ -265,6 +285,8 @@ def _key_fits(key: str, value: Any, n_tensors: int) -> bool:
         "size": is_integers(value, 2, 1, 1_024),
         "axis": is_integer(value, 0, 7),
         "value": is_integer(value, -128, 255),
+        "start": is_integer(value, 0, 2**28),
+        "stop": is_integer(value, 1, 2**28),
         "padding": is_integers(value, 4, 0, 64),
         "crop": is_integers(value, 4, 0, 64),
         "shape": is_shape(value, 8, 2**28),
@@ -274,8 +296,8 @@ def _key_fits(key: str, value: Any, n_tensors: int) -> bool:
     }[key]
 
 
-def check_layers(model: Model) -> None:
-    """M3-1 to M3-9; finds the shape and type of every value."""
+def check_layers(model: Model, flags: int = 0) -> None:
+    """M3-1 to M3-11, and M1-7; finds the shape and type of every value."""
     manifest, layers = model.manifest, model.manifest["layers"]
     for k, layer in enumerate(layers):
         # M3-1
@@ -293,7 +315,19 @@ def check_layers(model: Model) -> None:
         if not _key_fits("inputs", inputs, 0) or not _takes(kind, len(inputs)) or max(inputs) > k:
             raise model.error("M3-3", f"inputs of layer {k} ({kind})")
 
-    model.shapes, model.types = [manifest["input"]["shape"]], [manifest["input"]["type"]]
+    # M1-7
+    if free.minor_of(manifest) != (flags >> 2 & 1):
+        raise model.error("M1-7", f"a manifest of version 1.{free.minor_of(manifest)}, flags {flags:#06x}")
+    first, last = manifest["input"]["shape"], manifest["output"]["shape"]
+    if free.is_free(manifest):
+        # M3-10
+        model.scale = free.find_scale(manifest)
+        if model.scale is None:
+            raise model.error("M3-10", "layers that do not go with free sizes")
+        unit = [*(model.scale if manifest["role"] == "encoder" else (1, 1)), first[2]]
+        unit_last = [*(model.scale if manifest["role"] == "decoder" else (1, 1)), last[2]]
+        first, last = unit, unit_last
+    model.shapes, model.types = [first], [manifest["input"]["type"]]
     # M3-5, of the network's input
     if count(model.shapes[0]) > MAX_ELEMENTS:
         raise model.error("M3-5", "elements of the input", "limit")
@@ -319,17 +353,22 @@ def check_layers(model: Model) -> None:
         model.types.append(type_)
         if kind == "lookup":
             _check_lookup(model, k, layer)
+        # M3-11
+        kernel = model.tensors[layer["weights"]].shape if "weights" in layer else []
+        if model.scale and not free.keeps_proportion(layer, shapes[0], kernel):
+            raise model.error("M3-11", f"layer {k} ({kind}) does not keep proportions")
     # M3-7
     used = {source for layer in layers for source in layer["inputs"]}
     if used != set(range(len(layers))):
         raise model.error("M3-7", "a value is nobody's input")
     # M3-8
-    if (model.shapes[-1], model.types[-1]) != (manifest["output"]["shape"], manifest["output"]["type"]):
+    if (model.shapes[-1], model.types[-1]) != (last, manifest["output"]["type"]):
         raise model.error("M3-8", f"the last value is {model.types[-1]} {model.shapes[-1]}")
     # M3-9
     numbers = {layer[key] for layer in layers for key in ("weights", "bias", "multiplier", "table") if key in layer}
     numbers |= {number for key, number in manifest.get("prior", {}).items() if key != "bits"}
-    if numbers | set(manifest["golden"].values()) != set(range(len(model.tensors))):
+    numbers |= {number for one in golden_maps(model) for number in one.values()}
+    if numbers != set(range(len(model.tensors))):
         raise model.error("M3-9", "a tensor is not used")
 
 
@@ -379,6 +418,9 @@ def _shape_after(model: Model, layer: dict[str, Any], shape: list[int]) -> list[
         return [count(shape)]
     if kind in ("upsample", "pad", "crop", *POOLS):
         return _moved_shape(layer, shape)
+    if kind == "slice":
+        start, stop = layer["start"], layer["stop"]
+        return [*shape[:-1], stop - start] if start < stop <= shape[-1] else None
     if kind not in WEIGHTED:
         return shape
     weights, bias = model.tensors[layer["weights"]].shape, model.tensors[layer["bias"]].shape
@@ -478,6 +520,17 @@ def weights_of_channels(model: Model, layer: dict[str, Any]) -> list[list[values
     return of
 
 
+def phases_of(model: Model, layer: dict[str, Any]) -> list[list[list[values.Number]]]:
+    """Of a conv2d_transpose: for each phase what `weights_of_channels` is for all weights."""
+    tensor, (sh, sw) = model.tensors[layer["weights"]], layer["strides"]
+    _, kw, d, c = tensor.shape
+    of: dict[tuple[int, int], list[list[values.Number]]] = {}
+    for i, weight in enumerate(tensor.values):
+        ky, kx, channel = i // (kw * d * c), i // (d * c) % kw, i // c % d
+        of.setdefault((ky % sh, kx % sw), [[] for _ in range(d)])[channel].append(weight)
+    return list(of.values())
+
+
 def check_numbers(model: Model) -> None:
     """Section 4, layer after layer; then the numbers of the golden set (M6-1)."""
     manifest = model.manifest
@@ -496,8 +549,12 @@ def check_numbers(model: Model) -> None:
             if manifest["profile"] == "exact" and interval:
                 widest = max(map(abs, interval))
                 bias = model.tensors[layer["bias"]].values
-                of = weights_of_channels(model, layer)
-                bound = max(int(sum(map(abs, w)) * widest + abs(b)) for w, b in zip(of, bias, strict=True))
+                groups = [weights_of_channels(model, layer)]
+                if layer["kind"] == "conv2d_transpose" and free.minor_of(manifest) >= 1:
+                    groups = phases_of(model, layer)
+                bound = max(
+                    int(sum(map(abs, w)) * widest + abs(b)) for of in groups for w, b in zip(of, bias, strict=True)
+                )
                 # M4-1
                 if bound >= 2**31:
                     raise model.error("M4-1", f"layer {k} has bound {bound}")
@@ -532,7 +589,7 @@ def check_numbers(model: Model) -> None:
     # M6-1
     for end in ("input", "output"):
         range_ = endpoint_range(manifest[end])
-        numbers = model.tensors[manifest["golden"][end]].values
+        numbers = [x for one in golden_maps(model) for x in model.tensors[one[end]].values]
         if range_ and not all(range_[0] <= x <= range_[1] for x in numbers):
             raise model.error("M6-1", f"golden {end} leaves its range")
 
@@ -551,22 +608,44 @@ def endpoint_range(endpoint: dict[str, Any]) -> tuple[int, int] | None:
 # --- 6. The golden set ------------------------------------------------------------------------------------------------
 
 
+def golden_maps(model: Model) -> list[dict[str, int]]:
+    """One, or with free sizes one for each size."""
+    golden = model.manifest["golden"]
+    return golden if isinstance(golden, list) else [golden]
+
+
 def check_golden_shapes(model: Model) -> None:
     """M6-1 as far as it speaks of shapes and types."""
     manifest = model.manifest
-    rows = []
-    for end in ("input", "output"):
-        tensor = model.tensors[manifest["golden"][end]]
-        k, *shape = tensor.shape
-        if shape != manifest[end]["shape"] or tensor.type != manifest[end]["type"] or k > 64:
-            raise model.error("M6-1", f"golden {end}")
-        rows.append(k)
-    if rows[0] != rows[1]:
-        raise model.error("M6-1", f"golden input of {rows[0]} rows, output of {rows[1]}")
+    total, images = 0, []
+    image_side = "input" if manifest["role"] == "encoder" else "output"
+    for one in golden_maps(model):
+        sizes = {}
+        if model.scale:
+            shape = model.tensors[one[image_side]].shape
+            if len(shape) != 4:
+                raise model.error("M6-1", f"golden {image_side} of shape {shape}")
+            image = (shape[1], shape[2])
+            latent = free.latent_of(model.scale, image)
+            sizes = {end: list(image if end == image_side else latent) for end in ("input", "output")}
+            images.append(image)
+        rows = []
+        for end in ("input", "output"):
+            tensor = model.tensors[one[end]]
+            k, *shape = tensor.shape
+            wanted = [*sizes[end], manifest[end]["shape"][2]] if model.scale else manifest[end]["shape"]
+            if shape != wanted or tensor.type != manifest[end]["type"] or k > 64:
+                raise model.error("M6-1", f"golden {end}")
+            rows.append(k)
+        if rows[0] != rows[1]:
+            raise model.error("M6-1", f"golden input of {rows[0]} rows, output of {rows[1]}")
+        total += rows[0]
+    if total > 64 or len(set(images)) < len(images):
+        raise model.error("M6-1", f"{total} golden rows of images {images}")
 
 
-def rows_of(model: Model, end: str) -> list[list[values.Number]]:
-    """The rows of the golden input or output."""
-    tensor = model.tensors[model.manifest["golden"][end]]
+def rows_of(model: Model, tensor_number: int) -> list[list[values.Number]]:
+    """The rows of a golden input or output."""
+    tensor = model.tensors[tensor_number]
     size = count(tensor.shape[1:])
     return [tensor.values[at : at + size] for at in range(0, len(tensor.values), size)]

@@ -25,6 +25,7 @@ class Entry:
     sizes: tuple[int, ...]
     dims: list[int]
     image: list[int]
+    has_free_image: bool = False
 
 
 def count(shape: list[int]) -> int:
@@ -82,7 +83,7 @@ def read_sizes(payload: bytes, n_rows: int, header: dict[str, Any], bytes_a_valu
     # C5-8
     entries = []
     for i, (n, *sizes) in enumerate(rows):
-        entry = Entry(n, tuple(sizes), *_shapes(header, sizes))
+        entry = Entry(n, tuple(sizes), *_shapes(header, sizes), image_of(header)[:1] == [0])
         if count(entry.dims) * bytes_a_value > MAX_ROW:
             raise SpecError("C5-8", at + i * size, f"a row of {entry.dims}", "limit")
         if image_of(header)[:1] == [0] and count(entry.image) > MAX_IMAGE:
@@ -113,10 +114,18 @@ def n_runs(entries: list[Entry], header: dict[str, Any]) -> int:
     if image_of(header)[:1] != [0]:
         n_rows = sum(entry.n for entry in entries)
         return (n_rows + RUN_ROWS - 1) // RUN_ROWS
-    runs = rows = pixels = 0
-    for entry in rows_of(entries):
-        of_row = entry.image[0] * entry.image[1]
-        if rows == 0 or rows == RUN_ROWS or pixels + of_row > RUN_PIXELS:
-            runs, rows, pixels = runs + 1, 0, 0
-        rows, pixels = rows + 1, pixels + of_row
-    return runs
+    return len(run_lengths(list(rows_of(entries))))
+
+
+def run_lengths(of_rows: list[Entry]) -> list[int]:
+    """Rows in each run.  of_rows: the entry of each row.  Where images have one size, pixels end no run."""
+    lengths: list[int] = []
+    pixels = 0
+    for entry in of_rows:
+        of_row = entry.image[0] * entry.image[1] if entry.has_free_image else 0
+        if not lengths or lengths[-1] == RUN_ROWS or pixels + of_row > RUN_PIXELS:
+            lengths.append(0)
+            pixels = 0
+        lengths[-1] += 1
+        pixels += of_row
+    return lengths

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .container import Chunk
-from .model import POOLS, Model, multiply_adds
+from .free import latent_of
+from .model import POOLS, Model, golden_maps, multiply_adds
 from .sizes import count
 
 _KNOWN = (b"SIZE", b"nAMe", b"rCPT", b"ROWS", b"iNDX", b"MANF", b"TENS")  # a dECo is a file of its own
@@ -31,11 +32,17 @@ def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
 
 
 def _of_golden_set(model: Model) -> int:
-    rows: int = model.tensors[model.manifest["golden"]["input"]].shape[0]
-    layers = model.manifest["layers"]
-    row = sum(10_000 + _of_layer(model, k) for k in range(len(layers)))
+    layers, units = model.manifest["layers"], model.shapes
+    total = 0
+    for one in golden_maps(model):
+        rows, *shape = model.tensors[one["input"]].shape
+        if model.scale:
+            h, w = latent_of(model.scale if model.manifest["role"] == "encoder" else (1, 1), (shape[0], shape[1]))
+            model.shapes = [[f * h, g * w, c] for f, g, c in units]
+        total += rows * sum(10_000 + _of_layer(model, k) for k in range(len(layers)))
+        model.shapes = units
     proved = [k for k, layer in enumerate(layers) if model.types[k + 1] == "acc" or layer["kind"] == "lookup"]
-    return rows * row + 2_048 * sum(model.shapes[k + 1][-1] for k in proved)
+    return total + 2_048 * sum(model.shapes[k + 1][-1] for k in proved)
 
 
 def _of_layer(model: Model, k: int) -> int:

@@ -11,7 +11,9 @@ from typing import Final
 
 from aeformat.errors import UsageError
 
-_BACKLOG: Final = 256
+_BACKLOG: Final = (
+    1024  # connections that the system holds until they are accepted: a burst of them is not put off for a second
+)
 _SOCKET_MODE: Final = 0o660  # owner and group may connect
 
 

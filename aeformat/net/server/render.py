@@ -144,7 +144,10 @@ class RowRenderer:
         with self._decoder_source(record, tenant, decoder) as source:
             if source is None:
                 raise Problem("model-missing", f"decoder {decoder.hex()} is not here", model=decoder.hex())
-            return NumpyBackend().load(read_package(source, max_work=self._limits.work_of_row))
+            package = read_package(source, max_work=self._limits.work_of_row)
+            if package.has_free_sizes:
+                raise Problem("not-acceptable", "images of their own size are not drawn; fetch the container")
+            return NumpyBackend().load(package)
 
     @contextlib.contextmanager
     def _decoder_source(self, record: Record, tenant: str, decoder: bytes) -> Iterator[Path | bytes | None]:
@@ -224,7 +227,7 @@ def _check_golden(package: ModelPackage, pieces: list[NDArray[np.generic]]) -> N
 
     from aeformat.model.golden import compare_golden
 
-    compare_golden(package, np.concatenate(pieces))
+    compare_golden(package, np.concatenate(pieces), package.golden_output)
 
 
 def _picture(pieces: list[NDArray[np.uint8]], media: str) -> bytes:
