@@ -66,4 +66,5 @@ def ideal_bits(counts: Counts, tables: NDArray[np.int32]) -> float:
     """What all counted symbols take by these tables; infinite where one cannot be coded."""
     with np.errstate(divide="ignore"):
         costs = BITS - np.log2(tables)
-    return float(np.where(counts > 0, counts * costs, 0.0).sum())
+    seen = counts > 0
+    return float((counts[seen] * costs[seen]).sum())
