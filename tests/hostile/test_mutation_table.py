@@ -13,7 +13,7 @@ def test_no_changed_byte_is_read_silently_and_every_cut_is_truncation(capsys):
     assert mutation_table.main(["--quick"]) == 0
 
     *rows, total = capsys.readouterr().out.splitlines()[1:]
-    assert len(rows) == 25
+    assert len(rows) == 26
     assert total.split()[0] == "all"
 
 

@@ -24,6 +24,7 @@ from aeformat.net.server.turns import Turns
 from net.running import running, until, upload
 from net.test_tenants import write_tokens
 
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 N_ROWS = 12
 TOKENS = {name: (name, list(SCOPES), None) for name in ("acme", "beta")}
 
@@ -125,6 +126,16 @@ def test_a_request_that_was_sent_ahead_is_answered_after_the_picture(tmp_path, g
                 found += piece
         statuses = [part[:3] for part in found.split(b"HTTP/1.1 ")[1:]]
         assert statuses == [b"200", b"404", b"200"]
+
+
+def test_images_of_their_own_size_are_not_drawn(tmp_path):
+    """The container is good, and its decoder is inside: the answer says what to do instead."""
+    data = (VECTORS / "container/valid/190-sized-free-decoder.aef").read_bytes()
+    with running(tmp_path / "root") as server:
+        assert upload(server, data).status == 201
+        answer = server.request("GET", f"v1/containers/{hashlib.sha256(data).hexdigest()}?rows=0-1")
+
+    assert answer.status == 406 and b"fetch the container" in answer.body
 
 
 def test_a_tenant_with_many_pictures_keeps_no_other_waiting(tmp_path, gate, rows_one_by_one):

@@ -73,7 +73,7 @@ MISTAKES = {  # what is called, and words of the error
     "unpack to bytes": (lambda of: aeformat.unpack(of.path, b"n.npy"), "a path is"),
     "unpack what is open": (lambda of: aeformat.unpack(of.latents, of.new), "a path is .* Latents"),
     "validate None": (lambda of: aeformat.validate(None), "a path is"),
-    "create for None": (lambda of: aeformat.create(of.new, decoder=None), "a model is"),
+    "create for None": (lambda of: aeformat.create(of.new, decoder=None), "without a decoder dims and encoding"),
     "create at None": (lambda of: aeformat.create(None, decoder=of.model), "a path is"),
     "create in memory": (lambda of: aeformat.create(io.BytesIO(), decoder=of.model), "a path is .* BytesIO"),
     "dims of fractions": (

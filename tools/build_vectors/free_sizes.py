@@ -192,7 +192,21 @@ def good(number: int, name: str, network: FreeNetwork, about: str, rules: str, g
         "rows_out": [row for _, row in made],
         "rows_refused": [],
     }
+    if network.role == "encoder":
+        expected["file_work"] = _work_of(network)
     return Case("model/valid", number, name, draft.build().data, expected)
+
+
+def _work_of(network: FreeNetwork) -> int:
+    """C13-1: each golden row by its own size, here of a network without transposed convolutions."""
+    total: int = sum(4 * len(raw) for raw in (network.manifest_bytes, *(tensor.raw for tensor in network.all_tensors)))
+    for group in network.groups:
+        tall, wide = (-(-n // of) * of for n, of in zip(group.size, network.scale, strict=True))
+        row = [0] * (tall * wide * network.input["shape"][2])
+        sized = network.at((tall, wide)).with_(golden=[row])
+        made = sum(len(numbers) for _, numbers in sized._values(row)[1:])
+        total += len(group.rows) * (sized.work + 7 * made + 10_000 * len(network.layers))
+    return total + 2_048 * 2 * int(network.output["shape"][2])  # the sums and the lookup of the one layer
 
 
 def refused(number: int, name: str, network: Network, rule: str, why: str, code: str | None = None) -> Case:

@@ -82,7 +82,7 @@ def serve(settings: Settings, *, ready: Callable[[str], None] = lambda url: None
 def _run(
     settings: Settings, server: Server, outer: _Outer, certificate: Certificate | None, ready: Callable[[str], None]
 ) -> None:
-    tokens, limits = server.tokens, server.limits
+    tokens, limits = server.shared.tokens, server.shared.limits
     table = ConnectionTable(limits.connections)
     process: DrainingServer  # the layers ask it whether it is draining
     conditions = {"draining": lambda: not process.is_draining, "token-file": lambda: tokens.unreadable is None}
@@ -104,8 +104,8 @@ def _run(
     process = DrainingServer(
         config, table, limits.header_seconds, settings.drain_delay, *_watchers(tokens, certificate)
     )
-    server.metrics.gauges |= process.gauges
-    server.metrics.gauges |= {
+    server.shared.metrics.gauges |= process.gauges
+    server.shared.metrics.gauges |= {
         "aeformat_token_file_unreadable": lambda: tokens.unreadable is not None,
         "aeformat_certificate_unreadable": lambda: certificate is not None and certificate.is_unreadable,
         "aeformat_draining": lambda: process.is_draining,
@@ -145,7 +145,7 @@ def _layers(server: Server, outer: _Outer, readiness: Readiness) -> ASGIApp:
     app: ASGIApp = Cors(server.app(), outer.origins)
     if outer.names is not None:
         app = HostCheck(app, outer.names)
-    return AccessLog(Health(app, readiness), server.metrics, outer.proxies, HEADER_BYTES)
+    return AccessLog(Health(app, readiness), server.shared.metrics, outer.proxies, HEADER_BYTES)
 
 
 def _watchers(tokens: Tokens, certificate: Certificate | None) -> tuple[Callable[[], None], Callable[[], None] | None]:
