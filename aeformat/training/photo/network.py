@@ -62,7 +62,7 @@ def _encoder(recipe: PhotoRecipe, rng: np.random.Generator) -> dict[str, NDArray
         "analysis": kernel,
         "borders": borders,
         "steps": steps,
-        "dead_zone": np.full(n, _DEAD_ZONE),
+        "dead_zone": np.full(1, _DEAD_ZONE),
         "encoder_0": _he(rng, 1, 1, n + 1, hidden),
         "encoder_bias_0": np.zeros(hidden),
         "encoder_1": _he(rng, 3, 3, hidden, hidden),

@@ -3,13 +3,13 @@
 Owns which channels make a group, which of a position's neighbours are known in each phase, and the numbers of features that the
 context model makes of each group.  Pure NumPy.
 
-The channels of a latent stand in the order of decoding: group by group, in a group luma or chroma alone.
+The channels of a latent stand in the order of decoding: group by group, in a group luma before chroma.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,27 @@ PHASES: Final = ((0, 0), (1, 1), (0, 1), (1, 0))
 """(row, column) mod 2 of the positions that are decoded first, second, third and last."""
 _RANK: Final = {place: rank for rank, place in enumerate(PHASES)}
 
-Colour = Literal["luma", "chroma"]
-
-_LUMA_ENDS: Final = (1, 3, 8, 20, 44, 92, 176, 256)
-_CHROMA_ENDS: Final = (2, 12, 256)  # counted over both chroma colours
-_TURNS: Final[tuple[tuple[Colour, int], ...]] = (
-    ("luma", 0), ("chroma", 0), ("luma", 1), ("luma", 2), ("chroma", 1), ("luma", 3), ("luma", 4), ("luma", 5),
-    ("chroma", 2), ("luma", 6), ("luma", 7),
-)  # fmt: skip
+_ENDS: Final = ((3, 2), (8, 2), (20, 12), (44, 12), (92, 12), (176, 256), (256, 256))
+"""How many channels of luma, and of both chroma colours, the groups up to each hold, where the model has so many."""
 _MOST_FEATURES: Final = 8
-_FEATURE_GROUPS: Final = 6
+_FEATURE_GROUPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Channels that are decoded together.
+    """Channels that are decoded together: some of luma, then some of chroma.
 
-    first: the number of the first one among all channels.  of_colour: its number among those of its colour.
+    first: the number of the first one among all channels.
     """
 
-    colour: Colour
     first: int
-    of_colour: int
-    size: int
+    luma: int
+    chroma: int
+
+    @property
+    def size(self) -> int:
+        """How many channels it has."""
+        return self.luma + self.chroma
 
     @property
     def features(self) -> int:
@@ -55,23 +53,22 @@ class Group:
 
 def groups(luma: int, chroma: int) -> tuple[Group, ...]:
     """The groups of so many luma channels, and so many of both chroma colours together, in the order of decoding."""
-    limits = {"luma": luma, "chroma": chroma}
-    ends = {"luma": _LUMA_ENDS, "chroma": _CHROMA_ENDS}
     made: list[Group] = []
-    for colour, number in _TURNS:
-        start = ends[colour][number - 1] if number else 0
-        size = min(ends[colour][number], limits[colour]) - start
-        if size > 0:
-            first = made[-1].first + made[-1].size if made else 0
-            made.append(Group(colour, first, start, size))
+    done = (0, 0)
+    for ends in _ENDS:
+        here = (min(ends[0], luma), min(ends[1], chroma))
+        if here != done:
+            made.append(Group(sum(done), here[0] - done[0], here[1] - done[1]))
+        done = here
     return tuple(made)
 
 
 def sources(parts: tuple[Group, ...]) -> dict[str, tuple[slice, ...]]:
     """Runs of channels that the decoder makes planes of: those of luma, of chroma, and features of the lowest."""
-    made = {colour: tuple(group.channels for group in parts if group.colour == colour) for colour in ("luma", "chroma")}
+    luma = tuple(slice(group.first, group.first + group.luma) for group in parts if group.luma)
+    chroma = tuple(slice(group.first + group.luma, group.channels.stop) for group in parts if group.chroma)
     end = parts[min(_FEATURE_GROUPS, len(parts)) - 1]
-    return {**made, "features": (slice(0, end.first + end.size),)}
+    return {"luma": luma, "chroma": chroma, "features": (slice(0, end.channels.stop),)}
 
 
 def numbers(runs: tuple[slice, ...]) -> NDArray[np.intp]:

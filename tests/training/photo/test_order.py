@@ -14,11 +14,11 @@ def test_groups_follow_one_another_and_hold_every_channel_once(luma, chroma) -> 
         assert group.first == first
         first += group.size
     assert first == luma + chroma
-    assert sum(group.size for group in groups if group.colour == "luma") == luma
+    assert sum(group.luma for group in groups) == luma
 
 
-def test_more_channels_only_add_groups_at_the_end_or_make_the_last_of_a_colour_longer() -> None:
-    assert order.groups(256, 80)[:10] == order.groups(176, 80)
+def test_more_channels_of_luma_only_add_groups_at_the_end() -> None:
+    assert order.groups(256, 80)[:6] == order.groups(176, 80)
 
 
 def test_sources_are_the_channels_of_each_colour_and_the_lowest_of_both() -> None:
@@ -27,6 +27,7 @@ def test_sources_are_the_channels_of_each_colour_and_the_lowest_of_both() -> Non
     assert len(order.numbers(sources["luma"])) == 176
     assert sorted([*order.numbers(sources["luma"]), *order.numbers(sources["chroma"])]) == list(range(256))
     assert order.numbers(sources["features"]).tolist() == list(range(32))
+    assert order.numbers(sources["chroma"]).tolist()[:4] == [3, 4, 22, 23]
 
 
 KNOWN = {0: "... ... ...", 1: "x.x ... x.x", 2: ".x. x.x .x.", 3: "xxx x.x xxx"}
