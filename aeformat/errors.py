@@ -46,6 +46,7 @@ class Hint(str, Enum):
     USE_ZSTD = "use-zstd"
     USE_RANS = "use-rans"
     REPAIR_STORE = "repair-store"
+    DROP_UPLOADS = "drop-uploads"
 
     @property
     def text(self) -> str:
@@ -84,6 +85,7 @@ _TEXTS: Final = {
     Hint.USE_ZSTD: 'pass codec="zstd"',
     Hint.USE_RANS: 'pass codec="rans", or no refine',
     Hint.REPAIR_STORE: "check the store with repairs first",
+    Hint.DROP_UPLOADS: "list the open uploads with aeformat.net.uploads, and drop with aeformat.net.remove what nobody needs",
 }
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from aeformat.container import assigned, payloads
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import DEFAULT, HEADER_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
+from aeformat.container.passes import UNITS_A_STEP
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.wire import PREAMBLE_BYTES
 from aeformat.container.work import WorkBudget, work_of
-from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, ReceiptMismatch, StructureInvalid
+from aeformat.errors import DecoderMismatch, FormatError, GoldenMismatch, StructureInvalid
+from aeformat.receipt_proofs import ReceiptCheck, ReceiptProofs
 from aeformat.report import Problem, Report
 
 if TYPE_CHECKING:
@@ -29,25 +31,12 @@ if TYPE_CHECKING:
 
 _READ_BYTES: Final = 1 << 18
 _MOST_PROBLEMS: Final = 1_000  # a file can be made to have one in every byte
-_RECEIPTS_A_BYTE: Final = 65_536  # work for each byte of a file that proving its receipts may take, beside Limits.work
 _INSIDE: Final = "dECo"
-
-
-class ReceiptCheck(NamedTuple):
-    """What proves receipts.  digest: a run of rows -> the digest of its pixels; raises FormatError (M3-12, M4-7).
-
-    row_work, run_work: the units of C13-1 that one row takes, and each run beside that.  sized_work: those of the rows of a
-    run together, where they have sizes of their own.
-    """
-
-    digest: Callable[[payloads.Block], bytes]
-    row_work: int
-    run_work: int = 0
-    sized_work: Callable[[payloads.Block], int] | None = None
 
 
 GoldenCheck = Callable[["ModelPackage"], None]
 FindPrior = Callable[[LatentsHeader], "DecoderPrior | None"]
+PriorOf = Callable[["ModelPackage"], "DecoderPrior"]
 FindReceiptCheck = Callable[[LatentsHeader, "ModelPackage | None"], ReceiptCheck | None]
 
 
@@ -58,6 +47,7 @@ def validate(
     check_golden: GoldenCheck | None = None,
     find_receipt_check: FindReceiptCheck | None = None,
     find_prior: FindPrior | None = None,
+    prior_of: PriorOf | None = None,
     limits: Limits = DEFAULT,
     report: Report | None = None,
 ) -> Report:
@@ -68,12 +58,13 @@ def validate(
     decoder.
     find_prior: header -> the prior for rows of codec rans; None if it is not found: then their values and the content id stay
     unchecked.
+    prior_of: what makes the prior of an embedded decoder whose passes are to be computed; None leaves such rows unchecked.
     limits: work and memory_bytes bound what the file can cost (C13-1); receipts that would cost more are left unchecked.
     report: one to fill, for who wants what was found out before an error; its name stays.
     Raises OSError, and what these functions raise.
     """
     report = Report(name) if report is None else report
-    return _validate(file, _Run(report, check_golden, find_receipt_check, find_prior, limits), limits)
+    return _validate(file, _Run(report, check_golden, find_receipt_check, find_prior, prior_of, limits), limits)
 
 
 def _validate(file: BinaryIO, run: _Run, limits: Limits) -> Report:
@@ -107,16 +98,17 @@ class _Run:
         check_golden: GoldenCheck | None,
         find_receipt_check: FindReceiptCheck | None,
         find_prior: FindPrior | None,
+        prior_of: PriorOf | None,
         limits: Limits,
     ) -> None:
         self.report = report
         self.package: ModelPackage | None = None  # of a good model package, at its end
         self._check_golden, self._find_receipt_check, self._limits = check_golden, find_receipt_check, limits
-        self._find_prior = find_prior
+        self._find_prior, self._prior_of = find_prior, prior_of
         self._decoder: ModelPackage | None = None  # the embedded one, if it is good
         self._has_decoder = False
         self._budget, self._decoder_bytes = WorkBudget(limits), 0
-        self._receipts: _Receipts | None = None
+        self._receipts: ReceiptProofs | None = None
         self._header: Header | None = None
         self._rows: payloads.RowReader | None = None
         self._model: PackageReader | None = None
@@ -187,12 +179,20 @@ class _Run:
             work_of(chunk, self._header), n_bytes=end - self._decoder_bytes, at=chunk.payload_at, what=what
         )
 
+    def _charge_passes(self, rows: payloads.RowReader, chunk: ChunkRead) -> None:
+        """The same of passes, whose work is known once the decoder is at hand."""
+        end = chunk.payload_at + chunk.header.stored_bytes
+        units, n_bytes = UNITS_A_STEP * rows.n_steps(chunk), end - self._decoder_bytes
+        self._budget.charge(units, n_bytes=n_bytes, at=chunk.payload_at, what=f"chunk {chunk.number}")
+
     def _latents_chunk(self, rows: payloads.RowReader, chunk: ChunkRead) -> None:
         if self._is_over:
             return
         self._charge(chunk)
         if chunk.header.tag == assigned.ROWS and rows.needs_prior:
             self._look_for_prior(rows)
+        if chunk.header.tag == assigned.ROWS:
+            self._charge_passes(rows, chunk)
         block = rows.check(chunk)
         if block is not None and block.receipts is not None:
             self._prove(block, block.receipts, chunk)
@@ -216,7 +216,7 @@ class _Run:
         assert isinstance(self._header, LatentsHeader)
         find, self._find_prior = self._find_prior, None
         if self._decoder is not None:
-            rows.give_prior(prior_of(self._decoder))
+            rows.give_prior((self._prior_of or prior_of)(self._decoder))
         elif find is not None and not self._has_decoder:
             found = find(self._header)
             if found is not None:
@@ -229,7 +229,7 @@ class _Run:
         self.report.n_receipts += len(receipts.digests) // DIGEST_BYTES
         try:
             if self._receipts is None:
-                self._receipts = _Receipts(None, self._limits)
+                self._receipts = ReceiptProofs(None, self._limits)
                 self._look_for_receipt_check(self._receipts, receipts)
                 if self._is_decoder_left and self._receipts.by is None:
                     self._receipts.why = "their decoder goes over a limit"
@@ -240,7 +240,7 @@ class _Run:
             self.note(error)
         self.report.n_proved = self._receipts.n_proved if self._receipts is not None else 0
 
-    def _look_for_receipt_check(self, checks: _Receipts, receipts: Receipts) -> None:
+    def _look_for_receipt_check(self, checks: ReceiptProofs, receipts: Receipts) -> None:
         from aeformat.model.match import check_receipted
 
         if self._decoder is not None:
@@ -256,7 +256,7 @@ class _Run:
         if _kind(chunk.stored) == "latents":  # not looked into: it could hold another, and that another
             self.note(StructureInvalid("C7-4", chunk.payload_at, "the embedded container holds latents, not a decoder"))
             return
-        inner = _Run(Report(""), self._check_golden, None, None, self._limits)
+        inner = _Run(Report(""), self._check_golden, None, None, None, self._limits)
         report = _validate(io.BytesIO(chunk.stored), inner, self._limits)
         for problem in report.problems:
             self._add(replace(problem, inside=_INSIDE, inside_at=chunk.payload_at))
@@ -348,56 +348,6 @@ class _Run:
         if self._receipts is not None and self._receipts.n_unproved:
             left_out.append(f"{self._receipts.n_unproved:,} receipts: {self._receipts.why}")
         self.report.not_checked = "; ".join(left_out)
-
-
-class _Receipts:
-    """The receipts of one file, held against what its decoder makes.  by: None where it is not at hand."""
-
-    def __init__(self, by: ReceiptCheck | None, limits: Limits) -> None:
-        self.by = by
-        self.n_proved = self.n_unproved = 0
-        self.is_wrong = False  # one that was wrong ends the proof (C13-1)
-        self.why = "their decoder is not here"
-        self._limits, self._n_work = limits, 0
-        self._last: tuple[object, bytes] = None, b""  # the values and sizes of a run, and the digest of its pixels
-
-    def check(self, block: payloads.Block, receipts: Receipts, *, n_bytes: int) -> list[FormatError]:
-        """Run by run.  n_bytes: of the file so far.  What is wrong: a wrong digest, or a value that ends it (M4-7)."""
-        wrong: list[FormatError] = []
-        start = 0
-        for number, end in enumerate(receipts.ends):
-            run = block._replace(names=None, receipts=None).slice(start, min(end, len(block.values)))
-            at, start = number * DIGEST_BYTES, end
-            try:
-                made = self._digest(run, n_bytes)
-            except FormatError as error:
-                return [*wrong, error]
-            if made is None:
-                continue
-            self.n_proved += 1
-            if made != receipts.digests[at : at + DIGEST_BYTES]:
-                self.is_wrong, self.why = True, "a digest before them is wrong"
-                last = run.first_row + len(run.values) - 1
-                what = f"the pixels of rows {run.first_row} to {last} are not those that their receipt names"
-                wrong.append(ReceiptMismatch("C7-6", receipts.at + at, what))
-        return wrong
-
-    def _digest(self, run: payloads.Block, n_bytes: int) -> bytes | None:
-        """None where the decoder is not here, or it would take too long."""
-        if self.by is None or self.is_wrong:
-            self.n_unproved += 1
-            return None
-        values = run.values.tobytes(), getattr(run.values, "sizes", None)
-        if values != self._last[0]:
-            rows_work = self.by.sized_work(run) if self.by.sized_work else self.by.row_work * len(run.values)
-            work = rows_work + self.by.run_work
-            if self._n_work + work > self._limits.work + _RECEIPTS_A_BYTE * n_bytes:
-                self.n_unproved += 1
-                self.why = "to prove them takes more work than a file this small may ask for"
-                return None
-            self._n_work += work
-            self._last = values, self.by.digest(run)
-        return self._last[1]
 
 
 def _problem(error: FormatError | GoldenMismatch) -> Problem:

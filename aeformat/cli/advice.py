@@ -47,6 +47,7 @@ ADVICE: Final[Mapping[Hint, str]] = {
     Hint.USE_ZSTD: "give --codec zstd",
     Hint.USE_RANS: "give --codec rans, or no --refine",
     Hint.REPAIR_STORE: "run aeformat store check --repair first",
+    Hint.DROP_UPLOADS: "aeformat ls --uploads lists what is open, aeformat rm drops it",
 }
 
 GOOD: Final = 0

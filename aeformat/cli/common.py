@@ -250,11 +250,13 @@ def size(n_bytes: float) -> str:
 
 def prior_text(manifest: Manifest) -> str:
     """A decoder's prior as text.  The manifest must have one."""
-    assert manifest.prior is not None
-    n_classes, n_tables = (
-        manifest.tensors[number].shape[0] for number in (manifest.prior.classes, manifest.prior.tables)
-    )
-    return f"{n_classes} classes, {n_tables} tables of {manifest.prior.bits} bits"
+    prior = manifest.prior
+    assert prior is not None
+    count = {key: manifest.tensors[number].shape[0] for key, number in prior.tensors.items()}
+    tables = f"{count['tables']} tables of {prior.bits} bits"
+    if prior.passes is not None:
+        return f"{4 * len(prior.passes.groups)} passes of {len(prior.passes.layers)} layers, {tables}"
+    return f"{count['classes']} classes, {tables}"
 
 
 def decibels(psnr: float) -> str:

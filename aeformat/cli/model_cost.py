@@ -157,8 +157,8 @@ def _packed(
     encoder: ModelPackage, decoder: ModelPackage, images: NDArray[np.uint8], encoding: str | None, codec: str
 ) -> tuple[float, Fidelity]:
     """Pack all images into a file in memory: (bytes for each image, fidelity)."""
+    from aeformat.backends.numpy_passes import prior_of
     from aeformat.images.memory import ArraySource
-    from aeformat.model.match import prior_of
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.pack import PackOptions, pack
     from aeformat.pipeline.unpack import unpack_with

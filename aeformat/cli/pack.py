@@ -53,12 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pack images into a file.  Says on stderr what came of it."""
+    from aeformat.backends.numpy_passes import prior_of
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.destination import check_no_input
     from aeformat.images import ImageFit, open_source
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
-    from aeformat.model.match import prior_of
     from aeformat.model.package import check_fixed_sizes
     from aeformat.pipeline.pack import NO_FILES, PackOptions, pack, usual_codec
 

@@ -61,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
 def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
     """What there is to say of one file, whatever happens: the files after it have their turn."""
     from aeformat.backends.golden_check import check
+    from aeformat.backends.numpy_passes import prior_of
     from aeformat.report import Problem, Report
     from aeformat.validator import validate
 
@@ -73,6 +74,7 @@ def _verdict(name: str, here: Decoders, limits: Limits) -> Report:
                 check_golden=check,
                 find_receipt_check=here.receipt_check,
                 find_prior=here.prior,
+                prior_of=prior_of,
                 limits=limits,
             )
     except AeformatError as error:  # of the call or of a decoder, not of the bytes: those are in the report

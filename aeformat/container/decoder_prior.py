@@ -12,10 +12,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aeformat.container import assigned, canonical, limits
-from aeformat.container.fields import Place, as_any_map, as_integer, as_integers, as_map
+from aeformat.container.fields import Place, as_any_map, as_integer, as_integers, as_list, as_map
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.passes import PassesPrior
 from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS, BadPrior, Prior, check_shapes
 from aeformat.container.raw import raw_payload
 from aeformat.container.wire import PREAMBLE_BYTES
@@ -38,17 +39,24 @@ _TENSOR_AXES: Final = 8
 _RANGES: Final = {"u8": (0, 255), "i8": (-128, 127)}
 
 
+AnyPrior = Prior | PassesPrior
+
+
 class DecoderPrior(NamedTuple):
-    """The prior of one decoder.  model: its model id.  type, dims: of its input.  image: shape of its output."""
+    """The prior of one decoder.  model: its model id.  type, dims: of its input.  image: shape of its output.
+
+    has_passes: whether it has passes; `prior` is then None where nobody is at hand who computes them.
+    """
 
     model: bytes
     type: str
     dims: tuple[int, ...]
     image: tuple[int, ...]
-    prior: Prior | None
+    prior: AnyPrior | None
+    has_passes: bool = False
 
-    def of(self, header: LatentsHeader) -> Prior:
-        """The prior, if this is the decoder that a header with codec rans names.
+    def of(self, header: LatentsHeader) -> AnyPrior | None:
+        """The prior, if this is the decoder that a header with codec rans names; None if nobody computes its passes.
 
         Raises DecoderMismatch (another decoder), HeaderInvalid (C3-14, C3-16).
         """
@@ -57,8 +65,8 @@ class DecoderPrior(NamedTuple):
                 f"the file names decoder {header.decoder.hex()[:12]}, this one is {self.model.hex()[:12]}",
                 hint=Hint.GIVE_OTHER_DECODER,
             )
-        check_fit(header, type=self.type, dims=self.dims, image=self.image, has_prior=self.prior is not None)
-        assert self.prior is not None  # C3-16
+        has_prior = self.has_passes or self.prior is not None
+        check_fit(header, type=self.type, dims=self.dims, image=self.image, has_prior=has_prior)
         return self.prior
 
 
@@ -117,6 +125,7 @@ class _Scan:
         self._arrays: dict[int, NDArray[Any]] = {}
         self._specs: list[Any] = []
         self._prior: dict[str, int] | None = None
+        self._has_passes = False
         self._type = ""
         self._dims: tuple[int, ...] = ()
         self._image: tuple[int, ...] = ()
@@ -147,8 +156,13 @@ class _Scan:
         self.role = str(fields.get("role"))
         takes, makes = (as_any_map(place.inside(key), "M2-2", fields.get(key)) for key in ("input", "output"))
         self._type = str(takes.get("type"))
-        self._dims = _shape(place.inside("input"), takes.get("shape"), _ENDPOINT_AXES)
-        self._image = _shape(place.inside("output"), makes.get("shape"), _ENDPOINT_AXES)
+        self._dims = _shape(place.inside("input"), takes.get("shape"), _ENDPOINT_AXES, least=0)
+        self._image = _shape(place.inside("output"), makes.get("shape"), _ENDPOINT_AXES, least=0)
+        if 0 in (*self._dims, *self._image):
+            as_list(place.inside("golden"), "M2-2", fields.get("golden"))
+            for shape in (self._dims, self._image):
+                if len(shape) != 3 or any(shape[:2]) or not shape[2]:
+                    raise place.invalid("M2-8", f"with free sizes a shape is [0, 0, channels], not {list(shape)}")
         specs = fields.get("tensors")
         self._specs = specs if isinstance(specs, list) else []
         if "prior" in fields:
@@ -156,6 +170,11 @@ class _Scan:
 
     def _check_prior(self, place: Place, takes: dict[str, Any], value: object) -> None:
         """What section 2 says of the prior, M10-1 and M10-2."""
+        self._has_passes = "passes" in as_any_map(place, "M2-2", value)
+        if self._has_passes != (0 in self._dims):
+            raise place.invalid("M10-6", "passes go with free sizes, and nothing else does")
+        if self._has_passes:  # for whoever runs the network
+            return
         prior = as_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
         as_integer(place.inside('key "bits"'), "M2-2", prior["bits"], MIN_BITS, MAX_BITS)
         if self._type not in _RANGES:
@@ -214,9 +233,9 @@ class _Scan:
                 prior = Prior(bits=self._prior["bits"], lo=self._range[0], hi=self._range[1], **arrays)
             except BadPrior as error:
                 raise self._place.inside("prior").invalid(error.rule, error.what) from None
-        return DecoderPrior(self.header.model, self._type, self._dims, self._image, prior)
+        return DecoderPrior(self.header.model, self._type, self._dims, self._image, prior, self._has_passes)
 
 
-def _shape(place: Place, value: object, most_axes: int) -> tuple[int, ...]:
+def _shape(place: Place, value: object, most_axes: int, *, least: int = 1) -> tuple[int, ...]:
     """Few enough that nobody who multiplies them works long, and no more than an array can have (section 2)."""
-    return as_integers(place.inside('key "shape"'), "M2-2", value, range(1, most_axes + 1), 1, canonical.MAX_INT)
+    return as_integers(place.inside('key "shape"'), "M2-2", value, range(1, most_axes + 1), least, canonical.MAX_INT)

@@ -98,6 +98,12 @@ class LatentsHeader(_LatentsFields):
         return RowForm(self.dims, self.image)
 
     @property
+    def takes_passes(self) -> bool:
+        """Whether a decoder with passes may code such rows: [0, 0, n], and images of any height and width (C3-18)."""
+        dims = self.dims
+        return len(dims) == 3 and dims[:2] == (0, 0) and dims[2] > 0 and not any(self.image[:2])
+
+    @property
     def has_free_sizes(self) -> bool:
         """Whether rows have sizes of their own (section 5.1)."""
         return 0 in self.dims or 0 in self.image
@@ -283,8 +289,10 @@ class _Checker:
             )
         if header.image[:2].count(0) == 1:
             raise self._bad("C3-17", "height and width of image must both be free or neither")
-        if header.codec == "rans":
-            raise self._bad("C3-18", "codec rans does not go with rows of their own size", Unsupported)
+        if header.codec == "rans" and not header.takes_passes:
+            raise self._bad(
+                "C3-18", f"codec rans takes dims [0, 0, n] and images of free sizes, not {list(header.dims)}"
+            )
 
     def _model(self) -> ModelHeader:
         self._keys(_MODEL_KEYS, _MODEL_OPTIONAL)

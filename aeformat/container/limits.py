@@ -15,6 +15,7 @@ WINDOW_BYTES: Final = 8_388_608  # C6-5
 BLOCK_BYTES: Final = 131_072  # C6-6: the largest block of a zstd frame, whatever its window
 RANS_STEPS: Final = 1_048_576  # C6-8: of one chunk, and of a file beside those that its bytes allow
 RANS_STEPS_A_BYTE: Final = 16  # C6-8
+PASS_ELEMENTS: Final = 1 << 29  # C6-8, that the layers of passes make for one row
 NAME_BYTES: Final = 1_024  # C7-2
 ALIGNMENT: Final = 64  # C4-9
 RECEIPT_ROWS: Final = 64  # C4-8: rows that one digest is for

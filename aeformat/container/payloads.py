@@ -9,14 +9,15 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeformat.container import assigned, costs, rans
+from aeformat.container import assigned, costs, rans, rans_passes
 from aeformat.container.content import ContentId
-from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
+from aeformat.container.decoder_prior import AnyPrior, DecoderPrior, read_decoder_prior
 from aeformat.container.encodings import BadValue, decode
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, TrailerRead
+from aeformat.container.passes import PassesPrior
 from aeformat.container.prior import Prior
 from aeformat.container.ragged import RaggedRows
 from aeformat.container.raw import raw_payload
@@ -91,22 +92,30 @@ class Block(NamedTuple):
 
 
 def raw_rows(
-    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: costs.StepBudget | None = None
+    chunk: ChunkRead, header: LatentsHeader, prior: AnyPrior | None = None, budget: costs.StepBudget | None = None
 ) -> bytes | memoryview:
     """The raw payload of a ROWS chunk.  Raises CompressionInvalid, LimitExceeded (C6-8), DecoderMissing."""
     if is_coded(chunk, header):
-        most_steps = check_coded(chunk, header, budget)
+        most_steps = check_coded(chunk, header, budget, prior)
         if prior is None:
-            raise DecoderMissing(
-                f"the rows are coded with decoder {header.decoder.hex()}, which is not here",
-                hint=Hint.GET_DECODER,
-            )
+            raise missing_prior(header)
         try:
-            return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows, most_steps=most_steps)
+            if isinstance(prior, Prior):
+                return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows, most_steps=most_steps)
+            assert chunk.sizes is not None
+            return rans_passes.decode_rows(chunk.stored, prior, chunk.sizes)
         except rans.BadCode as error:
             raise _bad_code(chunk, error) from None
     spec = header.encoding_spec
     return raw_payload(chunk, header, 1 if spec.is_text else spec.n_bytes)
+
+
+def missing_prior(header: LatentsHeader) -> DecoderMissing:
+    """The error where rows take a prior that nobody gave."""
+    by = "what computes the passes of its prior" if header.has_free_sizes else "it"
+    return DecoderMissing(
+        f"the rows are coded with decoder {header.decoder.hex()}, and {by} is not here", hint=Hint.GET_DECODER
+    )
 
 
 def is_coded(chunk: ChunkRead, header: LatentsHeader) -> bool:
@@ -114,8 +123,13 @@ def is_coded(chunk: ChunkRead, header: LatentsHeader) -> bool:
     return header.codec == "rans" and chunk.header.stored_bytes < chunk.header.raw_bytes
 
 
-def check_coded(chunk: ChunkRead, header: LatentsHeader, budget: costs.StepBudget | None = None) -> int:
-    """What a coded ROWS chunk shows without the prior; the steps that it may take.
+def check_coded(
+    chunk: ChunkRead,
+    header: LatentsHeader,
+    budget: costs.StepBudget | None = None,
+    prior: AnyPrior | None = None,
+) -> int:
+    """What a coded ROWS chunk shows without the prior, and with passes the steps if the prior is here; those it may take.
 
     budget: of the file, which is then charged; None where the chunk stands alone.  Raises CompressionInvalid,
     LimitExceeded (C6-7 to C6-10).
@@ -124,6 +138,12 @@ def check_coded(chunk: ChunkRead, header: LatentsHeader, budget: costs.StepBudge
     budget = costs.StepBudget() if budget is None else budget
     most_steps = budget.left(chunk.number, chunk.payload_at + len(chunk.stored))
     try:
+        if header.has_free_sizes:
+            assert chunk.sizes is not None
+            if isinstance(prior, PassesPrior):
+                budget.charge(chunk.number, rans_passes.check_steps(chunk.stored, prior, chunk.sizes, most_steps))
+            rans_passes.check_code(chunk.stored, chunk.sizes.n_values)
+            return most_steps
         n_lanes = rans.check_code(chunk.stored, n_rows=n_rows, n_values=n_values, most_steps=most_steps)
     except rans.BadCode as error:
         raise _bad_code(chunk, error) from None
@@ -137,7 +157,7 @@ def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
 
 
 def rows(
-    chunk: ChunkRead, header: LatentsHeader, prior: Prior | None = None, budget: costs.StepBudget | None = None
+    chunk: ChunkRead, header: LatentsHeader, prior: AnyPrior | None = None, budget: costs.StepBudget | None = None
 ) -> NDArray[Any] | RaggedRows:
     """The values of a ROWS chunk whose sizes are known, in the header's value type: (n, *dims), or RaggedRows.
 
@@ -205,7 +225,7 @@ class RowReader:
     ) -> None:
         self._header, self._proves_content = header, proves_content
         self._limits, self._reads_decoder = limits, reads_decoder
-        self._prior: Prior | None = None
+        self._prior: AnyPrior | None = None
         self._budget = costs.StepBudget(limits.rans_steps)
         self.n_unread = 0  # rows that `check` passed over, because their prior is not here
         self.n_unread_receipts = 0  # digests of such rows
@@ -232,7 +252,18 @@ class RowReader:
 
     def give_prior(self, prior: DecoderPrior) -> None:
         """The prior of the header's decoder.  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
-        self._prior = prior.of(self._header)
+        self._prior = prior.of(self._header) or self._prior
+
+    def n_steps(self, chunk: ChunkRead) -> int:
+        """The steps of a ROWS chunk that is coded with passes, as far as that can be known (C6-8); 0 of any other."""
+        if not isinstance(self._prior, PassesPrior) or not is_coded(chunk, self._header):
+            return 0
+        assert chunk.sizes is not None
+        try:
+            left = self._budget.left(chunk.number, chunk.payload_at + len(chunk.stored))
+            return rans_passes.check_steps(chunk.stored, self._prior, chunk.sizes, left)
+        except rans.BadCode:
+            return 0  # it is refused before it takes any
 
     def check(self, chunk: ChunkRead) -> Block | None:
         """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""

@@ -35,21 +35,32 @@ class BadCode(ValueError):
 
 def check_code(stored: bytes | memoryview, *, n_rows: int, n_values: int, most_steps: int = RANS_STEPS) -> int:
     """All that a payload shows without a prior, C6-7 to C6-10; its lanes.  n_values: in a row.  Raises BadCode."""
-    log2 = stored[0]
-    n_lanes = 1 << min(log2, MAX_LANES_LOG2)
-    if log2 > MAX_LANES_LOG2 or n_lanes > n_rows:
-        raise BadCode("C6-7", f"2^{log2} lanes for {n_rows} rows; allowed are 2^{MAX_LANES_LOG2}, and one a row")
+    n_lanes = check_lanes(stored, n_rows, "rows")
     steps = n_steps(n_rows, n_lanes, n_values)
     if steps > most_steps:
         per = "in one chunk" if most_steps == RANS_STEPS else "more after what came before"
         raise BadCode("C6-8", f"{steps} steps in {n_lanes} lanes, allowed are {max(most_steps, 0)} {per}")
+    check_states(stored, n_lanes)
+    return n_lanes
+
+
+def check_lanes(stored: bytes | memoryview, n_most: int, of: str) -> int:
+    """C6-7: the lanes, of which there may be as many as there are `of`.  Raises BadCode."""
+    log2 = stored[0]
+    n_lanes = 1 << min(log2, MAX_LANES_LOG2)
+    if log2 > MAX_LANES_LOG2 or n_lanes > n_most:
+        raise BadCode("C6-7", f"2^{log2} lanes for {n_most} {of}; allowed are 2^{MAX_LANES_LOG2}, and one a {of[:-1]}")
+    return n_lanes
+
+
+def check_states(stored: bytes | memoryview, n_lanes: int) -> None:
+    """C6-9 and C6-10.  Raises BadCode."""
     if len(stored) < 1 + 4 * n_lanes or not len(stored) % 2:
         raise BadCode("C6-9", f"{len(stored)} bytes are not one, {n_lanes} states and whole words")
     for lane in range(n_lanes):
         state = int.from_bytes(stored[1 + 4 * lane : 5 + 4 * lane], "little")
         if state < LOWEST_STATE:
             raise BadCode("C6-10", f"the state of lane {lane} is {state}, less than {LOWEST_STATE}")
-    return n_lanes
 
 
 def n_steps(n_rows: int, n_lanes: int, n_values: int) -> int:

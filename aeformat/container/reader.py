@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 from aeformat.container import assigned, costs, encodings, payloads
-from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
 from aeformat.container.front import Front, read_front
 from aeformat.container.gather import gathered
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
@@ -21,7 +21,6 @@ from aeformat.container.names import RowNames
 from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
-from aeformat.container.prior import Prior
 from aeformat.container.ragged import RaggedRows, join_rows
 from aeformat.container.receipts import rows_of_runs
 from aeformat.container.seeking import Chunks, Framing
@@ -52,7 +51,7 @@ class Latents:
     def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> None:
         self._limits = limits
         self._last: tuple[int, Block] | None = None
-        self._prior: Prior | None = None
+        self._prior: AnyPrior | None = None
         self._has_used_decoder = False  # the embedded one
         self._has_receipts: bool | None = None  # not yet seen
         self.name = checked_path(path, instead=INSTEAD)
@@ -95,10 +94,9 @@ class Latents:
     def _read_block(self, position: int) -> Block:
         entry, front = self._entries[position], self._front(position)
         chunk = self._rows_chunk(entry, front.sizes)
-        if payloads.is_coded(chunk, self.header):
+        if payloads.is_coded(chunk, self.header) and self._prior is None:
             payloads.check_coded(chunk, self.header, self._budget)
-            if self._prior is None:
-                self._use_decoder()
+            self._use_decoder()
         values = payloads.rows(chunk, self.header, self._prior, self._budget)
         values.setflags(write=False)  # it is handed out more than once
         names = None if front.names is None else payloads.row_names(front.names, self.header)
@@ -339,12 +337,14 @@ class Latents:
 
     @property
     def needs_prior(self) -> bool:
-        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside.  Raises FormatError."""
-        return self.header.codec == "rans" and self._prior is None and self.embedded_decoder is None
+        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside, or one with passes."""
+        if self.header.codec == "rans" and self._prior is None:
+            self._use_decoder()
+        return self.header.codec == "rans" and self._prior is None
 
     def give_prior(self, prior: DecoderPrior) -> None:
         """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""
-        self._prior = prior.of(self.header)
+        self._prior = prior.of(self.header) or self._prior
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""

@@ -67,8 +67,11 @@ class LatentStream:
 
     @property
     def needs_prior(self) -> bool:
-        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside."""
-        return self.header.codec == "rans" and self.embedded_decoder is None and self._rows.needs_prior
+        """Whether the rows cannot be read before `give_prior`: codec rans, and no decoder inside, or one with passes."""
+        if self.header.codec != "rans":
+            return False
+        _ = self.embedded_decoder  # whose prior the rows take
+        return self._rows.needs_prior
 
     def give_prior(self, prior: DecoderPrior) -> None:
         """The prior of the file's decoder (decoder_prior.py).  Raises DecoderMismatch, HeaderInvalid (C3-14, C3-16)."""

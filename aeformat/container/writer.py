@@ -12,17 +12,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-from aeformat.container import assigned, compression, costs, limits, rans
+from aeformat.container import assigned, compression, costs, limits, rans, rans_passes
 from aeformat.container import receipts as rcpt
 from aeformat.container.content import ContentId
-from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
 from aeformat.container.encodings import BadValue, check_type, encode, sizes_of
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.names import BadNames, RowNames
-from aeformat.container.payloads import run_ends
+from aeformat.container.payloads import missing_prior, run_ends
 from aeformat.container.prior import Prior
 from aeformat.container.ragged import RaggedRows, join_rows
 from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes, raise_first
+from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
 from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
 
@@ -130,6 +131,8 @@ class LatentsWriter:
             raise ValueError(f"chunks of {chunk_rows} rows")
         self._header = header
         self._prior = None if prior is None else prior.of(header)
+        if prior is not None and self._prior is None:
+            raise missing_prior(header)
         self._budget = costs.StepBudget()
         self._out = ContainerWriter(sink, header, level=level)
         self.chunk_rows = chunk_rows or min(
@@ -146,7 +149,7 @@ class LatentsWriter:
         self._columns: tuple[bool, ...] | None = None  # which lists the names of the rows that wait have
         self._has_receipts: bool | None = None
         self._is_open = True
-        self.n_rows = 0
+        self.n_rows = self._n_values = 0
         self.content_id: bytes | None = None
         if decoder is not None:
             self._out.chunk(assigned.DECODER, decoder)
@@ -279,7 +282,7 @@ class LatentsWriter:
         except BadValue as error:
             row = self.n_rows + sizes.row_of(error.at // header.encoding_spec.n_bytes)
             raise ValueInvalid(error.rule, self.n_bytes, f"row {row} cannot be stored: {error.what}") from None
-        coded = None if isinstance(values, RaggedRows) or self._prior is None else self._coded(values, self._prior)
+        coded = self._coded(values)
         try:
             packed = None if names is None else names.to_bytes()
         except BadNames as error:
@@ -294,26 +297,44 @@ class LatentsWriter:
         self._out.chunk(assigned.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width, coded=coded)
         self._content.add(values)
         self.n_rows += len(values)
+        self._n_values += sizes.n_values
         self._n_chunks += 1
 
-    def _coded(self, values: NDArray[Any], prior: Prior) -> bytes | None:
+    def _coded(self, values: NDArray[Any] | RaggedRows) -> bytes | None:
         """The rows as codec rans has them, if that is smaller and may be decoded (C6-8).
 
         Raises ValueInvalid for a latent that the decoder does not take (M4-7), at its byte in the rows.
         """
+        prior, sizes = self._prior, sizes_of(values, self._header)
+        if prior is None:
+            return None
+        flat = values.flat if isinstance(values, RaggedRows) else values.reshape(-1)
+        self._check_range(flat, sizes, prior)
+        left = self._budget.left(self._n_chunks, self.n_bytes)
+        if isinstance(prior, Prior):
+            coded = rans.encode_rows(flat.reshape(-1, *prior.dims), prior, most_steps=left)
+        else:
+            coded = rans_passes.encode_rows(flat, sizes, prior, most_steps=left)
+        if coded is None or len(coded) >= flat.nbytes:
+            return None
+        n_lanes = 1 << coded[0]
+        if isinstance(prior, Prior):
+            steps = rans.n_steps(len(values), n_lanes, prior.n_values)
+        else:
+            steps = rans_passes.n_steps(prior, sizes, n_lanes)
+        self._budget.charge(self._n_chunks, steps)
+        return coded
+
+    def _check_range(self, flat: NDArray[Any], sizes: RowSizes, prior: AnyPrior) -> None:
+        """M4-7, at the byte of the value in the rows handed over, of one byte a value."""
         import numpy as np
 
-        bad = np.flatnonzero((values.reshape(-1) < prior.lo) | (values.reshape(-1) > prior.hi))
+        bad = np.flatnonzero((flat < prior.lo) | (flat > prior.hi))
         if bad.size:
-            at = self.n_rows * self._header.n_values + int(bad[0])  # in the rows handed over, of one byte a value
-            row = at // self._header.n_values
-            what = f"row {row} holds {values.reshape(-1)[bad[0]]}, the decoder takes {prior.lo} to {prior.hi}"
-            raise ValueInvalid("M4-7", at, what)
-        coded = rans.encode_rows(values, prior, most_steps=self._budget.left(self._n_chunks, self.n_bytes))
-        if coded is None or len(coded) >= values.nbytes:
-            return None
-        self._budget.charge(self._n_chunks, rans.n_steps(len(values), 1 << coded[0], prior.n_values))
-        return coded
+            first = int(bad[0])
+            row = self.n_rows + sizes.row_of(first)
+            what = f"row {row} holds {flat[first]}, the decoder takes {prior.lo} to {prior.hi}"
+            raise ValueInvalid("M4-7", self._n_values + first, what)
 
     def close(self) -> None:
         """Write what waits, an index if there is more than one chunk of rows, and the trailer."""

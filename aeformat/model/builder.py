@@ -18,6 +18,7 @@ from aeformat.model.free_sizes import Size, is_free, latent_size, scale_of, size
 from aeformat.model.layers import Layer
 from aeformat.model.manifest import DECODER, Endpoint, Golden, Manifest, PriorSpec, manifest_bytes
 from aeformat.model.package import Array, ModelPackage, read_tensor
+from aeformat.model.parts import PassesSpec
 from aeformat.model.values import DTYPES, Number, Shape, TensorSpec
 
 Rows = Array | Sequence[Array]  # of the golden set: with free sizes, an array for each size
@@ -77,7 +78,14 @@ class PackageBuilder:
     def prior(self, prior: Prior) -> None:
         """Give a decoder a prior.  Nothing is checked before `build`; its range must be that of the input."""
         numbers = {key: self.tensor(getattr(prior, key)) for key in PRIOR_TENSORS}
-        self._prior = PriorSpec(prior.bits, **numbers)
+        self._prior = PriorSpec(prior.bits, numbers)
+
+    def passes(self, bits: int, tables: Array, passes: PassesSpec) -> None:
+        """Give a decoder with free sizes a prior with passes.  tables: int32 (t, n + 1).  Nothing is checked before `build`.
+
+        The layers of the passes name tensors by the numbers that `tensor` gave.  Source: spec/model.md, section 10.1.
+        """
+        self._prior = PriorSpec(bits, {"tables": self.tensor(tables)}, passes)
 
     def build(
         self, *, golden_input: Rows, golden_output: Rows | Callable[[ModelPackage], Rows], name: str | None = None

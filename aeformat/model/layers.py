@@ -71,8 +71,8 @@ _FORMS: Final[dict[str, Callable[[Place, object], Number]]] = {
 }
 
 
-def read_layer(place: Place, number: int, value: object, n_tensors: int) -> Layer:
-    """Layer `number` from its map: M3-1 to M3-3.  Raises ManifestInvalid."""
+def read_layer(place: Place, number: int, value: object, n_tensors: int, *, n_before: int = 1) -> Layer:
+    """Layer `number` from its map: M3-1 to M3-3.  n_before: values before the first layer's.  Raises ManifestInvalid."""
     kind_name = value.get("kind") if isinstance(value, dict) else None
     if not isinstance(kind_name, str) or kind_name not in KINDS:
         raise place.invalid("M3-1", f"layer {number} is of no known kind: {kind_name!r:.40}")
@@ -93,7 +93,7 @@ def read_layer(place: Place, number: int, value: object, n_tensors: int) -> Laye
     if len(items) not in kind.n_inputs:
         count = "1 value" if kind.n_inputs == ONE else f"{kind.n_inputs[0]} to {kind.n_inputs[-1]} values"
         raise where.invalid("M3-3", f"expected {count}, found {len(items)}")
-    return Layer(kind_name, tuple(as_integer(where, "M3-3", item, 0, number) for item in items), params)
+    return Layer(kind_name, tuple(as_integer(where, "M3-3", item, 0, n_before + number - 1) for item in items), params)
 
 
 def infer(

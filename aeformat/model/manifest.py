@@ -12,13 +12,14 @@ from typing import Any, Final
 
 from aeformat.container import canonical, limits
 from aeformat.container.fields import Place, as_digest, as_list, as_map, one_of
-from aeformat.container.prior import PRIOR_TENSORS, BadPrior, check_shapes
+from aeformat.container.prior import MAX_TABLES, PRIOR_TENSORS, BadPrior, check_shapes
 from aeformat.model.free_sizes import Size, check_proportion, grown, is_free, latent_size, scale_of, sized
 from aeformat.model.layers import BOTH, KINDS, TENSOR_KEYS, Layer, infer, read_layer
 from aeformat.model.parts import Endpoint as Endpoint
 from aeformat.model.parts import Golden as Golden
 from aeformat.model.parts import PriorSpec as PriorSpec
 from aeformat.model.parts import read_endpoint, read_golden, read_prior, read_tensors, with_range
+from aeformat.model.passes import STAGES, PassGraph, check_passes
 from aeformat.model.values import EXACT, MAX_ELEMENTS, MAX_TENSOR_BYTES, Shape, TensorSpec, Value
 
 ENCODER: Final = "encoder"
@@ -33,7 +34,7 @@ class Manifest:
     """One half of an autoencoder, without the numbers in its tensors.
 
     golden: one, or with free sizes one for each size.  values: the input, then each layer's output; with free sizes those for a
-    latent of 1 x 1.  scale: image pixels for each of the latent, with free sizes.
+    latent of 1 x 1.  scale: image pixels for each of the latent, with free sizes.  passes: of a prior that has them.
     """
 
     role: str
@@ -47,6 +48,7 @@ class Manifest:
     prior: PriorSpec | None
     values: tuple[Value, ...]
     scale: Size | None = None
+    passes: PassGraph | None = None
 
     @classmethod
     def parse(cls, data: bytes, at: int, *, minor: int | None = None) -> Manifest:
@@ -155,9 +157,13 @@ def _read(place: Place, fields: dict[str, Any], minor: int | None) -> Manifest:
     has_free_sizes = any(is_free(form.shape) for form in forms.values())
     golden = read_golden(place.inside("golden"), fields["golden"], len(tensors), several=has_free_sizes)
     decoder = as_digest(place.inside('key "decoder"'), "M2-2", fields["decoder"]) if "decoder" in fields else None
-    prior = read_prior(place.inside("prior"), fields["prior"], len(tensors)) if "prior" in fields else None
-    if len(layer_maps) > MAX_LAYERS:
-        raise place.inside("layers").over_limit("M2-2", f"{len(layer_maps)} layers, allowed are {MAX_LAYERS}")
+    prior: PriorSpec | None = None
+    pass_maps: list[Any] = []
+    if "prior" in fields:
+        prior, pass_maps = read_prior(place.inside("prior"), fields["prior"], len(tensors))
+    for n_layers in (len(layer_maps), len(pass_maps)):
+        if n_layers > MAX_LAYERS:
+            raise place.inside("layers").over_limit("M2-2", f"{n_layers} layers, allowed are {MAX_LAYERS}")
     if len(tensors) > MAX_TENSORS:
         raise place.inside("tensors").over_limit("M2-2", f"{len(tensors)} tensors, allowed are {MAX_TENSORS}")
 
@@ -180,6 +186,7 @@ def _read(place: Place, fields: dict[str, Any], minor: int | None) -> Manifest:
         _check_free(place, ends)
 
     layers = tuple(read_layer(place, number, value, len(tensors)) for number, value in enumerate(layer_maps))
+    prior = _with_layers(place, prior, pass_maps, len(tensors))
     found = minor_of(ends["input"], ends["output"], layers)
     if minor not in (None, found):
         raise place.invalid("M1-7", f"a manifest of version 1.{found} in a file that says 1.{minor}")
@@ -190,11 +197,21 @@ def _read(place: Place, fields: dict[str, Any], minor: int | None) -> Manifest:
     _check_ends(place, layers, values, last)
     _check_all_used(place, layers, tensors, golden, prior)
     _check_golden(place.inside("golden"), golden, tensors, ends, scale=scale, image=image_name)
+    passes = None
     if prior is not None:
-        _check_prior(place.inside("prior"), prior, tensors, ends["input"])
+        passes = _check_prior(place.inside("prior"), prior, tensors, ends["input"])
     return Manifest(
-        role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, prior, values, scale
+        role, profile, ends["input"], ends["output"], layers, tensors, golden, decoder, prior, values, scale, passes
     )
+
+
+def _with_layers(place: Place, prior: PriorSpec | None, maps: list[Any], n_tensors: int) -> PriorSpec | None:
+    """The prior with the layers of its passes: M3-1 to M3-3."""
+    if prior is None or prior.passes is None:
+        return prior
+    where, n_before = place.inside("prior: passes"), STAGES * len(prior.passes.groups)
+    layers = tuple(read_layer(where, number, value, n_tensors, n_before=n_before) for number, value in enumerate(maps))
+    return replace(prior, passes=replace(prior.passes, layers=layers))
 
 
 def _check_image(place: Place, end: Endpoint) -> None:
@@ -280,10 +297,10 @@ def _golden_sizes(place: Place, pair: dict[str, TensorSpec], scale: Size, image:
     return {name: size if name == image else latent_size(scale, size) for name in pair}
 
 
-def _check_prior(place: Place, prior: PriorSpec, tensors: tuple[TensorSpec, ...], input: Endpoint) -> None:
-    """M10-6, M10-1 and M10-2."""
-    if is_free(input.shape):
-        raise place.invalid("M10-6", "a decoder with free sizes has none: its means and picks are those of one shape")
+def _check_prior(place: Place, prior: PriorSpec, tensors: tuple[TensorSpec, ...], input: Endpoint) -> PassGraph | None:
+    """M10-6, M10-1 and M10-2; then those of passes."""
+    if is_free(input.shape) != (prior.passes is not None):
+        raise place.invalid("M10-6", "passes go with free sizes, and nothing else does")
     if input.interval is None:
         raise place.invalid("M10-1", f"the input is {input.type}; only integers can have one")
     named = {key: tensors[number] for key, number in prior.tensors.items()}
@@ -291,10 +308,17 @@ def _check_prior(place: Place, prior: PriorSpec, tensors: tuple[TensorSpec, ...]
         if tensor.type != PRIOR_TENSORS[key]:
             raise place.inside(key).invalid("M10-2", f"expected {PRIOR_TENSORS[key]}, found {tensor.type}")
     n_symbols = input.interval.hi - input.interval.lo + 1
+    if prior.passes is not None:
+        shape = named["tables"].shape
+        if len(shape) != 2 or shape[0] > MAX_TABLES or shape[1] != n_symbols + 1:
+            what = f"tables has the shape {list(shape)}, not 1 to {MAX_TABLES} rows of {n_symbols + 1}"
+            raise place.invalid("M10-2", what)
+        return check_passes(place.inside("passes"), prior.passes, tensors, input)
     try:
         check_shapes(n_symbols, input.shape, {key: tensor.shape for key, tensor in named.items()})
     except BadPrior as error:
         raise place.invalid(error.rule, error.what) from None
+    return None
 
 
 def _check_all_used(
@@ -309,6 +333,8 @@ def _check_all_used(
     used |= {number for one in golden for number in (one.input, one.output)}
     if prior is not None:
         used.update(prior.tensors.values())
+        if prior.passes is not None:
+            used |= {number for layer in prior.passes.layers for number in tensors_of(layer).values()}
     for number in range(len(tensors)):
         if number not in used:
             raise place.inside(f"tensor {number}").invalid("M3-9", "nothing uses it")

@@ -37,14 +37,14 @@ def check_decoder(header: LatentsHeader, decoder: ModelPackage) -> None:
         type=decoder.input.type,
         dims=decoder.input.shape,
         image=decoder.output.shape,
-        has_prior=decoder.prior is not None,
+        has_prior=decoder.has_prior,
     )
 
 
 def prior_of(decoder: ModelPackage) -> DecoderPrior:
-    """The parts of a decoder that a reader of latents needs."""
-    takes = decoder.input
-    return DecoderPrior(decoder.model_id, takes.type, takes.shape, decoder.output.shape, decoder.prior)
+    """The parts of a decoder that a reader of latents needs; passes take a backend (backends/numpy_passes.py)."""
+    takes, has_passes = decoder.input, decoder.passes is not None
+    return DecoderPrior(decoder.model_id, takes.type, takes.shape, decoder.output.shape, decoder.prior, has_passes)
 
 
 def check_receipted(receipts: Receipts, decoder: ModelPackage) -> None:

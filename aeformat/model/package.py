@@ -7,7 +7,6 @@ Owns ModelPackage: the manifest, its tensors as read-only arrays, and the plan t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,51 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.container.fields import Place
+from aeformat.container.passes import check_tables
 from aeformat.container.prior import BadPrior, Prior
 from aeformat.errors import ManifestInvalid, UsageError
 from aeformat.model.bounds import Span, check_output, span_of
 from aeformat.model.manifest import Endpoint, Manifest, model_id, tensors_of
-from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, Number, Shape, TensorSpec, Value
+from aeformat.model.passes import PassPlan, plan_passes
+from aeformat.model.step import Step as Step
+from aeformat.model.values import DTYPES, FLOAT_TYPES, Interval, TensorSpec
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
-    """One layer, ready to execute.  The output of step k is value k + 1; value 0 is the network's input.
-
-    params: strides, padding and so on, as the kind has them.  arrays: weights, bias, multiplier, table.
-    input_shape, made: shape of the first input, shape and type of the output; with free sizes, for a latent of 1 x 1.
-    interval: the integers that the output can hold; None for f32.  bounds: of the sums of a layer in the exact profile, one a
-    channel.
-    """
-
-    kind: str
-    inputs: tuple[int, ...]
-    params: Mapping[str, Number]
-    arrays: Mapping[str, Array]
-    input_shape: Shape
-    made: Value
-    interval: Interval | None
-    bounds: tuple[int, ...] | None
-
-    @property
-    def bound(self) -> int:
-        """The largest absolute value of its sums; only for layers of sums in the exact profile."""
-        assert self.bounds is not None
-        return max(self.bounds)
-
-    def integer(self, key: str) -> int:
-        """A parameter that is one integer."""
-        value = self.params[key]
-        assert isinstance(value, int)
-        return value
-
-    def integers(self, key: str) -> tuple[int, ...]:
-        """A parameter that is a list of integers."""
-        value = self.params[key]
-        assert isinstance(value, tuple)
-        return value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +31,7 @@ class ModelPackage:
     """A model package that follows every rule of spec/model.md; M6-2 is checked apart (golden.py).
 
     tensors: read-only, in this machine's byte order.  name: for people; it is not part of the model id.  prior: of a decoder
-    that has one.
+    that has one, unless it has passes.  passes: of a prior that has them.
     """
 
     manifest: Manifest
@@ -76,6 +40,7 @@ class ModelPackage:
     tensors: tuple[Array, ...]
     plan: tuple[Step, ...]
     prior: Prior | None
+    passes: PassPlan | None
     name: str | None = None
 
     @classmethod
@@ -90,7 +55,8 @@ class ModelPackage:
         plan = _make_plan(place, manifest, tensors)
         _check_golden_numbers(place.inside("golden"), manifest, tensors)
         prior = _prior_of(place.inside("prior"), manifest, tensors)
-        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, prior, name)
+        passes = _passes_of(place.inside("prior"), manifest, tensors)
+        return cls(manifest, manifest_bytes, model_id(manifest_bytes), tensors, plan, prior, passes, name)
 
     @property
     def role(self) -> str:
@@ -126,6 +92,11 @@ class ModelPackage:
     def golden(self) -> list[tuple[Array, Array]]:
         """Input and output rows of the golden set: one pair, with free sizes one for each size."""
         return [(self.tensors[one.input], self.tensors[one.output]) for one in self.manifest.golden]
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether codec rans can code its latents."""
+        return self.prior is not None or self.passes is not None
 
     @property
     def has_free_sizes(self) -> bool:
@@ -200,13 +171,26 @@ def _make_plan(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> 
 def _prior_of(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> Prior | None:
     """M10-3 to M10-5."""
     interval = manifest.input.interval
-    if manifest.prior is None or interval is None:
+    if manifest.prior is None or manifest.passes is not None or interval is None:
         return None
     arrays = {key: tensors[number] for key, number in manifest.prior.tensors.items()}
     try:
         return Prior(bits=manifest.prior.bits, lo=interval.lo, hi=interval.hi, **arrays)
     except BadPrior as error:
         raise place.invalid(error.rule, error.what) from None
+
+
+def _passes_of(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> PassPlan | None:
+    """M10-4, then section 4 of the layers of passes, and M10-11."""
+    interval = manifest.input.interval
+    if manifest.prior is None or manifest.passes is None or interval is None:
+        return None
+    tables = tensors[manifest.prior.tensors["tables"]]
+    try:
+        check_tables(tables, manifest.prior.bits)
+    except BadPrior as error:
+        raise place.invalid(error.rule, error.what) from None
+    return plan_passes(place.inside("passes"), manifest.passes, tensors, interval, len(tables))
 
 
 def _check_golden_numbers(place: Place, manifest: Manifest, tensors: tuple[Array, ...]) -> None:

@@ -5,16 +5,28 @@ Owns their forms: M2-2 and M2-5.  How they fit together, and the layers, are man
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aeformat.container import canonical
-from aeformat.container.fields import Place, as_digest, as_integer, as_integers, as_list, as_map, one_of
+from aeformat.container.fields import Place, as_any_map, as_digest, as_integer, as_integers, as_list, as_map, one_of
 from aeformat.container.prior import MAX_BITS, MIN_BITS, PRIOR_TENSORS
-from aeformat.model.values import DTYPES, ENDPOINT_TYPES, INTEGER_RANGES, Interval, Shape, TensorSpec, Value
+from aeformat.model.layers import Layer
+from aeformat.model.values import (
+    DTYPES,
+    ENDPOINT_TYPES,
+    INTEGER_RANGES,
+    MAX_ELEMENTS,
+    Interval,
+    Shape,
+    TensorSpec,
+    Value,
+)
 
 _ENDPOINT_AXES: Final = range(1, 8)  # the golden set adds the row axis, and a tensor has at most 8
 _GOLDEN_SIZES: Final = range(2, 9)  # M2-2, with free sizes
+_GROUPS: Final = range(1, 257)  # M2-2, of passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +73,36 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True)
-class PriorSpec:
-    """The tensors that hold the prior, by number.  bits: its frequencies sum to 2^bits (section 10)."""
+class PassesSpec:
+    """The passes of a prior (section 10.1).  groups: channels of each.  outputs: values that are mean and pick of each pass."""
 
-    bits: int
-    classes: int
-    means: int
-    picks: int
-    tables: int
+    groups: tuple[int, ...]
+    layers: tuple[Layer, ...]
+    outputs: tuple[tuple[int, int], ...]
 
     def to_map(self) -> dict[str, object]:
         """Its map in the manifest."""
-        return {"bits": self.bits, **self.tensors}
+        return {
+            "groups": list(self.groups),
+            "layers": [layer.to_map() for layer in self.layers],
+            "outputs": [list(pair) for pair in self.outputs],
+        }
 
-    @property
-    def tensors(self) -> dict[str, int]:
-        """The numbers of its tensors, by key."""
-        return {key: getattr(self, key) for key in PRIOR_TENSORS}
+
+@dataclass(frozen=True, slots=True)
+class PriorSpec:
+    """The tensors that hold the prior: key -> number.  bits: its frequencies sum to 2^bits (section 10)."""
+
+    bits: int
+    tensors: Mapping[str, int]
+    passes: PassesSpec | None = None
+
+    def to_map(self) -> dict[str, object]:
+        """Its map in the manifest."""
+        fields: dict[str, object] = {"bits": self.bits, **self.tensors}
+        if self.passes is not None:
+            fields["passes"] = self.passes.to_map()
+        return fields
 
 
 def read_endpoint(place: Place, value: object) -> Endpoint:
@@ -115,14 +140,30 @@ def read_golden(place: Place, value: object, n_tensors: int, *, several: bool) -
     return tuple(found)
 
 
-def read_prior(place: Place, value: object, n_tensors: int) -> PriorSpec:
-    """The prior's map.  Raises ManifestInvalid."""
-    fields = as_map(place, "M2-2", value, ("bits", *PRIOR_TENSORS))
+def read_prior(place: Place, value: object, n_tensors: int) -> tuple[PriorSpec, list[Any]]:
+    """The prior's map, and the maps of the layers of its passes, which are read later.  Raises ManifestInvalid."""
+    has_passes = "passes" in as_any_map(place, "M2-2", value)
+    keys = ("tables",) if has_passes else tuple(PRIOR_TENSORS)
+    fields = as_map(place, "M2-2", value, ("bits", *keys, *(("passes",) if has_passes else ())))
     bits = as_integer(place.inside('key "bits"'), "M2-2", fields["bits"], MIN_BITS, MAX_BITS)
-    numbers = {
-        key: as_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in PRIOR_TENSORS
-    }
-    return PriorSpec(bits, **numbers)
+    numbers = {key: as_integer(place.inside(f'key "{key}"'), "M2-2", fields[key], 0, n_tensors - 1) for key in keys}
+    if not has_passes:
+        return PriorSpec(bits, numbers), []
+    passes, layers = _read_passes(place.inside("passes"), fields["passes"])
+    return PriorSpec(bits, numbers, passes), layers
+
+
+def _read_passes(place: Place, value: object) -> tuple[PassesSpec, list[Any]]:
+    """The same of the passes, without their layers."""
+    fields = as_map(place, "M2-2", value, ("groups", "layers", "outputs"))
+    groups = as_integers(place.inside("groups"), "M2-2", fields["groups"], _GROUPS, 1, MAX_ELEMENTS)
+    layers = as_list(place.inside("layers"), "M2-2", fields["layers"])
+    if not layers:
+        raise place.inside("layers").invalid("M2-2", "there are none")
+    where = place.inside("outputs")
+    pairs = as_list(where, "M2-2", fields["outputs"])
+    outputs = tuple(as_integers(where, "M2-2", pair, range(2, 3), 0, canonical.MAX_INT) for pair in pairs)
+    return PassesSpec(groups, (), tuple((mean, pick) for mean, pick in outputs)), layers
 
 
 def with_range(place: Place, end: Endpoint, fields: dict[str, Any]) -> Endpoint:

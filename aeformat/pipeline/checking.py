@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 
 from aeformat.backends.golden_check import check
 from aeformat.backends.numpy_backend import NumpyBackend
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.errors import DecoderMissing
 from aeformat.model import store
-from aeformat.model.match import check_decoder, prior_of
+from aeformat.model.match import check_decoder
 from aeformat.model.work import call_work, row_work
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model
 from aeformat.pipeline.sized import sized_digest, sized_work
 from aeformat.pipeline.unpack import run_digest
+from aeformat.receipt_proofs import ReceiptCheck
 from aeformat.report import Report
-from aeformat.validator import ReceiptCheck
 from aeformat.validator import validate as validate_stream
 
 if TYPE_CHECKING:
@@ -93,5 +94,10 @@ def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> R
     name = checked_path(path)
     with open(name, "rb") as file:  # noqa: PTH123 - a path of either kind
         return validate_stream(
-            file, check_golden=check, find_receipt_check=here.receipt_check, find_prior=here.prior, name=name
+            file,
+            check_golden=check,
+            find_receipt_check=here.receipt_check,
+            find_prior=here.prior,
+            name=name,
+            prior_of=prior_of,
         )

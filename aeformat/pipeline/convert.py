@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.writer import Sink
 from aeformat.errors import Hint, UsageError
-from aeformat.model.match import prior_of
 from aeformat.pipeline.decoders import own_decoder
 from aeformat.pipeline.pack import Packed, check_codec, fitting_filter, writer_for
 from aeformat.pipeline.progress import SILENT, Progress
@@ -38,8 +38,11 @@ def convert(
     header = latents.header
     encoding = header.encoding if encoding is None else encoding
     codec = header.codec if codec is None else codec
-    if codec == "rans" and header.has_free_sizes:
-        raise UsageError("codec rans does not go with rows of their own size", hint=Hint.USE_ZSTD)
+    if codec == "rans" and header.has_free_sizes and not header.takes_passes:
+        raise UsageError(
+            f"codec rans takes rows [0, 0, n] of images of any size, and these have dims {list(header.dims)}",
+            hint=Hint.USE_ZSTD,
+        )
     prior = prior_of(find(latents)) if "rans" in (codec, header.codec) else None
     if encoding not in ENCODINGS:
         raise UsageError(f"unknown encoding {encoding!r}; there are {', '.join(ENCODINGS)}")

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.atomic import AtomicFile
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.container import canonical
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.encodings import round_to
@@ -25,7 +26,6 @@ from aeformat.container.sizes import BadSizes
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
-from aeformat.model.match import prior_of
 from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
 from aeformat.pipeline.models import as_model, checked_model_id

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aeformat.atomic import AtomicFile
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.backends.runtime import fetch_mnist
 from aeformat.container.selection import selected_rows
 from aeformat.destination import check_no_input
@@ -18,7 +19,6 @@ from aeformat.errors import UsageError
 from aeformat.images import ImageFit, ImageSource, open_sink, open_source
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import package_bytes
-from aeformat.model.match import prior_of
 from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
 from aeformat.pipeline import BATCH_ROWS, DEFAULT_MODEL

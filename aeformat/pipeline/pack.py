@@ -108,7 +108,7 @@ def fitting_filter(encoding: str, codec: str) -> str:
 def usual_codec(encoding: str | None, decoder: ModelPackage) -> str:
     """The codec that gives the smaller file: "rans" where the decoder has a prior and the encoding allows it, else "zstd"."""
     own = _OWN_ENCODING[decoder.input.type] if encoding is None else encoding
-    return "rans" if decoder.prior is not None and own in RANS_ENCODINGS else "zstd"
+    return "rans" if decoder.has_prior and own in RANS_ENCODINGS else "zstd"
 
 
 def checked_level(level: int | None, codec: str) -> int:

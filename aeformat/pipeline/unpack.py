@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeGuard
 
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.container.encodings import array_type
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
 from aeformat.destination import can_rewrite
 from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, UsageError, ValueInvalid
-from aeformat.model.match import check_decoder, check_receipted, prior_of
+from aeformat.model.match import check_decoder, check_receipted
 from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import named
 from aeformat.pipeline.progress import SILENT, Progress

@@ -88,7 +88,7 @@ class Response:
     def retry_after(self) -> float | None:
         """The seconds in Retry-After; None if the field is missing or gives a date."""
         text = self.get("Retry-After") or ""
-        return float(text) if text.isascii() and text.isdigit() and len(text) < 7 else None
+        return float(text) if text.isascii() and text.isdigit() and len(text) < 11 else None
 
     @property
     def problem(self) -> Mapping[str, object]:

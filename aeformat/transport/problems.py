@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aeformat.errors import AeformatError, FormatError
+from aeformat.errors import AeformatError, FormatError, Hint
 from aeformat.transport import draft
 
 # T6-2: what a client may do next.
@@ -130,8 +130,8 @@ class TransferFailed(AeformatError):
 
     code = "transfer"
 
-    def __init__(self, what: str, status: int = 0) -> None:
-        super().__init__(what, status)
+    def __init__(self, what: str, status: int = 0, *, hint: Hint | None = None) -> None:
+        super().__init__(what, status, hint=hint)
         self.what, self.status = what, status
 
     @property

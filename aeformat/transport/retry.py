@@ -44,7 +44,17 @@ class Retry:
         self.waited += seconds
         return seconds
 
+    def can_wait(self, seconds: float) -> bool:
+        """Whether a wait of so many seconds lies within the hour that may be waited in all (T8-3)."""
+        return self.waited + seconds <= LONGEST_WAITING
+
     @property
     def spent(self) -> str:
         """What was spent without progress, for people."""
         return f"{self.n_failed} tries and {self.waited:.0f} s of waiting without progress"
+
+
+def duration(seconds: float) -> str:
+    """A time of an hour or more, for people: hours and minutes, rounded up."""
+    hours, minutes = divmod(-(-int(seconds) // 60), 60)
+    return f"{hours:,} h {minutes} min"

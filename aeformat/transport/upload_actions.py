@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from aeformat.transport import draft
+from aeformat.transport import draft, http_fields
 from aeformat.transport.problems import RESUME, Problem
 
 
@@ -21,7 +21,7 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """Make the first `at` bytes of the staging file survive a crash, then call `synced(at)`."""
+    """Make the first `at` bytes of the staging file survive a crash, then call `staged.synced(at)`."""
 
     at: int
 
@@ -71,6 +71,25 @@ class Answer:
 
 
 Action = Truncate | Sync | Replay | Digest | Prove | Store | Discard | Answer
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """What an upload has become.  content_location: its path."""
+
+    size: int = 0
+    sha256: bytes = b""
+    content_location: str = ""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The header fields that name it."""
+        return {
+            draft.OFFSET: str(self.size),
+            draft.COMPLETE: "?1",
+            "Content-Location": self.content_location,
+            "Repr-Digest": http_fields.repr_digest(self.sha256),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from aeformat.errors import Hint
 from aeformat.transport import draft, http_fields, problems
 from aeformat.transport.messages import Done, Failed, Hash, Lost, Request, Response, Wait, resolved
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from aeformat.transport.request_sizes import RequestSizes
-from aeformat.transport.retry import Retry
+from aeformat.transport.retry import Retry, duration
 from aeformat.transport.structured import BadField
 
 _UPLOADS: Final = "v1/uploads"
@@ -268,6 +269,8 @@ class UploadClient:
             return self._success(found)
         hint = found.retry
         if hint == problems.AFTER:
+            if found.status == 429 and not self._retry.can_wait(found.retry_after or 0.0):
+                raise _no_room(found)
             self._failed(str(found.refusal("sending")), found.retry_after)
             return Event.LOST
         if found.status == 413 and self._can_be_smaller(found):
@@ -381,3 +384,10 @@ class UploadClient:
         if seconds is None:
             raise TransferUnfinished(f"{reason}; gave up after {self._retry.spent}, {self._best} bytes are kept")
         self._wait = Wait(seconds, reason)
+
+
+def _no_room(found: Response) -> TransferUnfinished:
+    """The error for a 429 whose Retry-After is longer than any wait (T8-3)."""
+    when = duration(found.retry_after or 0.0)
+    what = f"{found.refusal('sending')}; there is room in {when}, or once an open upload ends: that is too long to wait"
+    return TransferUnfinished(what, found.status, hint=Hint.DROP_UPLOADS)

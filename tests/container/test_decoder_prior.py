@@ -86,7 +86,7 @@ OF_MANIFEST = {
     "output is a list": (with_fields(lambda fields: fields.update(output=[])), "M2-2"),
     "shape is a number": (put("input", "shape", 6), "M2-2"),
     "shape of nothing": (put("input", "shape", []), "M2-2"),
-    "shape with a zero": (put("output", "shape", [0, 2, 1]), "M2-2"),
+    "shape with a zero": (put("output", "shape", [0, 2, 1]), "M2-8"),
     "shape of texts": (put("input", "shape", ["2", "3"]), "M2-2"),
     "prior is a number": (with_fields(lambda fields: fields.update(prior=7)), "M2-2"),
     "prior with another key": (put("prior", "more", 1), "M2-2"),

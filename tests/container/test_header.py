@@ -223,7 +223,7 @@ def test_a_header_with_free_sizes_comes_back():
         (LATENTS, FREE | {"image": [0, 9, 3, "u8"]}, "C3-17", "header"), (MODEL, {}, "C3-17", "header"),
         (LATENTS, FREE | {"image": [9, 0, 3, "u8"]}, "C3-17", "header"), (LATENTS, FREE | {"dims": [0] * 9}, "C3-8", "header"),
         (LATENTS, FREE | {"image": [0, 0, 0, "u8"]}, "C3-8", "header"), (LATENTS, FREE | {"dims": [0, 2**27]}, "C3-13", "limit"),
-        (LATENTS, FREE | {"codec": "rans", "encoding": "u8", "byte_order": "none"}, "C3-18", "unsupported"),
+        (LATENTS, FREE | {"codec": "rans", "encoding": "u8", "byte_order": "none"}, "C3-18", "header"),
     ],
 )  # fmt: skip
 def test_what_is_no_header_with_free_sizes_is_refused(base, changes, rule, code):

@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aeformat import validator
+from aeformat import receipt_proofs
 from aeformat.backends.golden_check import check
 from aeformat.cli.main import main
 from aeformat.container import rans, rans_few, work
 from aeformat.container.limits import Limits
 from aeformat.pipeline.checking import Decoders
-from aeformat.validator import ReceiptCheck, validate
+from aeformat.receipt_proofs import ReceiptCheck
+from aeformat.validator import validate
 from tests.spec.vectors import VECTORS, cases
 from tools.build_vectors.frames import block, frame
 from tools.build_vectors.framing import Chunk, Draft
@@ -220,7 +221,7 @@ def receipted(n_rows: int, vary: bool) -> bytes:
 
 def test_receipts_that_cost_too_much_are_left_out_and_the_file_is_good(monkeypatch):
     """Those that the budget pays for are proved; the report says how many were not, and why."""
-    monkeypatch.setattr(validator, "_RECEIPTS_A_BYTE", 0)
+    monkeypatch.setattr(receipt_proofs, "_RECEIPTS_A_BYTE", 0)
     data = receipted(640, vary=True)
 
     def dear(header, decoder):

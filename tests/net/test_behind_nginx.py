@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -11,10 +12,12 @@ import pytest
 from transport.containers import latents
 
 from aeformat import net
-from aeformat.net.client.events import Answered
+from aeformat.cli.main import main
+from aeformat.net.client.events import Answered, Asked
 from aeformat.net.client.options import Options
 from aeformat.transport.problems import TransferFailed, TransferUnfinished
 from net.running import accepts, free_port, needs, running, until
+from tools.loopback.front import nginx_in_front
 
 CONF = """
 daemon off; pid nginx.pid; error_log stderr error; worker_processes 1; {user}
@@ -69,3 +72,42 @@ def test_a_proxy_that_takes_less_than_a_chunk_is_named(tmp_path):
     ):
         net.send(tmp_path / "x.aef", url, Options(policy="never"))
     assert not isinstance(caught.value, TransferUnfinished) and "client_max_body_size" in str(caught.value)
+
+
+def test_all_that_our_client_does_works_under_a_path(tmp_path, capsys):
+    """T4-29, T5-12: `location /ae/` of the documented nginx.conf.  Send, break, resume, list, fetch, remove."""
+    data = latents(12_000, dims=64, chunk_rows=500)
+    (tmp_path / "x.aef").write_bytes(data)
+    needs("nginx")
+    asked = []
+    options = Options(policy="never", tell=lambda event: isinstance(event, Asked) and asked.append(event))
+    with running(tmp_path / "root") as server, nginx_in_front(tmp_path / "nginx", server.port, "/ae/") as url:
+        with pytest.raises(KeyboardInterrupt):
+            net.send(tmp_path / "x.aef", url, options, progress=stop_half_way(server))
+        assert main(["ls", url, "--uploads", "--json"]) == 0
+        (begun,) = map(json.loads, capsys.readouterr().out.splitlines())
+        assert begun["length"] == len(data)
+
+        asked.clear()
+        sent = net.send(tmp_path / "x.aef", url, options)
+        assert sent.url == f"{url}v1/containers/{sent.sha256.hex()}"
+        assert asked[0] == Asked("HEAD", f"/ae/v1/uploads/{begun['id']}", 0) and "POST" not in {e.method for e in asked}
+        assert 0 < sum(event.body_bytes for event in asked) < len(data)  # the rest only
+
+        assert main(["ls", url]) == 0 and capsys.readouterr().out.startswith(sent.sha256.hex())
+        assert main(["fetch", sent.url, "-o", str(tmp_path / "back.aef"), "-q", "--model-policy", "never"]) == 0
+        assert (tmp_path / "back.aef").read_bytes() == data
+        assert main(["rm", sent.url]) == 0 and main(["rm", sent.url]) == 1
+        capsys.readouterr()
+        assert main(["ls", url]) == 0 and capsys.readouterr().out == ""
+
+
+def stop_half_way(server):
+    """A callback of progress that leaves the transfer, as Ctrl-C does, once the server has verified a part of it."""
+
+    def update(_what, n_done, size):
+        if n_done > size // 2:
+            until(lambda: any(one["offset"] for one in json.loads(server.request("GET", "v1/uploads").body)["uploads"]))
+            raise KeyboardInterrupt
+
+    return update

@@ -49,13 +49,13 @@ def test_nothing_is_acknowledged_before_it_is_written(tmp_path):
         await asyncio.to_thread(until, lambda: disk.written == ENDS[2])
         third = asyncio.create_task(pipeline.put(pieces[2][0], FILE[slice(*pieces[2])]))
         await asyncio.to_thread(until, lambda: machine.verifier.verified_at == ENDS[4])
-        await asyncio.to_thread(until, lambda: machine.acknowledged >= ENDS[2])
-        assert not third.done() and machine.acknowledged == disk.written == ENDS[2]
+        await asyncio.to_thread(until, lambda: machine.staged.acknowledged >= ENDS[2])
+        assert not third.done() and machine.staged.acknowledged == disk.written == ENDS[2]
         disk.gate.set()
         await third
         await pipeline.put(pieces[3][0], FILE[slice(*pieces[3])])
         await pipeline.finish()
-        assert machine.acknowledged >= ENDS[3]
+        assert machine.staged.acknowledged >= ENDS[3]
 
     asyncio.run(run())
     os.close(handle)

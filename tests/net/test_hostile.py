@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import random
 import re
@@ -23,6 +24,7 @@ from aeformat.net.client.aio.async_http_client import AsyncHttpClient
 from aeformat.net.client.http_client import HttpClient
 from aeformat.net.client.http_messages import ServerAddress
 from aeformat.net.client.pace import Timeouts
+from aeformat.net.server.protocol import Connection
 from aeformat.net.server.storage import CONTAINERS, Storage
 from aeformat.transport.messages import Lost, Request
 from net.running import running, upload
@@ -248,6 +250,28 @@ def test_a_refusal_can_be_read_before_the_body_is_sent(server):
             sock.sendall(bytes(size))
             sock.settimeout(60)
             assert sock.recv(65536).startswith(b"HTTP/1.1 415 ")
+
+
+def test_a_client_that_is_gone_before_its_refusal_leaves_no_traceback(tmp_path, monkeypatch):
+    """T6-4: the connection cannot be closed in part any more, because the client has reset it."""
+    made = Connection.connection_made
+
+    def gone(*_args) -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    def made_and_reset(self, transport) -> None:
+        made(self, transport)
+        transport.write_eof = gone
+
+    monkeypatch.setattr(Connection, "connection_made", made_and_reset)
+    with running(tmp_path / "root", log=tmp_path / "log", **IMPATIENT) as server:
+        assert server.raw(b"POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n").startswith(
+            b"HTTP/1.1 400 "
+        )
+        assert server.raw(b"NO\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert server.request("GET", "/v1/").status == 200
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log and "Fatal" not in log
 
 
 def test_a_body_without_end_is_dropped_for_a_while_only(impatient):

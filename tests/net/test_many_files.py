@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import os
+from dataclasses import replace
 
 import pytest
 from transport.containers import latents
 
+from aeformat import net
 from aeformat.cli.main import main
 from aeformat.errors import FormatError, UsageError
 from aeformat.net.client import http_client
+from aeformat.net.client.aio import async_http_client
 from aeformat.net.client.batch import files_in, send_many
 from aeformat.net.client.learned import Learned
 from aeformat.net.client.options import Options
@@ -57,6 +62,14 @@ def test_files_in_a_folder_are_found_sorted(files):
     """Recursively, by their whole names; what does not end with .aef is left out."""
     found = [str(path.relative_to(files)) for path in files_in(files)]
     assert found == sorted(found) and len(found) == 13 and "below/01.aef" in found and "notes.txt" not in found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_no_file(tmp_path):
+    """Opening one would wait for ever.  A link to nothing is named, and fails."""
+    os.mkfifo(tmp_path / "pipe.aef")
+    (tmp_path / "gone.aef").symlink_to(tmp_path / "nowhere")
+    assert files_in(tmp_path) == [tmp_path / "gone.aef"]
 
 
 def test_all_arrive_in_order_over_a_few_connections(files, tmp_path):
@@ -238,6 +251,28 @@ def test_limit_rate_holds_both_ways(tmp_path, monkeypatch, name, capsys):
     seconds = len(LARGE) / (2 << 20)
     assert seconds - 0.2 <= clock.now <= seconds + 0.2
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["asend", "afetch"])
+def test_limit_rate_holds_in_asyncio(tmp_path, monkeypatch, name):
+    """As above, by the twin."""
+    clock, limited = Clock(), replace(NEVER, limit_rate=2 << 20)
+    (tmp_path / "x.aef").write_bytes(LARGE)
+
+    async def slow_down(self, n_bytes):
+        if self._limit is not None:
+            clock.sleep(self._limit.count(n_bytes))
+
+    monkeypatch.setattr(async_http_client, "RateLimit", lambda rate: RateLimit(rate, clock.monotonic))
+    monkeypatch.setattr(async_http_client.AsyncIncomingResponse, "_slow_down", slow_down)
+    with running(tmp_path / "root") as server:
+        sent = asyncio.run(net.asend(tmp_path / "x.aef", server.url, limited if name == "asend" else NEVER))
+        assert (clock.now > 0) is (name == "asend")
+        if name == "afetch":
+            asyncio.run(net.afetch(sent.url, tmp_path / "y.aef", limited))
+            assert (tmp_path / "y.aef").read_bytes() == LARGE
+    seconds = len(LARGE) / (2 << 20)
+    assert seconds - 0.2 <= clock.now <= seconds + 0.2
 
 
 def test_verbose_shows_requests_and_no_token(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
 from transport.containers import latents
@@ -90,6 +91,47 @@ def test_open_uploads_are_listed(capsys):
         assert main(["ls", server.url, "--uploads", "--json"]) == 0
         assert json.loads(capsys.readouterr().out.splitlines()[0]) == OPEN
         assert {asked.target for asked in server.asked} == {"/v1/uploads"}
+
+
+def test_an_open_upload_is_found_and_removed(tmp_path, capsys):
+    """A real server's: `ls --uploads` names what `rm` takes, and another can be begun in its place."""
+    new = {"Upload-Complete": "?0", "Upload-Length": "5000"}
+    with running(tmp_path / "root", uploads=1) as server:
+        assert server.request("POST", "v1/uploads", new, b"").status == 201
+        assert server.request("POST", "v1/uploads", new, b"").status == 429
+        assert main(["ls", server.url, "--uploads"]) == 0
+        (line,) = capsys.readouterr().out.splitlines()
+        name = line.split()[0]
+        assert len(name) == 32 and "0 of 5,000" in line
+        assert [found.id for found in uploads(server.url)] == [name]
+        assert main(["rm", f"{server.url}v1/uploads/{name}"]) == 0
+        assert main(["rm", f"{server.url}v1/uploads/{name}"]) == 1
+        assert main(["rm", f"{server.url}v1/uploads/{name}", "--missing-ok"]) == 0
+        capsys.readouterr()
+        assert main(["ls", server.url, "--uploads"]) == 0 and capsys.readouterr().out == ""
+        assert server.request("POST", "v1/uploads", new, b"").status == 201
+
+
+@pytest.mark.parametrize("n_files", [1, 3])
+def test_a_tenant_without_room_is_told_how_to_make_some(tmp_path, capsys, n_files):
+    """T8-3: the open upload lives for a day, so nothing is waited for.  T5-18: a batch ends, as all would be refused."""
+    paths = []
+    for number in range(n_files):
+        paths.append(str(tmp_path / f"{number}.aef"))
+        (tmp_path / f"{number}.aef").write_bytes(latents(5, seed=number))
+    with running(tmp_path / "root", uploads=1) as server:
+        named = {"Upload-Complete": "?0", "Content-Type": "application/vnd.aeformat"}
+        assert server.request("POST", "v1/uploads", named, latents(400, dims=32)).status == 201
+        line = ["send", *paths, server.url, "--model-policy", "never"]
+        assert main(line) == 3
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 1 + (n_files > 1) and re.search(
+            r"429: 1 uploads? .*there is room in 2[34] h \d+ min, or", said[0]
+        )
+        assert said[0].endswith("; aeformat ls --uploads lists what is open, aeformat rm drops it")
+        assert n_files == 1 or "2 of 3 files were not tried" in said[1]
+        (found,) = uploads(server.url)
+        assert main(["rm", f"{server.url}v1/uploads/{found.id}"]) == 0 and main([*line[:2], *line[n_files + 1 :]]) == 0
 
 
 BAD = {

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import socket
 from datetime import datetime
 from pathlib import Path
@@ -160,6 +161,53 @@ def test_an_upload_whose_id_nobody_was_told_does_not_outlive_the_server(tmp_path
         assert len(folders(tmp_path / "root")) == 2
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["same server", "started again"])
+def test_an_upload_that_104_named_outlives_the_line(tmp_path, again):
+    """T4-12, T4-20: its client knows where to go on, although no answer has come.  Also after the server was started again."""
+    with running(tmp_path / "root") as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as sock:
+            head = f"POST /v1/uploads HTTP/1.1\r\nHost: localhost\r\nUpload-Complete: ?1\r\n{TYPE}"
+            head += f"Upload-Draft-Interop-Version: 8\r\nContent-Length: {len(FILE)}\r\n\r\n"
+            sock.sendall(head.encode() + FILE[: ENDS[4] + 9])
+            sock.settimeout(60)
+            found = b""
+            while b"\r\n\r\n" not in found:
+                found += sock.recv(65536)
+            assert found.startswith(b"HTTP/1.1 104 ")
+            where = re.search(rb"(?i)\r\nlocation: *(\S+)", found).group(1).decode()
+            until(lambda: any(entry["offset"] == ENDS[4] for entry in listed(server)))
+        until(lambda: f"aeformat_received_bytes_total {ENDS[4] + 9}" in server.request("GET", "metrics").body.decode())
+        if again:
+            server.stop()
+        else:
+            assert goes_on(server, where)
+    if again:
+        with running(tmp_path / "root") as server:
+            assert goes_on(server, where)
+
+
+def goes_on(server, where: str) -> bool:
+    """Whether an upload that ends at ENDS[4] can be sent to its end."""
+    path = f"v1/uploads/{where.rsplit('/', 1)[1]}"
+    assert [entry["id"] for entry in listed(server)] == [where.rsplit("/", 1)[1]]
+    assert server.request("HEAD", path).get("Upload-Offset") == str(ENDS[4])
+    return patch(server, path, ENDS[4], FILE[ENDS[4] :], last=True).status == 201
+
+
+def test_the_end_of_the_request_drops_what_nobody_was_told_of(tmp_path):
+    """T4-20: no answer could be sent; 104 was, or was not."""
+
+    async def scenario() -> None:
+        uploads = Uploads(Storage(tmp_path / "root"), TransferLimits())
+        entries = [await uploads.create(CALLER, Append(0, True, body_bytes=len(FILE))) for _ in range(2)]
+        await uploads.tell(entries[0])
+        assert [await uploads.told(entry, None) for entry in entries] == [True, False]
+        assert [one["id"] for one in uploads.listed(CALLER)] == [entries[0].name]
+        uploads.close()
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("token", "named", "body", "status"),
     [
@@ -231,16 +279,29 @@ def test_what_cannot_fit_is_refused_before_it_is_written(tmp_path):
         assert upload(server, latents(400, dims=32, seed=2)).status == 201
 
 
-def test_what_another_request_has_announced_is_not_free(tmp_path):
-    """T7-6: until it has ended, one way or another."""
-    with running(tmp_path / "root", disk=Small(2 * len(FILE) - 1000), reserve_bytes=0) as server:
-        where = create(server)
+def test_what_another_request_has_announced_is_not_free_and_ends_no_upload(tmp_path):
+    """T7-6: until it has ended, one way or another.  What others have verified is kept, with and without a length."""
+    with running(tmp_path / "root", disk=Small(3 * len(FILE) - 1000), reserve_bytes=0) as server:
+        where, mine = create(server), create(server)
+        assert patch(server, mine, 0, FILE[: ENDS[3]]).status == 204
+        announced = 3 * len(FILE) - 4000 - ENDS[3]
         with socket.create_connection(("127.0.0.1", server.port)) as sock:
-            head = f"PATCH {where} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\nUpload-Complete: ?1\r\n"
-            head += f"Content-Type: application/partial-upload\r\nContent-Length: {len(FILE)}\r\n\r\n"
+            head = f"PATCH {where} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\nUpload-Complete: ?0\r\n"
+            head += f"Content-Type: application/partial-upload\r\nContent-Length: {announced}\r\n\r\n"
             sock.sendall(head.encode() + FILE[:9])
             until((tmp_path / "root" / "uploads" / where[-32:] / "data").exists)
-            assert upload(server, latents(400, dims=32, seed=2)).status == 507
+            found = upload(server, latents(400, dims=32, seed=2))
+            assert (found.status, slug(found), found.get("Location")) == (503, "busy", None)
+            assert slug(patch(server, mine, ENDS[3], FILE[ENDS[3] :], last=True)) == "busy"
+            chunked = f"PATCH {mine} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: {ENDS[3]}\r\nUpload-Complete: ?1\r\n"
+            chunked += "Content-Type: application/partial-upload\r\nTransfer-Encoding: chunked\r\n\r\n"
+            rest = FILE[ENDS[3] :]
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(rest), rest)
+            assert server.raw(chunked.encode() + body, 60).startswith(b"HTTP/1.1 503 ")
+            kept = server.request("HEAD", mine)
+            assert kept.status == 200 and int(kept.get("Upload-Offset")) >= ENDS[3]
+        at = int(server.request("HEAD", mine).get("Upload-Offset"))
+        until(lambda: patch(server, mine, at, FILE[at:], last=True).status == 201)
         until(lambda: upload(server, latents(400, dims=32, seed=2)).status == 201)
 
 

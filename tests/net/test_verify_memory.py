@@ -104,21 +104,21 @@ def test_what_idle_uploads_hold_makes_room_and_is_read_back(tmp_path):
         for _ in range(3):
             request = Append(0, is_last=False, body_bytes=ENDS[-3])
             entry = await uploads.create(caller, request)
-            generation = await uploads.append(entry, request, caller)
-            assert await uploads.data(entry, generation, FILE[: ENDS[-3]], caller) is None
-            await uploads.end(entry, generation)
+            generation = await uploads.steps.append(entry, request, caller)
+            assert await uploads.steps.data(entry, generation, FILE[: ENDS[-3]], caller) is None
+            await uploads.steps.end(entry, generation)
             entries.append(entry)
-        held = [uploads.memory.share(entry.name) for entry in entries]
+        held = [uploads.room.memory.share(entry.name) for entry in entries]
         assert len(set(held)) == 1 and held[0] > 100  # the index of each
-        uploads.memory = MemoryBudget(3 * held[0])
+        uploads.room.memory = MemoryBudget(3 * held[0])
         for entry in entries:
-            assert uploads.memory.hold(entry.name, held[0])
-        assert uploads._can_hold(entries[2], 2 * held[0])
+            assert uploads.room.memory.hold(entry.name, held[0])
+        assert uploads.room.can_hold(entries[2], 2 * held[0])
         assert [entry.machine.offset for entry in entries] == [None, ENDS[-3], ENDS[-3]]
-        assert not uploads._can_hold(entries[2], 3 * held[0] + 1)
+        assert not uploads.room.can_hold(entries[2], 3 * held[0] + 1)
         assert [entry.machine.offset for entry in entries] == [None, None, ENDS[-3]]
         for entry in entries:
-            assert (await uploads.head(entry)).fields["Upload-Offset"] == str(ENDS[-3])
+            assert (await uploads.steps.head(entry)).fields["Upload-Offset"] == str(ENDS[-3])
         uploads.close()
 
     asyncio.run(run())

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from aeformat.backends.numpy_passes import prior_of
+from aeformat.container.assigned import DECODER
 from aeformat.container.encodings import content_bytes
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.names import RowNames
@@ -14,7 +16,7 @@ from aeformat.container.payloads import RowReader
 from aeformat.container.ragged import RaggedRows
 from aeformat.container.receipts import Receipts
 from aeformat.container.wire import Trailer
-from aeformat.model.file_io import PackageReader
+from aeformat.model.file_io import PackageReader, read_package
 from aeformat.model.package import ModelPackage
 
 
@@ -50,6 +52,8 @@ class Reading:
         elif self._rows is not None:
             assert isinstance(self.header, LatentsHeader)
             block = self._rows.chunk(event)
+            if event.header.tag == DECODER and self.header.codec == "rans" and self._rows.needs_prior:
+                self._rows.give_prior(prior_of(read_package(event.stored)))
             if block is not None:
                 self.values += plain_values(block.values, self.header)
                 self.sizes.append(plain_sizes(block.values))
@@ -63,6 +67,13 @@ class Reading:
         """What takes the whole file."""
         if self._model is not None:
             self.package = self._model.package()
+
+
+def with_prior(latents: Any) -> Any:
+    """A reader of latents; with the prior of its embedded decoder, if that takes a network."""
+    if latents.needs_prior and latents.embedded_decoder is not None:
+        latents.give_prior(prior_of(read_package(latents.embedded_decoder)))
+    return latents
 
 
 def read_forward(pieces: Iterable[bytes]) -> Reading:

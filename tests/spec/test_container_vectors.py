@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aeformat.backends.golden_check import check
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.container.header import LatentsHeader
 from aeformat.container.receipts import Receipts
 from aeformat.errors import FormatError, UsageError
@@ -17,7 +18,7 @@ from aeformat.pipeline.checking import Decoders
 from aeformat.reader import open_latents, stream_latents
 from aeformat.validator import validate
 
-from .reading import plain_names, plain_sizes, plain_values, read_forward
+from .reading import plain_names, plain_sizes, plain_values, read_forward, with_prior
 from .vectors import Vector, cases, every_feed
 
 _APART = {"about", "rules", "kind", "names", "receipts", "sizes", "format", "values_hex", "file_work"}  # seen to apart
@@ -66,6 +67,7 @@ def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> 
     want = case.expected
 
     with open_latents(case.path) as latents:
+        with_prior(latents)
         rows = latents.rows(0, latents.n_rows)
         alone = [plain_values(latents[i][None], latents.header) for i in reversed(range(len(latents)))]
         names = [latents.names(i) for i in range(len(latents))]
@@ -86,7 +88,7 @@ def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> 
 @cases("container/valid")
 def test_valid_file_has_no_problem(case: Vector) -> None:
     """The validator finds nothing in it, and proves all receipts where the decoder is inside."""
-    report = validate(io.BytesIO(case.data), find_receipt_check=Decoders().receipt_check)
+    report = validate(io.BytesIO(case.data), find_receipt_check=Decoders().receipt_check, prior_of=prior_of)
 
     assert report.problems == []
     assert report.n_receipts == sum(map(len, case.expected.get("receipts", [])))
@@ -111,11 +113,11 @@ def test_hostile_file_is_refused_by_the_promised_rule(case: Vector, feed: str) -
 def test_hostile_file_is_refused_by_the_stream_that_others_use(case: Vector) -> None:
     """`stream_latents` raises the very error, on the first row or before it was asked for one."""
     if case.expected.get("only") == "validator":
-        assert list(stream_latents(io.BytesIO(case.data)))
+        assert list(with_prior(stream_latents(io.BytesIO(case.data))))
         return
 
     with pytest.raises((FormatError, UsageError)) as caught:
-        list(stream_latents(io.BytesIO(case.data)))
+        list(with_prior(stream_latents(io.BytesIO(case.data))))
 
     if isinstance(caught.value, FormatError):
         assert (caught.value.code, caught.value.rule, caught.value.at) == case.error
@@ -126,7 +128,9 @@ def test_hostile_file_is_refused_by_the_stream_that_others_use(case: Vector) -> 
 @cases("container/invalid")
 def test_first_problem_of_the_validator_is_the_promised_one(case: Vector) -> None:
     """The validator goes on after a problem, and still names the right one first."""
-    problems = validate(io.BytesIO(case.data), find_receipt_check=Decoders().receipt_check, check_golden=check).problems
+    problems = validate(
+        io.BytesIO(case.data), find_receipt_check=Decoders().receipt_check, check_golden=check, prior_of=prior_of
+    ).problems
 
     first = problems[0]
     assert (first.code, first.rule, first.at) == case.error, problems
@@ -147,6 +151,7 @@ def test_hostile_file_does_not_fool_a_reader_that_seeks(case: Vector) -> None:
 
 def _read_all(path: Path) -> None:
     with open_latents(path) as latents:
+        with_prior(latents)
         latents.rows(0, latents.n_rows)
         for row in range(latents.n_rows):
             latents.names(row)

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from aeformat.errors import Hint
 from aeformat.transport.http_fields import PROBLEM_TYPE, repr_digest
 from aeformat.transport.messages import Done, Failed, Lost, Request, Response, Wait
 from aeformat.transport.problems import Problem, TransferUnfinished
@@ -188,6 +189,25 @@ def test_the_refusal_of_one_request_is_final():
     client = UploadClient(UploadSource(SIZE, SHA, ENDS), Retry(Random(1)), is_new=True)
     client.next()
     client.on(Response(413, {}))
+    assert isinstance(client.next(), Failed)
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "said"), [("3601", "1 h 1 min"), ("86399", "24 h 0 min"), ("2592000", "720 h 0 min")], ids=str
+)
+def test_room_that_comes_after_any_wait_is_not_waited_for(asked_for, said):
+    """T8-3: one try, and what the caller can do.  503 is waited for as ever, and so is what an hour has room for."""
+    client = small(is_new=True)
+    client.on(Response(429, {"retry-after": asked_for}))
+    error = client.next().error
+    assert isinstance(error, TransferUnfinished) and (error.status, error.hint) == (429, Hint.DROP_UPLOADS)
+    assert f"there is room in {said}, or once an open upload ends" in str(error)
+    for status, seconds in ((503, asked_for), (429, "3600"), (429, "x")):
+        client = small(is_new=True)
+        client.on(Response(status, {"retry-after": seconds}))
+        assert isinstance(client.next(), Wait)
+    client.go_on()
+    client.on(Response(429, {"retry-after": "3600"}))  # a part of the hour is spent
     assert isinstance(client.next(), Failed)
 
 

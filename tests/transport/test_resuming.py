@@ -68,7 +68,7 @@ def test_bytes_that_were_not_written_are_not_acknowledged(written):
     generation, _ = upload.append(Append(0, True), now=0, quota_left=PLENTY)
     upload.data(generation, len(FILE), now=0, quota_left=PLENTY)
     upload.check(FILE)
-    upload.not_written()
+    upload.staged.not_written()
     assert upload.lost(generation) == []
     assert upload.settle(now=0) == [Replay()]
     upload.replay(FILE[:written])

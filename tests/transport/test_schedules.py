@@ -212,7 +212,7 @@ class Schedule(RuleBasedStateMachine):
         upload = self.world.upload if hasattr(self, "world") else None
         if upload is None or upload.state not in (State.CREATED, State.IDLE, State.RECEIVING):
             return
-        assert upload.acknowledged <= self.world.disk.n_synced
+        assert upload.staged.acknowledged <= self.world.disk.n_synced
         assert self.world.disk.data[: self.world.acknowledged] == self.file[: self.world.acknowledged]
 
     @invariant()

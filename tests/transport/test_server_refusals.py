@@ -138,7 +138,7 @@ def test_a_body_that_is_not_what_its_digest_says_is_taken_back():
     upload, generation = begun(is_last=False)
     sent(upload, generation, FILE[: ENDS[1]])
     upload.end(generation, now=0)
-    upload.synced(ENDS[1])
+    upload.staged.synced(ENDS[1])
     for slug in ("mismatching-content-digest", "mismatching-content-digest", "damaged-again"):
         for action in upload.settle(now=0):
             assert action == Replay()
@@ -147,12 +147,12 @@ def test_a_body_that_is_not_what_its_digest_says_is_taken_back():
         wrong = Append(ENDS[1], True, digests={"sha-512": bytes(64)})
         generation, _ = upload.append(wrong, now=0, quota_left=PLENTY)
         sent(upload, generation, FILE[ENDS[1] :])
-        upload.synced(ENDS[3])
+        upload.staged.synced(ENDS[3])
         actions = upload.end(generation, now=0)
         assert actions[-1].problem.type.slug == slug
         if slug != "damaged-again":
             assert (actions[0], actions[-1].fields[draft.OFFSET]) == (Truncate(ENDS[1]), str(ENDS[1]))
-            assert (upload.state, upload.acknowledged) == (State.IDLE, ENDS[1])
+            assert (upload.state, upload.staged.acknowledged) == (State.IDLE, ENDS[1])
     assert upload.state is State.FAILED and Discard() in actions
 
 
@@ -351,7 +351,7 @@ def test_damage_at_one_place_is_borne_a_few_times():
 
 def resumed(upload: UploadServer) -> UploadServer:
     """Begun at the first byte again: what was verified is dropped, so that all comes anew."""
-    upload.verifier = Verifier(LIMITS)
+    upload.staged.forget()
     return upload
 
 
@@ -359,13 +359,13 @@ def test_after_a_failure_of_the_disk_the_staged_bytes_are_read_back():
     """T4-15: before that nothing is known; afterwards the offset follows from what is there."""
     upload, generation = begun(is_last=False)
     sent(upload, generation, FILE[: ENDS[3]])
-    upload.not_written()
+    upload.staged.not_written()
     assert upload.end(generation, now=0)[:-1] == []
 
     assert upload.settle(now=0) == [Replay()]
     assert upload.replay(FILE[: ENDS[1]]) and not upload.replay(bytes(64))
     assert upload.replayed() == [Truncate(ENDS[1]), Sync(ENDS[1])]
-    upload.synced(ENDS[1])
+    upload.staged.synced(ENDS[1])
     assert upload.head().fields[draft.OFFSET] == str(ENDS[1])
 
 
@@ -419,8 +419,8 @@ def test_a_sync_is_due_after_so_many_bytes():
     upload, generation = begun()
     sent(upload, generation, FILE[: ENDS[3]])
 
-    assert upload.sync_due(LIMITS.sync_bytes - 1) is None
-    assert upload.sync_due(len(FILE)) == Sync(ENDS[3])
+    assert upload.staged.sync_due(LIMITS.sync_bytes - 1) is None
+    assert upload.staged.sync_due(len(FILE)) == Sync(ENDS[3])
 
 
 def test_a_package_larger_than_allowed_is_refused():

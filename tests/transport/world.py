@@ -54,7 +54,7 @@ class World:
                 self.disk.n_synced = min(self.disk.n_synced, action.at)
             elif isinstance(action, Sync):
                 self.disk.n_synced = len(self.disk.data)
-                upload.synced(action.at)
+                upload.staged.synced(action.at)
             elif isinstance(action, Replay):
                 for at in range(0, len(self.disk.data), 777):
                     if not upload.replay(bytes(self.disk.data[at : at + 777])):
@@ -95,7 +95,7 @@ class World:
         error = upload.check(data)
         if error is not None:
             return self.carry_out(upload, upload.broken(error))
-        due = upload.sync_due(len(self.disk.data))
+        due = upload.staged.sync_due(len(self.disk.data))
         return None if due is None else self.carry_out(upload, [due])
 
     def finish(self, upload: UploadServer, generation: int) -> Answer | None:

@@ -19,6 +19,7 @@ from tools.build_vectors import (
     bad_names,
     bad_network,
     bad_package,
+    bad_passes,
     bad_preamble,
     bad_rows,
     bad_trailer,
@@ -27,6 +28,7 @@ from tools.build_vectors import (
     free_sizes,
     joined,
     model_valid,
+    passes,
     rans,
     receipts,
     settled,
@@ -39,7 +41,7 @@ ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
     model_valid, bad_package, bad_network, receipts, joined, rans,
-    settled, sized, unknown_decoder, free_sizes,
+    settled, sized, unknown_decoder, free_sizes, passes, bad_passes,
 )  # fmt: skip
 
 

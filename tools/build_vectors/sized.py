@@ -227,14 +227,6 @@ def _flags_and_header() -> Iterator[Case]:
         (910, "channels", _header_of(_TWO, image=[0, 0, 0, "u8"]), "C3-8", "Channels are never free.", None),
         (911, "model", replace(_MODEL, **flagged), "C3-17", "Flag bit 0 in a model package.", None),
         (
-            912,
-            "rans",
-            _TWO.with_(codec="rans").draft,
-            "C3-18",
-            "Codec rans, which decodes rows of one shape.",
-            "unsupported",
-        ),
-        (
             913,
             "rans-f32le",
             _TWO.with_(codec="rans", encoding="f32le", values="u8").draft,

@@ -19,15 +19,17 @@ from typing import Any, BinaryIO, Final, cast
 import numpy as np
 
 from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.cli.validate import exit_code_of
-from aeformat.container import canonical
+from aeformat.container import canonical, rans_passes
 from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser
+from aeformat.container.passes import PassesPrior
 from aeformat.container.ragged import RaggedRows
 from aeformat.container.receipts import Receipts
-from aeformat.container.sizes import RowSizes
+from aeformat.container.sizes import RowForm, RowSizes
 from aeformat.errors import DecoderMismatch, DecoderMissing, FormatError, GoldenMismatch, UsageError
 from aeformat.model.file_io import package_bytes, read_heading, read_package
 from aeformat.model.golden import check_golden
@@ -39,12 +41,14 @@ from aeformat.model.reference import golden_output
 from aeformat.model.values import EXACT
 from aeformat.pipeline.checking import receipts_by
 from aeformat.reader import Latents, LatentStream, stream_latents
+from aeformat.receipt_proofs import ReceiptCheck
 from aeformat.report import Report
-from aeformat.validator import ReceiptCheck, validate
+from aeformat.validator import validate
 from tools.fuzz.mutator import Mutator
 
 LIMITS: Final = Limits(chunk_bytes=1 << 16)  # so that a run stays quick; tests/hostile is about memory
 _MAX_WORK: Final = 1 << 16
+_MOST_SUMS: Final = 1 << 20
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 # Rules that a reader which seeks need not find broken: they are about what it has passed over (C8-1, C9-6).
@@ -326,6 +330,7 @@ def package(data: bytes) -> str:
     if read.manifest.n_multiply_adds + read.manifest.n_made <= _MAX_WORK:
         if read.has_free_sizes:
             _run_sizes(read)
+            _run_passes(read)
         else:
             _run(read)
     return "good"
@@ -374,6 +379,18 @@ def _run_sizes(read: ModelPackage) -> None:
             agree(int(made.min()) >= allowed.lo and int(made.max()) <= allowed.hi, True, "the interval")
 
 
+def _run_passes(read: ModelPackage) -> None:
+    """Latents from end to end of the range come back from their code."""
+    prior = prior_of(read).prior
+    if not isinstance(prior, PassesPrior) or prior.network.cost(3, 2).sums > _MOST_SUMS:
+        return
+    form = RowForm(read.input.shape, (0, 0, 1))
+    sizes = RowSizes.of(form, [(1, 1, 1, 1), (3, 2, 1, 1)])
+    rows = np.random.default_rng(0).integers(prior.lo, prior.hi + 1, sizes.n_values).astype(read.golden_input.dtype)
+    code = rans_passes.encode_rows(rows, sizes, prior)
+    agree(code is None or bytes(rans_passes.decode_rows(code, prior, sizes)), code is None or rows.tobytes(), "a code")
+
+
 def second(data: bytes) -> str:
     """The package and the second decoder (tools/second) break off at the same rule and byte."""
     from tools.second.container import read_latents, read_preamble
@@ -399,13 +416,17 @@ def second(data: bytes) -> str:
         return _name(mine)
     if mine is not None and mine[:2] == ("limit", "C4-4"):  # LIMITS are ours, not the spec's
         return _name(mine)
+    if mine == _UNREAD and theirs != _UNREAD:  # the second decoder computes passes
+        mine = _first_problem(data)
+        if mine is not None and mine[1] == "C13-1":
+            return _name(mine)
     agree(mine, theirs, "this package, and the second decoder")
     return _name(mine)
 
 
 def _first_problem(data: bytes) -> tuple[str, str, int] | None:
     """What a validator that computes the images trips over first."""
-    problems = validate(io.BytesIO(data), find_receipt_check=_receipt_check, limits=LIMITS).problems
+    problems = validate(io.BytesIO(data), find_receipt_check=_receipt_check, limits=LIMITS, prior_of=prior_of).problems
     return (problems[0].code, problems[0].rule, problems[0].at) if problems else None
 
 

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 
 from aeformat.backends.base import Network
+from aeformat.backends.numpy_passes import prior_of
 from aeformat.backends.select import select_backend
 from aeformat.images.memory import ArraySource
 from aeformat.model.file_io import read_package
-from aeformat.model.match import prior_of
 from aeformat.model.package import ModelPackage
 from aeformat.pipeline.evaluate import compare
 from aeformat.pipeline.pack import PackOptions, pack

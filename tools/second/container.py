@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from . import msgpack, values
+from . import msgpack, passes, values
 from .errors import SpecError
 from .msgpack import Node
 from .rans import Prior, count_steps, read_code
@@ -169,8 +169,11 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
         if 0 not in header["dims"] or header.get("image", [])[:2].count(0) == 1:
             raise SpecError("C3-17", 24, "nothing free, or half of the image")
         # C3-18
-        if header["codec"] == "rans":
-            raise SpecError("C3-18", 24, "codec rans with free sizes")
+        dims = header["dims"]
+        if header["codec"] == "rans" and not (
+            len(dims) == 3 and dims[:2] == [0, 0] and dims[2] and not header.get("image", [0])[0]
+        ):
+            raise SpecError("C3-18", 24, f"codec rans with dims {dims}, and sizes of images")
     # C3-19
     if flags & NO_DECODER and (kind == "model" or "decoder" in header or header["codec"] == "rans"):
         raise SpecError("C3-19", 24, "flag bit 1 beside what takes or names a decoder")
@@ -504,7 +507,7 @@ class Decoder:
     """An embedded decoder.  decode: what decodes a row exactly, None if it is not exact.  prior: None if it has none."""
 
     decode: Decode | None
-    prior: Prior | None
+    prior: Prior | passes.Passes | None
     check_sizes: Callable[[Entry], None]  # M3-12
 
 
@@ -569,8 +572,17 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
             width = 1 if encoding == "text19" else values.ENCODINGS[encoding][0]
             if header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
                 prior = decoder.prior if decoder else None
-                rans_steps = count_steps(chunk.stored, chunk.n_rows, row_values, rans_steps, chunk.payload_at)
-                raw = read_code(chunk.stored, chunk.n_rows, row_values, prior, chunk.payload_at)
+                stored, where = chunk.stored, chunk.payload_at
+                if is_sized:
+                    assert not isinstance(prior, Prior), "C3-14"
+                    passes.count_lanes(stored, file.sizes, where)
+                    if prior:
+                        rans_steps = passes.count_steps(prior, stored, file.sizes, rans_steps, where)
+                    raw = passes.read_code(stored, file.sizes, prior, where)
+                else:
+                    assert not isinstance(prior, passes.Passes), "C3-14"
+                    rans_steps = count_steps(stored, chunk.n_rows, row_values, rans_steps, where)
+                    raw = read_code(stored, chunk.n_rows, row_values, prior, where)
             else:
                 raw = chunk.raw(header, width)
             entries = file.sizes if is_sized else equal_rows(header, chunk.n_rows)

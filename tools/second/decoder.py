@@ -7,7 +7,7 @@ from typing import Any
 
 from .container import Chunk, Decode, Decoder, File, read_latents, read_preamble
 from .errors import SpecError
-from .evaluate import check_golden, run_rows
+from .evaluate import check_golden, layer_of, run_rows
 from .free import check_row
 from .model import Model, read_package
 from .sizes import Entry
@@ -87,6 +87,8 @@ def _check_decoder(outer: File, chunk: Chunk) -> Decoder:
     # C3-16
     if header["codec"] == "rans" and model.prior is None:
         raise SpecError("C3-16", 24, "the decoder has no prior")
+    if model.passes:
+        model.passes.layer_of = layer_of
     return Decoder(_decode_by(model) if model.manifest["profile"] == "exact" else None, model.prior, _sizes_by(model))
 
 

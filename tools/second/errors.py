@@ -7,7 +7,7 @@ from __future__ import annotations
 
 _SAME_CODE = {
     "not-aef": "C2-1",
-    "unsupported": "C2-2 C2-4 C3-9 C3-18 C4-5",
+    "unsupported": "C2-2 C2-4 C3-9 C4-5",
     "checksum": "C2-3 C2-6 C4-2 C4-11 C9-2",
     "limit": "C2-5 C3-13 C6-8 C13-1",
     "truncated": "C2-7 C4-1 C4-10 C9-1",

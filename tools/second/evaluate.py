@@ -66,15 +66,20 @@ def _run_row(model: Model, row: Values, shapes: list[list[int]]) -> Values:
     results = [row]
     for k, layer in enumerate(model.manifest["layers"]):
         sources = layer["inputs"]
-        if layer["kind"] == "add":
-            results.append([sum(numbers) for numbers in zip(*(results[i] for i in sources), strict=True)])
-            continue
-        if layer["kind"] == "concat":
-            results.append(_concat(layer["axis"], [results[i] for i in sources], [shapes[i] for i in sources]))
-            continue
-        x, shape, shape_after = results[sources[0]], shapes[sources[0]], shapes[k + 1]
-        results.append(_layer(model, layer, x, shape, shape_after))
+        xs, of_xs = [results[i] for i in sources], [shapes[i] for i in sources]
+        results.append(layer_of(model, layer, xs, of_xs, shapes[k + 1]))
     return results[-1]
+
+
+def layer_of(
+    model: Model, layer: dict[str, Any], xs: list[Values], shapes: list[list[int]], shape_after: list[int]
+) -> Values:
+    """What one layer makes of its inputs."""
+    if layer["kind"] == "add":
+        return [sum(numbers) for numbers in zip(*xs, strict=True)]
+    if layer["kind"] == "concat":
+        return _concat(layer["axis"], xs, shapes)
+    return _layer(model, layer, xs[0], shapes[0], shape_after)
 
 
 def _layer(model: Model, layer: dict[str, Any], x: Values, shape: list[int], shape_after: list[int]) -> Values:

@@ -11,10 +11,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import free, values
+from . import free, pass_layers, values
 from .container import Chunk, File, read_chunk, read_trailer
 from .errors import SpecError
 from .msgpack import Node, read_canonical
+from .passes import Passes
 from .rans import Prior, check_prior_shapes, read_prior
 from .sizes import count
 
@@ -41,7 +42,8 @@ class Model:
     tensors: list[Tensor]
     shapes: list[list[int]] = field(default_factory=list)  # of value 0, 1, ...
     types: list[str] = field(default_factory=list)
-    prior: Prior | None = None
+    prior: Prior | Passes | None = None
+    passes: Passes | None = None
     scale: free.Size | None = None  # with free sizes; `shapes` are then those for a latent of 1 x 1
 
     def error(self, rule: str, what: str, code: str | None = None) -> SpecError:
@@ -94,7 +96,7 @@ def read_package(file: File, max_work: int | None = None) -> Model:
     assert model is not None, "may_end"
     check_numbers(model)
     if "prior" in model.manifest:
-        model.prior = read_prior(model)
+        model.prior = pass_layers.read(model, check_sums) if model.passes else read_prior(model)
     return model
 
 
@@ -162,9 +164,11 @@ def read_manifest(file: File, chunk: Chunk, max_work: int | None) -> Model:
     check_golden_shapes(model)
     if "prior" in manifest:
         # M10-6
-        if model.scale:
-            raise model.error("M10-6", "a prior with free sizes")
+        if bool(model.scale) != ("passes" in manifest["prior"]):
+            raise model.error("M10-6", "passes go with free sizes")
         check_prior_shapes(model)
+        if model.scale:
+            pass_layers.check_shapes(model, check_layer)
     # M7-1
     if max_work is not None and work(model) > max_work:
         raise model.error("M7-1", f"a row takes {work(model)} operations", "limit")
@@ -202,12 +206,25 @@ def _check_keys(root: Node, at: int) -> None:
     need("decoder" not in plain or is_hash(plain["decoder"]), "decoder")
     if "prior" in plain:
         prior = plain["prior"]
-        need(isinstance(prior, dict) and set(prior) == {"bits", "classes", "means", "picks", "tables"}, "prior")
+        has_passes = isinstance(prior, dict) and "passes" in prior
+        of_tensors = ("tables",) if has_passes else ("classes", "means", "picks", "tables")
+        need(
+            isinstance(prior, dict) and set(prior) == {"bits", *of_tensors, *(["passes"] if has_passes else [])},
+            "prior",
+        )
         need(is_integer(prior["bits"], 8, 16), "bits of the prior")
-        need(all(is_integer(prior[key], 0, len(tensors) - 1) for key in prior if key != "bits"), "prior")
+        need(all(is_integer(prior[key], 0, len(tensors) - 1) for key in of_tensors), "prior")
+        need(not has_passes or pass_layers.form_fits(prior["passes"], is_integers), "passes")
     # the form of everything first, then the counts
     need(len(layers) <= MAX_LAYERS, "too many layers", "limit")
+    need(len(passes_map(plain)["layers"]) <= MAX_LAYERS, "too many layers", "limit")
     need(len(tensors) <= MAX_TENSORS, "too many tensors", "limit")
+
+
+def passes_map(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The passes of the prior, empty if there are none."""
+    found: dict[str, Any] = manifest.get("prior", {}).get("passes", {"groups": [], "layers": []})
+    return found
 
 
 def is_integer(value: Any, lo: int, hi: float) -> bool:
@@ -299,7 +316,12 @@ def _key_fits(key: str, value: Any, n_tensors: int) -> bool:
 def check_layers(model: Model, flags: int = 0) -> None:
     """M3-1 to M3-11, and M1-7; finds the shape and type of every value."""
     manifest, layers = model.manifest, model.manifest["layers"]
-    for k, layer in enumerate(layers):
+    of_passes = passes_map(manifest)
+    n_known = 5 * len(of_passes["groups"])
+    for k, most, layer in [
+        *((k, k, layer) for k, layer in enumerate(layers)),
+        *((j, n_known + j - 1, layer) for j, layer in enumerate(of_passes["layers"])),
+    ]:
         # M3-1
         kind = layer.get("kind") if isinstance(layer, dict) else None
         if not isinstance(kind, str) or kind not in LAYER_KEYS:
@@ -312,7 +334,7 @@ def check_layers(model: Model, flags: int = 0) -> None:
                 raise model.error("M3-2", f"{key} of layer {k} ({kind})")
         # M3-3
         inputs = layer["inputs"]
-        if not _key_fits("inputs", inputs, 0) or not _takes(kind, len(inputs)) or max(inputs) > k:
+        if not _key_fits("inputs", inputs, 0) or not _takes(kind, len(inputs)) or max(inputs) > most:
             raise model.error("M3-3", f"inputs of layer {k} ({kind})")
 
     # M1-7
@@ -338,21 +360,10 @@ def check_layers(model: Model, flags: int = 0) -> None:
             raise model.error("M3-4", f"{kind} with profile exact")
         if manifest["profile"] == "float32" and kind == "lookup":
             raise model.error("M3-4", "lookup with profile float32")
-        # M3-5
         shapes, types = [model.shapes[i] for i in layer["inputs"]], [model.types[i] for i in layer["inputs"]]
-        shape = _joined_shape(layer, shapes) if kind in JOINING else _shape_after(model, layer, shapes[0])
-        if shape is None or min(shape) < 1:
-            raise model.error("M3-5", f"layer {k} ({kind}) does not fit {shapes}")
-        if count(shape) > MAX_ELEMENTS:
-            raise model.error("M3-5", f"layer {k} makes {count(shape)} elements", "limit")
+        shape, type_ = check_layer(model, k, layer, shapes, types)
         model.shapes.append(shape)
-        # M3-6
-        type_ = _type_after(model, layer, types)
-        if type_ is None:
-            raise model.error("M3-6", f"layer {k} ({kind}) does not take {types}")
         model.types.append(type_)
-        if kind == "lookup":
-            _check_lookup(model, k, layer)
         # M3-11
         kernel = model.tensors[layer["weights"]].shape if "weights" in layer else []
         if model.scale and not free.keeps_proportion(layer, shapes[0], kernel):
@@ -366,10 +377,32 @@ def check_layers(model: Model, flags: int = 0) -> None:
         raise model.error("M3-8", f"the last value is {model.types[-1]} {model.shapes[-1]}")
     # M3-9
     numbers = {layer[key] for layer in layers for key in ("weights", "bias", "multiplier", "table") if key in layer}
-    numbers |= {number for key, number in manifest.get("prior", {}).items() if key != "bits"}
+    in_passes = of_passes["layers"]
+    numbers |= {layer[key] for layer in in_passes for key in ("weights", "bias", "multiplier", "table") if key in layer}
+    numbers |= {number for key, number in manifest.get("prior", {}).items() if key not in ("bits", "passes")}
     numbers |= {number for one in golden_maps(model) for number in one.values()}
     if numbers != set(range(len(model.tensors))):
         raise model.error("M3-9", "a tensor is not used")
+
+
+def check_layer(
+    model: Model, k: int, layer: dict[str, Any], shapes: list[list[int]], types: list[str]
+) -> tuple[list[int], str]:
+    """M3-5, M3-6, and of a lookup the shapes of M4-2 and M4-3; the shape and the type that a layer makes."""
+    kind = layer["kind"]
+    # M3-5
+    shape = _joined_shape(layer, shapes) if kind in JOINING else _shape_after(model, layer, shapes[0])
+    if shape is None or min(shape) < 1:
+        raise model.error("M3-5", f"layer {k} ({kind}) does not fit {shapes}")
+    if count(shape) > MAX_ELEMENTS:
+        raise model.error("M3-5", f"layer {k} makes {count(shape)} elements", "limit")
+    # M3-6
+    type_ = _type_after(model, layer, types)
+    if type_ is None:
+        raise model.error("M3-6", f"layer {k} ({kind}) does not take {types}")
+    if kind == "lookup":
+        _check_lookup(model, k, layer, shape[-1])
+    return shape, type_
 
 
 def _takes(kind: str, n_inputs: int) -> bool:
@@ -497,10 +530,9 @@ def multiply_adds(model: Model, k: int) -> int:
 # --- 4. The exact profile ---------------------------------------------------------------------------------------------
 
 
-def _check_lookup(model: Model, k: int, layer: dict[str, Any]) -> None:
+def _check_lookup(model: Model, k: int, layer: dict[str, Any], channels: int) -> None:
     """M4-2 and M4-3 of one lookup, as far as they speak of shapes and types."""
     multiplier, table = model.tensors[layer["multiplier"]], model.tensors[layer["table"]]
-    channels = model.shapes[k + 1][-1]
     if multiplier.type != "i32" or multiplier.shape not in ([1], [channels]):
         raise model.error("M4-2", f"multiplier of layer {k}")
     is_flat = len(table.shape) == 1 and table.shape[0] % 2 == 0 and 2 <= table.shape[0] <= 65_536
@@ -534,8 +566,23 @@ def phases_of(model: Model, layer: dict[str, Any]) -> list[list[list[values.Numb
 def check_numbers(model: Model) -> None:
     """Section 4, layer after layer; then the numbers of the golden set (M6-1)."""
     manifest = model.manifest
-    intervals: list[tuple[int, int] | None] = [endpoint_range(manifest["input"])]
-    bounds: list[int | None] = [None]
+    intervals = check_sums(model, [endpoint_range(manifest["input"])], by_phase=free.minor_of(manifest) >= 1)
+    # M4-6
+    last, range_ = intervals[-1], endpoint_range(manifest["output"])
+    if last and range_ and not (range_[0] <= last[0] and last[1] <= range_[1]):
+        raise model.error("M4-6", f"the last value is in {last}, output in {range_}")
+    # M6-1
+    for end in ("input", "output"):
+        range_ = endpoint_range(manifest[end])
+        numbers = [x for one in golden_maps(model) for x in model.tensors[one[end]].values]
+        if range_ and not all(range_[0] <= x <= range_[1] for x in numbers):
+            raise model.error("M6-1", f"golden {end} leaves its range")
+
+
+def check_sums(model: Model, start: list[tuple[int, int] | None], *, by_phase: bool) -> list[tuple[int, int] | None]:
+    """M4-1 to M4-5, layer after layer; the interval of every value.  start: those before the first layer's."""
+    manifest, intervals = model.manifest, list(start)
+    bounds: list[int | None] = [None] * len(start)
     for k, layer in enumerate(manifest["layers"]):
         source = layer["inputs"][0]
         interval, bound = intervals[source], None
@@ -550,7 +597,7 @@ def check_numbers(model: Model) -> None:
                 widest = max(map(abs, interval))
                 bias = model.tensors[layer["bias"]].values
                 groups = [weights_of_channels(model, layer)]
-                if layer["kind"] == "conv2d_transpose" and free.minor_of(manifest) >= 1:
+                if layer["kind"] == "conv2d_transpose" and by_phase:
                     groups = phases_of(model, layer)
                 bound = max(
                     int(sum(map(abs, w)) * widest + abs(b)) for of in groups for w, b in zip(of, bias, strict=True)
@@ -582,16 +629,7 @@ def check_numbers(model: Model) -> None:
             interval = None
         intervals.append(interval)
         bounds.append(bound)
-    # M4-6
-    last, range_ = intervals[-1], endpoint_range(manifest["output"])
-    if last and range_ and not (range_[0] <= last[0] and last[1] <= range_[1]):
-        raise model.error("M4-6", f"the last value is in {last}, output in {range_}")
-    # M6-1
-    for end in ("input", "output"):
-        range_ = endpoint_range(manifest[end])
-        numbers = [x for one in golden_maps(model) for x in model.tensors[one[end]].values]
-        if range_ and not all(range_[0] <= x <= range_[1] for x in numbers):
-            raise model.error("M6-1", f"golden {end} leaves its range")
+    return intervals
 
 
 def half(shift: int) -> int:

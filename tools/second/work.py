@@ -24,7 +24,12 @@ def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
         units += 512 * chunk.raw_len
     if chunk.tag == b"ROWS" and header["encoding"] == "text19":
         units += 4_096 * (chunk.raw_len // 27)
-    if chunk.tag == b"ROWS" and header["codec"] == "rans" and chunk.stored_len < chunk.raw_len:
+    if (
+        chunk.tag == b"ROWS"
+        and header["codec"] == "rans"
+        and 0 not in header["dims"]
+        and chunk.stored_len < chunk.raw_len
+    ):
         symbols = count(header["dims"]) + 1  # of a row
         lanes = 2 ** chunk.stored[0]
         units += 256 * ((chunk.n_rows + lanes - 1) // lanes * symbols) + 16 * chunk.n_rows * symbols

@@ -167,6 +167,6 @@ class _Batch:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All .aef files in a folder and in those below it, sorted.  Links to folders are not followed."""
+    """All .aef files in a folder and in those below it, sorted.  Links to folders are not followed, pipes are no files."""
     found = [Path(place, name) for place, _, names in os.walk(folder) for name in names if name.endswith(".aef")]
-    return sorted(found)
+    return sorted(path for path in found if path.is_file() or not path.exists())

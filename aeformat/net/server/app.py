@@ -46,7 +46,7 @@ class Server:
             "aeformat_uploads_open": lambda: self.uploads.n_open,
             "aeformat_uploads_not_removed": lambda: len(self.uploads.files.left),
             "aeformat_removal_failures": lambda: self.uploads.files.n_failures,
-            "aeformat_verify_bytes": lambda: self.uploads.memory.held,
+            "aeformat_verify_bytes": lambda: self.uploads.room.memory.held,
             "aeformat_files_set_aside": lambda: storage.n_set_aside,
             "aeformat_blobs_missing": lambda: storage.store.n_missing,
         }

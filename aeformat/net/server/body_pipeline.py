@@ -41,14 +41,14 @@ class BodyPipeline:
 
     def _sync(self, sync: Sync) -> bool:
         self._disk.sync(self._handle)
-        self._machine.synced(sync.at)
+        self._machine.staged.synced(sync.at)
         return True
 
     async def put(self, at: int, data: bytes | memoryview) -> None:
         """Give a piece to the workers, then wait until their queues are short.  at: its offset in the staging file."""
         self._writer.put((at, data))
         self._verifier.put(data)
-        due = self._machine.sync_due(self._written)
+        due = self._machine.staged.sync_due(self._written)
         if due is not None and self._syncer.is_idle:
             self._syncer.put(due)
         await self._writer.wait_for_queue(_QUEUED)

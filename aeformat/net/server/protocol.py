@@ -307,7 +307,8 @@ class Connection(asyncio.BufferedProtocol):
         """
         self._draining = n_bytes
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has reset the connection: connection_lost comes next
+                self.transport.write_eof()
         self._start_timer(self._limits.header_seconds)
         self.transport.resume_reading()
 

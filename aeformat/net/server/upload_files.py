@@ -79,7 +79,7 @@ class UploadFiles:
                 disk.truncate(self.handle(entry), action.at)
             elif isinstance(action, Sync):
                 disk.sync(self.handle(entry))
-                entry.machine.synced(action.at)
+                entry.machine.staged.synced(action.at)
             elif isinstance(action, Replay):
                 self._replay(entry)
                 self.carry_out(entry, entry.machine.replayed())
@@ -137,7 +137,7 @@ class UploadFiles:
 
     def failed(self, entry: UploadEntry, error: OSError) -> None:
         """Note that the disk failed during a step: if it is full, the upload is over (T4-20), else it is read back."""
-        entry.machine.not_written()
+        entry.machine.staged.not_written()
         if error.errno in NO_ROOM:
             self.carry_out(entry, entry.machine.give_up(disk_problem(error)))
 

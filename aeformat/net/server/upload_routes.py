@@ -95,9 +95,9 @@ class UploadRoutes:
         entry = self._shared.uploads.find(name, caller)
         is_not_modified(request, None)
         if request.method in ("GET", "HEAD"):
-            return _response(request, await self._shared.uploads.head(entry))
+            return _response(request, await self._shared.uploads.steps.head(entry))
         if request.method == "DELETE":
-            return _response(request, await self._shared.uploads.cancel(entry))
+            return _response(request, await self._shared.uploads.steps.cancel(entry))
         require_type(request, draft.PARTIAL)
         head = append_of(request, is_creation=False)
         return self._counted_response(request, await self._append(request, entry, caller, head))
@@ -116,25 +116,25 @@ class UploadRoutes:
 
     async def _append(self, request: Request, entry: UploadEntry, caller: Caller, head: Append) -> Answer:
         """Receive a body into an upload.  However this ends, the bytes that were not verified are dropped (T4-3)."""
-        generation = await self._shared.uploads.append(entry, head, caller)
+        generation = await self._shared.uploads.steps.append(entry, head, caller)
         body = RequestBody(request.receive, self._shared.limits)
         is_settled = False
         try:
             answer = await self._feed(entry, generation, body, caller)
             if answer is None:
                 self._shared.caller(request, "uploads:write")  # T10-4
-                answer = await self._shared.uploads.end(entry, generation)
+                answer = await self._shared.uploads.steps.end(entry, generation)
             is_settled = True
             return answer
         finally:
             self._shared.metrics.count("aeformat_received_bytes_total", body.n_bytes)
             if not is_settled:
-                await asyncio.shield(self._shared.uploads.lost(entry, generation))
+                await asyncio.shield(self._shared.uploads.steps.lost(entry, generation))
 
     async def _feed(self, entry: UploadEntry, generation: int, body: RequestBody, caller: Caller) -> Answer | None:
         """Receive the pieces of a body.  If an Answer is returned, it ends the request before its end (T6-4)."""
         while not body.is_over:
-            answer = await self._shared.uploads.data(entry, generation, await body.piece(), caller)
+            answer = await self._shared.uploads.steps.data(entry, generation, await body.piece(), caller)
             if answer is not None:
                 return answer
         return None

@@ -93,3 +93,8 @@ class Worker(Generic[_T]):
         """Wait until the thread has ended, even if this is cancelled.  Raises the error that `work` raised."""
         if self._future is not None:
             await thread_result(self._future)
+
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """Run `work` in a thread and wait for its result, even if this is cancelled."""
+    return await thread_result(asyncio.get_running_loop().run_in_executor(None, work))
