@@ -43,10 +43,10 @@ def decoder_graph(recipe: PhotoRecipe, weights: Weights, height: int, width: int
     _add(graph, "conv2d_transpose", kernel, 2, unit, np.zeros(len(unit)), strides=(half, half), crop=(side,) * 4)
     planes = _lookup(graph, unit, 1 / PLANE_UNIT * _PER_STEP, _whole_table())
     for layer in (0, 1):
-        kernel, unit = _convolution(weights[f"decoder_{layer}"])
+        kernel, unit = convolution(weights[f"decoder_{layer}"])
         bias = weights[f"decoder_bias_{layer}"]
         _add(graph, "conv2d", kernel, 3, unit * PLANE_UNIT, bias, strides=(1, 1), padding=(1,) * 4)
-        hidden = _lookup(graph, unit * PLANE_UNIT, _PER_ARGUMENT, _gelu_table())
+        hidden = _lookup(graph, unit * PLANE_UNIT, _PER_ARGUMENT, gelu_table(PLANE_UNIT))
     graph.add("concat", planes, hidden, axis=2)
     kernel, unit = _as_transposed(weights["decoder_2"])
     bias = weights["decoder_bias_2"]
@@ -77,7 +77,8 @@ def _within(whole: Floats, grain: Floats) -> Floats:
     return np.clip(whole, -most, most)
 
 
-def _convolution(real: NDArray[Any]) -> tuple[Floats, Floats]:
+def convolution(real: NDArray[Any]) -> tuple[Floats, Floats]:
+    """The integers of a kernel whose last axis is that of output channels, and what 1 stands for in each of them."""
     unit = np.maximum(np.abs(real).astype(np.float64).max(axis=(0, 1, 2)), _LEAST) / GREATEST
     return np.rint(real / unit), unit
 
@@ -116,11 +117,11 @@ def _whole_table() -> NDArray[np.int8]:
     return i8_table(_centred() / _PER_STEP)
 
 
-def _gelu_table() -> NDArray[np.int8]:
-    """By the formula that training takes, with tanh."""
+def gelu_table(unit: float) -> NDArray[np.int8]:
+    """By the formula that training takes, with tanh.  unit: what 1 of its numbers stands for."""
     x = _centred() / _PER_ARGUMENT
     made = x / 2 * (1 + np.tanh(_CURVE * (x + 0.044715 * x**3)))
-    return i8_table(made / PLANE_UNIT)
+    return i8_table(made / unit)
 
 
 def i8_table(entries: Floats) -> NDArray[np.int8]:

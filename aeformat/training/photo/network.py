@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from aeformat.training.photo import lapped
 from aeformat.training.photo.order import numbers, sources
 from aeformat.training.photo.recipe import PhotoRecipe
-from aeformat.training.photo.rounding import GREATEST, PLANE_UNIT, UNIT, kept
+from aeformat.training.photo.rounding import FEATURE_UNIT, GREATEST, LOG_UNIT, PLANE_UNIT, UNIT, kept
 
 Floats = NDArray[np.float32]
 Weights = Mapping[str, Any]
@@ -129,9 +129,11 @@ class Networks:
         tf, weights = self._tf, self._weights
         numbers = self._corrected_at_borders(self._projected(pixels)) * tf.exp(-weights["steps"])
         ones = tf.ones_like(numbers[..., :1])  # they tell a convolution where the image ends
-        seen = tf.concat([ones, tf.sign(numbers) * tf.math.log1p(tf.abs(numbers))], -1)
+        logarithms = tf.sign(numbers) * tf.math.log1p(tf.abs(numbers))
+        seen = tf.concat([ones, self._encoder_sees(logarithms, LOG_UNIT)], -1)
         for layer in (0, 1, 2):
-            seen = tf.nn.gelu(self._conv(seen, weights[f"encoder_{layer}"]) + weights[f"encoder_bias_{layer}"], True)
+            sums = self._conv(seen, weights[f"encoder_{layer}"]) + weights[f"encoder_bias_{layer}"]
+            seen = self._encoder_sees(tf.nn.gelu(sums, True), FEATURE_UNIT)
         numbers = numbers + self._conv(seen, weights["encoder_3"])
         numbers = tf.sign(numbers) * tf.nn.relu(tf.abs(numbers) - tf.nn.relu(weights["dead_zone"]))
         return tf.clip_by_value(numbers, -GREATEST, GREATEST)
@@ -146,6 +148,9 @@ class Networks:
             hidden = kept(tf, tf.nn.gelu(sums), PLANE_UNIT, rounded=self._rounded)
         last = self._conv(tf.concat([planes, hidden], -1), weights["decoder_2"])
         return tf.nn.depth_to_space(last, 2) + weights["decoder_bias_2"]
+
+    def _encoder_sees(self, values: Any, unit: float) -> Any:
+        return kept(self._tf, values, unit, rounded=True) if self._rounded else values
 
     def _projected(self, pixels: Any) -> Any:
         """Products with the analysis kernels; zeros around the image.  The mean, whose numbers are large, in float32."""

@@ -21,7 +21,9 @@ UNIT: Final = 64.0
 PLANE_UNIT: Final = 3.5 / GREATEST
 """What 1 stands for in all planes of the decoder: white and black, 128 / UNIT * sqrt(3) away from grey, fit."""
 FEATURE_UNIT: Final = 1 / 16
-"""Of the context model's features and hidden numbers."""
+"""Of the context model's features and hidden numbers, and of the encoder's hidden numbers."""
+LOG_UNIT: Final = 1 / 25
+"""Of the logarithms of latents that the encoder's small network sees."""
 MAGNITUDE_UNIT: Final = 1 / 16
 VALUE_UNIT: Final = 1 / 8
 """Of a latent's magnitude's logarithm, and its number, as the context model sees them."""
@@ -52,7 +54,7 @@ def grains(name: str, n: int) -> Floats:
 
 
 def rounded_weights(tf: Any, weights: Mapping[str, Any], parts: tuple[Group, ...]) -> dict[str, Any]:
-    """All weights: those of the decoder and the context model rounded, biases and the encoder's as they are."""
+    """All weights: those of the decoder, the context model and the encoder's small network rounded, the others as they are."""
     made = dict(weights)
     steps = tf.exp(tf.stop_gradient(weights["steps"]))
     for name, runs in sources(parts).items():
@@ -62,8 +64,8 @@ def rounded_weights(tf: Any, weights: Mapping[str, Any], parts: tuple[Group, ...
         unit = _unit(tf, [whole], (0, 1, 3), GREATEST) * grain
         most = GREATEST // grain
         made[f"synthesis_{name}"] = to_whole(tf, tf.clip_by_value(whole / unit, -most, most)) * unit / mine
-    for name in ("decoder_0", "decoder_1"):
-        made[name] = _rounded(tf, [weights[name]], GREATEST)[0]
+    for name in ("decoder_0", "decoder_1", "encoder_0", "encoder_1", "encoder_2", "encoder_3"):
+        made[name] = rounded(tf, [weights[name]], GREATEST)[0]
     made["decoder_2"] = _rounded_by_colour(tf, weights["decoder_2"])
     for number in range(len(parts)):
         round_context(tf, made, number)
@@ -74,22 +76,22 @@ def _rounded_by_colour(tf: Any, kernel: Any) -> Any:
     """(3, 3, c, 12): the four places of a colour share their unit, being one channel of a transposed convolution."""
     height, width, channels, _ = kernel.shape
     colours = tf.reshape(kernel, (height, width, channels * 4, 3))
-    return tf.reshape(_rounded(tf, [colours], GREATEST)[0], kernel.shape)
+    return tf.reshape(rounded(tf, [colours], GREATEST)[0], kernel.shape)
 
 
 def round_context(tf: Any, made: dict[str, Any], number: int) -> None:
     """The layers of one group.  Sums that are added share their unit."""
     for name in (f"context/features_{number}", f"context/out_{number}"):
-        made[name] = _rounded(tf, [made[name]], CONTEXT_LEVELS)[0]
+        made[name] = rounded(tf, [made[name]], CONTEXT_LEVELS)[0]
     names = [f"context/own_{number}_{phase}" for phase in range(1, len(PHASES))]
     added = [made[name] * known_neighbours(phase)[..., None, None] for phase, name in enumerate(names, start=1)]
     if number:
         names.append(f"context/before_{number}")
         added.append(made[names[-1]])
-    made.update(zip(names, _rounded(tf, added, CONTEXT_LEVELS), strict=True))
+    made.update(zip(names, rounded(tf, added, CONTEXT_LEVELS), strict=True))
 
 
-def _rounded(tf: Any, kernels: list[Any], levels: int) -> list[Any]:
+def rounded(tf: Any, kernels: list[Any], levels: int) -> list[Any]:
     axes = tuple(range(len(kernels[0].shape) - 1))
     unit = _unit(tf, kernels, axes, levels)
     return [to_whole(tf, kernel / unit) * unit for kernel in kernels]
