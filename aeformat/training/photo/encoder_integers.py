@@ -119,7 +119,7 @@ class _Maker:
 
     def _added(self, numbers: int, sums: int, unit: Floats, per_step: int) -> int:
         """Sums of a unit of their own, in parts of a step, added to the numbers."""
-        centred = np.arange(-_GREY, _GREY)
+        centred = np.arange(-_GREY, _GREY, dtype=np.float64)
         small = self._lookup(sums, unit * per_step, i8_table(centred))
         factors = np.rint(1 / (per_step * self._unit)).astype(np.int32)
         scaled = self._graph.add("affine", small, weights=factors, bias=np.zeros(len(factors), np.int32))
