@@ -1,8 +1,8 @@
 """The shared tables of frequencies of a photograph model, fitted to the latents of its training photographs.
 
 Owns counting and how far a table reaches.  Pure NumPy.  Symbols are differences of a latent and its mean, modulo 256: a table
-has the frequency of difference d at place d mod 256.  Differences that a table does not reach have frequency 0 and cannot be
-coded with it, so they take nothing away from the others.
+has the frequency of difference d at place d mod 256.  Differences that a table does not reach have frequency 0, so they take
+nothing away from the others; they are coded as an escape, the last frequency of a table (spec/model.md, section 10.1).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def count(latents: NDArray[Any], means: NDArray[Any], picks: NDArray[Any]) -> Co
 
 
 def fit(counts: Counts) -> NDArray[np.int32]:
-    """(N_TABLES, N_SYMBOLS): frequencies that sum to 2^BITS in each table, 0 for what it does not reach."""
+    """(N_TABLES, N_SYMBOLS + 1): frequencies that sum to 2^BITS in each table, 0 for what it does not reach."""
     return np.stack([_fit_one(number, mine) for number, mine in enumerate(counts)])
 
 
@@ -44,7 +44,11 @@ def _fit_one(number: int, mine: NDArray[np.int64]) -> NDArray[np.int32]:
     reach = max(_LEAST_REACH, round(_REACH * scale), 2 * int(seen))
     reached = np.abs(differences) <= reach
     wanted = mine[reached] + _BELIEF * _logistic(differences[reached], scale)
-    made = np.zeros(N_SYMBOLS, np.int32)
+    reached = np.append(
+        reached, not reached.all()
+    )  # the escape, where something needs it: never seen, so the least there is
+    wanted = np.append(wanted, np.zeros(int(reached[-1])))
+    made = np.zeros(N_SYMBOLS + 1, np.int32)
     made[reached] = frequencies(wanted[None], BITS)[0]
     return made
 
@@ -63,8 +67,10 @@ def _logistic(differences: NDArray[np.int64], scale: float) -> NDArray[np.float6
 
 
 def ideal_bits(counts: Counts, tables: NDArray[np.int32]) -> float:
-    """What all counted symbols take by these tables; infinite where one cannot be coded."""
+    """What all counted symbols take by these tables."""
     with np.errstate(divide="ignore"):
         costs = BITS - np.log2(tables)
+    escapes = costs[:, -1:] + np.log2(N_SYMBOLS)
+    costs = np.where(tables[:, :-1] > 0, costs[:, :-1], escapes)
     seen = counts > 0
     return float((counts[seen] * costs[seen]).sum())

@@ -27,16 +27,22 @@ def test_counts_are_of_differences_modulo_256(counted) -> None:
 def test_tables_sum_to_the_whole_and_reach_all_that_was_seen(counted) -> None:
     counts, _, _ = counted
     made = tables.fit(counts)
-    assert made.shape == (N_TABLES, 256)
+    assert made.shape == (N_TABLES, 257)
     assert (made.sum(axis=1) == 65_536).all()
-    assert (made[counts > 0] > 0).all()
+    assert (made[:, :256][counts > 0] > 0).all()
 
 
 def test_a_narrow_table_pays_nothing_for_what_it_does_not_reach(counted) -> None:
     made = tables.fit(counted[0])
     assert made[0, 0] > 65_536 - 30
     assert not made[0, 30:226].any()
-    assert (made[-1] > 0).all()
+    assert (made[-1, :256] > 0).all()
+
+
+def test_a_table_has_an_escape_where_something_needs_it(counted) -> None:
+    made = tables.fit(counted[0])
+    assert (made[:, 256] == ~(made[:, :256] > 0).all(axis=1)).all()
+    assert made[0, 256] == 1
 
 
 def test_bits_are_near_the_entropy(counted) -> None:
@@ -46,8 +52,8 @@ def test_bits_are_near_the_entropy(counted) -> None:
     assert entropy < tables.ideal_bits(counts, tables.fit(counts)) < 1.01 * entropy
 
 
-def test_what_cannot_be_coded_costs_without_end(counted) -> None:
+def test_what_a_table_does_not_reach_costs_an_escape(counted) -> None:
     counts = np.zeros_like(counted[0])
     made = tables.fit(counts)
     counts[0, 100] = 1
-    assert tables.ideal_bits(counts, made) == np.inf
+    assert tables.ideal_bits(counts, made) == 16 + 8
