@@ -2,8 +2,8 @@
 
 Owns its layers, their integer weights and tables.  Knows nothing of TensorFlow, of priors, or of how weights came about.
 
-All planes come from one transposed convolution over all channels: what a plane does not see are zeros, which take next to
-nothing to store.  The pixels come from a transposed convolution, too: it is a convolution to 12 numbers at each place of the
+Each kind of planes comes from transposed convolutions of its own channels, one for each grain of weights, whose sums are added.
+The pixels come from a transposed convolution, too: it is a convolution to 12 numbers at each place of the
 planes, which are then laid out as 2 x 2 pixels of 3 colours.
 """
 
@@ -20,7 +20,7 @@ from aeformat.model.values import EXACT, Value
 from aeformat.training.photo.lapped import BANDS
 from aeformat.training.photo.order import numbers, sources
 from aeformat.training.photo.recipe import PhotoRecipe
-from aeformat.training.photo.rounding import GREATEST, PLANE_UNIT, UNIT, grains
+from aeformat.training.photo.rounding import GREATEST, PLANE_UNIT, SYNTHESIS_LEVELS, UNIT, grains
 from aeformat.training.quantise import fixed_point
 
 Floats = NDArray[np.float64]
@@ -38,10 +38,7 @@ _CURVE: Final = np.sqrt(2 / np.pi)
 def decoder_graph(recipe: PhotoRecipe, weights: Weights, height: int, width: int) -> Graph:
     """Latents (height, width, channels) to pixels (16 height, 16 width, 3); the integers are the same for all sizes."""
     graph = Graph(Value((height, width, recipe.channels), "i8"), EXACT)
-    kernel, unit = _synthesis(recipe, weights)
-    half, side = BANDS // 2, BANDS // 4
-    _add(graph, "conv2d_transpose", kernel, 2, unit, np.zeros(len(unit)), strides=(half, half), crop=(side,) * 4)
-    planes = _lookup(graph, unit, 1 / PLANE_UNIT * _PER_STEP, _whole_table())
+    planes = graph.add("concat", *(_planes(graph, recipe, weights, name) for name in sources(recipe.groups)), axis=2)
     for layer in (0, 1):
         kernel, unit = convolution(weights[f"decoder_{layer}"])
         bias = weights[f"decoder_bias_{layer}"]
@@ -55,26 +52,32 @@ def decoder_graph(recipe: PhotoRecipe, weights: Weights, height: int, width: int
     return graph
 
 
-def _synthesis(recipe: PhotoRecipe, weights: Weights) -> tuple[Floats, Floats]:
-    """(16, 16, planes, channels) integers, and what 1 stands for in each plane."""
-    steps = np.exp(weights["steps"].astype(np.float64))
-    parts, units = [], []
-    for name, runs in sources(recipe.groups).items():
-        channels = numbers(runs)
-        real = weights[f"synthesis_{name}"].astype(np.float64) * steps[channels]
-        unit = np.maximum(np.abs(real).max(axis=(0, 1, 3)), _LEAST) / GREATEST
-        grain = grains(name, len(channels)).astype(np.float64)
-        whole = np.zeros((*real.shape[:3], recipe.channels))
-        whole[..., channels] = _within(np.rint(real / (unit[:, None] * grain)) * grain, grain)
-        parts.append(whole)
-        units.append(unit)
-    return np.concatenate(parts, axis=2), np.concatenate(units)
+def _planes(graph: Graph, recipe: PhotoRecipe, weights: Weights, name: str) -> int:
+    """The planes of luma, of chroma, or of features: (8 height, 8 width, planes)."""
+    channels = numbers(sources(recipe.groups)[name])
+    real = weights[f"synthesis_{name}"].astype(np.float64) * np.exp(weights["steps"].astype(np.float64))[channels]
+    unit = np.maximum(np.abs(real).max(axis=(0, 1, 3)), _LEAST) / SYNTHESIS_LEVELS
+    grain = grains(name, len(channels)).astype(np.float64)
+    whole = np.rint(real / (unit[:, None] * grain)) * grain
+    half, side = BANDS // 2, BANDS // 4
+    sums = []
+    for size in np.unique(grain):
+        mine = grain == size
+        taken, kernel = _channels(graph, channels[mine]), whole[..., mine].astype(np.int8)
+        nothing = np.zeros(len(unit), np.int32)
+        sums.append(
+            graph.add("conv2d_transpose", taken, weights=kernel, bias=nothing, strides=(half, half), crop=(side,) * 4)
+        )
+    if len(sums) > 1:
+        graph.add("add", *sums)
+    return _lookup(graph, unit, 1 / PLANE_UNIT * _PER_STEP, _whole_table())
 
 
-def _within(whole: Floats, grain: Floats) -> Floats:
-    """Multiples of the grain that fit 8 bits: the largest weight may have been rounded up past 127."""
-    most = GREATEST // grain * grain
-    return np.clip(whole, -most, most)
+def _channels(graph: Graph, wanted: NDArray[np.intp]) -> int:
+    """Some channels of the latents, in rising order."""
+    ends = np.flatnonzero(np.diff(wanted) > 1) + 1
+    runs = [graph.add("slice", 0, start=int(run[0]), stop=int(run[-1]) + 1) for run in np.split(wanted, ends)]
+    return runs[0] if len(runs) == 1 else graph.add("concat", *runs, axis=2)
 
 
 def convolution(real: NDArray[Any]) -> tuple[Floats, Floats]:

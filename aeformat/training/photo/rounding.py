@@ -28,10 +28,13 @@ MAGNITUDE_UNIT: Final = 1 / 16
 VALUE_UNIT: Final = 1 / 8
 """Of a latent's magnitude's logarithm, and its number, as the context model sees them."""
 CONTEXT_LEVELS: Final = 31
-_FINE: Final = {"luma": 20, "chroma": 4, "features": 0}
-"""So many channels need all of a weight's 8 bits: their latents are large."""
-_GRAIN: Final = 4
-"""The weights of the others are multiples of it, which takes less to store."""
+SYNTHESIS_LEVELS: Final = 120
+"""The largest integer weight of the synthesis: a multiple of every grain."""
+GRAINS: Final = {"luma": ((0, 1), (20, 4), (92, 8)), "chroma": ((0, 1), (4, 4)), "features": ((0, 4),)}
+"""What the weights of a part of the synthesis are multiples of: (from which channel on, grain).
+
+The latents of the first channels are large and need all of a weight's 8 bits; coarser weights take less to store.
+"""
 _LEAST: Final = 1e-6
 
 Floats = NDArray[np.float32]
@@ -50,7 +53,10 @@ def to_whole(tf: Any, values: Any) -> Any:
 
 def grains(name: str, n: int) -> Floats:
     """(n,): what the integer weights of each channel of a part of the synthesis are multiples of."""
-    return np.where(np.arange(n) < _FINE[name], 1, _GRAIN).astype(np.float32)
+    made = np.ones(n, np.float32)
+    for first, grain in GRAINS[name]:
+        made[first:] = grain
+    return made
 
 
 def rounded_weights(tf: Any, weights: Mapping[str, Any], parts: tuple[Group, ...]) -> dict[str, Any]:
@@ -61,9 +67,8 @@ def rounded_weights(tf: Any, weights: Mapping[str, Any], parts: tuple[Group, ...
         mine = tf.gather(steps, numbers(runs))
         grain = grains(name, len(numbers(runs)))
         whole = weights[f"synthesis_{name}"] * mine  # for latents, which are in steps
-        unit = _unit(tf, [whole], (0, 1, 3), GREATEST) * grain
-        most = GREATEST // grain
-        made[f"synthesis_{name}"] = to_whole(tf, tf.clip_by_value(whole / unit, -most, most)) * unit / mine
+        unit = _unit(tf, [whole], (0, 1, 3), SYNTHESIS_LEVELS) * grain
+        made[f"synthesis_{name}"] = to_whole(tf, whole / unit) * unit / mine
     for name in ("decoder_0", "decoder_1", "encoder_0", "encoder_1", "encoder_2", "encoder_3"):
         made[name] = rounded(tf, [weights[name]], GREATEST)[0]
     made["decoder_2"] = _rounded_by_colour(tf, weights["decoder_2"])

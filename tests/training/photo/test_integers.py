@@ -44,9 +44,23 @@ def test_pixels_are_those_of_training(weights) -> None:
     assert (difference > 0).mean() < 0.15
 
 
-def test_weights_that_nothing_sees_are_zero(weights) -> None:
-    first = integers.decoder_graph(RECIPE, weights, 1, 1).steps[0].arrays["weights"]
-    assert first.shape == (16, 16, 9, 56)
-    luma, chroma = (np.array([step for step in range(56) if (first[:, :, plane, step] != 0).any()]) for plane in (0, 4))
-    assert len(luma) == 44
-    assert not set(luma) & set(chroma)
+def test_each_kind_of_planes_sees_its_own_channels(weights) -> None:
+    """Group by group luma and chroma of 44 and 12: (3, 2), (5, 0), (12, 10), (24, 0)."""
+    steps = integers.decoder_graph(RECIPE, weights, 1, 1).steps
+    taken = [(step.params["start"], step.params["stop"]) for step in steps if step.kind == "slice"]
+    assert taken == [(0, 3), (5, 22), (32, 56), (3, 5), (22, 24), (24, 32), (0, 32)]
+    shapes = [step.arrays["weights"].shape for step in steps if step.kind == "conv2d_transpose"]
+    of_planes = [(16, 16, 4, 20), (16, 16, 4, 24), (16, 16, 2, 4), (16, 16, 2, 8), (16, 16, 3, 32)]
+    assert shapes == [*of_planes, (6, 6, 3, 14)]
+
+
+def test_a_latent_changes_the_pixels_that_its_function_reaches(weights) -> None:
+    """In a photograph of one colour, but for what the small layers see around it."""
+    graph = integers.decoder_graph(RECIPE, weights, 5, 5)
+    latents = np.zeros((1, 5, 5, RECIPE.channels), np.int8)
+    grey = evaluate(graph.steps, latents)[0].astype(int)
+    latents[0, 2, 2, 33] = 3
+    changed = np.abs(evaluate(graph.steps, latents)[0] - grey).max(axis=2) > 0
+    assert changed[24:56, 24:56].mean() > 0.5
+    assert not changed[:18].any()
+    assert not changed[:, 62:].any()

@@ -33,12 +33,12 @@ def test_synthesis_weights_of_latents_in_steps_are_integers(both, name) -> None:
     weights, rounded = both
     steps = np.exp(weights["steps"].numpy())[numbers(sources(RECIPE.groups)[name])]
     whole = weights[f"synthesis_{name}"].numpy() * steps
-    unit = np.abs(whole).max(axis=(0, 1, 3), keepdims=True) / rounding.GREATEST
+    unit = np.abs(whole).max(axis=(0, 1, 3), keepdims=True) / rounding.SYNTHESIS_LEVELS
     grain = rounding.grains(name, len(steps))
     integers = rounded[f"synthesis_{name}"] * steps / unit
     assert distance_from_whole(integers / grain) < 1e-2
-    assert np.abs(integers - whole / unit).max() <= 0.76 * grain.max()  # 127 is no multiple of 4
-    assert np.abs(integers).max() < 127.5
+    assert (np.abs(integers - whole / unit).max(axis=(0, 1, 2)) <= 0.502 * grain).all()
+    assert abs(np.abs(integers).max() - rounding.SYNTHESIS_LEVELS) < 0.1
 
 
 def test_sums_that_are_added_share_their_unit(both) -> None:
