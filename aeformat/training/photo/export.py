@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,16 +20,18 @@ from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.backends.numpy_passes import NumpyPasses
 from aeformat.container.passes import PHASES, phase_sizes
 from aeformat.model.builder import PackageBuilder
+from aeformat.model.file_io import write_package
 from aeformat.model.layers import Layer
 from aeformat.model.manifest import Endpoint
 from aeformat.model.package import ModelPackage
 from aeformat.model.pair import Pair, build_pair, draft_encoder
 from aeformat.model.parts import PassesSpec
-from aeformat.training.export import Reporter
+from aeformat.training.export import Reporter, check_targets, package_paths
 from aeformat.training.photo import tables
 from aeformat.training.photo.crops import Photo
 from aeformat.training.photo.encoder_integers import encoder_graph
 from aeformat.training.photo.integers import decoder_graph
+from aeformat.training.photo.loop import TrainedPhoto
 from aeformat.training.photo.passes import N_TABLES, Passes, passes_of
 from aeformat.training.photo.recipe import PhotoRecipe
 
@@ -36,6 +39,27 @@ N_COUNTED: Final = 128  # photographs that tables are fitted to
 
 Weights = dict[str, NDArray[Any]]
 Latents = NDArray[np.int8]  # (h, w, channels)
+
+
+def export_pair(
+    trained: TrainedPhoto,
+    photos: Sequence[Photo],
+    golden: Sequence[Photo],
+    out_dir: Path,
+    *,
+    force: bool,
+    report: Reporter,
+) -> tuple[Path, Path]:
+    """Write the encoder's and the decoder's package into `out_dir`; their paths.  See `packages_of`.
+
+    Raises UsageError where a file exists, without `force`.
+    """
+    check_targets(trained.recipe, out_dir, force=force)
+    paths = package_paths(trained.recipe.name, out_dir)
+    pair = packages_of(trained.recipe, trained.weights, photos, golden, report)
+    for package, path in zip(pair, paths, strict=True):
+        write_package(package, path, force=force)
+    return paths
 
 
 def packages_of(

@@ -67,6 +67,11 @@ class PhotoRecipe:
         return self.luma + self.chroma
 
     @property
+    def crop(self) -> int:
+        """Pixels along each side of the largest crop: a photograph must have them."""
+        return max(phase.crop for phase in self.phases)
+
+    @property
     def groups(self) -> tuple[Group, ...]:
         """Of channels, in the order of decoding."""
         return groups(self.luma, self.chroma)
