@@ -66,8 +66,11 @@ def running_bytes(manifest: Manifest) -> int:
 
 
 def n_channels(manifest: Manifest) -> int:
-    """Of all layers that make sums or look them up: each channel has its bound, its bias and its multiplier."""
-    made = zip(manifest.layers, manifest.values[1:], strict=True)
+    """Of all layers that make sums or look them up, those of passes too: each has its bound, its bias and its multiplier."""
+    made = [*zip(manifest.layers, manifest.values[1:], strict=True)]
+    if manifest.passes is not None:
+        layers = manifest.passes.spec.layers
+        made += zip(layers, manifest.passes.values[-len(layers) :], strict=True)
     return sum(value.shape[-1] for layer, value in made if value.type == ACC or layer.kind == "lookup")
 
 

@@ -20,6 +20,7 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import HeaderInvalid
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.model.match import prior_of as prior_without_network
+from aeformat.model.memory import n_channels
 from aeformat.model.passes import FULL, n_decoded
 from aeformat.pipeline.convert import convert
 from tools.build_vectors.passes import BYTES, PASSES, ROWS, Coder
@@ -148,3 +149,14 @@ def test_many_rows_at_once_in_threads():
     b = second.expect()
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
     assert len(ROWS) == 7
+
+
+def test_the_channels_of_passes_are_part_of_the_work_of_a_package():
+    """C13-1, before their bounds are proved: joining values makes channels out of nothing."""
+    manifest = _package(PASSES).manifest
+    own = len(manifest.layers)  # of one channel each
+    layers = manifest.passes.spec.layers
+    of_passes = zip(layers, manifest.passes.values[-len(layers) :], strict=True)
+    assert n_channels(manifest) == own + sum(
+        value.shape[2] for layer, value in of_passes if layer.kind in ("conv2d", "affine", "add", "lookup")
+    )

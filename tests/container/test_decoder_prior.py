@@ -79,6 +79,12 @@ def test_an_input_without_a_range_takes_all_of_its_type():
 
 
 MANIFEST_AT = PLACES[0] + 32
+
+
+def _free(fields, takes, makes):
+    fields["input"]["shape"], fields["output"]["shape"], fields["golden"] = takes, makes, []
+
+
 OF_MANIFEST = {
     "too long": (with_manifest(bytes(MANIFEST_BYTES + 1)), "M1-1"),
     "not canonical": (with_manifest(b"\x81\xa4role\xd9\x07decoder"), "M2-1"),
@@ -86,7 +92,10 @@ OF_MANIFEST = {
     "output is a list": (with_fields(lambda fields: fields.update(output=[])), "M2-2"),
     "shape is a number": (put("input", "shape", 6), "M2-2"),
     "shape of nothing": (put("input", "shape", []), "M2-2"),
-    "shape with a zero": (put("output", "shape", [0, 2, 1]), "M2-8"),
+    "shape with a zero": (put("output", "shape", [0, 2, 1]), "M2-2"),
+    "free in one half": (with_fields(lambda fields: _free(fields, [0, 2, 1], [0, 0, 1])), "M2-8"),
+    "free without passes": (with_fields(lambda fields: _free(fields, [0, 0, 1], [0, 0, 1])), "M10-6"),
+    "passes of one size": (put("prior", "passes", {}), "M10-6"),
     "shape of texts": (put("input", "shape", ["2", "3"]), "M2-2"),
     "prior is a number": (with_fields(lambda fields: fields.update(prior=7)), "M2-2"),
     "prior with another key": (put("prior", "more", 1), "M2-2"),

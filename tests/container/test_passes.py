@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from math import log2
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from aeformat.container import rans_passes
 from aeformat.container.costs import StepBudget
-from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.decoder_prior import DecoderPrior, read_decoder_prior
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import PASS_ELEMENTS
 from aeformat.container.parser import ChunkRead, Parser
@@ -26,6 +27,7 @@ from aeformat.container.work import work_of
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import DecoderMissing, LimitExceeded, ValueInvalid
 
+VECTORS = Path(__file__).parents[2] / "spec" / "vectors"
 GROUPS = (1, 2)
 FORM = RowForm((0, 0, 3), (0, 0, 1))
 SIZES = [(1, 1), (2, 3), (1, 7), (6, 1), (5, 5), (5, 5), (12, 9)]
@@ -262,6 +264,7 @@ def test_a_file_comes_back_forward_and_by_random_access(tmp_path):
     with Latents(path) as file:
         assert file.needs_prior
         file.give_prior(OF_DECODER)
+        assert not file.needs_prior
         for number in (6, 0, 4, 6):
             assert np.array_equal(file[number], latents[number])
 
@@ -337,3 +340,18 @@ def test_work_of_passes_is_known_with_the_prior():
             assert work_of(event, HEADER) == 4 * event.header.raw_bytes
             assert reader.n_steps(event._replace(stored=b"\x0b" + bytes(event.stored[1:]))) == 0
     assert found == [rans_passes.n_steps(PRIOR, LATENTS.sizes, 1)]
+
+
+def test_a_decoder_with_passes_is_known_by_its_manifest():
+    """Nothing of the passes is read: whoever computes them does."""
+    found = read_decoder_prior((VECTORS / "model/valid/092-passes-tiny.aef").read_bytes())
+    assert (found.type, found.dims, found.image) == ("u8", (0, 0, 1), (0, 0, 1))
+    assert found.has_passes and found.prior is None
+
+
+def test_rows_of_another_codec_need_no_prior():
+    """However the file is read."""
+    sink = io.BytesIO()
+    with LatentsWriter(sink, HEADER._replace(codec="none")) as writer:
+        writer.write(LATENTS)
+    assert not LatentStream(io.BytesIO(sink.getvalue())).needs_prior

@@ -21,10 +21,11 @@ from aeformat.cli.main import main
 from aeformat.errors import UsageError
 from aeformat.model import store
 from aeformat.model.file_io import package_bytes
-from aeformat.net.server import folder_check
+from aeformat.net.server import folder_check, folder_gc
 from aeformat.net.server.check_report import DAMAGE, LEFT_OVER
 from aeformat.net.server.folder_check import FolderCheck
 from aeformat.net.server.folder_gc import FolderGc
+from aeformat.net.server.records import UploadInfo, dump
 from aeformat.net.server.storage import Storage
 from net.running import running, upload
 from net.test_folder import FILE, PATH, SHA, blob, body, record
@@ -292,6 +293,25 @@ def test_a_blob_that_is_named_meanwhile_is_not_collected(root, monkeypatch):
     monkeypatch.setattr(gc, "_remove_orphan", late)
     assert gc.run().findings == []
     assert blob(root).read_bytes() == FILE
+
+
+def test_a_commit_that_a_start_finishes_meanwhile_is_not_collected(root, monkeypatch):
+    """A server died after the blob was in its place, before its record.  gc finds it; then the next server names it."""
+    record(root).unlink()
+    result = next(path for path in root.glob("uploads/*/result") if SHA in path.read_text())
+    (result.parent / "about").write_bytes(dump(UploadInfo("local", None)))
+    calls, true_records = [], folder_gc.records
+
+    def late(root):
+        found = list(true_records(root))
+        calls.append(len(found))
+        if len(calls) == 2:  # gc has looked for broken ones before
+            Storage(root).close()
+        return found
+
+    monkeypatch.setattr(folder_gc, "records", late)
+    assert FolderGc(root, is_dry=False).run().findings == []
+    assert len(calls) == 2 and record(root).exists() and blob(root).read_bytes() == FILE
 
 
 def test_a_repair_is_known_to_the_server_that_runs(tmp_path, capsys):

@@ -130,6 +130,9 @@ def test_the_log_is_lines_of_json_without_tokens(server, place):
         '{"tenants": {"a": {}}, "tokens": [{"sha256": "", "tenant": "b", "scopes": []}]}',
         '{"tenants": {"a": {}}, "tokens": [{"sha256": "", "tenant": "a", "scopes": ["all"]}]}',
         '{"tenants": {"a": {}}, "tokens": [{"sha256": "", "tenant": "a", "scopes": [], "expires": "soon"}]}',
+        '{"tenants": {"a": {}}, "tokens": [{"sha256": "", "tenant": "a", "scopes": [], "expire": "2026-01-01"}]}',
+        '{"tenants": {"a": {"quota": 5}}, "tokens": []}',
+        '{"tenants": {}, "tokens": [], "token": []}',
     ],
 )
 def test_a_bad_token_file_is_refused_at_the_start(tmp_path, text):

@@ -281,7 +281,9 @@ def test_what_cannot_fit_is_refused_before_it_is_written(tmp_path):
 
 def test_what_another_request_has_announced_is_not_free_and_ends_no_upload(tmp_path):
     """T7-6: until it has ended, one way or another.  What others have verified is kept, with and without a length."""
-    with running(tmp_path / "root", disk=Small(3 * len(FILE) - 1000), reserve_bytes=0) as server:
+    with running(
+        tmp_path / "root", disk=Small(3 * len(FILE) - 1000), reserve_bytes=0, idle_seconds=600, rate_seconds=600
+    ) as server:
         where, mine = create(server), create(server)
         assert patch(server, mine, 0, FILE[: ENDS[3]]).status == 204
         announced = 3 * len(FILE) - 4000 - ENDS[3]
@@ -294,7 +296,9 @@ def test_what_another_request_has_announced_is_not_free_and_ends_no_upload(tmp_p
             assert (found.status, slug(found), found.get("Location")) == (503, "busy", None)
             assert slug(patch(server, mine, ENDS[3], FILE[ENDS[3] :], last=True)) == "busy"
             chunked = f"PATCH {mine} HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: {ENDS[3]}\r\nUpload-Complete: ?1\r\n"
-            chunked += "Content-Type: application/partial-upload\r\nTransfer-Encoding: chunked\r\n\r\n"
+            chunked += (
+                "Content-Type: application/partial-upload\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+            )
             rest = FILE[ENDS[3] :]
             body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(rest), rest)
             assert server.raw(chunked.encode() + body, 60).startswith(b"HTTP/1.1 503 ")

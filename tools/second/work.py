@@ -47,7 +47,14 @@ def _of_golden_set(model: Model) -> int:
         total += rows * sum(10_000 + _of_layer(model, k) for k in range(len(layers)))
         model.shapes = units
     proved = [k for k, layer in enumerate(layers) if model.types[k + 1] == "acc" or layer["kind"] == "lookup"]
-    return total + 2_048 * sum(model.shapes[k + 1][-1] for k in proved)
+    channels = sum(model.shapes[k + 1][-1] for k in proved)
+    if model.passes:
+        of = model.passes.layers
+        first = len(of.shapes) - len(of.manifest["layers"])
+        for j, layer in enumerate(of.manifest["layers"], first):
+            if of.types[j] == "acc" or layer["kind"] == "lookup":
+                channels += of.shapes[j][-1]
+    return total + 2_048 * channels
 
 
 def _of_layer(model: Model, k: int) -> int:

@@ -175,9 +175,11 @@ class FolderStore:
 
     def _put_blob(self, path: Path, record: Record) -> None:
         blob = self.blob(record.sha256)
-        if path.exists() or size_of(blob) != record.size:  # else it was moved before a crash
+        if path.exists() or size_of(blob) != record.size:
             self._disk.make_folder(blob.parent)
             self._disk.rename(path, blob)
+        else:  # it was moved before a crash
+            os.utime(blob)  # a clean-up that found it without its record now finds another file (T4-17)
 
     def delete(self, tenant: str, kind: str, name: str) -> bool:
         """Delete a tenant's record durably, then the blob if nobody else has it; a crash in between leaves the blob alone.

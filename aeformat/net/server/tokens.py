@@ -130,7 +130,11 @@ def _read(found: Any) -> dict[str, Caller]:
     """
     callers = {}
     tenants = found["tenants"]
+    _only(found, "tenants", "tokens")
+    for settings in tenants.values():
+        _only(settings, "quota_bytes")
     for token in found["tokens"]:
+        _only(token, "sha256", "tenant", "scopes", "expires")
         tenant = token["tenant"]
         if not TENANT.fullmatch(tenant) or tenant not in tenants:
             raise ValueError(f"tenant {tenant!r} is not one of {', '.join(tenants)}, or no good name")
@@ -144,3 +148,10 @@ def _read(found: Any) -> dict[str, Caller]:
         quota = int(tenants[tenant].get("quota_bytes", _UNLIMITED))
         callers[token["sha256"].lower()] = Caller(tenant, frozenset(token["scopes"]), quota, expires)
     return callers
+
+
+def _only(found: dict[str, Any], *known: str) -> None:
+    """Check that there is no other member: of a misspelt `expires` nobody would learn.  Raises ValueError."""
+    for name in found:
+        if name not in known:
+            raise ValueError(f"unknown member {name!r}; known are {', '.join(known)}")

@@ -42,6 +42,10 @@ class UploadRoom:
         """The bytes of an upload that lie on the disk."""
         return 0 if entry is None else entry.machine.staged.n_received or self._storage.staged_bytes(entry.name)
 
+    def unwritten(self, entry: UploadEntry) -> int:
+        """The bytes of an upload that were received, and are still to be written."""
+        return max(0, entry.machine.staged.n_received - self._storage.staged_bytes(entry.name))
+
     def _free(self) -> int:
         return self._storage.free_bytes() - self._limits.reserve_bytes
 

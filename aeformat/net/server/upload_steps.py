@@ -107,7 +107,7 @@ class UploadSteps:
                 await entry.pipeline.put(at, data)
                 if not self._room.can_hold(entry, machine.verifier.held_bytes):
                     refusal = _busy()
-                elif not entry.expected and self._room.is_promised(0, entry):
+                elif not entry.expected and self._room.is_promised(self._room.unwritten(entry), entry):
                     refusal = no_room_yet()
                 elif not entry.pipeline.is_over:
                     return None
