@@ -29,8 +29,8 @@ types:
       - id: flags
         type: u2
         valid:
-          max: 3
-        doc: bit 0 says that rows have sizes of their own (section 5.1), bit 1 that the decoder is not known; with minor 0 no bit is set (C2-4)
+          max: 7
+        doc: bit 0 says that rows have sizes of their own (section 5.1), bit 1 that the decoder is not known, bit 2 that a model package is of version 1.1; with minor 0 no bit is set (C2-4)
       - id: header_len
         type: u4
         valid:

@@ -103,7 +103,7 @@ def raw_rows(
             if isinstance(prior, Prior):
                 return rans.decode_rows(chunk.stored, prior, n_rows=chunk.header.n_rows, most_steps=most_steps)
             assert chunk.sizes is not None
-            return rans_passes.decode_rows(chunk.stored, prior, chunk.sizes)
+            return rans_passes.decode_passes(chunk.stored, prior, chunk.sizes)
         except rans.BadCode as error:
             raise _bad_code(chunk, error) from None
     spec = header.encoding_spec
@@ -142,7 +142,7 @@ def check_coded(
             assert chunk.sizes is not None
             if isinstance(prior, PassesPrior):
                 budget.charge(chunk.number, rans_passes.check_steps(chunk.stored, prior, chunk.sizes, most_steps))
-            rans_passes.check_code(chunk.stored, chunk.sizes.n_values)
+            rans_passes.check_passes_code(chunk.stored, chunk.sizes.n_values)
             return most_steps
         n_lanes = rans.check_code(chunk.stored, n_rows=n_rows, n_values=n_values, most_steps=most_steps)
     except rans.BadCode as error:

@@ -26,14 +26,14 @@ _VALUES_A_LANE: Final = 1 << 14  # at most
 _USUAL_LANES: Final = 256
 
 
-def check_code(stored: bytes | memoryview, n_values: int) -> int:
+def check_passes_code(stored: bytes | memoryview, n_values: int) -> int:
     """All that a payload shows without a prior: C6-7, C6-9, C6-10; its lanes.  n_values: of all rows.  Raises BadCode."""
     n_lanes = check_lanes(stored, n_values, "values")
     check_states(stored, n_lanes)
     return n_lanes
 
 
-def n_steps(prior: PassesPrior, sizes: RowSizes, n_lanes: int) -> int:
+def n_passes_steps(prior: PassesPrior, sizes: RowSizes, n_lanes: int) -> int:
     """The steps that it takes to decode these rows (C6-8).  Raises BadCode for a row whose layers make too much."""
     units = 0
     for run in sizes.runs():
@@ -49,18 +49,18 @@ def n_steps(prior: PassesPrior, sizes: RowSizes, n_lanes: int) -> int:
 def check_steps(stored: bytes | memoryview, prior: PassesPrior, sizes: RowSizes, most_steps: int = RANS_STEPS) -> int:
     """C6-7 and C6-8; the steps.  Raises BadCode."""
     n_lanes = check_lanes(stored, sizes.n_values, "values")
-    steps = n_steps(prior, sizes, n_lanes)
+    steps = n_passes_steps(prior, sizes, n_lanes)
     if steps > most_steps:
         per = "in one chunk" if most_steps == RANS_STEPS else "more after what came before"
         raise BadCode("C6-8", f"{steps} steps, allowed are {max(most_steps, 0)} {per}")
     return steps
 
 
-def decode_rows(stored: bytes | memoryview, prior: PassesPrior, sizes: RowSizes) -> memoryview:
+def decode_passes(stored: bytes | memoryview, prior: PassesPrior, sizes: RowSizes) -> memoryview:
     """The raw payload of rows: one byte a value, i8 as its two's complement.  Raises BadCode (C6-7, C6-9 to C6-13)."""
     import numpy as np
 
-    n_lanes = check_code(stored, sizes.n_values)
+    n_lanes = check_passes_code(stored, sizes.n_values)
     lanes = _Lanes(stored, n_lanes)
     out = np.empty(sizes.n_values, np.int16)
     start, is_canonical = 0, True
@@ -179,7 +179,7 @@ class _Lanes:
                 raise BadCode("C6-12", f"lane {lane} ends with the state {state}, not {LOWEST_STATE}")
 
 
-def encode_rows(
+def encode_passes(
     flat: NDArray[Any], sizes: RowSizes, prior: PassesPrior, *, n_lanes: int | None = None, most_steps: int = RANS_STEPS
 ) -> bytes | None:
     """The payload of rows; None for so many that C6-8 would refuse them.
@@ -193,7 +193,7 @@ def encode_rows(
         raise ValueError(f"there are latents outside the prior's range, {prior.lo} to {prior.hi}")
     most_lanes = n_lanes or min(_USUAL_LANES, 1 << (sizes.n_values.bit_length() - 1))
     try:
-        if n_steps(prior, sizes, most_lanes) > most_steps:
+        if n_passes_steps(prior, sizes, most_lanes) > most_steps:
             return None
     except BadCode:
         return None
@@ -206,14 +206,14 @@ def encode_rows(
             bits += _encode_row(row, prior, sequences)
             start += run.n_values
     if n_lanes is None:
-        n_lanes = usual_lanes(bits >> COST_BITS, sizes.n_values, most_lanes)
-        while n_steps(prior, sizes, n_lanes) > most_steps:  # it was found that most_lanes will do
+        n_lanes = usual_passes_lanes(bits >> COST_BITS, sizes.n_values, most_lanes)
+        while n_passes_steps(prior, sizes, n_lanes) > most_steps:  # it was found that most_lanes will do
             n_lanes *= 2
     x, words = _push(sequences, prior.bits, n_lanes)
     return bytes((n_lanes.bit_length() - 1,)) + x + words
 
 
-def usual_lanes(n_bits: int, n_values: int, most_lanes: int) -> int:
+def usual_passes_lanes(n_bits: int, n_values: int, most_lanes: int) -> int:
     """The lanes that a writer takes for a code of so many bits: a power of two, so that they take half a percent of it.
 
     More where there are many values in few bits: they would take long in few lanes.

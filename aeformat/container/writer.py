@@ -314,14 +314,14 @@ class LatentsWriter:
         if isinstance(prior, Prior):
             coded = rans.encode_rows(flat.reshape(-1, *prior.dims), prior, most_steps=left)
         else:
-            coded = rans_passes.encode_rows(flat, sizes, prior, most_steps=left)
+            coded = rans_passes.encode_passes(flat, sizes, prior, most_steps=left)
         if coded is None or len(coded) >= flat.nbytes:
             return None
         n_lanes = 1 << coded[0]
         if isinstance(prior, Prior):
             steps = rans.n_steps(len(values), n_lanes, prior.n_values)
         else:
-            steps = rans_passes.n_steps(prior, sizes, n_lanes)
+            steps = rans_passes.n_passes_steps(prior, sizes, n_lanes)
         self._budget.charge(self._n_chunks, steps)
         return coded
 

@@ -51,11 +51,11 @@ def test_the_code_is_the_one_that_plain_python_makes(network, n_lanes):
     sizes = RowSizes.of(form, [(h, w, h, w) for h, w in SIZES])
     flat = np.concatenate([row.reshape(-1) for row in rows])
 
-    code = rans_passes.encode_rows(flat, sizes, prior, n_lanes=n_lanes)
+    code = rans_passes.encode_passes(flat, sizes, prior, n_lanes=n_lanes)
 
     plain = [(*row.shape[:2], [int(x) for x in row.reshape(-1)]) for row in rows]
     assert code == Coder(network).code(plain, n_lanes.bit_length() - 1)
-    assert bytes(rans_passes.decode_rows(code, prior, sizes)) == flat.tobytes()
+    assert bytes(rans_passes.decode_passes(code, prior, sizes)) == flat.tobytes()
 
 
 def _file(codec="rans", filter="none"):

@@ -85,10 +85,10 @@ def test_rows_come_back_from_any_number_of_lanes(log2_lanes):
     """Few lanes and many go different ways."""
     latents = rows()
 
-    code = rans_passes.encode_rows(latents.flat, latents.sizes, PRIOR, n_lanes=1 << log2_lanes)
+    code = rans_passes.encode_passes(latents.flat, latents.sizes, PRIOR, n_lanes=1 << log2_lanes)
 
     assert code[0] == log2_lanes
-    assert bytes(rans_passes.decode_rows(code, PRIOR, latents.sizes)) == raw(latents)
+    assert bytes(rans_passes.decode_passes(code, PRIOR, latents.sizes)) == raw(latents)
 
 
 def test_a_code_is_near_its_ideal_length():
@@ -105,7 +105,7 @@ def test_a_code_is_near_its_ideal_length():
             bits -= np.log2(np.where(f > 0, f, np.maximum(escape, 1)) / 256).sum() - 3 * (f == 0).sum()
             passing.put(row[place])
 
-    code = rans_passes.encode_rows(latents.flat, latents.sizes, PRIOR)
+    code = rans_passes.encode_passes(latents.flat, latents.sizes, PRIOR)
 
     assert bits / 8 < len(code) < 1.015 * bits / 8
 
@@ -119,9 +119,15 @@ def test_costs_are_those_of_symbols_and_escapes():
 
 def test_lanes_grow_with_the_code():
     """One for a small file, at most what there are values for, at most 256."""
-    assert [rans_passes.usual_lanes(8 * n, n, 256) for n in (0, 300, 3_000, 30_000, 300_000)] == [1, 1, 4, 32, 256]
-    assert rans_passes.usual_lanes(8 * 300_000, 300_000, 16) == 16
-    assert rans_passes.usual_lanes(8 * 300, 393_216, 256) == 16
+    assert [rans_passes.usual_passes_lanes(8 * n, n, 256) for n in (0, 300, 3_000, 30_000, 300_000)] == [
+        1,
+        1,
+        4,
+        32,
+        256,
+    ]
+    assert rans_passes.usual_passes_lanes(8 * 300_000, 300_000, 16) == 16
+    assert rans_passes.usual_passes_lanes(8 * 300, 393_216, 256) == 16
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ def test_tables_that_break_m10_4_are_refused(tables, what):
 
 
 LATENTS = rows(3)
-ONE, MANY = (rans_passes.encode_rows(LATENTS.flat, LATENTS.sizes, PRIOR, n_lanes=n) for n in (1, 16))
+ONE, MANY = (rans_passes.encode_passes(LATENTS.flat, LATENTS.sizes, PRIOR, n_lanes=n) for n in (1, 16))
 
 
 def _escaping():
@@ -152,7 +158,7 @@ def _escaping():
     honest = np.array([[1, 127, 0, 0, 0, 0, 0, 0, 128], TABLES[1], TABLES[2]], np.int32)
     return (
         one.sizes,
-        rans_passes.encode_rows(one.flat, one.sizes, lying, n_lanes=1),
+        rans_passes.encode_passes(one.flat, one.sizes, lying, n_lanes=1),
         PassesPrior(bits=8, lo=LO, hi=HI, groups=GROUPS, tables=honest, network=Neighbours()),
     )
 
@@ -168,7 +174,7 @@ def _escaping():
 def test_a_broken_code_is_refused_by_its_rule(code, rule):
     """With few lanes and with many."""
     with pytest.raises(BadCode) as caught:
-        rans_passes.decode_rows(code, PRIOR, LATENTS.sizes)
+        rans_passes.decode_passes(code, PRIOR, LATENTS.sizes)
     assert caught.value.rule == rule
 
 
@@ -178,10 +184,10 @@ def test_a_state_that_is_left_over_is_refused():
     flat = PassesPrior(
         bits=8, lo=LO, hi=HI, groups=GROUPS, tables=np.array([[32] * 8 + [0]] * 3, np.int32), network=Neighbours()
     )
-    code = rans_passes.encode_rows(one.flat, one.sizes, flat, n_lanes=1)
+    code = rans_passes.encode_passes(one.flat, one.sizes, flat, n_lanes=1)
     state = int.from_bytes(code[1:5], "little") + 1
     with pytest.raises(BadCode) as caught:
-        rans_passes.decode_rows(code[:1] + state.to_bytes(4, "little") + code[5:], flat, one.sizes)
+        rans_passes.decode_passes(code[:1] + state.to_bytes(4, "little") + code[5:], flat, one.sizes)
     assert caught.value.rule == "C6-12"
 
 
@@ -189,7 +195,7 @@ def test_an_escape_for_nothing_is_refused():
     """C6-13, behind all other rules."""
     sizes, code, prior = _escaping()
     with pytest.raises(BadCode) as caught:
-        rans_passes.decode_rows(code, prior, sizes)
+        rans_passes.decode_passes(code, prior, sizes)
     assert caught.value.rule == "C6-13"
 
 
@@ -198,7 +204,7 @@ def test_steps_count_layers_values_and_lanes():
     sizes = RowSizes.of(FORM, [(5, 5, 5, 5)] * 3)
     per_row = 2 * 10_000 + 16 * 75 + 512 * (3 + 1 + 2 + 2 + 5 + 2 + 3 + 3) + 80 * 25 // 8
 
-    assert rans_passes.n_steps(PRIOR, sizes, 4) == -(-3 * per_row // 4_096)
+    assert rans_passes.n_passes_steps(PRIOR, sizes, 4) == -(-3 * per_row // 4_096)
 
 
 def test_more_steps_than_allowed_are_refused_and_not_written():
@@ -206,7 +212,7 @@ def test_more_steps_than_allowed_are_refused_and_not_written():
     with pytest.raises(BadCode, match="allowed are 5 more") as caught:
         rans_passes.check_steps(ONE, PRIOR, LATENTS.sizes, 5)
     assert caught.value.rule == "C6-8"
-    assert rans_passes.encode_rows(LATENTS.flat, LATENTS.sizes, PRIOR, most_steps=5) is None
+    assert rans_passes.encode_passes(LATENTS.flat, LATENTS.sizes, PRIOR, most_steps=5) is None
     many = RowSizes.of(FORM, [(1, 1, 1, 1)] * 210_000)
     with pytest.raises(BadCode, match="in one chunk"):
         rans_passes.check_steps(ONE, PRIOR, many)
@@ -214,12 +220,12 @@ def test_more_steps_than_allowed_are_refused_and_not_written():
 
 def test_more_lanes_are_taken_where_steps_are_scarce():
     """Between what the usual lanes take and what all of them do."""
-    few, most = (rans_passes.n_steps(PRIOR, LATENTS.sizes, n) for n in (1, 256))
+    few, most = (rans_passes.n_passes_steps(PRIOR, LATENTS.sizes, n) for n in (1, 256))
 
-    code = rans_passes.encode_rows(LATENTS.flat, LATENTS.sizes, PRIOR, most_steps=most)
+    code = rans_passes.encode_passes(LATENTS.flat, LATENTS.sizes, PRIOR, most_steps=most)
 
     assert most < few and code[0] > 0
-    assert bytes(rans_passes.decode_rows(code, PRIOR, LATENTS.sizes)) == raw(LATENTS)
+    assert bytes(rans_passes.decode_passes(code, PRIOR, LATENTS.sizes)) == raw(LATENTS)
 
 
 class Greedy(Neighbours):
@@ -231,13 +237,13 @@ def test_layers_that_make_too_much_are_refused():
     greedy = PassesPrior(bits=8, lo=LO, hi=HI, groups=GROUPS, tables=TABLES, network=Greedy())
     with pytest.raises(BadCode, match="the layers of the passes make"):
         rans_passes.check_steps(ONE, greedy, LATENTS.sizes)
-    assert rans_passes.encode_rows(LATENTS.flat, LATENTS.sizes, greedy) is None
+    assert rans_passes.encode_passes(LATENTS.flat, LATENTS.sizes, greedy) is None
 
 
 def test_a_latent_out_of_range_is_refused():
     """Before anything is coded."""
     with pytest.raises(ValueError, match="outside the prior's range, -4 to 3"):
-        rans_passes.encode_rows(np.array([0, 4, 0], np.int8), RowSizes.of(FORM, [(1, 1, 1, 1)]), PRIOR)
+        rans_passes.encode_passes(np.array([0, 4, 0], np.int8), RowSizes.of(FORM, [(1, 1, 1, 1)]), PRIOR)
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------
@@ -339,7 +345,7 @@ def test_work_of_passes_is_known_with_the_prior():
             found.append(reader.n_steps(event))
             assert work_of(event, HEADER) == 4 * event.header.raw_bytes
             assert reader.n_steps(event._replace(stored=b"\x0b" + bytes(event.stored[1:]))) == 0
-    assert found == [rans_passes.n_steps(PRIOR, LATENTS.sizes, 1)]
+    assert found == [rans_passes.n_passes_steps(PRIOR, LATENTS.sizes, 1)]
 
 
 def test_a_decoder_with_passes_is_known_by_its_manifest():

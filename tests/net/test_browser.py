@@ -95,7 +95,10 @@ def test_a_page_uploads_resumes_and_reads(tmp_path, site, container, has_tokens)
     assert (found["created"], found["requestId"]) == (201, "from-a-page") and "max-size" in found["limit"]
     assert found["half"][0] == 204 and 0 < int(found["half"][1]) <= len(container) // 2
     assert found["broken"] == "AbortError" and found["resumedAt"] >= int(found["half"][1])
-    assert found["last"] == [201, "?1", repr_digest(sha256)]
+    assert found["last"][0] in (200, 201, 204) and found["last"][1:] == [
+        "?1",
+        repr_digest(sha256),
+    ]  # of PATCH, or HEAD (T4-11)
     assert found["range"] == [206, f"bytes 8-15/{len(container)}", f'"sha256:{sha256.hex()}"', 8]
     assert found["rows"] == [200, base64.b64encode(rows).decode()]
     assert found["refused"] == [404, "urn:aeformat:problem:not-found"]

@@ -45,10 +45,12 @@ async function usePage({ server, token, file }) {
     stop.abort();
     found.broken = await broken;
     let last;
-    do { // 409: the request that was broken off came to the server after the question
-        found.resumedAt = await offset(upload);
-        last = await append(upload, found.resumedAt, bytes.length, true);
-    } while (last.status === 409);
+    do { // 409 or 400: the request that was broken off came to the server after the question, and may have completed the upload
+        const head = await fetch(upload, { method: "HEAD", headers: auth });
+        found.resumedAt = Number(head.headers.get("Upload-Offset"));
+        const isComplete = head.headers.get("Upload-Complete") === "?1";
+        last = isComplete ? head : await append(upload, found.resumedAt, bytes.length, true);
+    } while (last.status === 409 || (last.status === 400 && last.headers.get("Upload-Complete") === "?1"));
     found.last = [last.status, last.headers.get("Upload-Complete"), last.headers.get("Repr-Digest")];
     const blob = new URL(last.headers.get("Content-Location"), last.url);
 

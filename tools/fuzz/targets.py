@@ -387,8 +387,10 @@ def _run_passes(read: ModelPackage) -> None:
     form = RowForm(read.input.shape, (0, 0, 1))
     sizes = RowSizes.of(form, [(1, 1, 1, 1), (3, 2, 1, 1)])
     rows = np.random.default_rng(0).integers(prior.lo, prior.hi + 1, sizes.n_values).astype(read.golden_input.dtype)
-    code = rans_passes.encode_rows(rows, sizes, prior)
-    agree(code is None or bytes(rans_passes.decode_rows(code, prior, sizes)), code is None or rows.tobytes(), "a code")
+    code = rans_passes.encode_passes(rows, sizes, prior)
+    agree(
+        code is None or bytes(rans_passes.decode_passes(code, prior, sizes)), code is None or rows.tobytes(), "a code"
+    )
 
 
 def second(data: bytes) -> str:
