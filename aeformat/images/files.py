@@ -20,7 +20,7 @@ import numpy as np
 from aeformat.errors import ImageError
 from aeformat.images.colours import to_grey_or_rgb
 from aeformat.images.exact_read import reason_of
-from aeformat.images.fit import MAX_PIXELS, ImageFit, describe, require_pillow
+from aeformat.images.fit import MAX_PIXELS, Colour, ImageFit, describe, require_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +67,17 @@ class FilesInput:
 
 def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     """Read one image file: (h, w, c) uint8 as the model takes it.  Raises ImageError, naming the file."""
+    pixels = load_pixels(path, fit.background)
+    fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
+    converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
+    return converted
+
+
+def load_pixels(path: Path, background: Colour | None = None) -> NDArray[np.uint8]:
+    """Read one image file as it is: (h, w, 1) or (h, w, 3) uint8.  background: what transparent pixels are laid on.
+
+    Raises ImageError, naming the file.
+    """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
@@ -76,7 +87,7 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
                 _check_before_decoding(picture, path)
                 picture.load()
                 ImageOps.exif_transpose(picture, in_place=True)
-                plain = to_grey_or_rgb(picture, path, fit.background)
+                plain = to_grey_or_rgb(picture, path, background)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -86,10 +97,7 @@ def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
     except (*_BROKEN, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: is no readable image: {reason_of(error)}") from error
     pixels = np.asarray(plain, dtype=np.uint8)
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
-    converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
-    return converted
+    return pixels.reshape(*pixels.shape[:2], -1)
 
 
 def readable_formats() -> list[str]:

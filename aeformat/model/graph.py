@@ -25,6 +25,9 @@ from aeformat.model.values import DTYPES, FLOAT32, Number, TensorSpec, Value
 
 Array = NDArray[Any]
 
+PriorMaker = Callable[[PackageBuilder], None]
+"""What gives the builder of a decoder a prior with passes."""
+
 _TYPES = {np.dtype(dtype).newbyteorder("="): name for name, dtype in DTYPES.items()}
 
 
@@ -119,15 +122,17 @@ class Graph:
         *,
         name: str | None,
         decoder: bytes | None = None,
-        prior: Prior | None = None,
+        prior: Prior | PriorMaker | None = None,
     ) -> ModelPackage:
-        """The package.  decoder: an encoder's decoder, by model id.  prior: a decoder's.
+        """The package.  decoder: an encoder's decoder, by model id.  prior: a decoder's, or what gives it one.
 
         Raises ManifestInvalid, LimitExceeded.
         """
         builder = PackageBuilder(role=role, profile=self.profile, input=ends[0], output=ends[1], decoder=decoder)
-        if prior is not None:
+        if isinstance(prior, Prior):
             builder.prior(prior)
+        elif prior is not None:
+            prior(builder)
         for step in self.steps:
             tensors = {key: builder.tensor(array) for key, array in step.arrays.items()}
             builder.layer(step.kind, step.inputs, **step.params, **tensors)

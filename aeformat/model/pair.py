@@ -12,7 +12,7 @@ from aeformat.container.prior import Prior
 from aeformat.errors import UsageError
 from aeformat.model.builder import Rows, as_list
 from aeformat.model.free_sizes import is_free
-from aeformat.model.graph import Graph
+from aeformat.model.graph import Graph, PriorMaker
 from aeformat.model.manifest import DECODER, ENCODER, Endpoint
 from aeformat.model.package import Array, ModelPackage
 from aeformat.model.reference import golden_output
@@ -27,15 +27,15 @@ def build_pair(
     *,
     latents: Endpoint,
     name: str | None,
-    prior: Prior | None = None,
+    prior: Prior | PriorMaker | None = None,
     run: Callable[[ModelPackage, Array], Array] = golden_output,
 ) -> Pair:
     """The encoder's and the decoder's package, with golden sets.
 
     golden: (k, h, w, c) u8 images, k from 1 to 64, or where latents have free sizes 2 to 8 such arrays, each of a size of its
-    own; they travel with both packages.  latents: what goes from one half to the other.  prior: the decoder's.  run:
-    (package, rows) -> what the package makes of them.  Raises ManifestInvalid, LimitExceeded; UsageError where the two halves
-    have different scales.
+    own; they travel with both packages.  latents: what goes from one half to the other.  prior: the decoder's, or what gives
+    it one.  run: (package, rows) -> what the package makes of them.  Raises ManifestInvalid, LimitExceeded; UsageError where
+    the two halves have different scales.
     """
     batches = as_list(golden)
     images = _images(batches[0], latents)

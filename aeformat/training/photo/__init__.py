@@ -1,0 +1,1 @@
+"""Photograph models: what they start from, how they are trained, and the integers they become."""
