@@ -59,7 +59,7 @@ class ErrorSum:
         self._decibels = 0.0
 
     def add(self, originals: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
-        """Two (n, h, w, c) uint8 of the same shape.  Raises ImageError if the shapes differ."""
+        """Two (n, h, w, c) uint8 of the same shape, or (n, pixels) of grey ones.  Raises ImageError if the shapes differ."""
         if originals.shape != decoded.shape:
             raise ImageError(f"images of shape {originals.shape[1:]} against decoded ones of {decoded.shape[1:]}")
         n_numbers = originals[0].size
@@ -67,7 +67,7 @@ class ErrorSum:
             self._sum += total
             self._decibels += _decibels(total / n_numbers / 255**2)
         self._n_numbers += originals.size
-        self._n_pixels += originals.size // originals.shape[3]
+        self._n_pixels += originals.size // (originals.shape[3] if originals.ndim == 4 else 1)
         self._n_rows += len(originals)
 
     def result(self) -> Fidelity:

@@ -63,6 +63,6 @@ def test_the_code_of_a_photograph_takes_what_the_tables_say(pair) -> None:
 
     rows = RaggedRows.of(RowForm((0, 0, RECIPE.channels), (0, 0, 3)), [latents], [(64, 80)])
     prior = prior_of(decoder).prior
-    code = rans_passes.encode_rows(rows.flat, rows.sizes, prior, n_lanes=1)
+    code = rans_passes.encode_passes(rows.flat, rows.sizes, prior, n_lanes=1)
     assert ideal / 8 <= len(code) + 1 <= 1.02 * ideal / 8 + 16
-    assert bytes(rans_passes.decode_rows(code, prior, rows.sizes)) == latents.tobytes()
+    assert bytes(rans_passes.decode_passes(code, prior, rows.sizes)) == latents.tobytes()
