@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     )
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.checking import validate
-    from aeformat.pipeline.create import LatentsFile, create
+    from aeformat.pipeline.create import create
     from aeformat.pipeline.files import pack, unpack
+    from aeformat.pipeline.latents_file import LatentsFile
     from aeformat.pipeline.models import Model, find_model, load_model
     from aeformat.pipeline.pack import Packed
     from aeformat.pipeline.unpack import Unpacked
@@ -109,7 +110,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "ImageError": "errors",
     "LatentStream": "reader",
     "Latents": "reader",
-    "LatentsFile": "pipeline.create",
+    "LatentsFile": "pipeline.latents_file",
     "Model": "pipeline.models",
     "Packed": "pipeline.pack",
     "Problem": "report",

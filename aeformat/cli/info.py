@@ -104,6 +104,7 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
     facts = _latents_header(header)
     try:
         with open_latents(name) as latents:
+            assert latents.trailer is not None  # it is complete
             done = _complete(latents.trailer, latents.embedded_decoder is not None, latents.has_receipts)
             return facts | done | (_images(latents.sizes().runs(), header) if header.form.has_free_image else {})
     except Truncated as error:

@@ -21,6 +21,7 @@ MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1, NEW_MANIFEST: 1}  # the mi
 ROWS: Final = b"ROWS"
 SIZES: Final = b"SIZE"  # with FREE_SIZES only
 NAME: Final = b"nAMe"
+FIELDS: Final = b"fLDs"
 RECEIPT: Final = b"rCPT"
 DECODER: Final = b"dECo"
 INDEX: Final = b"iNDX"
@@ -32,6 +33,7 @@ KIND_OF_TAG: Final = {
     ROWS: "latents",
     SIZES: "latents",
     NAME: "latents",
+    FIELDS: "latents",
     RECEIPT: "latents",
     DECODER: "latents",
     INDEX: "latents",
