@@ -232,6 +232,13 @@ class FieldsInvalid(FormatError):
     hint = Hint.REPORT_CONTAINER_WRITER
 
 
+class SetInvalid(FormatError):
+    """The manifest of a set is malformed, or a shard is not the file that it names."""
+
+    code = "set"
+    hint = Hint.REPORT_CONTAINER_WRITER
+
+
 class ManifestInvalid(FormatError):
     """A model's manifest or a tensor breaks spec/model.md."""
 

@@ -6,8 +6,7 @@ with the first values.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aeformat.container.columns import RowFields, empty_column, joined, taken
@@ -21,7 +20,9 @@ if TYPE_CHECKING:
     from aeformat.container.columns import Column
     from aeformat.container.selection import Rows
 
-FieldsOf = Callable[[int], RowFields]  # the number of a chunk -> the fields of its rows
+FieldsAt = Callable[
+    [int], tuple[int, RowFields]
+]  # a row -> the first row of its chunk, and the fields of all rows of it
 
 
 class Field:
@@ -30,9 +31,9 @@ class Field:
     type: the name of its type in the spec, and the sizes of one row's array.
     """
 
-    def __init__(self, name: str, of: FieldType, starts: Sequence[int], n_rows: int, fields_of: FieldsOf) -> None:
+    def __init__(self, name: str, of: FieldType, n_rows: int, fields_at: FieldsAt) -> None:
         self.name, self.type = name, of
-        self._starts, self._n_rows, self._fields_of = starts, n_rows, fields_of
+        self._n_rows, self._fields_at = n_rows, fields_at
 
     def __len__(self) -> int:
         return self._n_rows
@@ -47,30 +48,27 @@ class Field:
         """
         chosen = selected_rows(rows, self._n_rows)
         if isinstance(chosen, int):
-            position = self._position(chosen)
-            column = self._column(position)
-            row = chosen - self._starts[position]
-            return column.value(row) if isinstance(column, VariableColumn) else column[row]
+            start, column = self._column_at(chosen)
+            return column.value(chosen - start) if isinstance(column, VariableColumn) else column[chosen - start]
         found = self._run(chosen) if isinstance(chosen, range) and chosen.step == 1 else self._gather(chosen)
         return found.values() if isinstance(found, VariableColumn) else found
 
     def __iter__(self) -> Iterator[Any]:
-        for position in range(len(self._starts)):
-            column = self._column(position)
+        row = 0
+        while row < self._n_rows:
+            start, column = self._column_at(row)
             yield from column.values() if isinstance(column, VariableColumn) else column
+            row = start + len(column)
 
-    def _position(self, row: int) -> int:
-        return bisect_right(self._starts, row) - 1
-
-    def _column(self, position: int) -> Column:
-        return self._fields_of(position).columns[self.name]
+    def _column_at(self, row: int) -> tuple[int, Column]:
+        start, fields = self._fields_at(row)
+        return start, fields.columns[self.name]
 
     def _run(self, rows: range) -> Column:
         parts: list[Column] = []
         row = rows.start
         while row < rows.stop:
-            position = self._position(row)
-            column, start = self._column(position), self._starts[position]
+            start, column = self._column_at(row)
             parts.append(taken(column, slice(row - start, rows.stop - start)))
             row = start + len(column)
         return joined(parts) if parts else empty_column(self.type)
@@ -81,8 +79,7 @@ class Field:
         numbers = np.asarray(rows, np.int64)
         order, parts, n_done = np.argsort(numbers, kind="stable"), [], 0
         while n_done < len(numbers):
-            position = self._position(int(numbers[order[n_done]]))
-            column, start = self._column(position), self._starts[position]
+            start, column = self._column_at(int(numbers[order[n_done]]))
             end = int(np.searchsorted(numbers, start + len(column), sorter=order))
             parts.append(taken(column, numbers[order[n_done:end]] - start))
             n_done = end
@@ -94,8 +91,8 @@ class Field:
 class Fields(Mapping[str, Field]):
     """All fields of a file, by name, in the order of the file."""
 
-    def __init__(self, types: FieldTypes, starts: Sequence[int], n_rows: int, fields_of: FieldsOf) -> None:
-        self._fields = {name: Field(name, of, starts, n_rows, fields_of) for name, of in types.items()}
+    def __init__(self, types: FieldTypes, n_rows: int, fields_at: FieldsAt) -> None:
+        self._fields = {name: Field(name, of, n_rows, fields_at) for name, of in types.items()}
 
     def __getitem__(self, name: str) -> Field:
         """Raises KeyError where there is no such field."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
+from aeformat.container.field_types import FieldTypes
 from aeformat.container.field_views import Fields
 from aeformat.container.fronts import Fronts
 from aeformat.container.limits import DEFAULT, Limits
@@ -22,6 +23,7 @@ from aeformat.container.name_index import NameIndex
 from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.receipted import with_same_receipts
 from aeformat.container.recent import ForkLock, Recent
 from aeformat.container.row_access import RowAccess
@@ -187,10 +189,15 @@ class Latents(RowAccess):
         """
         with named(self.name):
             if self._names is None:
-                self._names = NameIndex(self._fronts.named(self._starts), self._name_of)
+                self._names = NameIndex(self.row_names(), self.name_of)
             return self._names.row_of(name)
 
-    def _name_of(self, row: int) -> str | None:
+    def row_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """(first row, names of the rows from there on) of each chunk whose rows have names.  No row is read."""
+        return self._fronts.named(self._starts)
+
+    def name_of(self, row: int) -> str | None:
+        """The name of a row; None if it has none.  The row is not read.  Raises FormatError."""
         position = bisect_right(self._starts, row) - 1
         names = self._fronts.names(position)
         return None if names is None or names.names is None else names.names[row - self._starts[position]]
@@ -200,12 +207,25 @@ class Latents(RowAccess):
         """What stands beside the rows, by name: fields["caption"][10:20].  No row is read.  Raises FormatError."""
         if self._fields is None:
             with named(self.name):
-                self._fields = Fields(self._fronts.field_types, self._starts, self.n_rows, self._fields_of)
+                self._fields = Fields(self._fronts.field_types, self.n_rows, self.fields_at)
         return self._fields
 
-    def _fields_of(self, position: int) -> RowFields:
+    def fields_at(self, row: int) -> tuple[int, RowFields]:
+        """The first row of the chunk that holds a row, and the fields of all its rows; of a file that has fields."""
+        position = bisect_right(self._starts, row) - 1
         with named(self.name):
-            return self._fronts.fields(position)
+            return self._starts[position], self._fronts.fields(position)
+
+    @property
+    def field_types(self) -> FieldTypes:
+        """Name and type of each field; empty where there are none.  Raises FormatError."""
+        with named(self.name):
+            return self._fronts.field_types
+
+    @property
+    def n_bytes(self) -> int:
+        """Length of the file."""
+        return self._file.size
 
     @property
     def content_id(self) -> bytes | None:

@@ -85,6 +85,7 @@ _BEYOND = {"492-names-empty-map", "495-names-too-few", "496-names-too-many"}  # 
 _BEYOND |= {
     f"{number}-fields-{name}"
     for number, name in (
+        (1230, "none"),
         (1231, "257"),
         (1232, "name-empty"),
         (1233, "name-257"),

@@ -133,7 +133,7 @@ def _order() -> Iterator[Case]:
         (1206, "after-receipts", _arranged(_FOUR, receipt, first, 0, second, 1), 1, 0, "C4-6", "Fields stand in front of receipts."),
         (1207, "then-index", _arranged(_FOUR, first, 0, second, Chunk(b"iNDX", bytes(24))), 3, 0, "C22-1", "Fields without their rows."),
         (1208, "of-no-rows", _arranged(_FOUR, replace(first, n_rows=0), 0), 0, 4, "C22-2", "Fields of no rows."),
-        (1209, "of-three-rows", _arranged(_FOUR, replace(first, n_rows=3), 0), 0, 4, "C22-2", "Fields of three rows with two."),
+        (1209, "of-three-rows", _arranged(_FOUR, _chunk(payload(_LABEL, {"label": [3, 4, 5]}), 3), 0), 0, 4, "C22-2", "Fields of three rows with two."),
         (1210, "first-row", _arranged(_FOUR, replace(first, first_row=1), 0), 0, 8, "C22-2", "Fields that begin at row 1."),
         (1211, "of-the-first-only-names", _arranged(_FOUR, first, 0, replace(names, first_row=2), 1), 2, 0, "C22-1",
          "The second ROWS has no fields, as its row names show."),

@@ -87,7 +87,11 @@ class Order:
         for name, value in entries:
             parts = [child.value if child.kind == "int" else child.text() for child in value.children]
             kind, sizes = parts[0], parts[1:]
-            n_bytes = 4 * n_rows if kind not in _FORMS else n_rows * count(sizes) * struct.calcsize(_FORMS[kind])
+            n_bytes = (
+                4 * n_rows
+                if kind not in _FORMS
+                else n_rows * count([int(n) for n in sizes]) * struct.calcsize(_FORMS[kind])
+            )
             if place + n_bytes > len(raw):
                 raise SpecError("C22-6", at, f"the column {name!r} is not all there", "fields")
             lengths = struct.unpack_from(f"<{n_rows}I", raw, place) if kind not in _FORMS else ()
