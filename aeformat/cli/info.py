@@ -215,7 +215,7 @@ def _print(facts: dict[str, Any]) -> None:
             if key == "fields":
                 value = ", ".join(f"{name} {of}" for name, of in value.items())
             if key == "shards":
-                value = "".join(f"\n  {s['name']}: {s['rows']:,} rows" for s in value) or "none"
+                value = ", ".join(f"{s['name']} ({s['rows']:,} rows)" for s in value) or "none"
             if key in ("smallest", "largest"):
                 value = f"{value[0]} x {value[1]} (height x width)"
             text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else shown(str(value))

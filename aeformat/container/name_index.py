@@ -14,9 +14,9 @@ Named = Iterable[tuple[int, tuple[str, ...]]]  # (first row, the names of rows f
 
 
 class NameIndex:
-    """The numbers of rows by their names.  name_of: the name of a row, which is read again to be sure.  Rows may lack names."""
+    """The numbers of rows by their names.  Rows may lack names."""
 
-    def __init__(self, named: Named, name_of: Callable[[int], str | None]) -> None:
+    def __init__(self, named: Named) -> None:
         import numpy as np
 
         hashes, rows = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -27,17 +27,17 @@ class NameIndex:
                 rows.append(np.arange(first + start, first + start + len(part), dtype=np.int64))
         all_hashes = np.concatenate(hashes)
         order = np.argsort(all_hashes, kind="stable")
-        self._hashes, self._rows, self._name_of = all_hashes[order], np.concatenate(rows)[order], name_of
+        self._hashes, self._rows = all_hashes[order], np.concatenate(rows)[order]
 
-    def row_of(self, name: str) -> int:
-        """The first row of that name.  Raises KeyError."""
+    def row_of(self, name: str, name_of: Callable[[int], str | None]) -> int:
+        """The first row of that name.  name_of: the name of a row, which is read again to be sure.  Raises KeyError."""
         import numpy as np
 
         wanted = np.int64(hash(name))
         at = int(np.searchsorted(self._hashes, wanted))
         while at < len(self._hashes) and self._hashes[at] == wanted:
             row = int(self._rows[at])
-            if self._name_of(row) == name:
+            if name_of(row) == name:
                 return row
             at += 1
         raise KeyError(f"no row is called {name!r}")

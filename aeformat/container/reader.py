@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,11 +70,9 @@ class Latents(RowAccess):
     ) -> None:
         self._limits, self._is_mapped = limits, mmap
         self._options = {"cache_bytes": cache_bytes, "mmap": mmap, "incomplete": incomplete}
-        self._blocks: Recent[Block] = Recent(cache_bytes, self._size_of)
         self._decoding = ForkLock()  # of codec rans, whose steps are counted
         self._prior: AnyPrior | None = None
         self._has_used_decoder = False  # the embedded one
-        self._fields: Fields | None = None
         self._names: NameIndex | None = None
         self.trailer: Trailer | None = None
         self.damage: FormatError | None = None
@@ -81,10 +80,6 @@ class Latents(RowAccess):
         """The path, as it was given."""
         with named(self.name):
             self._open(incomplete=incomplete)
-
-    def _size_of(self, block: Block) -> int:
-        values = block.values.flat if isinstance(block.values, RaggedRows) else block.values
-        return _MAPPED_BYTES if self._lies_in_file else int(values.nbytes)
 
     @property
     def _lies_in_file(self) -> bool:
@@ -99,6 +94,10 @@ class Latents(RowAccess):
             self.header = latents_header(framing.header)
             if self._lies_in_file:
                 framing.view = self._file.view()
+            size_of = partial(
+                _block_bytes, is_mapped=self._lies_in_file
+            )  # no bound method: it would keep the file open
+            self._blocks: Recent[Block] = Recent(self._options["cache_bytes"], size_of)
             self._open_rows(framing, incomplete=incomplete)
         except BaseException:
             self.close()
@@ -189,8 +188,8 @@ class Latents(RowAccess):
         """
         with named(self.name):
             if self._names is None:
-                self._names = NameIndex(self.row_names(), self.name_of)
-            return self._names.row_of(name)
+                self._names = NameIndex(self.row_names())
+            return self._names.row_of(name, self.name_of)
 
     def row_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """(first row, names of the rows from there on) of each chunk whose rows have names.  No row is read."""
@@ -205,10 +204,7 @@ class Latents(RowAccess):
     @property
     def fields(self) -> Fields:
         """What stands beside the rows, by name: fields["caption"][10:20].  No row is read.  Raises FormatError."""
-        if self._fields is None:
-            with named(self.name):
-                self._fields = Fields(self._fronts.field_types, self.n_rows, self.fields_at)
-        return self._fields
+        return Fields(self.field_types, self.n_rows, self.fields_at)
 
     def fields_at(self, row: int) -> tuple[int, RowFields]:
         """The first row of the chunk that holds a row, and the fields of all its rows; of a file that has fields."""
@@ -298,7 +294,8 @@ class Latents(RowAccess):
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
-        self._blocks.clear()
+        if hasattr(self, "_blocks"):
+            self._blocks.clear()
         self._file.close()
 
     def __enter__(self) -> Latents:
@@ -308,6 +305,12 @@ class Latents(RowAccess):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _block_bytes(block: Block, *, is_mapped: bool) -> int:
+    """What a chunk takes that is kept."""
+    values = block.values.flat if isinstance(block.values, RaggedRows) else block.values
+    return _MAPPED_BYTES if is_mapped else int(values.nbytes)
 
 
 def _reopened(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from aeformat.container import limits
 from aeformat.container.field_types import BYTES, TEXT, BadFields
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ class VariableColumn:
         self.data, self.starts, self.lengths, self.is_text = data, starts, lengths, is_text
 
     @classmethod
-    def of(cls, values: Sequence[str | bytes | None], *, is_text: bool) -> VariableColumn:
-        """Of these values.  Raises TypeError (another type), BadFields (C22-6, C22-7)."""
+    def of(
+        cls, values: Sequence[str | bytes | None], *, is_text: bool, most: int = limits.CHUNK_BYTES
+    ) -> VariableColumn:
+        """Of these values, none of more bytes than `most`.  Raises TypeError (another type), BadFields (C22-6, C22-7)."""
         import numpy as np
 
         kind = str if is_text else (bytes, bytearray, memoryview)
@@ -45,8 +48,8 @@ class VariableColumn:
             ]
         except UnicodeEncodeError as error:
             raise BadFields("C22-7", f"a text that is not Unicode: {error.object[:80]!r}") from None
-        if any(value is not None and len(value) >= NO_VALUE for value in stored):
-            raise BadFields("C22-6", "a value of 4 GiB")
+        if any(value is not None and len(value) > most for value in stored):
+            raise BadFields("C22-6", f"a value of more than {most:,} bytes, which no chunk holds")
         lengths = np.array([NO_VALUE if value is None else len(value) for value in stored], np.uint32)
         return cls(b"".join(value or b"" for value in stored), _starts(lengths), lengths, is_text=is_text)
 

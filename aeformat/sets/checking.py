@@ -28,10 +28,10 @@ def validate_any(path: str | os.PathLike[str], decoder: AnyModel | None = None) 
     """Check a file, of latents or a model package, or a set, against the spec: every problem, not the first.
 
     decoder: a Model, or what load_model takes, for rows of codec rans and for receipts; by default the one inside the file,
-    else this machine's.  The report's `problems` is empty for a good file; `not_checked` says what could not be checked.  Of a set
-    all shards are checked: a problem of one says its name, and `n_chunks` counts shards.
+    else this machine's.  The report's `problems` is empty for a good file; `not_checked` says what could not be checked.
+    Of a set all shards are checked: a problem of one says its name, and `n_chunks` counts shards.
 
-    Raises OSError; UsageError, DecoderMismatch for a decoder that is another.  Source: spec/README.md (validator), spec/sets.md.
+    Raises OSError; UsageError, DecoderMismatch for a decoder that is another.  Source: spec/README.md, spec/sets.md.
     """
     if not is_set(path):
         return validate(path, decoder)

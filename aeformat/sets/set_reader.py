@@ -38,7 +38,7 @@ class LatentsSet(RowAccess):
     """Random access to the rows of a set, for several threads and processes, as Latents is to those of a file.
 
     path: the manifest, or the folder it lies in.  Shards are opened when a row of theirs is wanted, at most
-    open_files of them at a time.  It stays with the manifest that it has read, whatever is committed later; so does a pickled one.
+    open_files of them at a time.  It stays with the manifest that it has read, whatever is committed later.
     Raises FormatError, OSError; when a shard is opened, SetInvalid where it is not the one that the manifest names (S3-1).
     """
 
@@ -126,8 +126,8 @@ class LatentsSet(RowAccess):
         """
         with self._lock:
             if self._names is None:
-                self._names = NameIndex(self._named(), self._name_of)
-            return self._names.row_of(name)
+                self._names = NameIndex(self._named())
+            return self._names.row_of(name, self._name_of)
 
     def _named(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         for number in range(len(self.shards)):
