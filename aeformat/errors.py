@@ -232,6 +232,12 @@ class ManifestInvalid(FormatError):
     hint = Hint.REPORT_MODEL_WRITER
 
 
+class NetworkInvalid(FormatError):
+    """A file of tensors that is no package is damaged, or cannot have a network id (spec/model.md, section 13)."""
+
+    code = "network"
+
+
 class DecoderError(AeformatError):
     """The decoder is missing, is another one, or does not compute what it must."""
 
