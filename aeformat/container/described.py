@@ -113,10 +113,10 @@ def parse_described(said: dict[str, Any], dims: tuple[int, ...], *, is_foreign: 
     if unknown := sorted(said.keys() - DESCRIBED_KEYS):
         raise DescribedInvalid("C3-21", f"unknown key {unknown[0]!r}", is_newer=True)
     _check_values(said)
-    numbers = {key: _unpacked(said[key]) for key in _NUMBERS if key in said}
+    numbers: dict[str, Numbers] = {key: _unpacked(said[key]) for key in _NUMBERS if key in said}
     _check_form(numbers, said.get("axis"), dims)
     _check_together(said, is_foreign=is_foreign, has_encoder=has_encoder)
-    return Described(**{**said, **numbers, **({"size": tuple(said["size"])} if "size" in said else {})})
+    return Described(**{**said, **numbers})
 
 
 def _numbers(key: str, given: Any) -> Numbers:

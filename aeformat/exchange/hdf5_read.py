@@ -36,7 +36,7 @@ def open_weights(path: Path) -> Iterator[list[NetworkTensor]]:
     try:
         import h5py
     except ImportError as error:
-        raise UsageError("reading such a file needs h5py: pip install h5py") from error
+        raise UsageError('reading such a file needs h5py: pip install "aeformat[export]"') from error
     with path.open("rb") as opened:
         source = _inside(opened) if path.suffix.lower() == ".keras" else opened
         try:

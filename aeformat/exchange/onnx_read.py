@@ -28,18 +28,16 @@ def open_initializers(path: Path) -> Iterator[list[NetworkTensor]]:
         raise UsageError('reading .onnx needs its package: pip install "aeformat[export]"') from error
     try:
         model = onnx.load_model(path, load_external_data=False)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:
         raise NetworkInvalid("M13-1", 0, f"no whole ONNX file: {error}"[:300]) from None
     if model.graph.sparse_initializer:
         raise not_covered("M13-3", "it has sparse initializers")
-    try:
-        tensors = [_tensor(onnx, found) for found in model.graph.initializer]
-    except UnicodeDecodeError:
-        raise NetworkInvalid("M13-2", 0, "the name of a tensor is not UTF-8") from None
-    yield tensors
+    yield [_tensor(onnx, found) for found in model.graph.initializer]
 
 
 def _tensor(onnx: Any, found: Any) -> NetworkTensor:
+    if not isinstance(found.name, str):  # what protobuf makes of bytes that are none
+        raise NetworkInvalid("M13-2", 0, f"the name {found.name!r} of a tensor is not UTF-8")
     if found.data_location == onnx.TensorProto.EXTERNAL or found.external_data:
         what = f"tensor {found.name!r} lies in another file, which is not opened; save the network as one file"
         raise not_covered("M13-6", what)

@@ -95,7 +95,7 @@ class Latents:
     def _described_content(self) -> dict[str, Any]:
         """Scale and shift, and their axis where one of them is a list."""
         described = self.described or {}
-        found = {key: described[key] for key in ("scale", "shift") if key in described}
+        found: dict[str, Any] = {key: described[key] for key in ("scale", "shift") if key in described}
         if any(len(numbers) > 8 for numbers in found.values()):
             found["axis"] = described.get("axis")
         return found
