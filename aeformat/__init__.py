@@ -28,6 +28,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from aeformat.container.described import Described
     from aeformat.container.payloads import Block
     from aeformat.container.ragged import RaggedRows
     from aeformat.container.sizes import RowSizes
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Unsupported,
         UsageError,
     )
+    from aeformat.exchange.network_id import model_id
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.create import create
     from aeformat.pipeline.files import pack, unpack
@@ -69,6 +71,7 @@ __all__ = [
     "DecoderError",
     "DecoderMismatch",
     "DecoderMissing",
+    "Described",
     "FormatError",
     "GoldenMismatch",
     "Hint",
@@ -95,6 +98,7 @@ __all__ = [
     "encode",
     "find_model",
     "load_model",
+    "model_id",
     "open",
     "pack",
     "stream",
@@ -109,6 +113,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "DecoderError": "errors",
     "DecoderMismatch": "errors",
     "DecoderMissing": "errors",
+    "Described": "container.described",
     "FormatError": "errors",
     "GoldenMismatch": "errors",
     "Hint": "errors",
@@ -134,6 +139,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "encode": "pipeline.arrays",
     "find_model": "pipeline.models",
     "load_model": "pipeline.models",
+    "model_id": "exchange.network_id",
     "open": "sets.opening:open_latents_or_set",
     "pack": "pipeline.files",
     "stream": "reader:stream_latents",

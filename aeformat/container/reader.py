@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
+from aeformat.container.described import Described
 from aeformat.container.field_types import FieldTypes
 from aeformat.container.field_views import Fields
 from aeformat.container.fronts import Fronts
@@ -100,7 +101,7 @@ class Latents(RowAccess):
             self._blocks: Recent[Block] = Recent(self._options["cache_bytes"], size_of)
             self._open_rows(framing, incomplete=incomplete)
         except BaseException:
-            self.close()
+            self._file.close()
             raise
         self._starts = [entry.first_row for entry in self._entries]
         self._fronts = Fronts(self._chunks, self.header, self._entries)
@@ -154,6 +155,11 @@ class Latents(RowAccess):
             dims = tuple(size or None for size in self.header.dims)
             return f"<aeformat.Latents {self.name}, {self.n_rows} rows of {dims}, {self.header.values}>"
         return f"<aeformat.Latents {self.name}, shape {self.shape}, {self.header.values}>"
+
+    @property
+    def described(self) -> Described | None:
+        """What the latents are, where the header says it (spec/container.md, section 3.3)."""
+        return self.header.described
 
     def sizes(self, start: int = 0, stop: int | None = None) -> RowSizes:
         """The sizes of rows start to stop - 1, by default of all: their shapes, and of their images.  No row is read.
@@ -294,8 +300,7 @@ class Latents(RowAccess):
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
-        if hasattr(self, "_blocks"):
-            self._blocks.clear()
+        self._blocks.clear()
         self._file.close()
 
     def __enter__(self) -> Latents:

@@ -82,20 +82,20 @@ def _valid() -> Iterator[Case]:
     skip = Chunk(b"xXXx", b"to be skipped")
     named = replace(_TWO, names=[{"labels": [1, 2]}])
     for number, name, file, values, about, rules in (
-        (210, "small", _TWO.with_(before={0: [_chunk(_GOOD)]}), [_VALUES], "A text, four integers, an integer.", "C22-1 C22-2"),
-        (211, "every-type", _TWO.with_(before={0: [_chunk(payload(every, of_all))]}), [of_all], "Every type, its extremes.", "C22-4 C22-7"),
-        (212, "zstd", zstd.with_(before={0: both[:1], 1: both[1:]}), [long, long], "Compressed, two chunks, an index.", "C22-5"),
-        (213, "names", named.with_(before={0: [skip, _chunk(_SMALL)]}), [{"label": [3, 4]}], "A chunk to skip, fields, names.", "C22-1"),
-        (214, "sizes", _TWO.with_(before={0: [_chunk(payload(wide, {"a": [[1, 2], [3, 4]], "\u00e9" * 128: [True, False]}))]}),
+        (250, "small", _TWO.with_(before={0: [_chunk(_GOOD)]}), [_VALUES], "A text, four integers, an integer.", "C22-1 C22-2"),
+        (251, "every-type", _TWO.with_(before={0: [_chunk(payload(every, of_all))]}), [of_all], "Every type, its extremes.", "C22-4 C22-7"),
+        (252, "zstd", zstd.with_(before={0: both[:1], 1: both[1:]}), [long, long], "Compressed, two chunks, an index.", "C22-5"),
+        (253, "names", named.with_(before={0: [skip, _chunk(_SMALL)]}), [{"label": [3, 4]}], "A chunk to skip, fields, names.", "C22-1"),
+        (254, "sizes", _TWO.with_(before={0: [_chunk(payload(wide, {"a": [[1, 2], [3, 4]], "\u00e9" * 128: [True, False]}))]}),
          [{"a": [[1.0, 2.0], [3.0, 4.0]], "\u00e9" * 128: [True, False]}], "Eight sizes; a name of 256 bytes.", "C22-4"),
     ):  # fmt: skip
-        case = file.good(number, f"fields-{name}" if number > 210 else "fields", about, rules)
+        case = file.good(number, f"fields-{name}" if number > 250 else "fields", about, rules)
         yield _with_fields(case, values)
     ragged = sized([0, 3], ((1,), (2,)), ((4,),), image=[28, 28, 1, "u8"])
     before = {0: [_chunk(_SMALL)], 1: [_chunk(payload(_LABEL, {"label": [9]}), 1, 2)]}
     draft = replace(ragged.draft, chunks=(*before[0], *ragged.draft.chunks[:2], *before[1], *ragged.draft.chunks[2:]))
     case = ragged.good(
-        215, "fields-sized", "In front of the SIZE of rows of their own size.", "C22-1", chunks=draft.chunks
+        255, "fields-sized", "In front of the SIZE of rows of their own size.", "C22-1", chunks=draft.chunks
     )
     yield _with_fields(case, [{"label": [3, 4]}, {"label": [9]}])
 
@@ -124,36 +124,36 @@ def _order() -> Iterator[Case]:
     names = Chunk(b"nAMe", emit({"labels": [1, 2]}), 2)
     receipt = Chunk(b"rCPT", bytes(32), 2)
     for number, name, draft, chunk, offset, rule, why in (
-        (1200, "of-the-first-only", _arranged(_FOUR, first, 0, 1), 2, 0, "C22-1", "The second ROWS has no fields."),
-        (1201, "of-the-second-only", _arranged(_FOUR, 0, second, 1), 1, 0, "C22-1", "The first ROWS has no fields."),
-        (1202, "twice", _arranged(_FOUR, first, first, 0, second, 1), 1, 0, "C22-1", "Fields behind fields."),
-        (1203, "then-unknown", _arranged(_FOUR, first, skip, 0, second, 1), 1, 0, "C22-1", "A chunk to skip between fields and rows."),
-        (1204, "then-decoder", _arranged(_FOUR, first, decoder, 0, second, 1), 1, 0, "C22-1", "The decoder comes first."),
-        (1205, "after-names", _arranged(_FOUR, names, first, 0, second, 1), 1, 0, "C4-6", "Fields stand in front of row names."),
-        (1206, "after-receipts", _arranged(_FOUR, receipt, first, 0, second, 1), 1, 0, "C4-6", "Fields stand in front of receipts."),
-        (1207, "then-index", _arranged(_FOUR, first, 0, second, Chunk(b"iNDX", bytes(24))), 3, 0, "C22-1", "Fields without their rows."),
-        (1208, "of-no-rows", _arranged(_FOUR, replace(first, n_rows=0), 0), 0, 4, "C22-2", "Fields of no rows."),
-        (1209, "of-three-rows", _arranged(_FOUR, _chunk(payload(_LABEL, {"label": [3, 4, 5]}), 3), 0), 0, 4, "C22-2", "Fields of three rows with two."),
-        (1210, "first-row", _arranged(_FOUR, replace(first, first_row=1), 0), 0, 8, "C22-2", "Fields that begin at row 1."),
-        (1211, "of-the-first-only-names", _arranged(_FOUR, first, 0, replace(names, first_row=2), 1), 2, 0, "C22-1",
+        (1600, "of-the-first-only", _arranged(_FOUR, first, 0, 1), 2, 0, "C22-1", "The second ROWS has no fields."),
+        (1601, "of-the-second-only", _arranged(_FOUR, 0, second, 1), 1, 0, "C22-1", "The first ROWS has no fields."),
+        (1602, "twice", _arranged(_FOUR, first, first, 0, second, 1), 1, 0, "C22-1", "Fields behind fields."),
+        (1603, "then-unknown", _arranged(_FOUR, first, skip, 0, second, 1), 1, 0, "C22-1", "A chunk to skip between fields and rows."),
+        (1604, "then-decoder", _arranged(_FOUR, first, decoder, 0, second, 1), 1, 0, "C22-1", "The decoder comes first."),
+        (1605, "after-names", _arranged(_FOUR, names, first, 0, second, 1), 1, 0, "C4-6", "Fields stand in front of row names."),
+        (1606, "after-receipts", _arranged(_FOUR, receipt, first, 0, second, 1), 1, 0, "C4-6", "Fields stand in front of receipts."),
+        (1607, "then-index", _arranged(_FOUR, first, 0, second, Chunk(b"iNDX", bytes(24))), 3, 0, "C22-1", "Fields without their rows."),
+        (1608, "of-no-rows", _arranged(_FOUR, replace(first, n_rows=0), 0), 0, 4, "C22-2", "Fields of no rows."),
+        (1609, "of-three-rows", _arranged(_FOUR, _chunk(payload(_LABEL, {"label": [3, 4, 5]}), 3), 0), 0, 4, "C22-2", "Fields of three rows with two."),
+        (1610, "first-row", _arranged(_FOUR, replace(first, first_row=1), 0), 0, 8, "C22-2", "Fields that begin at row 1."),
+        (1611, "of-the-first-only-names", _arranged(_FOUR, first, 0, replace(names, first_row=2), 1), 2, 0, "C22-1",
          "The second ROWS has no fields, as its row names show."),
-        (1212, "stored-longer", _arranged(_FOUR, replace(first, raw_len=99), 0), 0, 16, "C4-8", "Compressed, with codec none."),
+        (1612, "stored-longer", _arranged(_FOUR, replace(first, raw_len=99), 0), 0, 16, "C4-8", "Compressed, with codec none."),
     ):  # fmt: skip
         file = draft.build()
         yield bad(number, f"fields-{name}", file, rule, file.chunk_at[chunk] + offset, why)
     end = _arranged(_FOUR, first, 0, second).build()
     yield bad(
-        1213, "fields-at-the-end", end, "C22-1", end.trailer_at, "The file ends behind fields.", seek="may accept"
+        1613, "fields-at-the-end", end, "C22-1", end.trailer_at, "The file ends behind fields.", seek="may accept"
     )
     model = TWO_PIXELS.file()
     inside = replace(model, chunks=(*model.chunks, Chunk(b"fLDs", _SMALL))).build()
-    yield bad(1214, "fields-in-model", inside, "C4-6", inside.chunk_at[-1], "A model has no rows.")
+    yield bad(1614, "fields-in-model", inside, "C4-6", inside.chunk_at[-1], "A model has no rows.")
     ragged = sized([0, 3], ((1,), (2,)), image=[28, 28, 1, "u8"]).draft
     late = replace(ragged, chunks=(ragged.chunks[0], first, ragged.chunks[1])).build()
-    yield bad(1215, "fields-after-sizes", late, "C4-6", late.chunk_at[1], "Fields stand in front of sizes.")
+    yield bad(1615, "fields-after-sizes", late, "C4-6", late.chunk_at[1], "Fields stand in front of sizes.")
     missing = replace(ragged, chunks=(first, *ragged.chunks[1:])).build()
     yield bad(
-        1216, "fields-then-no-sizes", missing, "C4-6", missing.chunk_at[1], "Fields, and rows without their sizes."
+        1616, "fields-then-no-sizes", missing, "C4-6", missing.chunk_at[1], "Fields, and rows without their sizes."
     )
 
 
@@ -165,47 +165,47 @@ def _payloads() -> Iterator[Case]:
     texts = emit({"t": ["text"]})
     many: dict[str, Any] = {f"{n:03}": ["uint8"] for n in range(257)}
     for number, name, raw, rule, why in (
-        (1220, "three-bytes", b"\1\0\0", "C22-3", "Not even a length."),
-        (1221, "no-head", raw_of(b""), "C22-3", "A head of no bytes."),
-        (1222, "head-too-long", raw_of(label, b"", 99), "C22-3", "The head goes beyond the payload."),
-        (1223, "head-65537", raw_of(label, bytes(70_000), 65_537), "C22-3", "A head over the limit."),
-        (1224, "head-a-list", raw_of(emit(["label"])), "C22-3", "A list."),
-        (1225, "head-float", raw_of(emit({"label": ["uint8", Token(b"\xca\0\0\0\0")]})), "C22-3", "A float."),
-        (1226, "head-unsorted", raw_of(b"\x82" + emit("b") + emit(["uint8"]) + emit("a") + emit(["uint8"])), "C22-3", "Keys out of order."),
-        (1227, "head-deep", raw_of(emit({"label": ["uint8", [1]]})), "C22-3", "A list in a list."),
-        (1228, "head-trailing", raw_of(label + b"\0"), "C22-3", "A byte behind the map."),
-        (1230, "none", raw_of(emit({})), "C22-4", "No field."),
-        (1231, "257", raw_of(emit(many), bytes(2 * 257)), "C22-4", "257 fields."),
-        (1232, "name-empty", raw_of(emit({"": ["uint8"]})), "C22-4", "A name of no bytes."),
-        (1233, "name-257", raw_of(emit({"x" * 257: ["uint8"]})), "C22-4", "A name of 257 bytes."),
-        (1234, "name-tab", raw_of(emit({"a\tb": ["uint8"]})), "C22-4", "A control character."),
-        (1235, "type-no-list", raw_of(emit({"a": "uint8"})), "C22-4", "No list."),
-        (1236, "type-empty", raw_of(emit({"a": []})), "C22-4", "No type."),
-        (1237, "type-unknown", raw_of(emit({"a": ["u8"]})), "C22-4", "A type of values, not of fields."),
-        (1238, "type-a-number", raw_of(emit({"a": [1]})), "C22-4", "A number for a type."),
-        (1239, "size-0", raw_of(emit({"a": ["uint8", 0]})), "C22-4", "A size of 0."),
-        (1240, "size-2-to-31", raw_of(emit({"a": ["uint8", 2**31]})), "C22-4", "A size over the limit."),
-        (1241, "size-boolean", raw_of(emit({"a": ["uint8", True]})), "C22-4", "A boolean is no integer."),
-        (1242, "nine-sizes", raw_of(emit({"a": ["uint8", *[1] * 9]})), "C22-4", "Nine sizes."),
-        (1243, "text-with-size", raw_of(emit({"a": ["text", 1]})), "C22-4", "A text has no sizes."),
-        (1250, "numbers-short", raw_of(label, b"\3"), "C22-6", "One number for two rows."),
-        (1251, "numbers-long", raw_of(label, b"\3\4\5"), "C22-6", "Three numbers for two rows."),
-        (1252, "lengths-short", raw_of(texts, bytes(7)), "C22-6", "The lengths end too early."),
-        (1253, "values-short", raw_of(texts, struct.pack("<2I", 1, 2) + b"ab"), "C22-6", "The texts end too early."),
-        (1254, "values-long", raw_of(texts, struct.pack("<2I", 1, _NOTHING) + b"ab"), "C22-6", "A byte that belongs to no text."),
-        (1255, "huge", raw_of(emit({"a": ["float64", *[2**31 - 1] * 8]})), "C22-6", "More numbers than any file has."),
-        (1256, "length-2-to-32-less-2", raw_of(texts, struct.pack("<2I", _NOTHING - 1, 0)), "C22-6", "A text of 4 GiB."),
-        (1260, "text-not-utf-8", raw_of(texts, variable([b"a\xff", b"b"])), "C22-7", "Not UTF-8."),
-        (1261, "text-surrogate", raw_of(texts, variable([b"\xed\xa0\x80", b"b"])), "C22-7", "A surrogate."),
-        (1262, "text-cut-in-character", raw_of(texts, variable([b"\xc3", b"\xa9"])), "C22-7", "A character in two texts."),
-        (1263, "bool-2", raw_of(emit({"a": ["bool"]}), b"\1\2"), "C22-7", "Neither 0 nor 1."),
-        (1264, "later-column-first", raw_of(emit({"a": ["bool"], "b": ["uint8"]}), b"\1\2\0"), "C22-6", "C22-6 of all columns comes first."),
+        (1620, "three-bytes", b"\1\0\0", "C22-3", "Not even a length."),
+        (1621, "no-head", raw_of(b""), "C22-3", "A head of no bytes."),
+        (1622, "head-too-long", raw_of(label, b"", 99), "C22-3", "The head goes beyond the payload."),
+        (1623, "head-65537", raw_of(label, bytes(70_000), 65_537), "C22-3", "A head over the limit."),
+        (1624, "head-a-list", raw_of(emit(["label"])), "C22-3", "A list."),
+        (1625, "head-float", raw_of(emit({"label": ["uint8", Token(b"\xca\0\0\0\0")]})), "C22-3", "A float."),
+        (1626, "head-unsorted", raw_of(b"\x82" + emit("b") + emit(["uint8"]) + emit("a") + emit(["uint8"])), "C22-3", "Keys out of order."),
+        (1627, "head-deep", raw_of(emit({"label": ["uint8", [1]]})), "C22-3", "A list in a list."),
+        (1628, "head-trailing", raw_of(label + b"\0"), "C22-3", "A byte behind the map."),
+        (1630, "none", raw_of(emit({})), "C22-4", "No field."),
+        (1631, "257", raw_of(emit(many), bytes(2 * 257)), "C22-4", "257 fields."),
+        (1632, "name-empty", raw_of(emit({"": ["uint8"]})), "C22-4", "A name of no bytes."),
+        (1633, "name-257", raw_of(emit({"x" * 257: ["uint8"]})), "C22-4", "A name of 257 bytes."),
+        (1634, "name-tab", raw_of(emit({"a\tb": ["uint8"]})), "C22-4", "A control character."),
+        (1635, "type-no-list", raw_of(emit({"a": "uint8"})), "C22-4", "No list."),
+        (1636, "type-empty", raw_of(emit({"a": []})), "C22-4", "No type."),
+        (1637, "type-unknown", raw_of(emit({"a": ["u8"]})), "C22-4", "A type of values, not of fields."),
+        (1638, "type-a-number", raw_of(emit({"a": [1]})), "C22-4", "A number for a type."),
+        (1639, "size-0", raw_of(emit({"a": ["uint8", 0]})), "C22-4", "A size of 0."),
+        (1640, "size-2-to-31", raw_of(emit({"a": ["uint8", 2**31]})), "C22-4", "A size over the limit."),
+        (1641, "size-boolean", raw_of(emit({"a": ["uint8", True]})), "C22-4", "A boolean is no integer."),
+        (1642, "nine-sizes", raw_of(emit({"a": ["uint8", *[1] * 9]})), "C22-4", "Nine sizes."),
+        (1643, "text-with-size", raw_of(emit({"a": ["text", 1]})), "C22-4", "A text has no sizes."),
+        (1650, "numbers-short", raw_of(label, b"\3"), "C22-6", "One number for two rows."),
+        (1651, "numbers-long", raw_of(label, b"\3\4\5"), "C22-6", "Three numbers for two rows."),
+        (1652, "lengths-short", raw_of(texts, bytes(7)), "C22-6", "The lengths end too early."),
+        (1653, "values-short", raw_of(texts, struct.pack("<2I", 1, 2) + b"ab"), "C22-6", "The texts end too early."),
+        (1654, "values-long", raw_of(texts, struct.pack("<2I", 1, _NOTHING) + b"ab"), "C22-6", "A byte that belongs to no text."),
+        (1655, "huge", raw_of(emit({"a": ["float64", *[2**31 - 1] * 8]})), "C22-6", "More numbers than any file has."),
+        (1656, "length-2-to-32-less-2", raw_of(texts, struct.pack("<2I", _NOTHING - 1, 0)), "C22-6", "A text of 4 GiB."),
+        (1660, "text-not-utf-8", raw_of(texts, variable([b"a\xff", b"b"])), "C22-7", "Not UTF-8."),
+        (1661, "text-surrogate", raw_of(texts, variable([b"\xed\xa0\x80", b"b"])), "C22-7", "A surrogate."),
+        (1662, "text-cut-in-character", raw_of(texts, variable([b"\xc3", b"\xa9"])), "C22-7", "A character in two texts."),
+        (1663, "bool-2", raw_of(emit({"a": ["bool"]}), b"\1\2"), "C22-7", "Neither 0 nor 1."),
+        (1664, "later-column-first", raw_of(emit({"a": ["bool"], "b": ["uint8"]}), b"\1\2\0"), "C22-6", "C22-6 of all columns comes first."),
     ):  # fmt: skip
         file = _TWO.with_(before={0: [Chunk(b"fLDs", raw, 2)]}).draft.build()
         yield bad(number, f"fields-{name}", file, rule, file.payload_at[0], why)
     other = _chunk(payload({"label": ["int8"]}, {"label": [3, 4]}), 2, 2)
     file = _arranged(_FOUR, _chunk(_SMALL), 0, other, 1).build()
-    yield bad(1245, "fields-other-head", file, "C22-5", file.payload_at[2], "Another type in the second chunk.")
+    yield bad(1645, "fields-other-head", file, "C22-5", file.payload_at[2], "Another type in the second chunk.")
     short = replace(other, payload=other.payload[:-1])
     file = _arranged(_FOUR, _chunk(_SMALL), 0, short, 1).build()
-    yield bad(1246, "fields-other-head-short", file, "C22-5", file.payload_at[2], "C22-5 comes before C22-6.")
+    yield bad(1646, "fields-other-head-short", file, "C22-5", file.payload_at[2], "C22-5 comes before C22-6.")
