@@ -15,8 +15,8 @@ from aeformat.images import demo_digits
 
 PUBLIC = [
     "AeformatError", "BackendUnavailable", "Block", "DecoderError", "DecoderMismatch", "DecoderMissing", "Described", "FormatError",
-    "GoldenMismatch", "Hint", "ImageError", "LatentStream", "Latents", "LatentsFile", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
-    "Truncated", "Unpacked", "Unsupported", "UsageError", "__version__", "create", "decode", "encode", "find_model",
+    "GoldenMismatch", "Hint", "ImageError", "LatentStream", "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
+    "SetWriter", "Truncated", "Unpacked", "Unsupported", "UsageError", "__version__", "create", "create_set", "decode", "encode", "find_model",
     "load_model", "model_id", "open", "pack", "stream", "unpack", "validate",
 ]  # fmt: skip
 _PRELUDE = f"""

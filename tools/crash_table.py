@@ -84,7 +84,7 @@ class Counts:
 
 def run(write: Callable[..., None], path: Path, codec: str, *, kills: int, rng: Random) -> Counts:
     """Kill so often, and check after each kill."""
-    context, counts = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver"), Counts()
+    context, counts = multiprocessing.get_context("spawn"), Counts()
     for _ in range(kills):
         said, says = context.Pipe(duplex=False)
         child = context.Process(target=write, args=(os.fspath(path), codec, rng.getrandbits(32), says), daemon=True)
@@ -129,7 +129,7 @@ def _check(path: Path, counts: Counts) -> None:
             counts.wrong += sum(
                 caption != (f"no. {row}" if row % 5 else None) for row, caption in enumerate(latents.field("caption"))
             )
-            counts.wrong += latents.names(n_rows - 1).names != (f"{n_rows - 1}.png",)
+            counts.wrong += latents.index_of(f"{n_rows - 1}.png") != n_rows - 1
 
 
 def main(arguments: list[str] | None = None) -> int:

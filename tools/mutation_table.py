@@ -164,7 +164,11 @@ def _names(kind: str) -> RowNames | None:
 
 def _fields() -> RowFields:
     types = {"caption": FieldType("text"), "crop": FieldType("int32", (2,)), "good": FieldType("bool")}
-    values = {"caption": ["a", None, "", "\u732b", "a"], "crop": [[row, -row] for row in range(5)], "good": [True, False] * 2 + [True]}
+    values = {
+        "caption": ["a", None, "", "\u732b", "a"],
+        "crop": [[row, -row] for row in range(5)],
+        "good": [True, False] * 2 + [True],
+    }
     return RowFields.of(types, values, _ROWS)
 
 

@@ -76,9 +76,7 @@ class Manifest(NamedTuple):
             fields["fields"] = pack_types(self.field_types)
         if self.previous is not None:
             fields["previous"] = self.previous
-        data = canonical.pack(fields)
-        front = _PREAMBLE.pack(MAGIC, _MAJOR, 0, 0, len(data), crc32(data))
-        return front + wire.crc_field(crc32(front)) + data
+        return manifest_file(canonical.pack(fields))
 
     def with_shards(self, shards: Iterable[Shard], replaced: bytes | None) -> Manifest:
         """The manifest that follows (S4-2).  replaced: the bytes of this one; None if it has not been written yet.
@@ -94,6 +92,12 @@ class Manifest(NamedTuple):
         if replaced is None:
             return made
         return made._replace(generation=self.generation + 1, previous=hashlib.sha256(replaced).digest())
+
+
+def manifest_file(data: bytes) -> bytes:
+    """The file around a map."""
+    front = _PREAMBLE.pack(MAGIC, _MAJOR, 0, 0, len(data), crc32(data))
+    return front + wire.crc_field(crc32(front)) + data
 
 
 def parse_manifest(data: bytes) -> Manifest:

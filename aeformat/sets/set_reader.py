@@ -1,6 +1,7 @@
 """Reading a set: rows of many files as if they were of one (spec/sets.md, section 3).
 
-Owns which shard holds which row, and how many shards are open.  Nothing is listed: the manifest says all (S3-3).  NumPy comes with the first array.
+Owns which shard holds which row, and how many shards are open.  Nothing is listed:
+the manifest says all (S3-3).  NumPy comes with the first array.
 """
 
 from __future__ import annotations
