@@ -167,9 +167,9 @@ def is_set(name: str) -> bool:
     """Whether a name is that of a set: its manifest, or a folder with one."""
     if not name.endswith(".aefset") and not os.path.isdir(name):  # noqa: PTH112 - see existing
         return False
-    from aeformat.sets.opening import is_set as has_manifest
+    from aeformat.sets.opening import is_set as is_that
 
-    return has_manifest(name)
+    return is_that(name)
 
 
 def refuse_set(name: str) -> None:

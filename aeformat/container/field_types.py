@@ -72,8 +72,8 @@ def parse_types(head: bytes) -> FieldTypes:
         found = canonical.unpack(head, max_depth=_DEPTH)
     except canonical.NotCanonical as error:
         raise BadFields("C22-3", f"the head of fields: {error.what}") from None
-    if not 1 <= len(found) <= limits.FIELDS:
-        raise BadFields("C22-4", f"{len(found)} fields, allowed are 1 to {limits.FIELDS}")
+    if not 1 <= len(found) <= limits.FIELD_COUNT:
+        raise BadFields("C22-4", f"{len(found)} fields, allowed are 1 to {limits.FIELD_COUNT}")
     return {name: _checked(name, value) for name, value in found.items()}
 
 

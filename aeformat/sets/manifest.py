@@ -25,8 +25,9 @@ from aeformat.errors import (
     Unsupported,
     UsageError,
 )
+from aeformat.sets.opening import MANIFEST_NAME
 
-NAME: Final = "manifest.aefset"
+NAME: Final = MANIFEST_NAME
 MAGIC: Final = b"\x89AES\r\n\x1a\n"
 _MAJOR: Final = 1
 _PREAMBLE = struct.Struct("<8sBBHII")  # without its checksum

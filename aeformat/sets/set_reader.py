@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from aeformat.container.columns import RowFields
 from aeformat.container.field_views import Fields
@@ -26,8 +26,7 @@ from aeformat.container.sizes import RowSizes
 from aeformat.errors import SetInvalid, UsageError
 from aeformat.paths import named
 from aeformat.sets.manifest import NAME, Manifest, Shard, parse_manifest
-
-OPEN_FILES: Final = 64
+from aeformat.sets.opening import OPEN_FILES
 
 
 def manifest_path(path: str | os.PathLike[str]) -> Path:
