@@ -293,3 +293,58 @@ def test_parts_of_a_column_are_joined():
     both = RowFields.join([one.slice(1, 3), one.pick(np.array([0]))])
     assert both["caption"] == [one["caption"][1], one["caption"][2], one["caption"][0]]
     assert pickle.loads(pickle.dumps(both["crop"])).tolist() == [[1, -1], [2, -2], [0, 0]]
+
+
+def raw_of(head: bytes, columns: bytes = b"\3\4", n_bytes: int | None = None) -> bytes:
+    return (len(head) if n_bytes is None else n_bytes).to_bytes(4, "little") + head + columns
+
+
+LABEL, TEXT, BOOL = (pack_types({"a": FieldType(kind)}) for kind in ("uint8", "text", "bool"))
+BAD = {
+    "C22-3 no length": b"\1",
+    "C22-3 no head": raw_of(b""),
+    "C22-3 too long": raw_of(LABEL, b"", 99),
+    "C22-3 a list": raw_of(b"\x90"),
+    "C22-4 none": raw_of(b"\x80"),
+    "C22-4 no type": raw_of(b"\x81\xa1a\x90"),
+    "C22-4 no list": raw_of(b"\x81\xa1a\xa5uint8"),
+    "C22-4 unknown": raw_of(b"\x81\xa1a\x91\xa2u8"),
+    "C22-4 name": raw_of(b"\x81\xa1\x07\x91\xa5uint8"),
+    "C22-6 numbers": raw_of(LABEL, b"\3"),
+    "C22-6 more": raw_of(LABEL, b"\3\4\5"),
+    "C22-6 lengths": raw_of(TEXT, bytes(7)),
+    "C22-6 values": raw_of(TEXT, b"\1\0\0\0\1\0\0\0a"),
+    "C22-7 not utf-8": raw_of(TEXT, b"\1\0\0\0\1\0\0\0a\xff"),
+    "C22-7 half a character": raw_of(TEXT, b"\1\0\0\0\1\0\0\0\xc3\xa9"),
+    "C22-7 bool": raw_of(BOOL, b"\0\2"),
+}
+
+
+@pytest.mark.parametrize("promised", BAD)
+def test_a_payload_that_breaks_a_rule_is_refused_by_it(promised):
+    with pytest.raises(BadFields) as caught:
+        parse_fields(BAD[promised], 2)
+    assert caught.value.rule == promised.partition(" ")[0]
+
+
+FIELDS = PARTS.chunks[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule", "place", "offset"),
+    [
+        (lambda parts: parts.insert(0, FIELDS), "C22-1", 1, 0),
+        (lambda parts: parts.change(0, tag=b"xXXx"), "C22-1", 2, 0),
+        (lambda parts: parts.change(2, tag=b"xXXx", n_rows=0, first_row=0), "C22-1", 3, 0),
+        (lambda parts: parts.insert(1, Chunk(b"xXXx", b"z")), "C22-1", 1, 0),
+        (lambda parts: parts.insert(1, Chunk(b"iNDX", b"z")), "C22-1", 1, 0),
+        (lambda parts: parts.change(0, n_rows=0), "C22-2", 0, 4),
+        (lambda parts: parts.change(0, first_row=1), "C22-2", 0, 8),
+        (lambda parts: parts.change(0, n_rows=5, stored=fields_of(5).to_bytes(), raw_len=None), "C22-2", 0, 4),
+    ],
+)
+def test_a_forward_reader_refuses_fields_in_the_wrong_place(damage, rule, place, offset):
+    parts = damage(PARTS)
+    with pytest.raises(FormatError) as caught:
+        list(stream_latents(io.BytesIO(parts.join())))
+    assert (caught.value.rule, caught.value.at) == (rule, parts.places()[place] + offset)

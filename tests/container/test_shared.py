@@ -14,14 +14,17 @@ import numpy as np
 import pytest
 
 from aeformat.container.continuing import read_written
+from aeformat.container.header import LatentsHeader
 from aeformat.container.name_index import NameIndex
 from aeformat.container.names import RowNames
 from aeformat.container.recent import ForkLock, Recent
 from aeformat.container.writer import LatentsWriter
-from aeformat.errors import ChecksumMismatch, Truncated, UsageError
+from aeformat.errors import ChecksumMismatch, DecoderMissing, Truncated, UsageError
+from aeformat.model.match import prior_of
 from aeformat.reader import open_latents
 
 from .files import Chunk, edges, header, row_names, same_bits, sized_header, sized_rows, split, write
+from .priors import decoder_of, draw, random_prior
 
 N_ROWS = 300
 VALUES = np.arange(N_ROWS * 6, dtype=np.float32).reshape(N_ROWS, 6)
@@ -306,6 +309,23 @@ class TestGoingOn:
         written = read_written(io.BytesIO(data))
         assert written.damage.rule == "C4-11"
         assert written.sequence.n_rows == 7
+
+    def test_codec_rans_is_gone_on_with_by_its_prior(self):
+        """The content id and the steps that were taken go on too; a pickle keeps the prior."""
+        prior = random_prior(1, lo=-6, hi=9)
+        decoder = decoder_of(prior, lo=-6, hi=9, dims=(5,))
+        head = LatentsHeader(decoder.model_id, (5,), (2, 2, 1), "i8", codec="rans")
+        rows = draw(prior, 600).astype(np.int8)
+        whole, first, second = io.BytesIO(), io.BytesIO(), io.BytesIO()
+        for sink, part in ((whole, rows), (first, rows[:400])):
+            with LatentsWriter(sink, head, chunk_rows=200, prior=prior_of(decoder)) as writer:
+                writer.write(part)
+        with pytest.raises(DecoderMissing):
+            read_written(io.BytesIO(first.getvalue()))
+        written = read_written(io.BytesIO(first.getvalue()), prior_of(decoder))
+        with LatentsWriter.going_on(second, written, prior=prior_of(decoder)) as writer:
+            writer.write(rows[400:])
+        assert first.getvalue()[: written.end] + second.getvalue() == whole.getvalue()
 
     def test_unknown_chunks_stay(self):
         parts = split(write(edges("u8", 2), header("u8"))).insert(1, Chunk(b"xXXx", b"keep me"))
