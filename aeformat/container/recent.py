@@ -10,7 +10,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+from weakref import WeakSet
 
 V = TypeVar("V")
 
@@ -19,18 +20,33 @@ class ForkLock:
     """A lock for the threads of one process: a child process begins with one that nobody holds."""
 
     def __init__(self) -> None:
-        self._process, self._lock = os.getpid(), threading.RLock()
+        self._lock = threading.RLock()
+        _locks.add(self)
+
+    def renew(self) -> None:
+        """Forget who holds it: a thread of the parent will never let go of it here."""
+        self._lock = threading.RLock()
 
     def __enter__(self) -> None:
-        process = os.getpid()
-        if process != self._process:  # a thread of the parent may hold it, and will never let go of it here
-            self._process, self._lock = process, threading.RLock()
         self._lock.acquire()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+
+_locks: Final[WeakSet[ForkLock]] = WeakSet()
+
+
+def _renew_locks() -> None:
+    """In a child process, before anything else runs there."""
+    for lock in _locks:
+        lock.renew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Recent(Generic[V]):

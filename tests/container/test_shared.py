@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import io
 import multiprocessing
+import os
 import pickle
+import signal
 import threading
 import weakref
 from random import Random
@@ -17,7 +19,7 @@ from aeformat.container.continuing import read_written
 from aeformat.container.header import LatentsHeader
 from aeformat.container.name_index import NameIndex
 from aeformat.container.names import RowNames
-from aeformat.container.recent import ForkLock, Recent
+from aeformat.container.recent import ForkLock, Recent, _renew_locks
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ChecksumMismatch, DecoderMissing, Truncated, UsageError
 from aeformat.model.match import prior_of
@@ -90,20 +92,43 @@ def test_four_processes_read_one_file(path, method):
     assert found == [0] * 4
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_child_does_not_wait_for_a_lock_of_its_parent():
     """A thread of the parent that held it is not there to let go."""
+    lock, held, done = ForkLock(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(120)
+        with lock:
+            os._exit(7)
+    done.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def test_a_lock_is_renewed():
     lock = ForkLock()
     lock._lock.acquire()
-    lock._process = -1  # as a child sees it
-    done = threading.Event()
+    _renew_locks()
+    taken: list[int] = []
 
     def take() -> None:
         with lock:
-            done.set()
+            taken.append(1)
 
     thread = threading.Thread(target=take, daemon=True)
     thread.start()
-    assert done.wait(60)
+    thread.join(120)
+    assert taken == [1]
 
 
 def test_what_was_used_last_is_kept():
