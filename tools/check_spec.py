@@ -202,7 +202,7 @@ def read_vectors(folder: Path, defined: dict[str, Page], findings: Findings) -> 
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).as_posix()
         if beside(path) is None:
-            findings.problems.append(f"{name}: there is no .aef file beside it, nor another")
+            findings.problems.append(f"{name}: there is no .aef or .safetensors file beside it")
             continue
         findings.n_files += 1
         expected: dict[str, Any] = json.loads(path.read_text("utf-8"))
