@@ -411,6 +411,33 @@ def test_every_cut_of_an_hdf5_file_is_one_error(tmp_path):
             assert error.rule == "M13-1"
 
 
+def flipped(good: bytes, n: int) -> Iterator[bytes]:
+    """Files with one or two bytes changed, most of them where there is something, by a fixed seed."""
+    rng = Random(3)
+    used = [at for at, byte in enumerate(good) if byte]
+    for _ in range(n):
+        data = bytearray(good)
+        for _ in range(rng.randrange(1, 3)):
+            data[rng.choice(used)] = rng.randrange(256)
+        yield bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["h5", "onnx", "keras"])
+def test_damage_raises_nothing_but_format_errors(tmp_path, kind):
+    """Whatever the library makes of it."""
+    path = save(tmp_path, kind, WEIGHTS)
+    refused = 0
+    for data in flipped(path.read_bytes(), 400):
+        path.write_bytes(data)
+        try:
+            model_id(path)
+        except FormatError as error:
+            refused += 1
+            assert error.rule.startswith("M13-")
+
+    assert refused > 100
+
+
 # --- ONNX -------------------------------------------------------------------------------------------------------------
 
 
