@@ -18,10 +18,14 @@ def picture(height, width):
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def tiny_pair(report):
-    """Encoder and decoder; its tables are fitted to one picture.  report: what happens, line by line."""
+def tiny_weights():
     rng = np.random.default_rng(1)
     weights = network.initial_weights(RECIPE, rng)
     spread = np.geomspace(20, 0.5, RECIPE.channels).astype(np.float32)
     weights.update(context.initial_weights(RECIPE.groups, RECIPE.context, spread, rng))
-    return export.packages_of(RECIPE, weights, [picture(64, 80)], [picture(17, 33), picture(5, 16)], report)
+    return weights
+
+
+def tiny_pair(report):
+    """Encoder and decoder; its tables are fitted to one picture.  report: what happens, line by line."""
+    return export.packages_of(RECIPE, tiny_weights(), [picture(64, 80)], [picture(17, 33), picture(5, 16)], report)
