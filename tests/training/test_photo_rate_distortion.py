@@ -12,7 +12,7 @@ import pytest
 from aeformat.errors import UsageError
 from aeformat.model.file_io import write_package
 from tools import card
-from tools.rate_distortion.photos import codecs, command, ours, report, sheet, tables
+from tools.rate_distortion.photos import codecs, command, ours, plot, report, sheet, tables
 from tools.rate_distortion.photos.aims import aims_at
 from tools.rate_distortion.photos.curves import EACH, TOGETHER, Point, average, bd_rate, bits_at, curves_of, psnr_at
 from tools.rate_distortion.photos.interpolate import Pchip
@@ -416,11 +416,18 @@ def test_the_tables_say_what_the_points_say():
     ]
     assert together[0].endswith("one file of all")
     rates = {line[0]: line[1:] for line in tables.bd_rates(POINTS)}
-    assert rates["WebP, method 6"] == ["-50.0 %", "+0.0 %", "–", "26.0 to 30.0; 26.0 to 34.0"]
+    assert rates["WebP, method 6"] == ["-50.0 %", "26.0 to 30.0", "+0.0 %", "26.0 to 34.0", "–", "–"]
     heading, *lines = tables.everything(POINTS)
     assert len(lines) == len(POINTS)
     assert {len(line) for line in lines} == {len(heading)}
     assert lines[-1][-3:] == ["8.240", "0.573", "0.248"]
+
+
+def test_the_main_setting_of_a_family_is_a_solid_line():
+    """Whatever comes first; the others are told apart."""
+    settings = ("method 4", "method 6", "method 0")
+    curves = curves_of(point(0.1, 30, setting=setting) for setting in settings)
+    assert plot._line_styles(curves) == ["--", "-", ":"]
 
 
 def test_the_record_is_data_picture_and_tables(tmp_path):

@@ -101,7 +101,7 @@ _PLAIN_JPEG: Final = PillowCodec(
 )  # fmt: skip
 _WEBP_STEPS: Final = (0, 1, 4, 10, 20, 32, 48, 66, 78, 86, 91)
 _JXL_STEPS: Final = (1, 6, 12, 22, 35, 52, 68, 80, 87, 91)
-_AVIF_STEPS: Final = (4, 10, 16, 22, 30, 38, 47, 56, 66, 78)
+_AVIF_STEPS: Final = (1, 4, 10, 16, 22, 30, 38, 47, 56, 66, 78)
 
 RIVALS: Final[tuple[Codec, ...]] = (
     _PLAIN_JPEG,

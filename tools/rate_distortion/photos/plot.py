@@ -13,13 +13,13 @@ from aeformat.atomic import AtomicFile
 from tools.rate_distortion.photos.aims import AIM, FLOOR, anchor
 from tools.rate_distortion.photos.codecs import ANCHORS, AVIF, JPEG, JPEG_XL, MOZJPEG, WEBP
 from tools.rate_distortion.photos.curves import EACH, Curve, Point, curves_of
-from tools.rate_distortion.photos.ours import FAMILY
+from tools.rate_distortion.photos.ours import FAMILY, PACKED
 
 _COLOURS: Final = {
     JPEG: "#8a8a8a", MOZJPEG: "#4d4d4d", WEBP: "#009e73", AVIF: "#0072b2", JPEG_XL: "#cc79a7", FAMILY: "#d55e00",
 }  # fmt: skip
-_STYLES: Final = ("-", "--", ":")  # of the settings of a family, the anchor or the first one solid
-_MARKERS: Final = {EACH: "o"}
+_SOLID: Final = {**ANCHORS, JPEG_XL: "effort 7", FAMILY: PACKED}  # the setting that stands for a family
+_OTHERS: Final = ("--", ":")
 _BITS: Final = (0.06, 0.1, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0)
 
 
@@ -53,15 +53,15 @@ def draw(points: list[Point], n_photos: int, path: Path) -> None:
 
 
 def _line_styles(curves: list[Curve]) -> list[str]:
-    """One a curve: the anchor of a family solid, or its first; others dashed and dotted."""
-    styles: dict[str, list[str]] = {}
+    """One a curve: that which stands for its family solid, its others dashed and dotted."""
+    others: dict[tuple[str, str], int] = {}
     made = []
     for curve in curves:
-        left = styles.setdefault(curve.family, list(_STYLES))
-        wants_solid = ANCHORS.get(curve.family, curve.setting) == curve.setting
-        style = left.pop(0 if wants_solid or len(left) == 1 else 1)
-        left.append(style)
-        made.append(style)
+        if _SOLID.get(curve.family, curve.setting) == curve.setting:
+            made.append("-")
+        else:
+            number = others[curve.family, curve.layout] = others.get((curve.family, curve.layout), -1) + 1
+            made.append(_OTHERS[number % len(_OTHERS)])
     return made
 
 

@@ -55,17 +55,22 @@ def by_model(points: list[Point]) -> list[list[str]]:
 
 
 def bd_rates(points: list[Point]) -> list[list[str]]:
-    """How many bits more or fewer each codec takes than the anchors at equal mean PSNR, and over which PSNR."""
+    """How many bits more or fewer each codec takes than the anchors at equal mean PSNR, and over which PSNR, in dB."""
     curves = curves_of(points)
     anchors = {family: anchor(curves, family) for family in ANCHORS}
-    table = [["BD-rate", *(f"against {family}" for family in anchors), "between, dB"]]
+    table = [["BD-rate", *(text for family in anchors for text in (f"against {family}", "over, dB"))]]
     for curve in curves:
         found = [None if reference is None else bd_rate(curve, reference) for reference in anchors.values()]
-        ranges = sorted({f"{low:.1f} to {high:.1f}" for _, low, high in (rate for rate in found if rate is not None)})
-        cells = [_NONE if rate is None else f"{100 * rate[0]:+.1f} %" for rate in found]
-        if ranges:
-            table.append([_name(curve), *cells, "; ".join(ranges)])
+        if set(found) != {None}:
+            table.append([_name(curve), *(cell for rate in found for cell in _rate_cells(rate))])
     return table
+
+
+def _rate_cells(rate: tuple[float, float, float] | None) -> tuple[str, str]:
+    if rate is None:
+        return _NONE, _NONE
+    more, low, high = rate
+    return f"{100 * more:+.1f} %", f"{low:.1f} to {high:.1f}"
 
 
 def everything(points: list[Point]) -> list[list[str]]:
