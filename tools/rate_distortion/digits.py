@@ -1,6 +1,7 @@
 """Measure our models and their rivals on the MNIST test images; write the data, the picture and the tables.
 
     python -m tools.rate_distortion [--only NAME | --add NAME ...] [--fresh] [--models models] [--cache runs/rate_distortion]
+    python -m tools.rate_distortion --images DIR --help      photographs instead: photos/command.py
 
 Needs MNIST, and pip install "aeformat[bench]".  Whatever models lie in models/ take part.  The slow rivals take an hour or so;
 every point is kept as soon as it is measured, so stop it at any time and run it again.  --add measures some models and takes all other

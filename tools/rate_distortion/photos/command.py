@@ -54,8 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--refine", nargs="?", const="", type=_price, metavar="PRICE",
         help="measure our models refined, too; PRICE is that of `pack --refine`, by default what each was trained at")  # fmt: skip
     add("--models", type=Path, default=card.CARD.parent, metavar="DIR", help="where packages of models are")
-    add("--output", type=Path, default=Path("runs/photo_rate_distortion"), metavar="DIR")
-    add("--cache", type=Path, default=Path("runs/photo_results.jsonl"), metavar="FILE")
+    add(
+        "--output",
+        type=Path,
+        default=Path("runs/photo_rate_distortion"),
+        metavar="DIR",
+        help="where data, tables and pictures go",
+    )
+    add("--cache", type=Path, default=Path("runs/photo_results.jsonl"), metavar="FILE", help="where results are kept")
     add(
         "--record",
         action="store_true",
