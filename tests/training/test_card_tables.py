@@ -14,6 +14,7 @@ import pytest
 from aeformat.container.prior import COST_BITS
 from aeformat.pipeline.cost import break_even
 from tools import card, cost_table
+from tools.photo_steps import __main__ as photo_steps
 from tools.rate_distortion import digits as rate_distortion
 from tools.rate_distortion import ours, tables
 from tools.rate_distortion.photos import report
@@ -54,6 +55,8 @@ def photographs():
         yield name, "" if found is None else card.markdown(make(report.points_of(found)), right=right)
     yield report.CURVES, "" if found is None else report.CURVES_LINE
     yield report.MADE_WITH, "" if found is None else report.made_with(found)
+    path = MODELS / photo_steps.DATA_FILE
+    yield photo_steps.TABLE, card.markdown(data(path.name)) if path.exists() else ""
 
 
 @pytest.mark.parametrize(("name", "table"), list(made()), ids=[name for name, _ in made()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from aeformat.container.passes import PHASES
 from aeformat.errors import UsageError
 from aeformat.model.file_io import write_package
 from aeformat.training.photo import tables
+from tools import card
 from tools.photo_steps import __main__ as command
 from tools.photo_steps import passes, steps
 from tools.photo_steps.static import PositionClasses
@@ -108,6 +111,15 @@ def test_the_command_prints_each_step_beside_the_one_before(model, photos, capsy
     assert bits[steps.MEANS] < bits[steps.RANS] < bits[steps.FILE]
     assert {line[2] for line in lines} == {lines[0][2]}  # the same pixels
     assert lines[0][3:] == ["–"] * 3 and lines[3][5] == steps.SCALES
+
+
+def test_the_record_is_the_table(tmp_path):
+    """As data, and where the README has a place for it."""
+    (tmp_path / "README.md").write_text("<!-- begin photo-steps -->\n<!-- end photo-steps -->\n", encoding="utf-8")
+    table = [["step", "bits a pixel"], [steps.STATIC, "0.4000"]]
+    command.record(tmp_path, table)
+    assert json.loads((tmp_path / command.DATA_FILE).read_text(encoding="utf-8")) == table
+    assert card.table_in((tmp_path / "README.md").read_text(encoding="utf-8"), command.TABLE) == card.markdown(table)
 
 
 def test_a_half_or_another_model_is_refused(model, photos, pair, capsys):
