@@ -1,4 +1,4 @@
-"""Flip every byte and cut at every byte of 28 varied files, and see that nothing is silently different.
+"""Flip every byte and cut at every byte of 30 varied files, and see that nothing is silently different.
 
     python tools/mutation_table.py [--quick]
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.container.assigned import VALUE_TYPES
 from aeformat.container.columns import RowFields
+from aeformat.container.described import Described
 from aeformat.container.encodings import array_type
 from aeformat.container.field_types import FieldType
 from aeformat.container.header import LatentsHeader
@@ -146,6 +147,20 @@ def sized(
     return sink.getvalue()
 
 
+def foreign(dims: tuple[int, ...]) -> bytes:
+    """A small file of a decoder that is no package, which says what its rows are."""
+    described = Described(
+        kind="sample", seed=7, scale=(2.0, 0.5, 1.0), shift=(0.0, 1.0, -1.0), axis=0, step=0.125, resize="cover", crop="other: left",
+        resize_filter="lanczos", size=(8, 9), colour="srgb", value_range="-1..1", foreign_encoder=bytes(32), software="x",
+    )  # fmt: skip
+    header = LatentsHeader(b"", dims, (), "bf16le", foreign_decoder=bytes(range(32)), described=described)
+    rows = [np.full([size or 1 + row for size in dims], row / 8, np.float32) for row in range(_ROWS)]
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header, chunk_rows=2) as writer:
+        writer.write(RaggedRows.of(header.form, rows, None) if header.has_free_sizes else np.stack(rows))
+    return sink.getvalue()
+
+
 def _write_proved(writer: LatentsWriter, rows: NDArray[Any], names: RowNames | None) -> None:
     """In two chunks, with the receipts of what exact_decoder() makes of them."""
     network = NumpyBackend().load(exact_decoder())
@@ -173,7 +188,7 @@ def _fields() -> RowFields:
 
 
 def files() -> dict[str, bytes]:
-    """The 28 files."""
+    """The 30 files."""
     decoder = exact_decoder()
     return {
         "u8": latents("u8"),
@@ -200,6 +215,8 @@ def files() -> dict[str, bytes]:
         "text19, rows of their own size, zstd": sized("text19", (2, 0), codec="zstd", values="f32"),
         "u8, fields": latents("u8", fields=True),
         "f32le, fields, names, 3 chunks, zstd": latents("f32le", "zstd", chunk_rows=2, names="all", fields=True),
+        "bf16le, a foreign decoder, described": foreign((3,)),
+        "bf16le, the same, rows of their own size": foreign((3, 0)),
         "exact decoder": package_bytes(decoder, codec="none"),
         "exact decoder, zstd": package_bytes(decoder),
         "float32 encoder, zstd": package_bytes(float_encoder()),
