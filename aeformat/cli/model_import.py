@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     pair, lost = (imported.encoder, imported.decoder), None
     if options.exact:
         with as_refusal(f"{path} in integers"):
-            exact = make_exact(imported.graphs, found[0], name)
+            exact = make_exact(imported.graphs, found[0], name, imported.encoder.manifest.scale)
         pair, lost = exact, loss(pair, exact, found[0])
     folder.mkdir(parents=True, exist_ok=True)
     for package, target in zip(pair, targets, strict=True):

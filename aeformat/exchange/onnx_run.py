@@ -46,7 +46,7 @@ def model_of(net: OnnxNet, shape: tuple[int, ...], names: tuple[str, ...]) -> An
         "aeformat",
         [helper.make_tensor_value_info(net.input, kind, [1, *shape])],
         ends,
-        [onnx.numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in net.constants.items()],
+        [onnx.numpy_helper.from_array(np.asarray(array, order="C"), name) for name, array in net.constants.items()],
     )
     return helper.make_model(graph, ir_version=_IR_VERSION, opset_imports=[helper.make_opsetid("", net.opset)])
 
@@ -68,7 +68,7 @@ def shapes_of(net: OnnxNet, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]
 
 def _proto(onnx: Any, node: Node) -> Any:
     attributes = {
-        key: onnx.numpy_helper.from_array(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+        key: onnx.numpy_helper.from_array(np.asarray(value, order="C")) if isinstance(value, np.ndarray) else value
         for key, value in node.attributes.items()
     }
     return onnx.helper.make_node(node.op, list(node.inputs), list(node.outputs), name=node.name, **attributes)
