@@ -245,7 +245,7 @@ class _Quantisation:
 
     def _weighted(self, step: Step, name: str, scale: Array | None) -> tuple[int, Array]:
         if step.kind == "average_pool":
-            step = _as_convolution(step)
+            step = as_convolution(step)
         is_padded = step.kind == "conv2d" and any(step.integers("padding"))
         x, q = self._holding(step.inputs[0], 0.0 if is_padded and not self._any_size else None, name)
         if q.zero and is_padded and self._any_size:
@@ -383,7 +383,7 @@ def _same_integers(function: Function, q: Quantiser) -> Quantiser | None:
     return Quantiser(float(scale), float(q.lo - made[0] / scale), q.type, q.lo, q.hi)
 
 
-def _as_convolution(step: Step) -> Step:
+def as_convolution(step: Step) -> Step:
     """A mean over windows that are all full: every channel by itself, all weights alike."""
     kh, kw = step.integers("size")
     c = step.input_shape[2]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from aeformat.container.fields import Place
 from aeformat.errors import Hint, ManifestInvalid, UsageError
+from aeformat.exchange.exact import as_convolution
 from aeformat.exchange.fold import fold
 from aeformat.exchange.imports import (
     MAX_NUMBERS,
@@ -107,13 +108,14 @@ def _free(pruned: Pruned, options: Options, samples: Samples | None) -> Imported
     tried = _convert(
         pruned, options, layout_of(sized_start(pruned.net.shape[1:], (_TRIED, _TRIED)), options), any_size=True
     )
-    _, decoder = cut(tried.graph, tried.latents.value)
+    halves = _halves_of_any_size(tried)
     try:
-        scale = scale_of(Place(0), decoder.steps, is_decoder=True)  # type: ignore[arg-type]  # a step has what a layer has
+        scale_of(Place(0), halves[0].steps, is_decoder=False)  # type: ignore[arg-type]  # a step has what a layer has
+        scale = scale_of(Place(0), halves[1].steps, is_decoder=True)  # type: ignore[arg-type]
     except ManifestInvalid as error:
         raise _no_free_form(error.what, error.rule) from error
     layout = layout_of(sized_start(pruned.net.shape[1:], scale), options)
-    halves = _halves_of_any_size(pruned, options, layout, tried)
+    halves = _same_halves(pruned, options, layout, halves)
     channels = layout.image[2]
     latents = Endpoint((0, 0, halves[1].shape(0)[-1]), "f32")
     try:
@@ -128,13 +130,29 @@ def _free(pruned: Pruned, options: Options, samples: Samples | None) -> Imported
     return _compared(pair, halves, images, converted, whole, pruned, options)
 
 
-def _halves_of_any_size(pruned: Pruned, options: Options, layout: Layout, tried: _Converted) -> tuple[Graph, Graph]:
-    smallest = _convert(pruned, options, layout, any_size=True)
-    halves = [[fold(half) for half in cut(one.graph, one.latents.value)] for one in (smallest, tried)]
-    for small, large in zip(*halves, strict=True):
-        if not _same_layers(small, large):
-            raise _no_free_form("its layers depend on the size of the image")
-    return halves[0][0], halves[0][1]
+def _halves_of_any_size(converted: _Converted) -> tuple[Graph, Graph]:
+    """With convolutions in the place of means, which do not go with free sizes."""
+    encoder, decoder = (fold(_with_convolutions(half)) for half in cut(converted.graph, converted.latents.value))
+    return encoder, decoder
+
+
+def _with_convolutions(graph: Graph) -> Graph:
+    made = Graph(graph.values[0])
+    for step, name in zip(graph.steps, graph.names[1:], strict=True):
+        is_mean = step.kind == "average_pool" and not any(step.integers("padding"))
+        made.copy_step(as_convolution(step) if is_mean else step, step.inputs, name)
+    return made
+
+
+def _same_halves(pruned: Pruned, options: Options, layout: Layout, tried: tuple[Graph, Graph]) -> tuple[Graph, Graph]:
+    """The halves for a latent of 1 x 1, if they are the layers of a larger image."""
+    try:
+        smallest = _halves_of_any_size(_convert(pruned, options, layout, any_size=True))
+    except UsageError as error:
+        raise _no_free_form(str(error), "M3-11") from error
+    if not all(map(_same_layers, smallest, tried)):
+        raise _no_free_form("its layers depend on the size of the image")
+    return smallest
 
 
 def _same_layers(a: Graph, b: Graph) -> bool:

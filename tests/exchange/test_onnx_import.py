@@ -226,6 +226,22 @@ def test_an_image_of_no_whole_number_of_latents_is_continued(photo) -> None:
     np.testing.assert_array_equal(latents, encoder.run(np.pad(images, ((0, 0), (0, 3), (0, 2), (0, 0)), mode="edge")))
 
 
+def test_means_and_zeros_around_are_convolutions_of_any_size(onnxruntime, tmp_path: Path) -> None:
+    """A pool of means, and the padding of diffusion networks: one row below and one column to the right, before a convolution."""
+    net = nets.Net(shape=("n", 3, "h", "w"))
+    x = net.op("AveragePool", net.op("Relu", net.conv("x", 3, 4)), kernel_shape=[2, 2], strides=[2, 2])
+    x = net.op("Pad", x, net.ints(0, 0, 0, 0, 0, 0, 1, 1), net.constant(0.0))
+    net.conv(x, 4, 3, strides=[2, 2], pads=[0] * 4, made="z")
+    net.op("Sigmoid", net.conv(net.up(net.op("Relu", net.up("z", 3, 4)), 4, 4), 4, 3), made="y")
+    path = net.save(tmp_path / "net.onnx", "y", "z")
+
+    made = import_onnx(Options(path, "z", "net"))
+
+    assert made.encoder.manifest.scale == (4, 4)
+    assert [step.kind for step in made.encoder.plan] == ["scale", "conv2d", "relu", "conv2d", "conv2d"]
+    assert_same(onnxruntime, path, made, patterns((20, 28, 3), 3))
+
+
 @pytest.mark.parametrize("pixels", ["unit", "signed"])
 def test_free_sizes_in_integers(onnxruntime, tmp_path: Path, pixels: str) -> None:
     """Every value that a convolution pads has the integer 0 for 0; 40 dB between the two, on sizes that were not looked at."""
