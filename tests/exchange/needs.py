@@ -13,4 +13,4 @@ def need(module: str) -> None:
     if importlib.util.find_spec(module) is None:
         if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
             pytest.fail(f"{module} is not installed")
-        pytest.skip(f"{module} is not installed")
+        pytest.skip(f"{module} is not installed", allow_module_level=True)
