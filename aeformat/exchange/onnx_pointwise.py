@@ -32,7 +32,7 @@ from aeformat.model.reference import erf, gelu, sigmoid
 Array = NDArray[Any]
 Maker = Callable[[Canvas, Node, Sequence[Any]], Tensor]
 
-_TRIED: Final = np.linspace(-9, 9, 721)
+_TRIED: Final = np.concatenate([np.linspace(-9, 9, 721), np.linspace(-50, 50, 101)])
 _CLOSE: Final = 2e-6  # of a function's values, or of its largest one
 _KNOWN: Final[dict[str, Function]] = {
     "gelu": gelu,
@@ -291,7 +291,7 @@ def _sub(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
 def _mul(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
     a, b = xs
     if isinstance(a, Tensor) and isinstance(b, Tensor):
-        return _combined(canvas, node, a, b, np.multiply, "multiplies two values that depend on the image")
+        return _combined(canvas, node, (a, b), np.multiply, "multiplies two values that depend on the image")
     x, factor = (a, b) if isinstance(a, Tensor) else (b, a)
     return _scaled(canvas, node, x, factor, np.asarray(0.0))
 
@@ -300,7 +300,7 @@ def _div(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
     a, b = xs
     if isinstance(b, Tensor):
         if isinstance(a, Tensor):
-            return _combined(canvas, node, a, b, np.divide, "divides by a value that depends on the image")
+            return _combined(canvas, node, (a, b), np.divide, "divides by a value that depends on the image")
         if np.asarray(a).size == 1:
             top = float(np.asarray(a).reshape(-1)[0])
             return _kept(canvas, node, b, lambda x: top / x)
@@ -318,9 +318,27 @@ def _pow(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
     return _kept(canvas, node, x, lambda v: v**exponent)
 
 
+def _compared(function: Callable[[Array, float], Array]) -> Maker:
+    def make(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
+        x, than = xs
+        if not isinstance(x, Tensor) or isinstance(than, Tensor) or than.size != 1:
+            raise NoForm("compares with something else than a constant")
+        end = float(than.reshape(-1)[0])
+        return _kept(canvas, node, x, lambda v: function(v, end))
+
+    return make
+
+
+def _where(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
+    """One function or another of one value, as exporters write those of two pieces."""
+    if not all(isinstance(x, Tensor) for x in xs):
+        raise NoForm("chooses between constants")
+    return _combined(canvas, node, xs, np.where, "chooses between values that depend on the image")
+
+
 def _summed(canvas: Canvas, node: Node, a: Tensor, b: Tensor, sign: int) -> Tensor:
     if a.pending is not None or b.pending is not None:
-        return _combined(canvas, node, a, b, np.add if sign == 1 else np.subtract, "")
+        return _combined(canvas, node, (a, b), np.add if sign == 1 else np.subtract, "")
     if a.shape != b.shape:
         raise NoForm(f"takes {list(a.shape)} and {list(b.shape)}; here all have one shape")
     other = canvas.same_order(b, a, node.name)
@@ -329,23 +347,26 @@ def _summed(canvas: Canvas, node: Node, a: Tensor, b: Tensor, sign: int) -> Tens
     return Tensor(canvas.graph.add("add", a.value, other, name=node.name), a.order)
 
 
-def _combined(
-    canvas: Canvas, node: Node, a: Tensor, b: Tensor, function: Callable[[Array, Array], Array], why: str
-) -> Tensor:
-    """Of two functions of one value the function that both make together."""
-    sources = dict(reversed(canvas.sources(b.value)))
-    for source, inner in canvas.sources(a.value):
-        if source in sources and a.shape == b.shape and (a.order == b.order).all():
-            first, second = _whole(a, inner), _whole(b, sources[source])
-            label = next((x.pending.label for x in (a, b) if x.pending is not None), node.label)
-            pending = Pending(_both(function, first, second), label)
-            return _known(canvas, Tensor(source, a.order, pending), node.name)
-    canvas.value_of(a), canvas.value_of(b)
+def _combined(canvas: Canvas, node: Node, xs: Sequence[Tensor], function: Callable[..., Array], why: str) -> Tensor:
+    """Of several functions of one value the function that they make together."""
+    first, *others = xs
+    found = [dict(reversed(canvas.sources(x.value))) for x in others]
+    for source, inner in canvas.sources(first.value):
+        is_common = all(source in sources for sources in found)
+        if is_common and all(x.shape == first.shape and (x.order == first.order).all() for x in others):
+            parts = [
+                _whole(first, inner),
+                *(_whole(x, sources[source]) for x, sources in zip(others, found, strict=True)),
+            ]
+            label = next((x.pending.label for x in xs if x.pending is not None), node.label)
+            return _known(canvas, Tensor(source, first.order, Pending(_all(function, parts), label)), node.name)
+    for x in xs:
+        canvas.value_of(x)
     raise NoForm(why)
 
 
-def _both(function: Callable[[Array, Array], Array], first: Function, second: Function) -> Function:
-    return lambda x: function(first(x), second(x))
+def _all(function: Callable[..., Array], parts: Sequence[Function]) -> Function:
+    return lambda x: function(*(part(x) for part in parts))
 
 
 def _whole(x: Tensor, inner: Function) -> Function:
@@ -385,6 +406,9 @@ POINTWISE_OPS: Final[dict[str, Maker]] = {
     "Mul": _mul,
     "Div": _div,
     "Pow": _pow,
+    "Greater": _compared(np.greater),
+    "Less": _compared(np.less),
+    "Where": _where,
     "BatchNormalization": _batch_normalization,
     "Erf": _without_form(erf),
     "Exp": _without_form(np.exp),

@@ -142,6 +142,7 @@ POINTWISE: dict[str, Part] = {
     "sigmoid by its formula": lambda net, x: net.op(
         "Reciprocal", net.op("Add", net.op("Exp", net.op("Neg", x)), net.constant(1.0))
     ),
+    "softplus in two pieces": lambda net, x: net.op("Where", net.op("Greater", x, net.constant(20.0)), x, net.op("Softplus", x)),
     "prelu": lambda net, x: net.op("PRelu", x, net.constant(np.abs(CHANNELS) / 4)),
     "clip": _clip(-0.5, 0.4),
     "clip below": _clip(-0.25),

@@ -57,6 +57,8 @@ NO_FORM: dict[str, tuple[nets.Part, str]] = {
     "an approximate gelu": (_op("Gelu", approximate="tanh"), '(Gelu: approximate "tanh"; there is the exact one'),
     "a power": (_op("Pow", 2.0), "(Pow: a function that"),
     "a function of a function": (lambda net, x: net.op("Sqrt", net.op("Exp", x)), "(Exp: a function that"),
+    "two pieces of another function": (lambda net, x: net.op("Where", net.op("Less", x, net.constant(0.5)), x, net.op("Tanh", x)), "(Less: a function that"),
+    "a choice between two values": (lambda net, x: net.op("Where", net.op("Less", x, net.constant(0.5)), x, net.conv(x, 4, 4)), "(Less: a function that"),
     "a gate": (_gated, "(Mul: multiplies two values that depend on the image)"),
     "a product": (_times_itself, "(Mul: multiplies two values that depend on the image)"),
     "a sum that is broadcast": (_crossing_sum, "(Add: takes [4, 8, 8] and [4, 1, 1]; here all have one shape)"),
