@@ -59,6 +59,16 @@ def tensorflow() -> object:
 
 
 @pytest.fixture(scope="session")
+def python_be() -> str:
+    """A big-endian Python; AEFORMAT_PYTHON_BE names it.  tools/s390x.sh makes one."""
+    path = os.environ.get("AEFORMAT_PYTHON_BE")
+    if path is None:
+        _skip_or_fail("no big-endian Python: run tools/s390x.sh DIR and set AEFORMAT_PYTHON_BE=DIR/python-be")
+        raise AssertionError("unreachable")
+    return path
+
+
+@pytest.fixture(scope="session")
 def torch_command() -> list[str]:
     """A Python that has torch and onnxscript, in `torch_environment`; skips where there is none.
 

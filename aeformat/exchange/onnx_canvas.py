@@ -72,6 +72,10 @@ class Canvas:
         height, width, n_channels = self.graph.shape(value)
         return Tensor(value, _places(height * width * n_channels).reshape(height, width, n_channels).transpose(2, 0, 1))
 
+    def with_axes(self, value: int, axes: Sequence[int]) -> Tensor:
+        """The tensor whose axes, in this order, are those of a value."""
+        return Tensor(value, self.plain(value).order.transpose(np.argsort(axes)))
+
     def pointwise(self, x: Tensor, make: Callable[[int], int], function: Function) -> Tensor:
         """What a layer, or several, make of single numbers.  make: value -> value."""
         source = self.value_of(x)

@@ -103,9 +103,9 @@ def read_onnx(path: Path) -> OnnxNet:
 
 
 def _decode_errors() -> tuple[type[Exception], ...]:
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
 
-    return (DecodeError, RecursionError)
+    return (DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def _read_file(path: Path, most: int, what: str) -> bytes:

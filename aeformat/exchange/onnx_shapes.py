@@ -124,12 +124,7 @@ def _concat(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:
         raise NoForm("joins values with different numbers of axes")
     others = [canvas.arranged(x, axes, node.name) for x in xs[1:]]
     made = canvas.graph.add("concat", first, *others, name=node.name, axis=axes.index(axis))
-    return _from(canvas, made, axes)
-
-
-def _from(canvas: Canvas, value: int, axes: Sequence[int]) -> Tensor:
-    """The tensor whose axes, in this order, are those of a value."""
-    return Tensor(value, canvas.plain(value).order.transpose(np.argsort(axes)))
+    return canvas.with_axes(made, axes)
 
 
 def _part(canvas: Canvas, node: Node, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
@@ -141,7 +136,7 @@ def _part(canvas: Canvas, node: Node, x: Tensor, axis: int, start: int, stop: in
     value, axes = canvas.natural(x, node.name)
     at, graph = axes.index(axis), canvas.graph
     if at == len(axes) - 1:
-        return _from(canvas, graph.add("slice", value, name=node.name, start=start, stop=stop), axes)
+        return canvas.with_axes(graph.add("slice", value, name=node.name, start=start, stop=stop), axes)
     if len(axes) != 3:
         raise NoForm(f"takes a part of axis {axis} of {list(x.shape)}; here parts are of channels, rows or columns")
     before, behind = start, x.shape[axis] - stop
@@ -149,7 +144,7 @@ def _part(canvas: Canvas, node: Node, x: Tensor, axis: int, start: int, stop: in
         ends = min(before, _MOST_CROPPED), min(behind, _MOST_CROPPED)
         value = graph.add("crop", value, name=node.name, crop=(*ends, 0, 0) if at == 0 else (0, 0, *ends))
         before, behind = before - ends[0], behind - ends[1]
-    return _from(canvas, value, axes)
+    return canvas.with_axes(value, axes)
 
 
 def _slice(canvas: Canvas, node: Node, xs: Sequence[Any]) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.activations import NoForm
+from aeformat.exchange.onnx_arithmetic import ARITHMETIC_OPS
 from aeformat.exchange.onnx_canvas import Canvas, Tensor
 from aeformat.exchange.onnx_constants import fold_constants, shape_of
 from aeformat.exchange.onnx_file import Node
@@ -19,7 +20,12 @@ from aeformat.exchange.onnx_run import shapes_of
 from aeformat.exchange.onnx_shapes import SHAPE_OPS
 from aeformat.exchange.onnx_weighted import WEIGHTED_OPS
 
-_OPS: Final[dict[str, Callable[[Canvas, Node, Sequence[Any]], Any]]] = {**POINTWISE_OPS, **WEIGHTED_OPS, **SHAPE_OPS}
+_OPS: Final[dict[str, Callable[[Canvas, Node, Sequence[Any]], Any]]] = {
+    **ARITHMETIC_OPS,
+    **POINTWISE_OPS,
+    **WEIGHTED_OPS,
+    **SHAPE_OPS,
+}
 
 
 def walk(pruned: Pruned, canvas: Canvas, start: Tensor) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from aeformat.exchange.onnx_import import import_onnx
 from aeformat.exchange.pixels import numbers_of, pixels_of
 from aeformat.exchange.samples import patterns
 from aeformat.model.file_io import package_bytes, read_package
-from exchange.needs import need
+from exchange.needs import need, needed
 
-need("onnx")
+needed("onnx")
 from exchange import onnx_nets as nets  # noqa: E402  it needs onnx
 
 

@@ -14,9 +14,9 @@ from aeformat.errors import UsageError
 from aeformat.exchange import onnx_file
 from aeformat.exchange.imports import Options
 from aeformat.exchange.onnx_import import import_onnx
-from exchange.needs import need
+from exchange.needs import needed
 
-need("onnx")
+needed("onnx")
 import onnx  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 

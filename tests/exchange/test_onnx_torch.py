@@ -16,9 +16,9 @@ from aeformat.exchange.imports import Options
 from aeformat.exchange.onnx_import import import_onnx
 from aeformat.exchange.pixels import pixels_of
 from aeformat.exchange.samples import patterns
-from exchange.needs import need
+from exchange.needs import needed
 
-need("onnx")
+needed("onnx")
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPORTERS = ("dynamo", "script17", "script20")
