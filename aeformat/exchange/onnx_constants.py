@@ -96,6 +96,11 @@ def _gather(node: Node, xs: Inputs) -> Any:
     return np.take(xs[0], xs[1].astype(np.int64), axis=node.integer("axis"))
 
 
+def _joined(node: Node, xs: Inputs) -> Any:
+    _bounded(sum(x.size for x in xs))
+    return np.concatenate(xs, node.integer("axis"))
+
+
 def _axes(node: Node, xs: Inputs, n: int) -> tuple[int, ...] | None:
     axes = integers_of(node, xs, 1, "axes")
     return None if axes is None else tuple(sorted(axis % n for axis in axes))
@@ -179,7 +184,7 @@ _FOLDS: Final[dict[str, Callable[[Node, Inputs], Any]]] = {
     "Gather": _gather,
     "Unsqueeze": _unsqueeze,
     "Squeeze": lambda node, xs: np.squeeze(xs[0], _axes(node, xs, xs[0].ndim)),
-    "Concat": lambda node, xs: np.concatenate(xs, node.integer("axis")),
+    "Concat": _joined,
     "Slice": _slice,
     "Split": _split,
     "Reshape": lambda node, xs: xs[0].reshape(reshaped(node, xs[0].shape, [int(n) for n in xs[1].reshape(-1)])),

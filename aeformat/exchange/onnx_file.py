@@ -22,11 +22,12 @@ from aeformat.errors import UsageError
 Array = NDArray[Any]
 Shape = tuple[int | None, ...]
 
-MAX_BYTES: Final = 1 << 30  # of the file, and of all its numbers together
+MAX_BYTES: Final = 1 << 30  # of the file; and so many numbers at most
 MAX_NODES: Final = 10_000
 _MAX_AXES: Final = 8
 _OPSETS: Final = range(7, 32)
-_ELEMENT_BYTES_AT_LEAST: Final = 0.5  # of any type: 4-bit ones are the smallest
+_FEWEST_BYTES: Final = 0.25  # of a number of any type
+_MOST_BYTES: Final = 16
 _CONTROL: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 
@@ -89,7 +90,7 @@ def load_onnx() -> Any:
 def read_onnx(path: Path) -> OnnxNet:
     """The network in a file.  Raises UsageError: what is wrong with it, in one line."""
     onnx = load_onnx()
-    data = _read_file(path, MAX_BYTES, str(path))
+    data = _read_file(path, str(path))
     try:
         model = onnx.ModelProto.FromString(data)
     except _decode_errors() as error:
@@ -108,16 +109,20 @@ def _decode_errors() -> tuple[type[Exception], ...]:
     return (DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def _read_file(path: Path, most: int, what: str) -> bytes:
-    """A plain file's bytes.  Raises UsageError."""
+def _read_file(path: Path, what: str, start: int = 0, length: int | None = None) -> bytes:
+    """A plain file's bytes, or `length` of them from `start` on.  Raises UsageError."""
     try:
         with path.open("rb") as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise UsageError(f"{what}: is no plain file")
-            if about.st_size > most:
-                raise UsageError(f"{what}: {about.st_size:,} bytes, up to {most:,} are taken")
-            return file.read(most + 1)[: most + 1]
+            n = about.st_size - start if length is None else length
+            if n > MAX_BYTES:
+                raise UsageError(f"{what}: {n:,} bytes, up to {MAX_BYTES:,} are taken")
+            if start + n > about.st_size or n < 0:
+                raise UsageError(f"{what} ends before them: is that the file it was saved with?")
+            file.seek(start)
+            return file.read(n)
     except FileNotFoundError:
         raise UsageError(f"{what}: no such file") from None
     except OSError as error:
@@ -215,16 +220,15 @@ class _Numbers:
 
     def __init__(self, onnx: Any, folder: Path) -> None:
         self._onnx, self._folder = onnx, folder
-        self._n_bytes = 0
-        self._files: dict[str, bytes] = {}
+        self._n_numbers = 0
 
     def array(self, tensor: Any, name: str) -> Array:
         """The numbers of one tensor.  Raises UsageError."""
         shape = tuple(tensor.dims)
         if len(shape) > _MAX_AXES or any(size < 0 for size in shape) or prod(shape) > MAX_BYTES:
             raise UsageError(f"the tensor {name!r} has the impossible shape {list(shape)[:_MAX_AXES]}")
-        self._n_bytes += prod(shape)
-        if self._n_bytes > MAX_BYTES:
+        self._n_numbers += prod(shape)
+        if self._n_numbers > MAX_BYTES:
             raise UsageError(f"more than {MAX_BYTES:,} numbers in all")
         if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
             tensor.raw_data = self._beside(tensor, name)
@@ -246,19 +250,16 @@ class _Numbers:
             raise UsageError(
                 f"the tensor {name!r} lies in {location!r}; only a file beside this one is read: export again"
             )
-        data = self._file(location)
-        start, length = _count(entry.get("offset", "0"), name), _count(entry.get("length", str(len(data))), name)
-        if start + length > len(data) or length < prod(tensor.dims) * _ELEMENT_BYTES_AT_LEAST:
-            raise UsageError(f"the tensor {name!r} lies outside of {location!r}: is that the file it was saved with?")
-        return data[start : start + length]
-
-    def _file(self, location: str) -> bytes:
-        if location not in self._files:
-            path = self._folder / location
-            if path.is_symlink():
-                raise UsageError(f"{location!r} is a link; only a file beside this one is read")
-            self._files[location] = _read_file(path, MAX_BYTES, f"its numbers, {str(path)!r}")
-        return self._files[location]
+        path = self._folder / location
+        if path.is_symlink():
+            raise UsageError(f"{location!r} is a link; only a file beside this one is read")
+        start, length = _count(entry.get("offset", "0"), name), None
+        if "length" in entry:
+            length = _count(entry["length"], name)
+        data = _read_file(path, f"the numbers of {name!r}: {str(path)!r}", start, length)
+        if not _FEWEST_BYTES <= len(data) / max(1, prod(tensor.dims)) <= _MOST_BYTES:
+            raise UsageError(f"the tensor {name!r} does not hold the numbers that its shape and type say")
+        return data
 
 
 def _count(text: str, name: str) -> int:

@@ -55,7 +55,7 @@ def shapes_of(net: OnnxNet, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]
     """The shapes of one row that onnx infers, for an input of a shape, where it can."""
     onnx = load_onnx()
     try:
-        graph = onnx.shape_inference.infer_shapes(model_of(net, shape, net.outputs), data_prop=True).graph
+        graph = onnx.shape_inference.infer_shapes(model_of(net, shape, net.outputs)).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
         return {}
     found = {}

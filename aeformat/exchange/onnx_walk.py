@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from aeformat.errors import LimitExceeded, ManifestInvalid, UsageError
 from aeformat.exchange.activations import NoForm
 from aeformat.exchange.onnx_arithmetic import ARITHMETIC_OPS
@@ -20,6 +22,7 @@ from aeformat.exchange.onnx_run import shapes_of
 from aeformat.exchange.onnx_shapes import SHAPE_OPS
 from aeformat.exchange.onnx_weighted import WEIGHTED_OPS
 
+_MOST_FOLDED: Final = 1 << 26  # numbers that follow from constants, in all
 _OPS: Final[dict[str, Callable[[Canvas, Node, Sequence[Any]], Any]]] = {
     **ARITHMETIC_OPS,
     **POINTWISE_OPS,
@@ -36,6 +39,7 @@ def walk(pruned: Pruned, canvas: Canvas, start: Tensor) -> dict[str, Any]:
     net = pruned.net
     values: dict[str, Any] = {**net.constants, net.input: start, "": None}
     refused: list[str] = []
+    n_folded = 0
     shapes: dict[str, tuple[int, ...]] | None = None
     for node in net.nodes:
         inputs = [values.get(name, _UNKNOWN) for name in node.inputs]
@@ -43,11 +47,16 @@ def walk(pruned: Pruned, canvas: Canvas, start: Tensor) -> dict[str, Any]:
             continue
         try:
             made = _made(canvas, node, inputs)
-        except (NoForm, ManifestInvalid, LimitExceeded) as error:
+        except (NoForm, ManifestInvalid, LimitExceeded, RecursionError) as error:
             refused.append(_refusal(node, error))
             shapes = shapes_of(net, start.shape) if shapes is None else shapes
             made = [_stand_in(canvas, shapes.get(name), name) for name in node.outputs]
         values.update(zip(node.outputs, made, strict=False))
+        n_folded += sum(one.size for one in made if isinstance(one, np.ndarray))
+        if n_folded > _MOST_FOLDED:
+            raise UsageError(
+                f"{node.label}) and what stands before it make too many constants; export with constants folded"
+            )
         if pruned.bottleneck in node.outputs and not refused:
             _begin_decoder(canvas, values, pruned.bottleneck)
         elif canvas.latents is not None:
@@ -96,7 +105,9 @@ def _stand_in(canvas: Canvas, shape: tuple[int, ...] | None, name: str) -> Any:
     return canvas.plain(canvas.graph.add_unknown(shape, name))
 
 
-def _refusal(node: Node, error: NoForm | ManifestInvalid | LimitExceeded) -> str:
+def _refusal(node: Node, error: NoForm | ManifestInvalid | LimitExceeded | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return f"{node.label}: stands behind too many other functions)"
     what = str(error) if isinstance(error, NoForm) else error.what
     label = error.label if isinstance(error, NoForm) and error.label is not None else node.label
     return f"{label}: {what})"

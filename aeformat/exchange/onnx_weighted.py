@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from aeformat.exchange.activations import NoForm
 from aeformat.exchange.onnx_canvas import Canvas, Tensor, finite
 from aeformat.exchange.onnx_file import Node
+from aeformat.model.values import MAX_TENSOR_BYTES
 
 Array = NDArray[Any]
 Maker = Callable[[Canvas, Node, Sequence[Any]], Tensor]
@@ -66,9 +67,18 @@ def _kernel(node: Node, weights: Array) -> Array:
     (dh, dw), (a, b, kh, kw) = two(node, "dilations"), weights.shape
     if min(dh, dw, kh, kw) < 1 or (kh - 1) * dh >= 1024 or (kw - 1) * dw >= 1024:
         raise NoForm(f"a kernel of {kh} x {kw}, spread {dh} x {dw}")
-    spread = np.zeros((a, b, (kh - 1) * dh + 1, (kw - 1) * dw + 1), np.float32)
+    spread = _zeros(a, b, (kh - 1) * dh + 1, (kw - 1) * dw + 1)
     spread[:, :, ::dh, ::dw] = weights
     return spread
+
+
+def _zeros(*shape: int) -> Array:
+    """Weights to be filled.  Raises NoForm where they are more than one tensor may have (M2-6)."""
+    n_bytes = 4 * prod(shape)
+    if n_bytes > MAX_TENSOR_BYTES:
+        what = f"{n_bytes:,} bytes of weights, zeros between groups and places counted"
+        raise NoForm(f"{what}; up to {MAX_TENSOR_BYTES:,} are taken")
+    return np.zeros(shape, np.float32)
 
 
 def _grouped(kernel: Array, groups: int) -> Array:
@@ -76,7 +86,7 @@ def _grouped(kernel: Array, groups: int) -> Array:
     a, b = kernel.shape[:2]
     if groups < 1 or a % groups:
         raise NoForm(f"{groups} groups")
-    full = np.zeros((a, b * groups, *kernel.shape[2:]), np.float32)
+    full = _zeros(a, b * groups, *kernel.shape[2:])
     n = a // groups
     for g in range(groups):
         full[g * n : (g + 1) * n, g * b : (g + 1) * b] = kernel[g * n : (g + 1) * n]
@@ -212,7 +222,7 @@ def _blocks(n: int, size: int, *, is_crd: bool) -> Array:
     if not 1 <= size <= 16 or n % (size * size):
         raise NoForm(f"blocks of {size} for {n} channels")
     c = n // (size * size)
-    kernel = np.zeros((size, size, c, n), np.float32)
+    kernel = _zeros(size, size, c, n)
     i, j, k = np.mgrid[:size, :size, :c]
     kernel[i, j, k, (k * size + i) * size + j if is_crd else (i * size + j) * c + k] = 1
     return kernel

@@ -245,6 +245,60 @@ def _large_constant(model: Any) -> None:
     model.graph.node.extend(nodes)
 
 
+def _before_the_first(model: Any, nodes: list[Any], last: str) -> None:
+    """The image times a constant that these nodes make."""
+    model.graph.node[0].input[0] = "times"
+    nodes = [
+        *nodes,
+        helper.make_node("ReduceSum", [last], ["one"]),
+        helper.make_node("Mul", ["x", "one"], ["times"]),
+        *model.graph.node,
+    ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _doubling(model: Any) -> None:
+    nodes = [helper.make_node("Concat", [f"d{i}", f"d{i}"], [f"d{i + 1}"], axis=0) for i in range(40)]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones(8, np.float32), "d0"))
+    _before_the_first(model, nodes, "d40")
+
+
+def _many_constants(model: Any) -> None:
+    """A few bytes each, and many of them."""
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1 << 23], np.int64), "size"))
+    nodes = [helper.make_node("ConstantOfShape", ["size"], [f"d{i}"]) for i in range(40)]
+    sums = [helper.make_node("Add", [f"d{i}", f"d{i + 1}" if not i else f"s{i - 1}"], [f"s{i}"]) for i in range(40)]
+    _before_the_first(model, [*nodes, *sums], "s39")
+
+
+def _chain(model: Any) -> None:
+    nodes = [helper.make_node("Exp", ["x" if not i else f"e{i - 1}"], [f"e{i}"], name=f"/exp_{i}") for i in range(1200)]
+    model.graph.node[0].input[0] = "e1199"
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _depthwise(model: Any) -> None:
+    """65,536 channels of their own kernels, of 1 x 1."""
+    weights = np.ones((1 << 16, 1, 1, 1), np.float32)
+    names = ("wide", "each", "back")
+    tensors = (weights, weights, weights.reshape(1, -1, 1, 1))
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(one, name) for name, one in zip(names, tensors, strict=True)
+    )
+    nodes = [
+        helper.make_node("Conv", ["x", "wide"], ["w1"]),
+        helper.make_node("Conv", ["w1", "each"], ["w2"], group=1 << 16, name="/each"),
+        helper.make_node("Conv", ["w2", "back"], ["w3"]),
+    ]
+    model.graph.node[0].input[0] = "w3"
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
 def _twice(model: Any) -> None:
     model.graph.node[2].output[0] = model.graph.node[1].output[0]
 
@@ -282,16 +336,20 @@ BAD_FILES: dict[str, tuple[Callable[[Any], None], str]] = {
     "a path of Windows": (_external(location="..\\secret"), "only a file beside this one is read"),
     "no location": (_external(), "lies in ''"),
     "a file that is not there": (_external(location="gone.data"), "gone.data': no such file"),
-    "a folder": (_external(location="folder"), "its numbers, "),
+    "a folder": (_external(location="folder"), "the numbers of 'c0': "),
     "a link": (_external(location="link.data"), "'link.data' is a link"),
-    "a place outside of the file": (_external(location="good.data", offset="4000", length="144"), "lies outside of 'good.data'"),
+    "a place outside of the file": (_external(location="good.data", offset="4000", length="144"), "good.data' ends before them"),
     "a place before the file": (_external(location="good.data", offset="-4"), "has no place in its file"),
-    "too few bytes": (_external(location="good.data", offset="0", length="4"), "lies outside of 'good.data'"),
+    "too few bytes": (_external(location="good.data", offset="0", length="4"), "does not hold the numbers that its shape and type say"),
     "the wrong number of bytes": (_external(location="good.data", offset="0", length="160"), "does not hold the numbers that its shape and type say"),
     "a tensor of a terabyte": (_huge, "has the impossible shape"),
     "a tensor cut short": (_short, "does not hold the numbers"),
     "ten thousand operators": (_many, "up to 10,000 are taken"),
     "a constant of a terabyte": (_large_constant, "(ConstantOfShape: makes 1,099,511,627,776 numbers of constants"),
+    "constants that double": (_doubling, "numbers of constants, up to 16,777,216 are taken"),
+    "many large constants": (_many_constants, "make too many constants"),
+    "a chain of functions": (_chain, "(Exp: "),
+    "weights of a terabyte, nearly all zeros": (_depthwise, "bytes of weights, zeros between groups and places counted"),
     "a value made twice": (_twice, "which is there already"),
     "a circle": (_later, "'/Conv_0' (Conv) takes 'y', which nothing before it makes"),
     "two inputs": (_two_inputs, "takes 2 inputs ('x', 'text'); here it takes one, the image"),
