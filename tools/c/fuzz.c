@@ -1,4 +1,4 @@
-/* A target for libFuzzer: any bytes through aef.h as a reader, a validator and a reader that seeks, within 64 MiB.
+/* A target for libFuzzer: any bytes through aef.h as a reader, a validator and a reader that seeks, within 8 MiB.
  *
  *     clang -g -O1 -DAEF_ZSTD -fsanitize=fuzzer,address,undefined -o fuzz tools/c/fuzz.c -lzstd
  *     ./fuzz -max_total_time=300 CORPUS      a folder with the vectors; new inputs are written there
@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int way = 0; way < 3; way++) {
         aef_options options;
         memset(&options, 0, sizeof options);
-        options.max_bytes = 64u << 20, options.max_work = 1u << 20;
+        options.max_bytes = 8u << 20, options.max_work = 1u << 14;
         options.validate = way == 1, options.seek = way == 2;
         aef_file *f = aef_open(copy, size, &options);
         if (f && !aef_failed(f)) use(f);
