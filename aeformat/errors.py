@@ -132,7 +132,7 @@ class FormatError(AeformatError, ValueError):
     """The bytes break the spec.  rule: "C4-1".  at: byte offset in the file."""
 
     code = "format"
-    hint = Hint.GET_FRESH_COPY
+    hint: Hint | None = Hint.GET_FRESH_COPY
 
     def __init__(self, rule: str, at: int, what: str) -> None:
         super().__init__(rule, at, what)  # full args, so that it survives pickling
@@ -155,7 +155,7 @@ class Unsupported(FormatError):
     """Well-formed, but made for a newer version of the format."""
 
     code = "unsupported"
-    hint = Hint.UPDATE_READER
+    hint: Hint | None = Hint.UPDATE_READER
 
 
 class Truncated(FormatError):
@@ -230,6 +230,12 @@ class ManifestInvalid(FormatError):
 
     code = "manifest"
     hint = Hint.REPORT_MODEL_WRITER
+
+
+class NetworkInvalid(FormatError):
+    """A file of tensors that is no package is damaged, or cannot have a network id (spec/model.md, section 13)."""
+
+    code = "network"
 
 
 class DecoderError(AeformatError):
