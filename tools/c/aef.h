@@ -114,8 +114,7 @@ static uint32_t aef__crc(uint32_t crc, const uint8_t *p, uint64_t n) { /* CRC-32
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4, 0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344,
         0xd6d6a3e8, 0xcb61b38c, 0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
     crc = ~crc; while (n--) { crc ^= *p++; crc = crc >> 4 ^ table[crc & 15u]; crc = crc >> 4 ^ table[crc & 15u]; }
-    return ~crc;
-}
+    return ~crc; }
 typedef struct { uint32_t h[8]; uint64_t n; uint8_t block[64]; } aef__sha;
 static void aef__sha_block(uint32_t *h, const uint8_t *p) {
     static const uint32_t k[64] = {
@@ -185,8 +184,7 @@ static uint64_t aef__widen_float(aef_type type, uint64_t bits, int *finite) {
     if (exponent == 0 && fraction == 0) return sign << 63;
     int64_t e = (int64_t)exponent + 1023 - (int64_t)(top / 2); fraction <<= 52 - t.fraction_bits;
     if (exponent == 0) for (e++; !(fraction >> 52); e--) fraction <<= 1;
-    return sign << 63 | (uint64_t)e << 52 | (fraction & (((uint64_t)1 << 52) - 1));
-}
+    return sign << 63 | (uint64_t)e << 52 | (fraction & (((uint64_t)1 << 52) - 1)); }
 /* The bits in a type of a finite binary64; 0 returned if it is not exactly there (C5-4). */
 static int aef__narrow(aef_type type, uint64_t wide, uint64_t *bits) {
     uint64_t sign = wide >> 63, fraction = wide & (((uint64_t)1 << 52) - 1); int64_t e = (int64_t)(wide >> 52 & 2047u) - 1023;
@@ -236,8 +234,7 @@ static void aef__big_scale(aef__big *b, int tens, int twos) { /* times 10^tens *
 }
 static int aef__big_compare(const aef__big *a, const aef__big *b) {
     for (int i = AEF__LIMBS - 1; i >= 0; i--) if (a->limb[i] != b->limb[i]) return a->limb[i] < b->limb[i] ? -1 : 1;
-    return 0;
-}
+    return 0; }
 static void aef__big_minus(aef__big *a, const aef__big *b) { /* a >= b */
     int64_t borrow = 0;
     for (int i = 0; i < AEF__LIMBS; i++) {
@@ -254,8 +251,7 @@ static int aef__decimal_of(uint64_t bits, uint64_t digits, int k) {
     if (side > 0) aef__big_minus(&a, &b); else aef__big_minus(&b, &a), a = b;
     /* Below a power of ten decimals stand ten times as close. */
     aef__big_times(&a, side < 0 && digits == 1000000000000000000u ? 20 : 2); int c = aef__big_compare(&a, &unit);
-    return c < 0 || (c == 0 && digits % 2 == 0) ? 0 : side;
-}
+    return c < 0 || (c == 0 && digits % 2 == 0) ? 0 : side; }
 /* The binary64 of a cell that keeps the grammar: 0, or the rule it breaks (2: C5-2, 3: C5-3). */
 static int aef__cell(const uint8_t *p, uint64_t *bits) {
     uint64_t digits = (uint64_t)(p[1] - '0'), sign = (uint64_t)(p[0] == '-') << 63;
@@ -283,8 +279,7 @@ static uint64_t aef__grammar(const uint8_t *p, uint64_t n) {
     for (uint64_t i = 0; i < n * 27; i++) {
         uint64_t j = i % 27; uint8_t c = p[i]; char f = j == 26 ? (i == n * 27 - 1 ? '\n' : ' ') : form[j];
         if (f == 's' ? c != '+' && c != '-' : f == 'd' ? c < '0' || c > '9' : c != (uint8_t)f) return i; }
-    return n * 27;
-}
+    return n * 27; }
 /* ---- canonical msgpack (section 3.1) ---- */
 enum { AEF__INT, AEF__STR, AEF__BIN, AEF__BOOL, AEF__LIST, AEF__MAP, AEF__BAD };
 typedef struct {
@@ -330,8 +325,7 @@ static int aef__utf8(const uint8_t *p, uint64_t n) { /* strict, no NUL */
         uint32_t c = more ? p[i + 1] : 0;
         if ((b == 0xe0 && c < 0xa0) || (b == 0xed && c > 0x9f) || (b == 0xf0 && c < 0x90) || (b == 0xf4 && c > 0x8f)) return 0;
         i += more + 1; }
-    return 1;
-}
+    return 1; }
 static int aef__compare(const uint8_t *a, uint64_t n, const uint8_t *b, uint64_t m) {
     int c = memcmp(a, b, (size_t)(n < m ? n : m)); return c ? c : n < m ? -1 : n > m;
 }
@@ -373,8 +367,7 @@ static aef__token aef__at(const uint8_t *p) {
 static const uint8_t *aef__skip(const uint8_t *p) {
     for (uint64_t left = 1; left; left--) {
         aef__token t = aef__at(p); p = t.end; if (t.type >= AEF__LIST) left += t.type == AEF__MAP ? 2 * t.n : t.n; }
-    return p;
-}
+    return p; }
 static int aef__is(const uint8_t *p, const char *text) { /* NULL is no text */
     if (!p) return 0;
     aef__token t = aef__at(p); return t.type == AEF__STR && t.n == strlen(text) && !memcmp(t.p, text, (size_t)t.n);
@@ -384,8 +377,7 @@ static const uint8_t *aef__get(const uint8_t *map, const char *key) {
     for (uint64_t i = 0; i < t.n; i++) {
         const uint8_t *value = aef__skip(p); if (aef__is(p, key)) return value;
         p = aef__skip(value); }
-    return NULL;
-}
+    return NULL; }
 static int aef__is_type(const uint8_t *p, int type) { return p && aef__at(p).type == type; }
 static int aef__is_id(const uint8_t *p) { return aef__is_type(p, AEF__BIN) && aef__at(p).n == 32; }
 static int aef__whole(const uint8_t *p, int64_t lo, int64_t hi, int64_t *out) {
@@ -413,8 +405,7 @@ static int aef__has_only(const uint8_t *map, const char *words) {
         const char *list = words; char word[24]; int known = 0;
         while (!known && aef__word(&list, word)) known = aef__is(t.p, word);
         if (!known) return 0; }
-    return 1;
-}
+    return 1; }
 /* ---- what a file is ---- */
 typedef union aef__memory { /* stands in front of each piece of memory */
     struct {
@@ -499,8 +490,54 @@ static const char *const aef__type_names[9] = {"f64", "f32", "f16", "bf16", "u8"
 static const char *const aef__codecs[3] = {"none", "zstd", "rans"};
 static int aef__type(const uint8_t *p) { /* -1: none */
     for (int i = 0; i <= AEF_I32; i++) if (aef__is(p, aef__type_names[i])) return i;
-    return -1;
-}
+    return -1; }
+static int aef__is_text(const uint8_t *p, uint64_t n) { /* section 3.3 */
+    for (uint64_t i = 0; i < n; i++) if (p[i] < 32 || p[i] == 127) return 0;
+    return n >= 1 && n <= 1024; }
+/* Number i of a list of binary64 in a binary string; a list that is not there has none. */
+static uint64_t aef__numbers(const uint8_t *p) { return p ? aef__at(p).n / 8 : 0; }
+static uint64_t aef__bits_of(const uint8_t *p, uint64_t i) { return aef__u64(aef__at(p).p + 8 * i); }
+static int aef__described(aef_file *f, const uint8_t *d) { /* C3-21 to C3-26 */
+    static const char *const names[6][2] = {{"colour", "srgb bgr grey"}, {"crop", "none center random bucket"},
+        {"kind", "mean sample"}, {"resize", "none fit cover stretch"}, {"resize_filter", "nearest box bilinear hamming bicubic lanczos"},
+        {"value_range", "-1..1 0..1 0..255"}}, *const lists[3] = {"scale", "shift", "step"};
+    const uint8_t *axis = aef__get(d, "axis"), *size = aef__get(d, "size"), *seed = aef__get(d, "seed"), *v[6], *list[3];
+    const uint8_t *software = aef__get(d, "software"), *id = aef__get(d, "foreign_encoder");
+    int64_t along = 0, sizes[2]; uint64_t n; int ok = 1, known = 1, other[6] = {0}, many = 0;
+    if (aef__at(d).n == 0) return aef__fail(f, AEF_HEADER, "C3-21", 24);
+    if (!aef__has_only(d, "axis colour crop foreign_encoder kind resize resize_filter scale seed shift size software step "
+                          "value_range"))
+        return aef__fail(f, AEF_UNSUPPORTED, "C3-21", 24);
+    for (int i = 0; ok && i < 6; i++) {
+        if (!(v[i] = aef__get(d, names[i][0]))) continue;
+        aef__token t = aef__at(v[i]); const char *words = names[i][1]; char word[24]; int found = 0;
+        ok = t.type == AEF__STR; other[i] = ok && t.n >= 7 && !memcmp(t.p, "other: ", 7);
+        while (aef__word(&words, word)) found |= aef__is(v[i], word);
+        if (other[i]) ok = aef__is_text(t.p + 7, t.n - 7); else known &= found; }
+    for (int i = 0; ok && i < 3; i++) {
+        if (!(list[i] = aef__get(d, lists[i]))) continue;
+        aef__token t = aef__at(list[i]); ok = t.type == AEF__BIN && t.n % 8 == 0 && t.n >= 8 && t.n <= 16384; }
+    ok = ok && (!axis || aef__whole(axis, 0, 7, &along)) && (!size || aef__whole_list(size, 2, 2, 1, 65535, sizes, &n)) &&
+         (!seed || aef__whole(seed, 0, ((int64_t)1 << 53) - 1, sizes)) && (!id || aef__is_id(id)) &&
+         (!software || (aef__is_type(software, AEF__STR) && aef__is_text(aef__at(software).p, aef__at(software).n)));
+    if (!ok) return aef__fail(f, AEF_HEADER, "C3-22", 24);
+    if (!known) return aef__fail(f, AEF_UNSUPPORTED, "C3-23", 24);
+    for (int i = 0; i < 3; i++)
+        for (uint64_t j = 0; j < aef__numbers(list[i]); j++) {
+            uint64_t bits = aef__bits_of(list[i], j);
+            if ((bits >> 52 & 2047u) == 2047 || bits == (uint64_t)1 << 63 || (i != 1 && bits == 0) || (i == 2 && bits >> 63))
+                return aef__fail(f, AEF_HEADER, "C3-24", 24); }
+    for (int i = 0; i < 3; i++) {
+        uint64_t count = aef__numbers(list[i]), same = 1;
+        for (uint64_t j = 1; j < count; j++) same += aef__bits_of(list[i], j) == aef__bits_of(list[i], 0);
+        if (count == 1 && i < 2 && aef__bits_of(list[i], 0) == (i ? 0 : (uint64_t)1023 << 52)) ok = 0;
+        if (count < 2) continue;
+        many = 1; ok = ok && same < count && axis && along < (int64_t)f->axes && (uint64_t)f->dims[along] == count; }
+    if (!ok || many != (axis != NULL)) return aef__fail(f, AEF_HEADER, "C3-25", 24);
+    int drawn = other[1] || other[2] || (v[1] && aef__is(v[1], "random")) || (v[2] && aef__is(v[2], "sample"));
+    if (((list[0] || list[1]) && !(f->flags & 2u)) || (id && aef__get(f->header, "encoder")) || (seed && !drawn) ||
+        (v[4] && (!v[3] || aef__is(v[3], "none")))) return aef__fail(f, AEF_HEADER, "C3-26", 24);
+    return 1; }
 static int aef__read_header(aef_file *f) {
     const uint8_t *h = f->header, *v; uint64_t n = 0, where, unit = 1;
     int is_free = f->flags & 1u, nameless = f->flags >> 1 & 1u, ok = 1;
@@ -513,12 +550,16 @@ static int aef__read_header(aef_file *f) {
     if (!f->model && !aef__is(kind, "latents")) return aef__fail(f, AEF_UNSUPPORTED, "C3-6", 24);
     const char *must = f->model ? "byte_order codec kind model" : nameless ? "byte_order codec dims encoding kind"
                                                                           : "byte_order codec decoder dims encoding image kind";
-    if (!aef__has_all(h, must)) return aef__fail(f, AEF_HEADER, "C3-7", 24);
+    const uint8_t *described = aef__get(h, "described"), *foreign = aef__get(h, "foreign_decoder");
+    if (!aef__has_all(h, must) || (!f->model && f->flags & 16u && !described)) return aef__fail(f, AEF_HEADER, "C3-7", 24);
     if (!aef__has_only(h, f->model ? "byte_order codec ext filter kind model"
-                                   : "byte_order codec decoder dims encoder encoding ext filter image kind values"))
+                                   : "byte_order codec decoder described dims encoder encoding ext filter foreign_decoder "
+                                     "image kind values") ||
+        (described && !(f->flags & 16u)) || (foreign && !nameless))
         return aef__fail(f, AEF_UNSUPPORTED, "C3-7", 24);
     v = aef__get(h, "ext");
-    ok = aef__is_type(order, AEF__STR) && aef__is_type(codec, AEF__STR) && (!filter || aef__is_type(filter, AEF__STR)) &&
+    ok = (!described || aef__is_type(described, AEF__MAP)) && (!foreign || aef__is_id(foreign)) &&
+         aef__is_type(order, AEF__STR) && aef__is_type(codec, AEF__STR) && (!filter || aef__is_type(filter, AEF__STR)) &&
          (!v || aef__is_type(v, AEF__MAP));
     if (f->model) ok = ok && aef__is_id(aef__get(h, "model"));
     else {
@@ -560,8 +601,8 @@ static int aef__read_header(aef_file *f) {
         return aef__fail(f, AEF_HEADER, "C3-18", 24);
     if (nameless && (f->model || f->decoder_id || f->codec == 2)) return aef__fail(f, AEF_HEADER, "C3-19", 24);
     if (f->decoder_id) f->decoder_id = aef__at(f->decoder_id).p;
-    return 1;
-}
+    if (f->flags & 16u && f->model) return aef__fail(f, AEF_HEADER, "C3-20", 24);
+    return !described || aef__described(f, described); }
 static int aef__read_preamble(aef_file *f) {
     static const uint8_t magic[8] = {0x89, 0x41, 0x45, 0x46, 0x0d, 0x0a, 0x1a, 0x0a};
     const uint8_t *p = f->data;
@@ -570,7 +611,7 @@ static int aef__read_preamble(aef_file *f) {
     if (p[8] != 1) return aef__fail(f, AEF_UNSUPPORTED, "C2-2", 8);
     if (aef__u32(p + 20) != aef__crc(0, p, 20)) return aef__fail(f, AEF_CHECKSUM, "C2-3", 20);
     f->flags = aef__u16(p + 10), f->header_len = aef__u32(p + 12), f->header_crc = aef__u32(p + 16);
-    if (f->flags > 7 || (f->flags && p[9] == 0)) return aef__fail(f, AEF_UNSUPPORTED, "C2-4", 10);
+    if (f->flags & ~0x17u || (f->flags && p[9] == 0)) return aef__fail(f, AEF_UNSUPPORTED, "C2-4", 10);
     if (f->header_len < 1 || f->header_len > 65536) return aef__fail(f, AEF_LIMIT, "C2-5", 12);
     if (f->header_len > f->len - 24) return aef__fail(f, AEF_TRUNCATED, "C2-7", f->len);
     if (aef__crc(0, p + 24, f->header_len) != f->header_crc) return aef__fail(f, AEF_CHECKSUM, "C2-6", 24);
@@ -637,8 +678,7 @@ static uint32_t aef__symbol(aef__rans *r, uint64_t lane, const uint32_t *cum, ui
     r->x[lane] = x; return s;
 }
 static uint64_t aef__entries(const aef_file *f, const aef__block *b) { /* 1 where rows have no sizes of their own */
-    return b->sizes.known ? b->sizes.raw / (4 + 4 * f->n_free) : 1;
-}
+    return b->sizes.known ? b->sizes.raw / (4 + 4 * f->n_free) : 1; }
 /* Entry i: *n rows of so many values; dims (8) and image (3) may be NULL. */
 static uint64_t aef__entry(const aef_file *f, const aef__block *b, uint64_t i, uint64_t *n, uint32_t *dims, uint32_t *image) {
     uint64_t values = 1, k = 0; const uint8_t *p = b->sizes.known ? f->data + b->sizes.payload + i * (4 + 4 * f->n_free) : NULL;
@@ -648,8 +688,7 @@ static uint64_t aef__entry(const aef_file *f, const aef__block *b, uint64_t i, u
         if (dims) dims[j] = size; }
     for (uint64_t j = 0; image && j < 3; j++) image[j] = j < 2 && f->free_image &&
         p ? aef__u32(p + 4 + 4 * (k + j)) : (uint32_t)f->image[j];
-    return values;
-}
+    return values; }
 static int aef__decode_passes(aef_file *m, aef__rans *r, uint64_t h, uint64_t w, uint8_t *out, int *needless);
 static uint64_t aef__pass_units(const aef_file *m, uint64_t h, uint64_t w, uint64_t lanes, int *too_many);
 /* Codec "rans": the rows of a block into out.  Without a decoder what can be checked is checked, and out stays as it is. */
@@ -699,8 +738,7 @@ static int aef__unrans(aef_file *f, aef__block *b, uint8_t *out) {
 }
 /* ---- rows (section 5) ---- */
 static uint64_t aef__value_at(const aef_file *f, const aef__block *b, uint64_t i) { /* the byte for an error of value i */
-    return b->rows.payload + (b->rows.stored == b->rows.raw ? i * f->width : 0);
-}
+    return b->rows.payload + (b->rows.stored == b->rows.raw ? i * f->width : 0); }
 /* Checks n values of raw bytes by C5-1 to C5-4 and writes them to out in the type of the header. */
 static int aef__convert(aef_file *f, const aef__block *b, const uint8_t *raw, uint8_t *out) {
     uint64_t bad3 = UINT64_MAX, bad4 = UINT64_MAX, total = b->rows.raw / f->width, w = aef__widths[f->values], n, at = 0, bits;
@@ -727,8 +765,7 @@ static int aef__convert(aef_file *f, const aef__block *b, const uint8_t *raw, ui
         } else if (out) {
             for (uint64_t j = 0; j < w; j++) *out++ = (uint8_t)(bits >> 8 * j & 255u); } }
     if (bad3 != UINT64_MAX) return aef__fail(f, AEF_VALUE, "C5-3", aef__value_at(f, b, bad3));
-    return bad4 == UINT64_MAX ? 1 : aef__fail(f, AEF_VALUE, "C5-4", aef__value_at(f, b, bad4));
-}
+    return bad4 == UINT64_MAX ? 1 : aef__fail(f, AEF_VALUE, "C5-4", aef__value_at(f, b, bad4)); }
 /* The values of a block, kept until another one is asked for.  NULL: err tells, or they are not known (f->unknown). */
 static const uint8_t *aef__block_values(aef_file *f, uint64_t number, aef__block *b) {
     void *fresh = NULL; const uint8_t *raw; int same = f->encoding && aef__encodings[f->encoding].own == f->values;
@@ -758,8 +795,7 @@ static int aef__good_name(const uint8_t *p, uint64_t n) { /* C7-2 */
         uint64_t size = i - part;
         if (size == 0 || (size == 1 && p[part] == '.') || (size == 2 && p[part] == '.' && p[part + 1] == '.')) return 0;
         part = i + 1; }
-    return 1;
-}
+    return 1; }
 static int aef__check_names(aef_file *f, const uint8_t *p, const aef__chunk *c) {
     static const char *const walk[6] = {"", "C3-1", "C3-2", "C3-3", "C3-4", "C3-5"}, *const keys[3] = {"labels", "names",
         "sources"};
@@ -798,8 +834,7 @@ static uint64_t aef__count_runs(const aef_file *f, const aef__block *b) {
             if (rows == 0 && n > room) { /* whole runs at once */
                 runs += (n - 1) / room, n -= (n - 1) / room * room; continue; }
             uint64_t take = n < room ? n : room; runs += rows == 0; rows += take, pixels += take * each, n -= take; } }
-    return runs;
-}
+    return runs; }
 static int aef__check_sizes(aef_file *f, const aef__chunk *c, uint64_t *raw) {
     uint64_t entry = 4 + 4 * f->n_free, n = c->raw / entry, rows = 0; const uint8_t *p = f->data + c->payload; aef__block b;
     for (uint64_t i = 0; i < n; i++) {
@@ -819,8 +854,7 @@ static int aef__check_sizes(aef_file *f, const aef__chunk *c, uint64_t *raw) {
         if (bytes > 268435456 || (uint64_t)image[0] * image[1] * image[2] > 1073741824)
             return aef__fail(f, AEF_LIMIT, "C5-8", c->payload + i * entry);
         *raw += some * bytes; }
-    return 1;
-}
+    return 1; }
 /* ---- model packages: the manifest (model.md, sections 2, 3, 6 and 10) ---- */
 enum {
     AEF__DENSE, AEF__CONV, AEF__TRANSPOSE, AEF__AFFINE, AEF__ADD, AEF__CONCAT, AEF__UPSAMPLE, AEF__MAX_POOL, AEF__SLICE,
@@ -934,8 +968,7 @@ static int aef__shape(aef_file *f, aef__net *net, uint64_t k) {
     if (l->kind == AEF__TRANSPOSE) l->macs = aef__mul(weights, (uint64_t)(in->shape[0] * in->shape[1]));
     if (l->kind == AEF__AFFINE || l->kind == AEF__ADD) l->macs = out->n * (uint64_t)l->n_in;
     if (l->kind == AEF__MAX_POOL || l->kind == AEF__MEAN_POOL) l->macs = out->n * (uint64_t)(a[AEF__SIZE] * a[AEF__SIZE + 1]);
-    return 1;
-}
+    return 1; }
 /* M3-6, then of a lookup M4-2 and M4-3 as far as they speak of types and shapes. */
 static int aef__types(aef_file *f, aef__net *net, uint64_t k) {
     aef__layer *l = net->layer + k; aef__value *out = net->value + net->given + k, *in = net->value + l->in[0];
@@ -964,8 +997,7 @@ static int aef__types(aef_file *f, aef__net *net, uint64_t k) {
         ok = 1, out->type = table->type;
     } else if (l->kind == AEF__SCALE) ok = whole, out->type = AEF_F32;
     else if (l->kind >= AEF__MEAN_POOL) ok = in->type == AEF_F32, out->type = l->kind == AEF__TO_U8 ? AEF_U8 : AEF_F32;
-    return ok ? 1 : aef__bad(f, "M3-6");
-}
+    return ok ? 1 : aef__bad(f, "M3-6"); }
 static int aef__free_layer(const aef_file *f, const aef__net *net, uint64_t k) { /* M3-11 */
     const aef__layer *l = net->layer + k; const int64_t *border = l->a + AEF__BORDER;
     if (l->kind == AEF__CONCAT) return l->a[AEF__AXIS] == 2;
@@ -975,8 +1007,7 @@ static int aef__free_layer(const aef_file *f, const aef__net *net, uint64_t k) {
         if (l->kind == AEF__TRANSPOSE ? edge != size - s
                                       : net->value[l->in[0]].shape[i] % s != 0 || edge < size - s || edge > size - 1)
             return 0; }
-    return 1;
-}
+    return 1; }
 static int aef__read_scale(aef_file *f) { /* M3-10 */
     static const int64_t primes[6] = {2, 3, 5, 7, 11, 13};
     for (uint64_t k = 0; k < f->net[0].n; k++) {
@@ -996,8 +1027,7 @@ static int aef__read_scale(aef_file *f) { /* M3-10 */
             if (power[j] < 0) return aef__bad(f, "M3-10");
             for (; power[j]; power[j]--) f->scale[i] = aef__mul(f->scale[i], (uint64_t)primes[j]); }
         if (f->scale[i] > (uint64_t)aef__elements) f->scale[i] = (uint64_t)aef__elements + 1; }
-    return 1;
-}
+    return 1; }
 static int aef__read_end(const uint8_t *p, aef__end *e) { /* M2-2 of an endpoint */
     if (!aef__is_type(p, AEF__MAP) || !aef__has_all(p, "shape type") || !aef__has_only(p, "range shape type")) return 0;
     e->type = aef__type(aef__get(p, "type"));
@@ -1066,8 +1096,7 @@ static int aef__read_form(aef_file *f) { /* M2-2 */
     if (aef__at(aef__get(p, "layers")).n > 1024 || f->n_tensors > 4096 ||
         (f->passes && aef__at(aef__get(aef__get(prior, "passes"), "layers")).n > 1024))
         return aef__over(f, "M2-2");
-    return 1;
-}
+    return 1; }
 static int aef__read_net(aef_file *f, aef__net *net, const uint8_t *layers, uint64_t given, int exact) {
     aef__token t = aef__at(layers); net->n = t.n, net->given = given, net->exact = exact;
     net->layer = (aef__layer *)aef__new(f, t.n, sizeof *net->layer);
@@ -1077,8 +1106,7 @@ static int aef__read_net(aef_file *f, aef__net *net, const uint8_t *layers, uint
         for (int i = 0; i < l->n_in; i++) net->value[l->in[i]].last_use = k + 1;
         for (int i = 0; i < 4; i++)
             if (l->kind <= AEF__AFFINE ? i < 2 : l->kind == AEF__LOOKUP && i >= 2) f->tensors[l->a[i]].used = 1; }
-    return 1;
-}
+    return 1; }
 static int aef__check_golden(aef_file *f) { /* M6-1 without the numbers */
     uint64_t rows = 0;
     const aef__end *ends[2] = {&f->input, &f->output};
@@ -1095,8 +1123,7 @@ static int aef__check_golden(aef_file *f) { /* M6-1 without the numbers */
         for (uint64_t j = 0; f->is_free && j < i; j++) {
             const int64_t *other = f->tensors[f->golden[j][f->decodes]].shape;
             if (other[1] == image[1] && other[2] == image[2]) return 0; } }
-    return rows <= 64;
-}
+    return rows <= 64; }
 static const int aef__phase[4][2] = {{0, 0}, {1, 1}, {0, 1}, {1, 0}};
 /* M10-8 of layer k of the passes: its grid, or -2. */
 static int aef__grid(const aef_file *f, const aef__layer *l) {
@@ -1110,8 +1137,7 @@ static int aef__grid(const aef_file *f, const aef__layer *l) {
     if (s[0] == 1 && s[1] == 1) return b[0] == b[1] && b[2] == b[3] ? grid : -2;
     for (int p = 0; p < 4 && s[0] == 2 && s[1] == 2 && kh >= 3 && kw >= 3 && grid == -1; p++)
         if (b[0] == b[1] - aef__phase[p][0] && b[2] == b[3] - aef__phase[p][1]) return p;
-    return -2;
-}
+    return -2; }
 static int aef__check_passes(aef_file *f) { /* M10-7 to M10-10 */
     aef__net *net = f->net + 1; int64_t channels = 0, most = (int64_t)(net->given + net->n);
     for (uint64_t g = 0; g < f->groups; g++) channels += f->group[g];
@@ -1140,8 +1166,7 @@ static int aef__check_passes(aef_file *f) { /* M10-7 to M10-10 */
         aef__value *v = net->value + f->outputs[i];
         ok = ok && v->grid == (int)(i / 2 % 4) && v->axes == 3 && v->shape[2] == f->group[i / 8] &&
              (v->type == AEF_U8 || (v->type == AEF_I8 && i % 2 == 0)); }
-    return ok ? 1 : aef__bad(f, "M10-10");
-}
+    return ok ? 1 : aef__bad(f, "M10-10"); }
 /* A tensor of a type and axes. */
 static int aef__tensor_is(const aef__tensor *t, int type, uint64_t axes) { return t->type == type && t->axes == axes; }
 static int aef__check_prior(aef_file *f) { /* M10-6, M10-1, M10-2 */
@@ -1156,8 +1181,7 @@ static int aef__check_prior(aef_file *f) { /* M10-6, M10-1, M10-2 */
         for (int i = 1; i < 3; i++) {
             ok = ok && aef__tensor_is(t[i], AEF_U8, f->input.axes + 1) && t[i]->shape[0] == t[0]->shape[0];
             for (uint64_t j = 0; ok && j < f->input.axes; j++) ok = t[i]->shape[j + 1] == f->input.shape[j]; } }
-    return ok ? 1 : aef__bad(f, "M10-2");
-}
+    return ok ? 1 : aef__bad(f, "M10-2"); }
 static int aef__read_manifest(aef_file *f) { /* steps 3 to 11 of model.md, section 1 */
     const uint8_t *p = f->manifest; uint8_t digest[32]; uint64_t where; aef__net *net = f->net;
     aef_sha256(p, f->manifest_len, digest);
@@ -1202,12 +1226,10 @@ static int aef__read_manifest(aef_file *f) { /* steps 3 to 11 of model.md, secti
     if (!golden) return aef__bad(f, "M6-1");
     if (f->has_prior && !aef__check_prior(f)) return 0;
     if (f->passes && !aef__check_passes(f)) return 0;
-    return f->opt.max_work && f->work > f->opt.max_work ? aef__over(f, "M7-1") : 1;
-}
+    return f->opt.max_work && f->work > f->opt.max_work ? aef__over(f, "M7-1") : 1; }
 /* ---- model packages: bounds and computing (model.md, sections 4, 6 and 10) ---- */
 static int64_t aef__item(const aef__tensor *t, uint64_t i) {
-    return t->type == AEF_I32 ? aef__i32(t->data + 4 * i) : (int64_t)aef__byte((aef_type)t->type, t->data[i]);
-}
+    return t->type == AEF_I32 ? aef__i32(t->data + 4 * i) : (int64_t)aef__byte((aef_type)t->type, t->data[i]); }
 static uint64_t aef__size_of(int64_t v) { return v < 0 ? (uint64_t)-v : (uint64_t)v; }
 static int aef__bound(aef_file *f, aef__layer *l, aef__value *in, aef__value *out) { /* M4-1, M4-5 of weights */
     aef__tensor *w = f->tensors + l->a[AEF__WEIGHTS], *b = f->tensors + l->a[AEF__BIAS];
@@ -1254,8 +1276,7 @@ static int aef__bounds(aef_file *f, aef__net *net) { /* steps 15 and 17 of model
             out->lo = lo, out->hi = hi;
         } else if (l->kind == AEF__TO_U8) out->has_range = 1, out->lo = 0, out->hi = 255;
         else if (l->kind >= AEF__MEAN_POOL) out->has_range = 0; }
-    return 1;
-}
+    return 1; }
 static int aef__check_tables(aef_file *f) { /* M10-3 to M10-5; the sums of frequencies */
     int64_t sum, whole = (int64_t)1 << f->bits; aef__tensor *t = f->tensors + f->prior[3], *c = f->tensors + f->prior[0];
     uint64_t columns = f->n_symbols + (f->passes ? 1 : 0);
@@ -1278,8 +1299,7 @@ static int aef__check_tables(aef_file *f) { /* M10-3 to M10-5; the sums of frequ
     for (int k = 1; k < 3 && !f->passes; k++)
         for (uint64_t i = 0; i < f->tensors[f->prior[k]].count; i++)
             if (f->tensors[f->prior[k]].data[i] >= (k == 1 ? f->n_symbols : f->n_tables)) return aef__bad(f, "M10-5");
-    return 1;
-}
+    return 1; }
 typedef struct { /* a value of one row: 8-bit numbers, or sums */
     uint8_t *b; int32_t *s; uint64_t h, w, c, n;
 } aef__row_value;
@@ -1323,8 +1343,7 @@ static int aef__prepare(aef_file *f, aef__layer *l, const aef__value *out) {
         if (l->kind == AEF__TRANSPOSE && i < w->count) row = i / c / d * c + i % c, column = i / c % d;
         if (l->wide) ((double *)l->weights)[row * stride + column] = (double)v;
         else ((float *)l->weights)[row * stride + column] = (float)v; }
-    return 1;
-}
+    return 1; }
 /* n sums, from the one numbered at on, go into a value: as they are, or through a lookup. */
 static int aef__emit(aef_file *f, aef__layer *look, const int32_t *sums, uint64_t n, aef__row_value *out, uint64_t at) {
     if (!look) { memcpy(out->s + at, sums, (size_t)n * sizeof *sums); return 1; }
@@ -1339,8 +1358,7 @@ static int aef__emit(aef_file *f, aef__layer *look, const int32_t *sums, uint64_
         int64_t v = (int64_t)sums[i] * look->multiplier[m->count > 1 ? channel : 0] + half;
         v = (v >= 0 ? v >> shift : ~(~v >> shift)) + middle; out->b[at + i] = t->data[v < 0 ? 0 : v > top ? top : v];
         if (++channel == out->c) channel = 0; }
-    return 1;
-}
+    return 1; }
 /* dense, conv2d and conv2d_transpose, one row of the output after the other. */
 static int aef__run_weights(aef_file *f, aef__net *net, aef__layer *l, aef__layer *look, aef__row_value *in,
     aef__row_value *out,
@@ -1436,8 +1454,7 @@ static int aef__run_layer(aef_file *f, aef__net *net, uint64_t k, aef__row_value
         int inside = y >= 0 && x >= 0 && (uint64_t)y < in->h && (uint64_t)x < in->w;
         out->b[i] = inside ? in->b[((uint64_t)y * in->w + (uint64_t)x) * in->c + c] : (uint8_t)((uint64_t)a[AEF__VALUE] & 255u);
     }
-    return 1;
-}
+    return 1; }
 /* The values of one row, with their shapes for a latent of h x w (free sizes) or the grids of passes. */
 static aef__row_value *aef__row_values(aef_file *f, aef__net *net, uint64_t h, uint64_t w) {
     aef__row_value *v = (aef__row_value *)aef__new(f, net->given + net->n, sizeof *v);
@@ -1449,8 +1466,7 @@ static aef__row_value *aef__row_values(aef_file *f, aef__net *net, uint64_t h, u
             v[i].w = s->grid < 0 ? w : (w + 1 - (uint64_t)aef__phase[s->grid][1]) / 2;
         } else if (f->is_free) v[i].h *= h, v[i].w *= w;
         v[i].n = net != f->net + 1 && !f->is_free ? s->n : aef__mul(aef__mul(v[i].h, v[i].w), v[i].c); }
-    return v;
-}
+    return v; }
 static void aef__drop_values(aef_file *f, const aef__net *net, aef__row_value *v) {
     for (uint64_t i = 0; v && i < net->given + net->n; i++) aef__drop(f, v[i].b), aef__drop(f, v[i].s);
     aef__drop(f, v);
@@ -1486,8 +1502,7 @@ static int aef__run_golden(aef_file *f) { /* M6-2 */
                 (uint64_t)image[2], out);
             same = !ok || !memcmp(out, want->data + row * m, (size_t)m); }
         aef__drop(f, out); if (!ok || !same) return ok ? aef__fail(f, AEF_GOLDEN, "M6-2", 0) : 0; }
-    return 1;
-}
+    return 1; }
 static int aef__end_package(aef_file *f) { /* steps 15 to 18 of model.md, section 1 */
     aef__value *last = f->net[0].value + f->net[0].n; if (!aef__bounds(f, f->net)) return 0;
     if (last->has_range && (last->lo < f->output.lo || last->hi > f->output.hi)) return aef__bad(f, "M4-6");
@@ -1500,8 +1515,7 @@ static int aef__end_package(aef_file *f) { /* steps 15 to 18 of model.md, sectio
     if (f->passes && !aef__bounds(f, f->net + 1)) return 0;
     for (uint64_t i = 1; f->passes && i < 2 * f->outputs_n; i += 2)
         if (f->net[1].value[f->outputs[i]].hi >= (int64_t)f->n_tables) return aef__bad(f, "M10-11");
-    return f->exact && f->opt.validate ? (f->ready = aef__run_golden(f)) : 1;
-}
+    return f->exact && f->opt.validate ? (f->ready = aef__run_golden(f)) : 1; }
 static uint64_t aef__pass_units(const aef_file *m, uint64_t h, uint64_t w, uint64_t lanes, int *too_many) { /* C6-8 */
     const aef__net *net = m->net + 1;
     uint64_t elements = 0, macs = 0, units = 10000 * net->n + 16 * h * w * (uint64_t)m->input.shape[2];
@@ -1514,8 +1528,7 @@ static uint64_t aef__pass_units(const aef_file *m, uint64_t h, uint64_t w, uint6
         uint64_t grid = (h + 1 - (uint64_t)aef__phase[i % 4][0]) / 2 * ((w + 1 - (uint64_t)aef__phase[i % 4][1]) / 2);
         units += 512 * aef__ceil(grid * (uint64_t)m->group[i / 4], lanes); }
     if (elements > 536870912) *too_many = 1;
-    return aef__add(units, aef__add(macs / 8, aef__mul(8, elements)));
-}
+    return aef__add(units, aef__add(macs / 8, aef__mul(8, elements))); }
 /* The symbols of one pass (section 10.1). */
 static int aef__run_pass(aef_file *m, aef__rans *r, uint64_t pass, uint64_t first, aef__row_value *v, uint64_t w, uint8_t *out,
                          int *needless) {
@@ -1580,8 +1593,7 @@ static int aef__check_row(aef_file *f, const aef__block *b, const aef__row_place
     uint64_t image = (uint64_t)p->image[0] * p->image[1] * (uint64_t)m->output.shape[2], at = aef__value_at(f, b, p->values);
     for (int i = 0; i < 2; i++)
         if (p->image[i] == 0 || aef__ceil(p->image[i], m->scale[i]) != p->dims[i]) return aef__fail(f, AEF_VALUE, "M3-12", at);
-    return image > 1073741824 || p->n > 1073741824 ? aef__fail(f, AEF_LIMIT, "M3-12", at) : 1;
-}
+    return image > 1073741824 || p->n > 1073741824 ? aef__fail(f, AEF_LIMIT, "M3-12", at) : 1; }
 static int aef__ready(aef_file *m) { return m->ready || (m->ready = aef__run_golden(m)); } /* M6-2 before its first use */
 static int aef__pixels(aef_file *f, const aef__row_place *p, const uint8_t *values, uint8_t *out) {
     aef_file *m = f->decoder;
@@ -1614,8 +1626,7 @@ static int aef__prove(aef_file *f, aef__block *b, const uint8_t *values, uint64_
         if (memcmp(digest, f->data + b->receipts.payload + 32 * run, 32))
             return aef__fail(f, AEF_RECEIPT, "C7-6", b->receipts.payload + 32 * run);
         f->proved_from = b->rows.first_row + begin, f->proved_to = b->rows.first_row + end; }
-    return 1;
-}
+    return 1; }
 /* ---- chunks and trailer (sections 4, 7, 8 and 9) ---- */
 static aef_file *aef__begin(const void *data, uint64_t bytes, const aef_options *options);
 static int aef__forward(aef_file *f);
@@ -1626,8 +1637,7 @@ static int aef__fits(aef_file *f, const aef_file *m) {
     for (uint64_t i = 0; ok && i < f->axes; i++) ok = m->input.shape[i] == f->dims[i];
     for (int i = 0; ok && i < 3; i++) ok = m->output.shape[i] == f->image[i];
     if (!ok) return aef__fail(f, AEF_HEADER, "C3-14", 24);
-    return f->codec == 2 && !m->has_prior ? aef__fail(f, AEF_HEADER, "C3-16", 24) : 1;
-}
+    return f->codec == 2 && !m->has_prior ? aef__fail(f, AEF_HEADER, "C3-16", 24) : 1; }
 static int aef__read_inside(aef_file *f, const aef__chunk *c) { /* C7-4 */
     aef_options opt = f->opt; opt.max_bytes -= f->used, opt.decoder = NULL, opt.seek = 0;
     aef_file *m = aef__begin(f->data + c->payload, c->raw, &opt); if (!m) return aef__fail(f, AEF_LIMIT, "", c->payload);
@@ -1659,8 +1669,7 @@ static int aef__read_chunk(aef_file *f, aef__chunk *c) { /* C4-1 to C4-5; 2 for 
     if (!c->known && c->tag[0] < 'a') return aef__fail(f, AEF_UNSUPPORTED, "C4-5", c->at);
     c->payload = c->at + 32;
     if (f->padded && (aef__tag(c, "ROWS") || aef__tag(c, "TENS"))) c->payload += (64 - c->payload % 64) % 64;
-    return 1;
-}
+    return 1; }
 static int aef__check_place(aef_file *f, aef__chunk *c) { /* C4-6 */
     aef__block *b = &f->next;
     int rows = aef__tag(c, "ROWS"), names = aef__tag(c, "nAMe"), receipts = aef__tag(c, "rCPT"), sizes = aef__tag(c, "SIZE");
@@ -1678,8 +1687,7 @@ static int aef__check_place(aef_file *f, aef__chunk *c) { /* C4-6 */
     if (rows || names) ok = ok && (f->receipts != 1 || b->receipts.known);
     if (rows || names || receipts || sizes) f->had_rows = 1;
     f->had_decoder |= aef__tag(c, "dECo"), f->had_index |= aef__tag(c, "iNDX");
-    return ok ? 1 : aef__fail(f, AEF_STRUCTURE, "C4-6", c->at);
-}
+    return ok ? 1 : aef__fail(f, AEF_STRUCTURE, "C4-6", c->at); }
 static int aef__check_fields(aef_file *f, aef__chunk *c) { /* C4-7 and C4-8 */
     aef__block *b = &f->next;
     int rows = aef__tag(c, "ROWS"), names = aef__tag(c, "nAMe"), receipts = aef__tag(c, "rCPT"), sizes = aef__tag(c, "SIZE");
@@ -1701,8 +1709,7 @@ static int aef__check_fields(aef_file *f, aef__chunk *c) { /* C4-7 and C4-8 */
     if (sizes && (raw % (4 + 4 * f->n_free) || raw / (4 + 4 * f->n_free) > c->n_rows)) raw = 0;
     if (raw != c->raw) return aef__fail(f, AEF_STRUCTURE, "C4-8", c->at + 20);
     int plain = f->codec == 0 || !(rows || names || aef__tag(c, "MANF") || aef__tag(c, "TENS"));
-    return plain && c->stored != c->raw ? aef__fail(f, AEF_STRUCTURE, "C4-8", c->at + 16) : 1;
-}
+    return plain && c->stored != c->raw ? aef__fail(f, AEF_STRUCTURE, "C4-8", c->at + 16) : 1; }
 static int aef__read_rows(aef_file *f, aef__chunk *c) {
     aef__block *b = &f->next; uint64_t number = f->n_blocks;
     b->rows = *c, b->at = c->at, b->number = c->number, b->first_row = c->first_row;
@@ -1735,17 +1742,15 @@ static int aef__read_tensor(aef_file *f, aef__chunk *c) {
         int finite;
         (void)aef__widen_float((aef_type)t->type, aef__load((aef_type)t->type, t->data + i * aef__widths[t->type]), &finite);
         if (!finite) return aef__fail(f, AEF_MANIFEST, "M1-6", c->payload); }
-    return 1;
-}
+    return 1; }
 static int aef__check_index(aef_file *f, aef__chunk *c) { /* C8-1, forward */
     const uint8_t *p = f->data + c->payload; f->index_at = c->at;
     for (uint64_t i = 0; i < f->n_blocks || 24 * i < c->raw; i++, p += 24) {
-        const aef__block *b = f->blocks + i;
-        if (i == f->n_blocks || 24 * (i + 1) > c->raw || aef__u64(p) != b->at || aef__u64(p + 8) != b->first_row ||
+        const aef__block *b = i < f->n_blocks ? f->blocks + i : NULL;
+        if (!b || 24 * (i + 1) > c->raw || aef__u64(p) != b->at || aef__u64(p + 8) != b->first_row ||
             aef__u32(p + 16) != b->rows.n_rows || aef__u32(p + 20) != b->number)
             return aef__fail(f, AEF_STRUCTURE, "C8-1", c->payload + 24 * i); }
-    return 1;
-}
+    return 1; }
 static int aef__chunk_payload(aef_file *f, aef__chunk *c) { /* C4-9 to C4-11, then by tag */
     uint8_t number[8]; void *fresh = NULL; int ok = 1;
     if (c->payload > f->len || c->stored > f->len - c->payload) return aef__fail(f, AEF_TRUNCATED, "C4-10", f->len);
@@ -1773,8 +1778,7 @@ static int aef__chunk_payload(aef_file *f, aef__chunk *c) { /* C4-9 to C4-11, th
     if (aef__tag(c, "MANF")) {
         f->manifest_at = c->payload, f->manifest_len = c->raw; if (c->raw > 1048576) return aef__over(f, "M1-1");
         ok = (f->manifest = aef__payload(f, c, 1, &fresh)) != NULL && aef__read_manifest(f); }
-    return ok;
-}
+    return ok; }
 static int aef__read_trailer(aef_file *f) {
     const uint8_t *p = f->data + f->pos; uint64_t at = f->trailer_at = f->pos; uint8_t number[8], digest[32];
     aef__put32(number, f->header_crc), memcpy(number + 4, p + 4, 4);
@@ -1789,30 +1793,31 @@ static int aef__read_trailer(aef_file *f) {
     if (f->n_got < f->n_tensors) return aef__fail(f, AEF_STRUCTURE, "M1-3", at);
     if (f->model) memcpy(digest, aef__at(aef__get(f->header, "model")).p, 32); else aef__sha_end(&f->content, digest);
     if (!f->unknown && memcmp(digest, p + 28, 32)) return aef__fail(f, AEF_CONTENT, f->model ? "M1-2" : "C9-6", at + 28);
-    return f->len - at > 64 ? aef__fail(f, AEF_STRUCTURE, "C9-7", at + 64) : 1;
-}
+    return f->len - at > 64 ? aef__fail(f, AEF_STRUCTURE, "C9-7", at + 64) : 1; }
 static int aef__step(aef_file *f) { /* a chunk; 2 at the trailer */
     aef__chunk c; int what = aef__read_chunk(f, &c); if (what != 1) return what;
     if (!aef__check_place(f, &c) || (c.known && !aef__check_fields(f, &c)) || !aef__chunk_payload(f, &c)) return 0;
     f->chain = aef__crc(f->chain, f->data + c.at + 28, 4); f->pos = c.payload + c.stored, f->n_chunks++; return 1;
 }
 static void aef__begin_content(aef_file *f) { /* the map in front of the content id, section 9 */
-    static const char *const keys[3] = {"decoder", "dims", "image"};
-    const char *type = aef__type_names[f->values];
-    uint8_t b[16] = {(uint8_t)(0x82 + (f->decoder_id != NULL) + f->has_image)};
+    static const char *const keys[7] = {"axis", "decoder", "dims", "foreign_decoder", "image", "scale", "shift"};
+    const char *type = aef__type_names[f->values]; const uint8_t *d = aef__get(f->header, "described"), *v[7];
+    uint8_t b[24] = {0x81};
+    for (int i = 0; i < 7; i++) v[i] = i > 0 && i < 5 ? aef__get(f->header, keys[i]) : d ? aef__get(d, keys[i]) : NULL;
+    if (aef__numbers(v[5]) < 2 && aef__numbers(v[6]) < 2) v[0] = NULL;
+    for (int i = 0; i < 7; i++) b[0] = (uint8_t)(b[0] + (v[i] != NULL));
     aef__sha_begin(&f->content); aef__sha_add(&f->content, b, 1);
-    for (int i = 0; i < 3; i++) {
-        const uint8_t *v = aef__get(f->header, keys[i]); b[0] = (uint8_t)(0xa0 + strlen(keys[i]));
-        memcpy(b + 1, keys[i], strlen(keys[i]));
-        if (v) aef__sha_add(&f->content, b, 1 + strlen(keys[i])), aef__sha_add(&f->content, v, (uint64_t)(aef__skip(v) - v)); }
+    for (int i = 0; i < 7; i++) {
+        b[0] = (uint8_t)(0xa0 + strlen(keys[i])); memcpy(b + 1, keys[i], strlen(keys[i]));
+        if (!v[i]) continue;
+        aef__sha_add(&f->content, b, 1 + strlen(keys[i])); aef__sha_add(&f->content, v[i], (uint64_t)(aef__skip(v[i]) - v[i])); }
     memcpy(b, "\xa6values", 7); b[7] = (uint8_t)(0xa0 + strlen(type)); memcpy(b + 8, type, strlen(type));
     aef__sha_add(&f->content, b, 8 + strlen(type));
 }
 static int aef__forward(aef_file *f) { /* what follows the header, to the end */
     int what = 1; if (!f->model) aef__begin_content(f);
     while (what == 1) what = aef__step(f);
-    return what && aef__read_trailer(f) && (!f->model || aef__end_package(f));
-}
+    return what && aef__read_trailer(f) && (!f->model || aef__end_package(f)); }
 /* ---- a reader that seeks ---- */
 static int aef__seek(aef_file *f) { /* trailer and index; 2 if there is no index */
     uint64_t first = f->pos; f->pos = f->len - first >= 64 ? f->len - 64 : f->len;
@@ -1896,8 +1901,7 @@ const char *aef_code_name(aef_code code) {
         "limit",
                                           "compression", "value", "content", "receipt", "names", "manifest", "golden",
                                           "decoder-missing", "decoder-mismatch", "usage"};
-    return names[code];
-}
+    return names[code]; }
 int aef_is_model(const aef_file *f) { return f->model; }
 int aef_minor(const aef_file *f) { return f->data[9]; }
 const uint8_t *aef_header(const aef_file *f, uint32_t *bytes) { return *bytes = f->header_len, f->header; }
@@ -1926,8 +1930,7 @@ aef_code aef_row_shape(aef_file *f, uint64_t row, uint32_t *dims, uint32_t *imag
     aef__row_place p; aef_code code; uint64_t number; if (!aef__find(f, row, &p, &number, &code)) return code;
     for (uint64_t i = 0; dims && i < f->axes; i++) dims[i] = p.dims[i];
     for (int i = 0; image && i < 3; i++) image[i] = p.image[i];
-    return AEF_OK;
-}
+    return AEF_OK; }
 aef_code aef_row(aef_file *f, uint64_t row, void *out, uint64_t *bytes) {
     aef__row_place p; aef_code code; uint64_t number, room = *bytes, w; aef__block *b = aef__find(f, row, &p, &number, &code);
     if (!b) return code;
@@ -1950,8 +1953,7 @@ aef_code aef_pixels(aef_file *f, uint64_t row, void *out, uint64_t *bytes) {
     if (b->receipts.known && (row < f->proved_from || row >= f->proved_to) && !aef__prove(f, b, values,
         row - b->first_row)) return f->err.code;
     if (!aef__check_row(f, b, &p, values, 0) || !aef__check_row(f, b, &p, values, 1)) return f->err.code;
-    return aef__pixels(f, &p, values, (uint8_t *)out) ? AEF_OK : f->err.code;
-}
+    return aef__pixels(f, &p, values, (uint8_t *)out) ? AEF_OK : f->err.code; }
 aef_code aef_name(aef_file *f, uint64_t row, const char *key, const uint8_t **value, uint32_t *bytes) {
     aef__row_place p; aef_code code; uint64_t number; aef__block *b = aef__find(f, row, &p, &number, &code);
     *value = NULL, *bytes = 0; if (!b || !b->names.known) return code;
