@@ -93,6 +93,7 @@ def test_valid_latents_are_read(path: Path, said: dict[Path, dict[str, Any]]) ->
         "dims": header["dims"], "image": header.get("image"), "encoding": header["encoding"], "codec": header["codec"],
         "filter": header.get("filter", "none"), "values": TYPES[got["type"]], "ext": as_json(header.get("ext", {})),
         "decoder": header["decoder"].hex() if "decoder" in header else None,
+        "foreign_decoder": header.get("foreign_decoder", b"").hex() or None, "described": as_json(header.get("described")),
         "encoder": header["encoder"].hex() if "encoder" in header else None,
         "n_rows": got["n_rows"], "n_chunks": got["n_chunks"], "has_index": bool(got["has_index"]),
         "content_id": got["content_id"], "values_sha256": got["values_sha256"], "values_hex": got["values_hex"],
