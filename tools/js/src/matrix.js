@@ -7,6 +7,7 @@
 
 const LANES = 2; // doubles of a row of weights that the inner loop takes at once
 const ROWS = 4; // rows of the input that it takes at once
+const BLOCKS = 4; // so many times four rows use a group of weights before the next one comes into the cache
 
 /** How many columns fit into a double, and how far apart. @param {number} bound of each column's sum */
 function packing(bound) {
@@ -31,10 +32,9 @@ export class Matrix {
     this.bias = new Float64Array(this.nGroups * LANES);
     this.width = this.nGroups * LANES * nPacked; // of a row of results, with what fills it up
     for (let column = 0; column < nColumns; column++) this.#put(column, weight, bias);
-    this.panel = new Float64Array(nRows * ROWS);
-    this.index = new Int32Array(nRows);
+    this.blocks = Array.from({ length: BLOCKS }, () => ({ panel: new Float64Array(nRows * ROWS), index: new Int32Array(nRows), n: 0 }));
     this.sums = new Float64Array(ROWS * LANES);
-    this.tile = new Float64Array(ROWS * this.width);
+    this.tile = new Float64Array(BLOCKS * ROWS * this.width);
   }
 
   #put(column, weight, bias) {
@@ -45,26 +45,31 @@ export class Matrix {
   }
 
   /**
-   * Outputs at up to four places of the input: `this.tile` has a row of `width` for each.
-   * @param {ArrayLike<number>} input @param {Int32Array} bases place of the first number, four
-   * @param {Int32Array} offsets of each number from there
+   * Outputs at some places of the input: `this.tile` has a row of `width` for each.
+   * @param {ArrayLike<number>} input @param {Int32Array} bases place of the first number of each
+   * @param {Int32Array} offsets of each number from there @param {number} nBlocks of four places
    */
-  multiply(input, bases, offsets) {
-    const n = gather(input, bases, offsets, this.panel, this.index);
-    const { nGroups, nRows, sums, nPacked } = this;
-    for (let group = 0; group < nGroups; group++) {
-      sumUp(this.panel, this.index, n, this.data, group * nRows * LANES, sums, this.bias[group * LANES], this.bias[group * LANES + 1]);
-      const at = group * LANES * nPacked;
-      if (nPacked === 1) copy(sums, this.tile, at, this.width);
-      else if (nPacked === 2) splitTwo(sums, this.tile, at, this.width, this.apart);
-      else splitThree(sums, this.tile, at, this.width, this.apart);
+  multiply(input, bases, offsets, nBlocks) {
+    for (let i = 0; i < nBlocks; i++) gather(input, bases, ROWS * i, offsets, this.blocks[i]);
+    for (let group = 0; group < this.nGroups; group++) {
+      for (let i = 0; i < nBlocks; i++) this.#product(group, this.blocks[i], i * ROWS * this.width + group * LANES * this.nPacked);
     }
+  }
+
+  /** Eight sums, taken apart. @param {number} at their place in the tile */
+  #product(group, block, at) {
+    const { sums, tile, width, apart, nPacked } = this;
+    sumUp(block, this.data, group * this.nRows * LANES, sums, this.bias[group * LANES], this.bias[group * LANES + 1]);
+    if (nPacked === 1) copy(sums, tile, at, width);
+    else if (nPacked === 2) splitTwo(sums, tile, at, width, apart);
+    else splitThree(sums, tile, at, width, apart);
   }
 }
 
-/** Four rows side by side, without the numbers that are zero in all of them. @returns {number} how many are left */
-function gather(input, bases, offsets, panel, index) {
-  const b0 = bases[0], b1 = bases[1], b2 = bases[2], b3 = bases[3];
+/** Four rows side by side, without the numbers that are zero in all of them. */
+function gather(input, bases, first, offsets, block) {
+  const { panel, index } = block;
+  const b0 = bases[first], b1 = bases[first + 1], b2 = bases[first + 2], b3 = bases[first + 3];
   let n = 0;
   for (let k = 0; k < offsets.length; k++) {
     const o = offsets[k];
@@ -74,11 +79,11 @@ function gather(input, bases, offsets, panel, index) {
     panel[p] = x0, panel[p + 1] = x1, panel[p + 2] = x2, panel[p + 3] = x3;
     index[n++] = k;
   }
-  return n;
+  block.n = n;
 }
 
 /** The inner loop: eight sums. */
-function sumUp(panel, index, n, weights, base, sums, bias0, bias1) {
+function sumUp({ panel, index, n }, weights, base, sums, bias0, bias1) {
   let s00 = bias0, s01 = bias1, s10 = bias0, s11 = bias1, s20 = bias0, s21 = bias1, s30 = bias0, s31 = bias1;
   for (let k = 0, p = 0; k < n; k++, p += 4) {
     const w = base + 2 * index[k];
@@ -96,10 +101,13 @@ function copy(sums, tile, at, width) {
 
 function splitTwo(sums, tile, at, width, apart) {
   const inverse = 1 / apart;
-  for (let i = 0; i < 8; i++) {
-    const high = Math.floor(sums[i] * inverse + 0.5), to = (i >> 1) * width + at + 2 * (i & 1);
-    tile[to] = sums[i] - high * apart;
+  for (let r = 0, to = at; r < ROWS; r++, to += width) {
+    const x = sums[2 * r], y = sums[2 * r + 1];
+    const high = Math.floor(x * inverse + 0.5), higher = Math.floor(y * inverse + 0.5);
+    tile[to] = x - high * apart;
     tile[to + 1] = high;
+    tile[to + 2] = y - higher * apart;
+    tile[to + 3] = higher;
   }
 }
 
@@ -114,12 +122,13 @@ function splitThree(sums, tile, at, width, apart) {
   }
 }
 
-/** Four places at a time, of `count`: `place(m)` is where the numbers of output m begin, `write(m, tile, at)` takes its row. */
+/** Some places at a time, of `count`: `place(m)` is where the numbers of output m begin, `write(m, tile, at)` takes its row. */
 export function multiplyAll(matrix, input, offsets, count, place, write) {
-  const bases = new Int32Array(ROWS);
-  for (let m = 0; m < count; m += ROWS) {
-    for (let r = 0; r < ROWS; r++) bases[r] = place(Math.min(m + r, count - 1));
-    matrix.multiply(input, bases, offsets);
-    for (let r = 0; r < ROWS && m + r < count; r++) write(m + r, matrix.tile, r * matrix.width);
+  const many = BLOCKS * ROWS, bases = new Int32Array(many);
+  for (let m = 0; m < count; m += many) {
+    const n = Math.min(many, count - m), nBlocks = Math.ceil(n / ROWS);
+    for (let r = 0; r < ROWS * nBlocks; r++) bases[r] = place(Math.min(m + r, count - 1));
+    matrix.multiply(input, bases, offsets, nBlocks);
+    for (let r = 0; r < n; r++) write(m + r, matrix.tile, r * matrix.width);
   }
 }

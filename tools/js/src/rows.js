@@ -41,7 +41,7 @@ export class RowsReader {
   units(code, sizes, nRows) {
     if (code[0] > 10) return 0; // C6-7 refuses it before anything is done
     const steps = this.#steps(code, sizes, nRows);
-    if (this.hasSizes) return steps === null ? 0 : 4096 * steps;
+    if (this.hasSizes) return steps === null || steps > STEPS ? 0 : 4096 * steps; // C6-8 refuses more
     return 256 * steps + 16 * (countValues(sizes) + nRows);
   }
 

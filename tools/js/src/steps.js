@@ -21,13 +21,15 @@ const reshaped = ([{ data, n }], shape) => ({ data, n, shape });
 /** `lookup`: floor, product and division by a power of two are exact in doubles. */
 export function lookup({ shift }, multiplier, table, Out) {
   const { data: m } = multiplier, { data: t } = table;
-  const half = shift ? 2 ** (shift - 1) : 0, inverse = 2 ** -shift, middle = t.length / 2, last = t.length - 1;
+  const half = shift ? 2 ** (shift - 1) : 0, inverse = 2 ** -shift, middle = t.length / 2;
   return ([{ data, n, shape }]) => {
-    const out = new Out(data.length), c = m.length;
-    for (let i = 0, j = 0; i < data.length; i++) {
-      const at = Math.floor((data[i] * m[j] + half) * inverse) + middle;
-      out[i] = t[at < 0 ? 0 : at > last ? last : at];
-      if (++j === c) j = 0;
+    const out = new Out(data.length), c = shape.at(-1);
+    const factor = Float64Array.from({ length: c }, (_, j) => m[m.length === 1 ? 0 : j]);
+    for (let first = 0; first < data.length; first += c) {
+      for (let j = 0; j < c; j++) {
+        const at = Math.floor((data[first + j] * factor[j] + half) * inverse);
+        out[first + j] = t[(at < -middle ? 0 : at >= middle ? 2 * middle - 1 : at + middle) | 0];
+      }
     }
     return { data: out, n, shape };
   };
