@@ -9,14 +9,14 @@ import { add, lookup, plainStep } from "./steps.js";
 const LINEAR_STEPS = { dense, conv2d, conv2d_transpose: conv2dTranspose, affine };
 export const ARRAYS = { u8: Uint8Array, i8: Int8Array, f32: Float64Array };
 
-/** What computes layer `i`. @param {number} bound of its sums; null where it makes none */
-function stepOf(layer, tensors, bound, isExact) {
+/** What computes a layer. @param {number} bound of its sums; null where it makes none @param {number} boundOfInput of what it takes */
+function stepOf(layer, tensors, { bound }, { bound: boundOfInput }, isExact) {
   const { kind } = layer;
   if (LINEAR.includes(kind)) {
     const Out = isExact ? Int32Array : Float64Array;
     return LINEAR_STEPS[kind](layer, tensors[layer.weights], tensors[layer.bias], isExact ? bound : Infinity, Out);
   }
-  if (kind === "lookup") return lookup(layer, tensors[layer.multiplier], tensors[layer.table], ARRAYS[tensors[layer.table].type]);
+  if (kind === "lookup") return lookup(layer, tensors[layer.multiplier], tensors[layer.table], boundOfInput);
   return kind === "add" ? add(isExact) : plainStep(layer);
 }
 
@@ -38,7 +38,7 @@ export class Network {
   /** The value of layer i from those of its inputs. */
   compute(i, inputs) {
     const layer = this.layers[i];
-    this.steps[i] ??= stepOf(layer, this.tensors, this.values[this.nBefore + i].bound, this.isExact);
+    this.steps[i] ??= stepOf(layer, this.tensors, this.values[this.nBefore + i], this.values[layer.inputs[0]], this.isExact);
     return this.steps[i](inputs, shapeAt(layer, i, inputs, this.tensors));
   }
 

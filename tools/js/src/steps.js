@@ -18,21 +18,57 @@ const map = (f, Type) => ([{ data, n, shape }]) => {
 /** The same numbers in another shape. */
 const reshaped = ([{ data, n }], shape) => ({ data, n, shape });
 
-/** `lookup`: floor, product and division by a power of two are exact in doubles. */
-export function lookup({ shift }, multiplier, table, Out) {
-  const { data: m } = multiplier, { data: t } = table;
-  const half = shift ? 2 ** (shift - 1) : 0, inverse = 2 ** -shift, middle = t.length / 2;
+const REACH = 2 ** 17; // a table is made longer up to this, so that nothing need be held to its ends
+
+/**
+ * The table from -reach to reach - 1, its first and last entry repeated; itself where sums reach further, or where a sum that has
+ * been moved by `reach` would not stay exact.
+ */
+function longer(table, bound, multiplier, shift) {
+  const middle = table.length / 2;
+  const largest = bound * multiplier.reduce((a, b) => Math.max(a, b), 1);
+  const reach = Math.max(Math.floor(largest / 2 ** shift) + 2, middle);
+  const isWhole = reach <= REACH && largest + (reach + 1) * 2 ** shift < 2 ** 53;
+  if (!isWhole || reach === middle) return { long: table, reach: middle, isWhole };
+  const long = new table.constructor(2 * reach).fill(table[0], 0, reach - middle).fill(table.at(-1), reach + middle);
+  long.set(table, reach - middle);
+  return { long, reach, isWhole };
+}
+
+/**
+ * `lookup`: floor, product and division by a power of two are exact in doubles.
+ * @param {number} bound of the sums
+ */
+export function lookup({ shift }, multiplier, table, bound) {
+  const { data: m } = multiplier, Out = table.data.constructor;
+  const half = shift ? 2 ** (shift - 1) : 0, inverse = 2 ** -shift;
+  const { long, reach, isWhole } = longer(table.data, bound, m, shift);
+  const take = isWhole ? takeInside : takeHeld;
   return ([{ data, n, shape }]) => {
     const out = new Out(data.length), c = shape.at(-1);
-    const factor = Float64Array.from({ length: c }, (_, j) => m[m.length === 1 ? 0 : j]);
-    for (let first = 0; first < data.length; first += c) {
-      for (let j = 0; j < c; j++) {
-        const at = Math.floor((data[first + j] * factor[j] + half) * inverse);
-        out[first + j] = t[(at < -middle ? 0 : at >= middle ? 2 * middle - 1 : at + middle) | 0];
-      }
-    }
+    const factor = Float64Array.from({ length: c }, (_, j) => m[m.length === 1 ? 0 : j] * inverse);
+    take(data, factor, half * inverse, long, reach, out);
     return { data: out, n, shape };
   };
+}
+
+/** Every sum leads into the table. */
+function takeInside(data, factor, half, table, reach, out) {
+  const c = factor.length, origin = half + reach;
+  for (let first = 0; first < data.length; first += c) {
+    for (let j = 0; j < c; j++) out[first + j] = table[(data[first + j] * factor[j] + origin) | 0];
+  }
+}
+
+/** A sum may lead beyond the table. */
+function takeHeld(data, factor, half, table, middle, out) {
+  const c = factor.length;
+  for (let first = 0; first < data.length; first += c) {
+    for (let j = 0; j < c; j++) {
+      const at = Math.floor(data[first + j] * factor[j] + half);
+      out[first + j] = table[(at < -middle ? 0 : at >= middle ? 2 * middle - 1 : at + middle) | 0];
+    }
+  }
 }
 
 export function add(isExact) {
