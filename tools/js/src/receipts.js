@@ -28,7 +28,7 @@ export function* pixelsOf(pkg, values, sizes) {
 }
 
 /** M3-12, then M4-7, of the rows of a run. `place(i)` is the byte of value i of the run. */
-function checkRun(pkg, values, sizes, place) {
+export function checkRun(pkg, values, sizes, place) {
   let at = 0;
   if (pkg.isFree) {
     for (const { n, dims, image } of sizes) {
