@@ -1,12 +1,19 @@
 /**
  * A worker that opens files and decodes their images, so that a page stays responsive.
  *
+ * Start it by `startWorker()` of index.js: its first message, {do: "start", fzstd: URL}, says where the dependency is, because a
+ * worker has no import map.
+ *
  * Messages in:  {id, do: "open", source, decoder} | {id, do: "rows" | "images", first, count} | {id, do: "validate", bytes, decoder}
  *               | {id, do: "close"}
  * Messages out: {id, result} or {id, error: {rule, code, at, what, inside}}; pixels and values are handed over, not copied.
  */
 
-import { AefError, loadPackage, open, validate } from "./index.js";
+import { AefError } from "./src/errors.js";
+import { open } from "./src/file.js";
+import { loadPackage } from "./src/load.js";
+import { validate } from "./src/validate.js";
+import { useZstd } from "./src/zstd.js";
 
 let file = null;
 
@@ -16,6 +23,10 @@ function needFile() {
 }
 
 const WORK = {
+  async start({ fzstd }) {
+    useZstd((await import(fzstd)).Decompress);
+    return { result: null };
+  },
   async open({ source, decoder }) {
     file = await open(source, { decoder });
     const { kind, header, contentId, length } = file;
@@ -44,7 +55,7 @@ function plain(value) {
   return structuredClone(value);
 }
 
-globalThis.onmessage = async ({ data }) => {
+async function answer(data) {
   try {
     if (!Object.hasOwn(WORK, data.do)) throw new AefError("", "usage", 0, `nothing to do is called ${data.do}`);
     const { result, transfer = [] } = await WORK[data.do](data);
@@ -53,4 +64,10 @@ globalThis.onmessage = async ({ data }) => {
     const { rule = "", code = "error", at = 0, inside = "" } = error;
     globalThis.postMessage({ id: data.id, error: { rule, code, at, inside, what: error.what ?? String(error) } });
   }
+}
+
+let before = Promise.resolve(); // one message after the other
+
+globalThis.onmessage = ({ data }) => {
+  before = before.then(() => answer(data));
 };

@@ -19,12 +19,13 @@ export class AefError extends Error {
     this.at = at;
     this.what = what;
     this.inside = inside;
+    this.insideAt = 0;
   }
 }
 
-/** The same error, of a byte inside an embedded decoder. @param {AefError} error */
-export function insideDecoder(error) {
-  return new AefError(error.rule, error.code, error.at, error.what, "dECo");
+/** The same error, of a byte inside an embedded decoder. @param {AefError} error @param {number} insideAt byte of that in the file */
+export function insideDecoder(error, insideAt) {
+  return Object.assign(new AefError(error.rule, error.code, error.at, error.what, "dECo"), { insideAt });
 }
 
 /** No broken rule: the decoder that the file names is not at hand. @param {string} what */

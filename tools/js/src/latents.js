@@ -96,7 +96,7 @@ export class LatentsChecks {
     try {
       pkg = readInside(stored, { isValidator, isComputing });
     } catch (error) {
-      if (error instanceof AefError && error.rule !== "C7-4") throw insideDecoder(error);
+      if (error instanceof AefError && error.rule !== "C7-4") throw insideDecoder(error, chunk.payloadAt);
       if (error instanceof AefError) fail("C7-4", "structure", chunk.payloadAt, error.what);
       throw error;
     }

@@ -15,7 +15,6 @@ import { runPieces } from "./streams.js";
 export function validate(bytes, { decoder } = {}) {
   const report = { valid: true, kind: "", rows: 0, chunks: 0, bytes: bytes.length, contentId: "", notChecked: "", nReceipts: 0, nProved: 0, hasDecoder: Boolean(decoder), work: 0, problems: [] };
   const steps = forward({ isValidator: true, decoder });
-  let insideAt = 0;
   try {
     const file = runPieces(steps, [bytes], (event) => {
       if (event.type === "header") report.kind = event.header.kind;
@@ -29,7 +28,7 @@ export function validate(bytes, { decoder } = {}) {
   } catch (error) {
     if (!(error instanceof AefError)) throw error;
     report.valid = false;
-    report.problems.push({ rule: error.rule, code: error.code, at: error.at, message: error.what, inside: error.inside, insideAt });
+    report.problems.push({ rule: error.rule, code: error.code, at: error.at, message: error.what, inside: error.inside, insideAt: error.insideAt });
   }
   return report;
 }

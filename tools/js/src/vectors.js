@@ -2,6 +2,7 @@
  * What a conformance run compares (spec/README.md, "Vectors").  Runs in Node and in a browser.
  */
 
+import "./fzstd.js";
 import { AefError } from "./errors.js";
 import { concat, hex } from "./bytes.js";
 import { contentBytes } from "./encodings.js";

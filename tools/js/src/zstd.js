@@ -1,10 +1,9 @@
 /**
  * zstd frames (spec/container.md, sections 6 and 17): what `fzstd` does not check is checked here.
  *
- * `fzstd` decompresses; the header, the sizes of blocks, the length and the content checksum are looked at by ourselves.
+ * `fzstd` decompresses (fzstd.js hands it over, because a worker finds it in another way than a page); the header, the sizes of blocks, the length and the content checksum are looked at by ourselves.
  */
 
-import { Decompress } from "fzstd";
 import { AefError } from "./errors.js";
 import { u32 } from "./bytes.js";
 import { xxh64low } from "./xxh64.js";
@@ -12,6 +11,13 @@ import { xxh64low } from "./xxh64.js";
 const MAGIC = 0xfd2fb528;
 const WINDOW = 8388608;
 const BLOCK = 131072;
+
+let Decompress = null;
+
+/** @param {any} stream the class `Decompress` of `fzstd` */
+export function useZstd(stream) {
+  Decompress = stream;
+}
 
 /** @param {Uint8Array} b @param {number} at @param {number} n bytes of a number below 2^53 */
 function number(b, at, n) {
