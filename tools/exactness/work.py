@@ -38,8 +38,8 @@ Loader = Callable[[ModelPackage, int], Network]
 
 
 def exact_pairs() -> dict[str, Pair]:
-    """The shipped pairs of which both halves are exact, by name."""
-    pairs = {name: store.find_pair(name) for name in store.shipped_names()}
+    """The shipped pairs for images of one size of which both halves are exact, by name."""
+    pairs = {name: store.find_pair(name) for name in store.one_size_names()}
     return {name: pair for name, pair in pairs.items() if all(half.profile == EXACT for half in pair)}
 
 

@@ -38,6 +38,10 @@ export interface LatentsHeader {
   image?: [number, number, number, "u8"];
   decoder?: Uint8Array;
   encoder?: Uint8Array;
+  /** network id of a decoder that is no package */
+  foreign_decoder?: Uint8Array;
+  /** what the latents are: spec/container.md, section 3.3 */
+  described?: Record<string, number | string | Uint8Array | number[]>;
   ext?: Record<string, unknown>;
 }
 

@@ -6,12 +6,14 @@ import { AefError } from "./errors.js";
 import { product, u16, u32 } from "./bytes.js";
 import { crc32 } from "./crc.js";
 import { ENCODINGS } from "./encodings.js";
+import { DESCRIBED_RULES, identityOf } from "./described.js";
 import { decodeMap, isMap, NotCanonical } from "./msgpack.js";
 
 export const MAGIC = Uint8Array.of(0x89, 0x41, 0x45, 0x46, 0x0d, 0x0a, 0x1a, 0x0a);
 export const PREAMBLE_BYTES = 24;
 const DEPTH = 4;
-const KNOWN_FLAGS = 7;
+const KNOWN_FLAGS = 1 + 2 + 4 + 16;
+const DESCRIBED = 16; // the flag bit of section 3.3
 const ROW_BYTES = 268435456;
 const REQUIRED = {
   latents: ["byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"],
@@ -79,12 +81,14 @@ const FORM = {
   byte_order: isString,
   codec: isString,
   decoder: isId,
+  described: isMap,
   dims: (value, flags) =>
     Array.isArray(value) && value.length >= 1 && value.length <= 8 && value.every((n) => isInteger(n, flags & 1 ? 0 : 1, 2147483647)),
   encoder: isId,
   encoding: isString,
   ext: isMap,
   filter: isString,
+  foreign_decoder: isId,
   image: (value, flags) =>
     Array.isArray(value) && value.length === 4 && value[3] === "u8" && isInteger(value[2], 1, 65535) &&
     value.slice(0, 2).every((n) => isInteger(n, flags & 1 ? 0 : 1, 65535)),
@@ -129,14 +133,19 @@ const RULES = [
   }],
   ["C3-19", ({ kind, codec, decoder }, flags) =>
     flags & 2 && (kind !== "latents" || decoder || codec === "rans") ? ["header", "a decoder that is not known, and yet"] : null],
+  ["C3-20", ({ kind }, flags) => (flags & DESCRIBED && kind !== "latents" ? ["header", "a flag of latents"] : null)],
+  ...DESCRIBED_RULES,
 ];
 
 function brokenKeys(header, flags) {
   const { kind } = header;
+  const isLatents = kind === "latents";
   const isFree = (key) => flags & 2 && (key === "decoder" || key === "image");
-  const missing = REQUIRED[kind].find((key) => !(key in header) && !isFree(key));
+  const required = [...REQUIRED[kind], ...(isLatents && flags & DESCRIBED ? ["described"] : [])];
+  const optional = [...OPTIONAL[kind], ...(isLatents && flags & 2 ? ["foreign_decoder"] : [])];
+  const missing = required.find((key) => !(key in header) && !isFree(key));
   if (missing) return ["header", `no "${missing}"`];
-  const unknown = Object.keys(header).find((key) => ![...REQUIRED[kind], ...OPTIONAL[kind]].includes(key));
+  const unknown = Object.keys(header).find((key) => !required.includes(key) && !optional.includes(key));
   return unknown === undefined ? null : ["unsupported", `the key "${unknown}"`];
 }
 
@@ -148,6 +157,6 @@ function brokenSizes({ kind, dims, image }, flags) {
 }
 
 /** The map in front of the values in the content id (section 9). */
-export function identity({ decoder, dims, image, values }) {
-  return { ...(decoder && { decoder }), dims, ...(image && { image }), values };
+export function identity({ decoder, dims, foreign_decoder: foreign, image, described, values }) {
+  return { ...(decoder && { decoder }), dims, ...(foreign && { foreign_decoder: foreign }), ...(image && { image }), ...identityOf(described), values };
 }

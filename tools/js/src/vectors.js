@@ -97,6 +97,8 @@ function validLatents(problems, bytes, want) {
     if (has("filter")) compare(problems, "filter", header.filter ?? "none", want.filter);
     for (const key of ["decoder", "encoder"]) if (has(key)) compare(problems, key, header[key] ? hex(header[key]) : null, want[key]);
     if (has("ext")) compare(problems, "ext", plain(header.ext ?? {}), want.ext);
+    compare(problems, "described", plain(header.described ?? null), want.described ?? null);
+    compare(problems, "foreign_decoder", header.foreign_decoder ? hex(header.foreign_decoder) : null, want.foreign_decoder ?? null);
     const { trailer } = file;
     compare(problems, "n_rows", Number(trailer.nRows), want.n_rows);
     compare(problems, "content_id", hex(trailer.contentId), want.content_id);
