@@ -44,6 +44,16 @@ class Scratch:
         return array[:n].reshape(shape)
 
 
+class Fresh(Scratch):
+    """Memory that is let go of with the value in it; only what lives within one layer is used again."""
+
+    def array(self, slot: object, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """The array of a slot that has a name; any other is new."""
+        if isinstance(slot, (str, tuple)):
+            return super().array(slot, shape, dtype)
+        return np.empty(prod(shape), dtype).reshape(shape)
+
+
 Op = Callable[[Array, Scratch, Sides], Array]  # sides: padding or crop, where the kind has one
 
 
