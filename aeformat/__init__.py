@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from aeformat.pipeline.create import LatentsFile, create
     from aeformat.pipeline.files import pack, unpack
     from aeformat.pipeline.models import Model, find_model, load_model
+    from aeformat.pipeline.opening import open_file as open
+    from aeformat.pipeline.opening import stream_file as stream
     from aeformat.pipeline.pack import Packed
     from aeformat.pipeline.unpack import Unpacked
     from aeformat.reader import Latents, LatentStream
-    from aeformat.reader import open_latents as open
-    from aeformat.reader import stream_latents as stream
     from aeformat.report import Problem, Report
 
 __version__ = "1.0.0"
@@ -125,9 +125,9 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "encode": "pipeline.arrays",
     "find_model": "pipeline.models",
     "load_model": "pipeline.models",
-    "open": "reader:open_latents",
+    "open": "pipeline.opening:open_file",
     "pack": "pipeline.files",
-    "stream": "reader:stream_latents",
+    "stream": "pipeline.opening:stream_file",
     "unpack": "pipeline.files",
     "validate": "pipeline.checking",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -45,11 +45,18 @@ class Latents:
     path: the file.  Only preamble, header, trailer and index are read at first; each chunk is
     checked when one of its rows is wanted.  The content id as a whole is not checked: read forward for that.
     Everything but `stored_chunks` copies, so that a file which is cut meanwhile is an error (Truncated).
+    find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> None:
-        self._limits = limits
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        limits: Limits = DEFAULT,
+        find_prior: Callable[[Latents], DecoderPrior] | None = None,
+    ) -> None:
+        self._limits, self._find_prior = limits, find_prior
         self._last: tuple[int, Block] | None = None
         self._prior: AnyPrior | None = None
         self._has_used_decoder = False  # the embedded one
@@ -96,7 +103,8 @@ class Latents:
         chunk = self._rows_chunk(entry, front.sizes)
         if payloads.is_coded(chunk, self.header) and self._prior is None:
             payloads.check_coded(chunk, self.header, self._budget)
-            self._use_decoder()
+            if self.needs_prior and self._find_prior is not None:
+                self.give_prior(self._find_prior(self))
         values = payloads.rows(chunk, self.header, self._prior, self._budget)
         values.setflags(write=False)  # it is handed out more than once
         names = None if front.names is None else payloads.row_names(front.names, self.header)

@@ -1,0 +1,58 @@
+"""Files of latents opened for Python callers: as aeformat.reader has them, but rows of codec rans find their decoder.
+
+Owns when a decoder is looked for: at the first rows that cannot be read without one.  Importing it loads neither NumPy nor any
+network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
+
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.errors import DecoderError
+from aeformat.paths import named
+from aeformat.reader import Latents, LatentStream, stream_latents
+
+if TYPE_CHECKING:
+    from aeformat.container.decoder_prior import DecoderPrior
+    from aeformat.pipeline.models import AnyModel
+
+
+def open_file(path: str | os.PathLike[str], *, decoder: AnyModel | None = None, limits: Limits = DEFAULT) -> Latents:
+    """Random access to the rows of a latents file.  See Latents.
+
+    decoder: for rows of codec rans: a Model, or what load_model takes; by default the one inside the file, else this
+    machine's with the model id that the file names.  It is looked for when rows first need it.
+    Raises FormatError, Truncated, UsageError, OSError; on the first rows what finding a decoder raises: DecoderMissing,
+    DecoderMismatch, GoldenMismatch.
+    """
+    return Latents(path, limits=limits, find_prior=_finder(decoder))
+
+
+def stream_file(
+    source: BinaryIO | str | os.PathLike[str],
+    *,
+    decoder: AnyModel | None = None,
+    recover: bool = False,
+    limits: Limits = DEFAULT,
+) -> LatentStream:
+    """The blocks of a latents file, read forward: from a binary stream, or from a path.  See LatentStream.
+
+    decoder: as of `open`.  A file that is opened by its path is closed at the end of a `with`.  Raises OSError, FormatError,
+    UsageError; on iteration what finding a decoder raises too.
+    """
+    return stream_latents(source, recover=recover, limits=limits, find_prior=_finder(decoder))
+
+
+def _finder(decoder: AnyModel | None) -> Callable[[Latents | LatentStream], DecoderPrior]:
+    def find(latents: Latents | LatentStream) -> DecoderPrior:
+        from aeformat.backends.numpy_passes import prior_of
+        from aeformat.pipeline.decoders import own_decoder
+        from aeformat.pipeline.models import as_model
+
+        with named(latents.name, DecoderError):
+            return prior_of(own_decoder(latents) if decoder is None else as_model(decoder).the_decoder)
+
+    return find
