@@ -155,14 +155,17 @@ def _contiguous(weights: Array, dtype: DTypeLike) -> Array:
 
 
 class _Pad:
-    """Put zeros around the pixels, and convert to the type of the product.  A negative number cuts rows or columns off."""
+    """Put zeros around the pixels, in the type of the product.  A negative number cuts rows or columns off.
+
+    Where there is nothing to do the pixels stay as they are: unfolding converts them, a few at a time.
+    """
 
     def __init__(self, dtype: DTypeLike) -> None:
         self._dtype, self._slot = dtype, object()
 
     def __call__(self, x: Array, scratch: Scratch, sides: Sides) -> Array:
         if not any(sides):
-            return x.astype(self._dtype, copy=False)
+            return x
         n, height, width, n_channels = x.shape
         x = x[:, max(0, -sides[0]) : height - max(0, -sides[1]), max(0, -sides[2]) : width - max(0, -sides[3])]
         top, bottom, left, right = (max(0, side) for side in sides)
