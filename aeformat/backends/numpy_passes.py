@@ -166,13 +166,17 @@ class NumpyPassRow:
         return self._values[number]
 
     def _known(self, group: int, stage: int) -> Array:
-        whole = self._groups[group]
-        if stage == len(PHASES):
-            return whole
-        made = np.zeros_like(whole)
-        for y, x in PHASES[:stage]:
-            made[:, y::2, x::2] = whole[:, y::2, x::2]
-        return made
+        return known(self._groups[group], stage)
+
+
+def known(group: Array, stage: int) -> Array:
+    """A group (n, h, w, channels) as it is known when so many phases are decoded: 0 elsewhere."""
+    if stage == len(PHASES):
+        return group
+    made = np.zeros_like(group)
+    for y, x in PHASES[:stage]:
+        made[:, y::2, x::2] = group[:, y::2, x::2]
+    return made
 
 
 class _Fresh(Scratch):
