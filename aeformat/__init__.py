@@ -28,6 +28,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from aeformat.container.described import Described
     from aeformat.container.payloads import Block
     from aeformat.container.ragged import RaggedRows
     from aeformat.container.sizes import RowSizes
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Unsupported,
         UsageError,
     )
+    from aeformat.exchange.network_id import model_id
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.checking import validate
     from aeformat.pipeline.create import LatentsFile, create
@@ -66,6 +68,7 @@ __all__ = [
     "DecoderError",
     "DecoderMismatch",
     "DecoderMissing",
+    "Described",
     "FormatError",
     "GoldenMismatch",
     "Hint",
@@ -89,6 +92,7 @@ __all__ = [
     "encode",
     "find_model",
     "load_model",
+    "model_id",
     "open",
     "pack",
     "stream",
@@ -103,6 +107,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "DecoderError": "errors",
     "DecoderMismatch": "errors",
     "DecoderMissing": "errors",
+    "Described": "container.described",
     "FormatError": "errors",
     "GoldenMismatch": "errors",
     "Hint": "errors",
@@ -125,6 +130,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "encode": "pipeline.arrays",
     "find_model": "pipeline.models",
     "load_model": "pipeline.models",
+    "model_id": "exchange.network_id",
     "open": "pipeline.opening:open_file",
     "pack": "pipeline.files",
     "stream": "pipeline.opening:stream_file",

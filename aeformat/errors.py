@@ -43,6 +43,7 @@ class Hint(str, Enum):
     RESIZE_AND_GRAYSCALE = "resize-and-grayscale"
     RGB = "rgb"
     RESIZE_AND_RGB = "resize-and-rgb"
+    NAME_MODEL = "name-model"
     SET_BACKGROUND = "set-background"
     UNPACK_TO_FOLDER = "unpack-to-folder"
     GIVE_IMAGE_SHAPE = "give-image-shape"
@@ -86,6 +87,10 @@ _TEXTS: Final = {
     Hint.RESIZE_AND_GRAYSCALE: "pass resize=True, grayscale=True to convert them",
     Hint.RGB: "pass rgb=True to repeat the grey channel as red, green and blue",
     Hint.RESIZE_AND_RGB: "pass resize=True, rgb=True to convert them",
+    Hint.NAME_MODEL: (
+        "the model was chosen by the first image: pass resize and grayscale to fit the others to it, or a model for all of "
+        "them, such as model='photo-3' with rgb=True"
+    ),
     Hint.SET_BACKGROUND: 'pass background="white", or another colour, to flatten such images',
     Hint.UNPACK_TO_FOLDER: "give a folder or an .npz file as output",
     Hint.GIVE_IMAGE_SHAPE: "say how large an image is: height, width, channels",
@@ -132,7 +137,7 @@ class FormatError(AeformatError, ValueError):
     """The bytes break the spec.  rule: "C4-1".  at: byte offset in the file."""
 
     code = "format"
-    hint = Hint.GET_FRESH_COPY
+    hint: Hint | None = Hint.GET_FRESH_COPY
 
     def __init__(self, rule: str, at: int, what: str) -> None:
         super().__init__(rule, at, what)  # full args, so that it survives pickling
@@ -155,7 +160,7 @@ class Unsupported(FormatError):
     """Well-formed, but made for a newer version of the format."""
 
     code = "unsupported"
-    hint = Hint.UPDATE_READER
+    hint: Hint | None = Hint.UPDATE_READER
 
 
 class Truncated(FormatError):
@@ -230,6 +235,12 @@ class ManifestInvalid(FormatError):
 
     code = "manifest"
     hint = Hint.REPORT_MODEL_WRITER
+
+
+class NetworkInvalid(FormatError):
+    """A file of tensors that is no package is damaged, or cannot have a network id (spec/model.md, section 13)."""
+
+    code = "network"
 
 
 class DecoderError(AeformatError):

@@ -29,8 +29,8 @@ types:
       - id: flags
         type: u2
         valid:
-          max: 7
-        doc: bit 0 says that rows have sizes of their own (section 5.1), bit 1 that the decoder is not known, bit 2 that a model package is of version 1.1; with minor 0 no bit is set (C2-4)
+          expr: _ & 0xffe8 == 0
+        doc: bit 0 says that rows have sizes of their own (section 5.1), bit 1 that the decoder is no package or not known, bit 2 that a model package is of version 1.1, bit 4 that the header says what the latents are; with minor 0 no bit is set (C2-4)
       - id: header_len
         type: u4
         valid:

@@ -18,12 +18,15 @@ import aeformat
 from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
 from aeformat.model.identity import read_model_id
+from aeformat.pipeline.default_model import DEFAULT_MODEL, PHOTO_MODEL
 from tools import model_index
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"aeformat": ROOT, "aeformat_models": ROOT / "models"}
-OWN = {"mnist-exact", "mnist-128-64-128"}  # the default one, and the other one of the demo
-MOST_BYTES = 2_000_000
+HERE = {path.name.removesuffix(".encoder.aef") for path in (ROOT / "models").glob("*.encoder.aef")}
+OWN = {DEFAULT_MODEL, PHOTO_MODEL, "mnist-128-64-128"} & HERE  # the default ones, and the other one of the demo
+MOST_BYTES = 4_000_000
+SOURCES_OF_PHOTOS = "PHOTO_SOURCES.tsv"
 
 
 def build(builder: str, source: Path, folder: Path) -> Path:
@@ -93,6 +96,22 @@ def test_each_package_is_in_one_of_the_two_as_it_is_in_the_checkout(wheels):
     assert own | others == {path.name: path.read_bytes() for path in (ROOT / "models").glob("*.aef")}
 
 
+def test_whom_the_training_photographs_are_of_goes_with_the_models(wheels):
+    """Authors and licences of each, in both wheels: Creative Commons' licences ask for it."""
+    for wheel in wheels.values():
+        with zipfile.ZipFile(wheel) as packed:
+            (name,) = (name for name in packed.namelist() if name.endswith(SOURCES_OF_PHOTOS))
+            assert packed.read(name) == (ROOT / "models" / SOURCES_OF_PHOTOS).read_bytes()
+
+
+def test_what_is_named_for_the_wheel_is_what_the_program_takes_where_nobody_names_a_model():
+    """The photographs' pair, too, as soon as it lies in models/."""
+    named = re.findall(
+        r'"models/([^"]+)\.(?:encoder|decoder)\.aef"', (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    )
+    assert sorted(named) == sorted([DEFAULT_MODEL, PHOTO_MODEL, "mnist-128-64-128"] * 2)
+
+
 def test_both_have_the_version_of_the_package_and_its_licence(unpacked):
     for name, folder in unpacked.items():
         (info,) = folder.glob("*.dist-info")
@@ -155,10 +174,7 @@ def test_the_second_is_found_where_it_is_installed(installed):
 
 def test_the_index_of_the_second_is_what_its_packages_say():
     assert model_index.OUT.read_text(encoding="utf-8") == model_index.text()
-    assert (
-        model_index.index().keys()
-        == {p.name.removesuffix(".encoder.aef") for p in (ROOT / "models").glob("*.encoder.aef")} - OWN
-    )
+    assert model_index.index().keys() == HERE - OWN
 
 
 def test_the_pythons_that_are_promised_are_those_that_ci_runs():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with what the pages speak of: photos/, images.npy and digits.aef."""
+    """A folder with what the pages speak of: photos/, images.npy, digits.aef; a network and its latents."""
     monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "spec" / "vectors" / "network" / "valid" / "001-by-hand.safetensors", "vae.safetensors")
+    np.save("latents.npy", np.linspace(-1, 1, 8 * 4 * 8 * 8, dtype=np.float32).reshape(8, 4, 8, 8))
     digits = demo_digits()
     np.save("images.npy", digits)
     aeformat.pack(digits, "first.aef")

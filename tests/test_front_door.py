@@ -14,10 +14,10 @@ import aeformat
 from aeformat.images import demo_digits
 
 PUBLIC = [
-    "AeformatError", "BackendUnavailable", "Block", "DecoderError", "DecoderMismatch", "DecoderMissing", "FormatError",
+    "AeformatError", "BackendUnavailable", "Block", "DecoderError", "DecoderMismatch", "DecoderMissing", "Described", "FormatError",
     "GoldenMismatch", "Hint", "ImageError", "LatentStream", "Latents", "LatentsFile", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
     "Truncated", "Unpacked", "Unsupported", "UsageError", "__version__", "create", "decode", "encode", "find_model",
-    "load_model", "open", "pack", "stream", "unpack", "validate",
+    "load_model", "model_id", "open", "pack", "stream", "unpack", "validate",
 ]  # fmt: skip
 _PRELUDE = f"""
 import sys, json

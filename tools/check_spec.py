@@ -29,6 +29,7 @@ PLACE = re.compile(r"`(header|chunk|payload|trailer|manifest|end|\d+)(?: \+ (\d+
 STRUCTURES = struct.Struct("<4s12xI"), struct.Struct("<I")  # tag and stored_len of a chunk header; header_len
 # Rules whose byte is a place only where the payload is compressed, or the map is of row names: else words say where it is.
 IN_WORDS = {f"C3-{n}" for n in range(1, 6)} | {f"C5-{n}" for n in range(1, 9)} | {"M3-12", "M4-7"}
+SUFFIXES = (".aef", ".safetensors")  # of the vectors
 NOT_PAGES = {"README.md", "CHANGES.md", "deviations.md"}
 
 
@@ -200,8 +201,8 @@ def read_vectors(folder: Path, defined: dict[str, Page], findings: Findings) -> 
     """Count what each rule has, and check that the JSON files name rules and codes that there are."""
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).as_posix()
-        if not path.with_suffix(".aef").exists():
-            findings.problems.append(f"{name}: there is no .aef file beside it")
+        if beside(path) is None:
+            findings.problems.append(f"{name}: there is no .aef or .safetensors file beside it")
             continue
         findings.n_files += 1
         expected: dict[str, Any] = json.loads(path.read_text("utf-8"))
@@ -216,15 +217,23 @@ def read_vectors(folder: Path, defined: dict[str, Page], findings: Findings) -> 
                 findings.problems.append(f"{name}: {defined[rule].name} gives {rule} no code {expected['code']!r}")
             if not is_at_home(path, expected, defined[rule].places.get(rule, set())):
                 findings.problems.append(f"{name}: {defined[rule].name} gives {rule} no byte {expected['at']}")
-    lonely = [p for p in sorted(folder.rglob("*.aef")) if not p.with_suffix(".json").exists()]
+    files = [p for suffix in SUFFIXES for p in sorted(folder.rglob(f"*{suffix}"))]
+    lonely = [p for p in files if not p.with_suffix(".json").exists()]
     findings.problems += [f"{p.relative_to(folder).as_posix()}: there is no .json file beside it" for p in lonely]
+
+
+def beside(path: Path) -> Path | None:
+    """The file that a JSON file speaks of."""
+    return next((path.with_suffix(suffix) for suffix in SUFFIXES if path.with_suffix(suffix).exists()), None)
 
 
 def is_at_home(path: Path, expected: dict[str, Any], places: set[tuple[str, int]]) -> bool:
     """Whether a vector's byte is one that the page states; where the page has only words for it, they are not checked here."""
     if not places or "inside" in expected or expected["rule"] in IN_WORDS:
         return True
-    starts = structures(path.with_suffix(".aef").read_bytes())
+    file = beside(path)
+    assert file is not None
+    starts = structures(file.read_bytes())
     return any(expected["at"] - offset in starts[name] for name, offset in places)
 
 

@@ -25,7 +25,7 @@ VECTORS_AT_ONCE = 40
 
 def commands(tree: Path) -> Iterator[list[str]]:
     """The command lines, with files named relative to the folder that they run in."""
-    names = sorted(path.name.removesuffix(".encoder.aef") for path in (tree / "models").glob("*.encoder.aef"))
+    names = sorted(path.name.removesuffix(".encoder.aef") for path in (tree / "models").glob("mnist-*.encoder.aef"))
     for name in names:
         is_exact = "exact" in name or "-rd-" in name
         for encoding in ("u8",) if is_exact else ENCODINGS:

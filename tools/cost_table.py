@@ -85,7 +85,7 @@ def main() -> int:
     kept = {} if options.only is None else json.loads((options.models / DATA_FILE).read_text(encoding="utf-8"))
     models = [model for model in kept.get("models", []) if model["name"] not in options.only]
     try:
-        for name in options.only or store.shipped_names():
+        for name in options.only or store.one_size_names():
             print(f"{name} ...", file=sys.stderr, flush=True)
             out = io.StringIO()
             with contextlib.redirect_stdout(out):

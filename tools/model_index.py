@@ -18,7 +18,7 @@ from aeformat.model.identity import read_model_id
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "aeformat" / "data" / "models.json"
 ROLES = ("encoder", "decoder")
-_OWN = re.compile(r'^"models/([^"]+)\.encoder\.aef" = ', re.MULTILINE)
+_OWN = re.compile(r'"models/([^"]+)\.encoder\.aef"')
 
 
 def index() -> dict[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Flip every byte and cut at every byte of 26 varied files, and see that nothing is silently different.
+"""Flip every byte and cut at every byte of 28 varied files, and see that nothing is silently different.
 
     python tools/mutation_table.py [--quick]
 
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.container.assigned import VALUE_TYPES
+from aeformat.container.described import Described
 from aeformat.container.encodings import array_type
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
@@ -144,6 +145,20 @@ def sized(
     return sink.getvalue()
 
 
+def foreign(dims: tuple[int, ...]) -> bytes:
+    """A small file of a decoder that is no package, which says what its rows are."""
+    described = Described(
+        kind="sample", seed=7, scale=(2.0, 0.5, 1.0), shift=(0.0, 1.0, -1.0), axis=0, step=0.125, resize="cover", crop="other: left",
+        resize_filter="lanczos", size=(8, 9), colour="srgb", value_range="-1..1", foreign_encoder=bytes(32), software="x",
+    )  # fmt: skip
+    header = LatentsHeader(b"", dims, (), "bf16le", foreign_decoder=bytes(range(32)), described=described)
+    rows = [np.full([size or 1 + row for size in dims], row / 8, np.float32) for row in range(_ROWS)]
+    sink = io.BytesIO()
+    with LatentsWriter(sink, header, chunk_rows=2) as writer:
+        writer.write(RaggedRows.of(header.form, rows, None) if header.has_free_sizes else np.stack(rows))
+    return sink.getvalue()
+
+
 def _write_proved(writer: LatentsWriter, rows: NDArray[Any], names: RowNames | None) -> None:
     """In two chunks, with the receipts of what exact_decoder() makes of them."""
     network = NumpyBackend().load(exact_decoder())
@@ -161,7 +176,7 @@ def _names(kind: str) -> RowNames | None:
 
 
 def files() -> dict[str, bytes]:
-    """The 26 files."""
+    """The 28 files."""
     decoder = exact_decoder()
     return {
         "u8": latents("u8"),
@@ -186,6 +201,8 @@ def files() -> dict[str, bytes]:
         "u8, rows of their own size": sized("u8"),
         "f32le, rows and images of their own size, names": sized("f32le", (0, 0, 2), (0, 0, 3), names="all"),
         "text19, rows of their own size, zstd": sized("text19", (2, 0), codec="zstd", values="f32"),
+        "bf16le, a foreign decoder, described": foreign((3,)),
+        "bf16le, the same, rows of their own size": foreign((3, 0)),
         "exact decoder": package_bytes(decoder, codec="none"),
         "exact decoder, zstd": package_bytes(decoder),
         "float32 encoder, zstd": package_bytes(float_encoder()),

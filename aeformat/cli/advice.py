@@ -44,6 +44,10 @@ ADVICE: Final[Mapping[Hint, str]] = {
     Hint.RESIZE_AND_GRAYSCALE: "add --resize --grayscale to convert them",
     Hint.RGB: "add --rgb to repeat the grey channel as red, green and blue",
     Hint.RESIZE_AND_RGB: "add --resize --rgb to convert them",
+    Hint.NAME_MODEL: (
+        "the model was chosen by the first image: add --resize --grayscale to fit the others to it, or name one for all of "
+        "them, such as --model photo-3 with --rgb"
+    ),
     Hint.SET_BACKGROUND: "give --background COLOUR, such as white, to flatten such images",
     Hint.UNPACK_TO_FOLDER: "give a folder (end it in /) or an .npz file as OUT",
     Hint.GIVE_IMAGE_SHAPE: "give it with --image HxWxC",

@@ -231,9 +231,13 @@ def network(package: ModelPackage, backend: str, n_rows: int | None) -> Network:
 
 
 class ProgressBar:
-    """Shows how many rows are done, on a terminal only: with tqdm if it is installed, else as a line every second."""
+    """Shows how many rows are done, on a terminal only: with tqdm if it is installed, else as a line every second.
 
-    def __init__(self, what: str, n_rows: int | None) -> None:
+    unit: what is counted, where it is not images.
+    """
+
+    def __init__(self, what: str, n_rows: int | None, *, unit: str = "img") -> None:
+        self._unit = unit
         self._bar: Any = None
         self._what, self._n_rows, self._n_done = what, n_rows, 0.0
         self._shown = time.monotonic()
@@ -244,7 +248,7 @@ class ProgressBar:
             with contextlib.suppress(ImportError):
                 from tqdm import tqdm
 
-                self._bar = tqdm(total=self._n_rows, desc=self._what, unit="img", unit_scale=True, delay=0.5)
+                self._bar = tqdm(total=self._n_rows, desc=self._what, unit=self._unit, unit_scale=True, delay=0.5)
         return self
 
     def update(self, n_rows: float) -> None:
@@ -255,7 +259,10 @@ class ProgressBar:
         elif self._is_on and time.monotonic() - self._shown > 1:
             self._shown = time.monotonic()
             of_all = "" if self._n_rows is None else f" of {self._n_rows:,}"
-            print(f"{self._what}: {_number(self._n_done)}{of_all} images", file=sys.stderr)
+            print(
+                f"{self._what}: {_number(self._n_done)}{of_all} {self._unit if self._unit != 'img' else 'images'}",
+                file=sys.stderr,
+            )
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -1,4 +1,4 @@
-"""aeformat demo: pack, validate and unpack a hundred digits, and show the result as a table and a picture."""
+"""aeformat demo: pack, validate and unpack a hundred digits and a photograph, and show the result as tables and a picture."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common
-from aeformat.errors import AeformatError, UsageError
+from aeformat.cli import common, demo_photograph
+from aeformat.cli.demo_files import round_trip
+from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image as Page
 
     from aeformat.pipeline.evaluate import Fidelity
 
 _N_IMAGES = 100
+_N_SHOWN = 30
 _FLOAT_MODEL = "mnist-128-64-128"
 _PICTURE = "aeformat-demo.png"
 # The files of the demo: model, encoding, codec.
@@ -46,30 +49,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Pack, validate, unpack, compare; print the table, write the picture."""
-    from aeformat.pipeline.cost import png_bytes
 
     picture = _target(options.output, force=options.force)
-    images, label = _images()
-    print(f"Images: {len(images)} {label}, {images.shape[1]} x {images.shape[2]} pixels, 8-bit grey.\n")
-    rows = [["model", "stored as", "bytes an image", "MSE", "RMSE", "PSNR"]]
-    shown: NDArray[np.uint8] | None = None
     with tempfile.TemporaryDirectory(prefix="aeformat-demo-") as folder:
-        for model, encoding, codec in _FILES:
-            path = Path(folder) / f"{model}-{encoding}-{codec}.aef"
-            decoded, fidelity = _round_trip(path, images, model, encoding, codec, options.backend)
-            shown = decoded if shown is None else shown
-            each = path.stat().st_size / len(images)
-            stored = encoding if codec == "none" else f"{encoding} + {codec}"
-            rows.append([model, stored, f"{each:,.1f}", *_figures(fidelity)])
-    rows.append(["-", "PNG, one file each", f"{png_bytes(images):,.1f}", "0", "0", "lossless"])
-    rows.append(["-", "raw pixels", f"{images[0].size:,.1f}", "0", "0", "lossless"])
-    common.print_table(rows, right=2)
-    assert shown is not None
-    _picture(picture, images, shown)
+        pages = [*_digits(Path(folder), options.backend), *_photograph(Path(folder), options.backend)]
+    _save(picture, pages)
     print(
         f"\nEvery file was validated against the spec; decoders travel separately, {_decoder_size()} the default one."
     )
     return 0
+
+
+def _digits(folder: Path, backend: str) -> list[Page]:
+    """Print the table of the digits; their page of the picture."""
+    from aeformat.pipeline.cost import png_bytes
+
+    images, label = _images()
+    print(f"Images: {len(images)} {label}, {images.shape[1]} x {images.shape[2]} pixels, 8-bit grey.\n")
+    rows = [["model", "stored as", "bytes an image", "MSE", "RMSE", "PSNR"]]
+    shown: list[NDArray[np.uint8]] = []
+    for model, encoding, codec in _FILES:
+        done = round_trip(folder / f"{model}-{encoding}-{codec}.aef", images, model, encoding, codec, backend)
+        shown.append(done.images)
+        stored = encoding if codec == "none" else f"{encoding} + {codec}"
+        rows.append([model, stored, f"{done.n_bytes / len(images):,.1f}", *_figures(done.fidelity)])
+    rows.append(["-", "PNG, one file each", f"{png_bytes(images):,.1f}", "0", "0", "lossless"])
+    rows.append(["-", "raw pixels", f"{images[0].size:,.1f}", "0", "0", "lossless"])
+    common.print_table(rows, right=2)
+    if find_spec("PIL") is None:
+        return []
+    from aeformat.images.picture import comparison
+
+    return [comparison(images[:_N_SHOWN], shown[0][:_N_SHOWN])]
+
+
+def _photograph(folder: Path, backend: str) -> list[Page]:
+    """The same of the photograph, or a line that says why there is none."""
+    reason = demo_photograph.why_not()
+    if reason is not None:
+        print(f"\nNo photograph: {reason}")
+        return []
+    return [demo_photograph.show(folder, backend)]
 
 
 def _images() -> tuple[NDArray[np.uint8], str]:
@@ -81,34 +101,6 @@ def _images() -> tuple[NDArray[np.uint8], str]:
     except UsageError:
         return demo_digits()[:_N_IMAGES], "digits drawn for this demo (they come with aeformat; MNIST is not at hand)"
     return next(iter(source.blocks(_N_IMAGES))).images, "images of MNIST's test set, the first ones"
-
-
-def _round_trip(
-    path: Path, images: NDArray[np.uint8], model: str, encoding: str, codec: str, backend: str
-) -> tuple[NDArray[np.uint8], Fidelity]:
-    import numpy as np
-
-    from aeformat.atomic import AtomicFile
-    from aeformat.backends.golden_check import check
-    from aeformat.images.memory import ArraySource
-    from aeformat.model import store
-    from aeformat.pipeline.evaluate import compare
-    from aeformat.pipeline.pack import PackOptions, pack
-    from aeformat.pipeline.unpack import unpack_with
-    from aeformat.reader import stream_latents
-    from aeformat.validator import validate
-
-    encoder, decoder = store.find_pair(model)
-    with AtomicFile(path) as file:
-        pack(ArraySource(images), common.network(encoder, backend, len(images)), file, PackOptions(encoding, codec))
-    with path.open("rb") as file:
-        report = validate(file, check_golden=check, name=path.name)
-    if report.problems:
-        raise AeformatError(f"{path.name} breaks rule {report.problems[0].rule}: {report.problems[0].what}")
-    with path.open("rb") as file:
-        blocks = unpack_with(stream_latents(file), common.network(decoder, backend, len(images)))
-        decoded = np.concatenate([block.images for block in blocks])
-    return decoded, compare([images], [decoded])
 
 
 def _figures(fidelity: Fidelity) -> list[str]:
@@ -128,14 +120,15 @@ def _target(name: str | None, *, force: bool) -> Path:
     return Path(name)
 
 
-def _picture(path: Path, images: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> None:
-    from aeformat.images import save_comparison
-
-    if find_spec("PIL") is None:
+def _save(path: Path, pages: list[Page]) -> None:
+    if not pages:
         print('\nNo picture: Pillow is not installed; pip install "aeformat[images]"')
         return
-    save_comparison(path, images[:30], decoded[:30], force=True)  # the target was checked before
-    print(f"\nPicture of originals above decoded images: {path}")
+    from aeformat.images.panels import stacked
+    from aeformat.images.picture import save_page
+
+    save_page(path, stacked(pages), force=True)  # the target was checked before
+    print(f"\nPicture of originals and decoded images: {path}")
 
 
 def _decoder_size() -> str:

@@ -10,11 +10,13 @@ import argparse
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any, BinaryIO, cast
 
 from aeformat.cli import common
 from aeformat.cli.streams import shown
 from aeformat.container.assigned import DECODER, RECEIPT, ROWS, TRAILER
+from aeformat.container.described import Described
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
 from aeformat.container.sizes import Run
@@ -22,6 +24,7 @@ from aeformat.container.wire import TRAILER_BYTES, Trailer
 from aeformat.errors import LimitExceeded, Truncated
 
 _READ_BYTES = 1 << 16
+_MOST_NUMBERS = 16  # of a list that are printed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +124,7 @@ def _images(runs: Iterable[Run], header: LatentsHeader) -> dict[str, Any]:
 def _latents_header(header: LatentsHeader) -> dict[str, Any]:
     return {
         "decoder": header.decoder.hex() or None,
+        "foreign_decoder": header.foreign_decoder.hex() or None,
         "encoder": None if header.encoder is None else header.encoder.hex(),
         "dims": list(header.dims),
         "image": [*header.image, "u8"] if header.image else None,
@@ -129,7 +133,15 @@ def _latents_header(header: LatentsHeader) -> dict[str, Any]:
         "byte_order": header.encoding_spec.byte_order,
         "codec": header.codec,
         "filter": header.filter,
+        "described": None if header.described is None else _described(header.described),
     }
+
+
+def _described(described: Described) -> dict[str, Any]:
+    """What is said, in the order of Described; ids in hex."""
+    said = described.to_map()
+    plain = {field.name: getattr(described, field.name) for field in fields(described) if field.name in said}
+    return {key: value.hex() if isinstance(value, bytes) else value for key, value in plain.items()}
 
 
 def _complete(trailer: Trailer, has_decoder: bool, has_receipts: bool) -> dict[str, Any]:
@@ -182,7 +194,16 @@ def _manifest(chunk: ChunkRead, header: ModelHeader) -> dict[str, Any]:
     }
 
 
+def _in_short(value: Any) -> str:
+    """A list of numbers may have thousands."""
+    if not isinstance(value, list | tuple) or len(value) <= _MOST_NUMBERS:
+        return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f"{', '.join(map(str, value[:_MOST_NUMBERS]))}, ... ({len(value):,} numbers)"
+
+
 def _print(facts: dict[str, Any]) -> None:
+    said = {f"described {key}": _in_short(value) for key, value in (facts.get("described") or {}).items()}
+    facts = facts | {"described": None} | said
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         if value is not None:

@@ -1,4 +1,4 @@
-"""aeformat model: list, show, train, import, export, install, cost."""
+"""aeformat model: list, show, id, train, import, export, install, cost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from aeformat.cli import common, model_export, model_import, model_show, model_train
+from aeformat.cli import common, model_export, model_id, model_import, model_show, model_train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action = actions.add_parser("show", help="the layers of one model, as text or as a picture")
     model_show.add_arguments(action)
     action.set_defaults(act=model_show.run)
+
+    action = actions.add_parser("id", help="what a network is known by: a package, or any file of tensors")
+    model_id.add_arguments(action)
+    action.set_defaults(act=model_id.run)
 
     action = actions.add_parser("install", help="check a package, run its golden set, keep it in the cache")
     action.add_argument("files", nargs="+", metavar="FILE.aef")
@@ -85,8 +89,8 @@ def _install(options: argparse.Namespace) -> int:
     for name in options.files:
         common.ordinary(name)
         with common.opening(name):
-            model_id = store.install(Path(name), check)
-        print(f"{name}: installed, model id {model_id.hex()}", file=sys.stderr)
+            installed = store.install(Path(name), check)
+        print(f"{name}: installed, model id {installed.hex()}", file=sys.stderr)
     return 0
 
 

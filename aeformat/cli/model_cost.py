@@ -33,7 +33,7 @@ def cost(options: argparse.Namespace) -> int:
     from aeformat.model import store
     from aeformat.model.package import check_fixed_sizes
 
-    names = [options.model] if options.model else store.shipped_names()
+    names = [options.model] if options.model else store.one_size_names()
     results = []
     for name in names:
         encoder, decoder = store.find_pair(name)

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.images import open_source
     from aeformat.model import store
     from aeformat.model.file_io import package_bytes
-    from aeformat.pipeline.default_model import model_for_inputs
+    from aeformat.pipeline.default_model import ChosenByTheFirst, model_for_inputs
     from aeformat.pipeline.pack import PackOptions, pack, usual_codec
 
     model = options.model
@@ -70,7 +70,9 @@ def run(options: argparse.Namespace) -> int:
     encoder, decoder = store.find_pair(model)
     fit = common.fit_of(options, encoder.input.shape)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
-    source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
+    explained = ChosenByTheFirst(model if options.model is None else None)
+    with explained:
+        source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
     check_no_input(options.output, [*source.files, *_model_files(model)])
     common.say_left_out(source.left_out)
     codec = options.codec or usual_codec(options.encoding, decoder)
@@ -88,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     with (
         common.output_file(options.output, force=options.force) as file,
         common.ProgressBar("packing", source.n_rows) as progress,
+        explained,
     ):
         packed = pack(source, common.network(encoder, options.backend, source.n_rows), file, pack_options, progress)
     name = common.output_name(options.output)

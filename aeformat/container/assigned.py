@@ -13,9 +13,15 @@ MINOR: Final = 1
 
 # Bits of `flags` (spec/container.md, section 2).
 FREE_SIZES: Final = 1 << 0  # rows have sizes of their own
-NO_DECODER: Final = 1 << 1  # the decoder is not known
+NO_DECODER: Final = 1 << 1  # the decoder is no package, or not known
 NEW_MANIFEST: Final = 1 << 2  # the manifest is one of version 1.1
-MINOR_OF_FLAG: Final = {FREE_SIZES: 1, NO_DECODER: 1, NEW_MANIFEST: 1}  # the minor version that assigned it
+DESCRIBED: Final = 1 << 4  # the header says what the latents are
+MINOR_OF_FLAG: Final = {
+    FREE_SIZES: 1,
+    NO_DECODER: 1,
+    NEW_MANIFEST: 1,
+    DESCRIBED: 1,
+}  # the minor version that assigned it
 
 # Chunk tags (spec/container.md, section 4).
 ROWS: Final = b"ROWS"

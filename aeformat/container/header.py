@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from aeformat.container import canonical, limits
 from aeformat.container.assigned import (
     CODECS,
+    DESCRIBED,
     ENCODINGS,
     FILTERED,
     FILTERS,
@@ -25,11 +26,13 @@ from aeformat.container.assigned import (
     Encoding,
     ValueType,
 )
+from aeformat.container.described import Described, DescribedInvalid, parse_described
 from aeformat.container.sizes import RowForm, RowSizes
 from aeformat.errors import FormatError, HeaderInvalid, LimitExceeded, Unsupported
 
 _LATENTS_KEYS: Final = {"byte_order", "codec", "decoder", "dims", "encoding", "image", "kind"}
-_LATENTS_OPTIONAL: Final = {"encoder", "ext", "filter", "values"}
+_LATENTS_OPTIONAL: Final = {"described", "encoder", "ext", "filter", "foreign_decoder", "values"}
+_UNKNOWN: Final = {"decoder", "image"}  # what need not be there with flag bit 1
 _MODEL_KEYS: Final = {"byte_order", "codec", "kind", "model"}
 _MODEL_OPTIONAL: Final = {"ext", "filter"}
 _ID_BYTES: Final = 32
@@ -47,13 +50,16 @@ class _LatentsFields(NamedTuple):
     values: str
     encoder: bytes | None
     ext: Mapping[str, Any]
+    foreign_decoder: bytes
+    described: Described | None
 
 
 class LatentsHeader(_LatentsFields):
     """Header of a latents file.
 
     dims: shape of one latent.  image: (height, width, channels) of what the decoder makes of one.  A size 0 in them is
-    free: each row states it.  decoder: b"" if it is not known; image may be () then.
+    free: each row states it.  decoder: b"" if it is no package or not known; image may be () then, and foreign_decoder may be a
+    network id (spec/model.md, section 13), b"" if it is not said.  described: what the latents are.
     encoding, codec, filter, values: names of spec/container.md; values "" means the encoding's own type.
     """
 
@@ -71,10 +77,14 @@ class LatentsHeader(_LatentsFields):
         values: str = "",
         encoder: bytes | None = None,
         ext: Mapping[str, Any] = _NOTHING,
+        foreign_decoder: bytes = b"",
+        described: Described | None = None,
     ) -> LatentsHeader:
         if not values and encoding in ENCODINGS:
             values = ENCODINGS[encoding].own
-        return super().__new__(cls, decoder, dims, image, encoding, codec, filter, values, encoder, ext)
+        return super().__new__(
+            cls, decoder, dims, image, encoding, codec, filter, values, encoder, ext, foreign_decoder, described
+        )
 
     @property
     def encoding_spec(self) -> Encoding:
@@ -111,7 +121,8 @@ class LatentsHeader(_LatentsFields):
     @property
     def flags(self) -> int:
         """The bits that the preamble must have."""
-        return (FREE_SIZES if self.has_free_sizes else 0) | (0 if self.decoder else NO_DECODER)
+        flags = FREE_SIZES if self.has_free_sizes else 0
+        return flags | (0 if self.decoder else NO_DECODER) | (0 if self.described is None else DESCRIBED)
 
     @property
     def n_values(self) -> int:
@@ -130,11 +141,13 @@ class LatentsHeader(_LatentsFields):
     @property
     def content_head(self) -> bytes:
         """What the content id is computed over, in front of the values (spec/container.md, section 9)."""
-        return canonical.pack({"dims": self.dims, "values": self.values} | self._known())
+        described = {} if self.described is None else self.described.content_map()
+        return canonical.pack({"dims": self.dims, "values": self.values} | self._known() | described)
 
     def _known(self) -> dict[str, Any]:
-        """The keys that are missing where the decoder is not known."""
+        """What says which decoder takes the latents, as far as it is known, and what that makes of them."""
         known: dict[str, Any] = {"decoder": self.decoder} if self.decoder else {}
+        known |= {"foreign_decoder": self.foreign_decoder} if self.foreign_decoder else {}
         return known | ({"image": (*self.image, "u8")} if self.image else {})
 
     def to_bytes(self) -> bytes:
@@ -151,6 +164,8 @@ class LatentsHeader(_LatentsFields):
             fields["filter"] = self.filter
         if self.encoder is not None:
             fields["encoder"] = self.encoder
+        if self.described is not None:
+            fields["described"] = self.described.to_map()
         if self.ext:
             fields["ext"] = dict(self.ext)
         if self.encoding in ENCODINGS and self.values != self.encoding_spec.own:
@@ -229,20 +244,22 @@ class _Checker:
             raise self._bad("C3-7", f"unknown key {unknown[0]!r}", Unsupported)
 
     def _latents(self) -> LatentsHeader:
-        unknown = {"decoder", "image"} if self._flags & NO_DECODER else set()
-        self._keys(_LATENTS_KEYS - unknown, _LATENTS_OPTIONAL | unknown)
+        required, optional = self._latents_keys()
+        self._keys(required, optional)
         fields = self._fields
         for key in ("byte_order", "codec", "encoding", "filter", "values"):
             self._text(key)
         self._model_id("decoder")
         self._model_id("encoder")
+        self._model_id("foreign_decoder")
+        self._map("described")
         self._sizes("dims", fields["dims"], "1 to 8 sizes", range(1, 9), range(self._least, 2**31))
         image = fields.get("image", [1, 1, 1, "u8"])
         if not isinstance(image, list) or len(image) != 4 or image[3] not in IMAGE_TYPES:
             raise self._bad("C3-8", f"image is {image!r}, not [height, width, channels, 'u8']")
         self._sizes("image", image[:2], "3 sizes", range(2, 3), range(self._least, 65_536))
         self._sizes("image", image[2:3], "3 sizes", range(1, 2), range(1, 65_536))
-        self._ext()
+        self._map("ext")
         encoding = self._known("encoding", ENCODINGS)
         spec = ENCODINGS[encoding]
         self._codec_and_byte_order(spec.byte_order)
@@ -259,6 +276,7 @@ class _Checker:
             values=values or spec.own,
             encoder=fields.get("encoder"),
             ext=fields.get("ext", {}),
+            foreign_decoder=fields.get("foreign_decoder", b""),
         )
         if header.row_bytes > limits.ROW_BYTES:
             raise self._bad(
@@ -272,7 +290,27 @@ class _Checker:
             self._check_free(header)
         if self._flags & NO_DECODER:
             self._check_unknown(header)
-        return header
+        return header._replace(described=self._described(header)) if "described" in fields else header
+
+    def _latents_keys(self) -> tuple[set[str], set[str]]:
+        """Those that must be there and those that may, by the flag bits."""
+        required, optional = set(_LATENTS_KEYS), _LATENTS_OPTIONAL - {"described", "foreign_decoder"}
+        if self._flags & NO_DECODER:
+            required, optional = required - _UNKNOWN, optional | _UNKNOWN | {"foreign_decoder"}
+        if self._flags & DESCRIBED:
+            required |= {"described"}
+        return required, optional
+
+    def _described(self, header: LatentsHeader) -> Described:
+        """C3-21 to C3-26."""
+        has_encoder = header.encoder is not None
+        try:
+            return parse_described(
+                self._fields["described"], header.dims, is_foreign=not header.decoder, has_encoder=has_encoder
+            )
+        except DescribedInvalid as error:
+            kind = Unsupported if error.is_newer else HeaderInvalid
+            raise self._bad(error.rule, f"described: {error.what}", kind) from None
 
     def _check_unknown(self, header: LatentsHeader) -> None:
         """C3-19."""
@@ -299,7 +337,7 @@ class _Checker:
         for key in ("byte_order", "codec", "filter"):
             self._text(key)
         self._model_id("model")
-        self._ext()
+        self._map("ext")
         self._codec_and_byte_order("little")
         fields = self._fields
         if fields["codec"] == "rans":
@@ -308,6 +346,8 @@ class _Checker:
             raise self._bad("C3-17", "flag bit 0 in a model package, which has no rows")
         if self._flags & NO_DECODER:
             raise self._bad("C3-19", "flag bit 1 in a model package, which has no decoder of its own")
+        if self._flags & DESCRIBED:
+            raise self._bad("C3-20", "flag bit 4 in a model package, which has no latents")
         return ModelHeader(
             fields["model"], fields["codec"], fields.get("filter", "none"), fields.get("ext", {}), self._minor
         )
@@ -320,7 +360,7 @@ class _Checker:
     def _model_id(self, key: str) -> None:
         value = self._fields.get(key, b"\0" * _ID_BYTES)
         if not isinstance(value, bytes) or len(value) != _ID_BYTES:
-            raise self._bad("C3-8", f"{key} is not a model id of {_ID_BYTES} bytes")
+            raise self._bad("C3-8", f"{key} is not an id of {_ID_BYTES} bytes")
 
     def _sizes(self, key: str, sizes: object, what: str, counts: range, allowed: range) -> None:
         if (
@@ -331,9 +371,9 @@ class _Checker:
             given = self._fields[key]
             raise self._bad("C3-8", f"{key} is {given!r}, not {what} from {allowed[0]} to {allowed[-1]}")
 
-    def _ext(self) -> None:
-        if not isinstance(self._fields.get("ext", {}), dict):
-            raise self._bad("C3-8", "ext is not a map")
+    def _map(self, key: str) -> None:
+        if not isinstance(self._fields.get(key, {}), dict):
+            raise self._bad("C3-8", f"{key} is not a map")
 
     def _known(self, key: str, names: Mapping[str, object] | tuple[str, ...]) -> str:
         value = self._fields[key]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
+from aeformat.container.described import Described
 from aeformat.container.front import Front, read_front
 from aeformat.container.gather import gathered
 from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
@@ -134,6 +135,11 @@ class Latents:
             dims = tuple(size or None for size in self.header.dims)
             return f"<aeformat.Latents {self.name}, {self.n_rows} rows of {dims}, {self.header.values}>"
         return f"<aeformat.Latents {self.name}, shape {self.shape}, {self.header.values}>"
+
+    @property
+    def described(self) -> Described | None:
+        """What the latents are, where the header says it (spec/container.md, section 3.3)."""
+        return self.header.described
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 from aeformat.container import assigned
 from aeformat.container.decoder_prior import DecoderPrior
+from aeformat.container.described import Described
 from aeformat.container.header import Header, LatentsHeader, ModelHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser, TrailerRead
@@ -68,6 +69,11 @@ class LatentStream:
         self._ahead: Event | None = None  # looked at before its turn
         self._is_ahead = False  # whether the place where a decoder can stand has been passed
         self._has_begun = self._is_closed = False
+
+    @property
+    def described(self) -> Described | None:
+        """What the latents are, where the header says it (spec/container.md, section 3.3)."""
+        return self.header.described
 
     @property
     def needs_prior(self) -> bool:

@@ -1,6 +1,6 @@
 """A picture that compares originals with decoded images: one PNG, each original above its decoded image.
 
-Owns the layout and the colours.  The picture is for people; no program reads it.
+Owns the layout of these pages, and the colours of all.  The picture is for people; no program reads it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image as Images
 
-_PAPER: Final = (250, 249, 246)
-_INK: Final = (52, 52, 56)
-_PALE: Final = (128, 128, 132)
+PAPER: Final = (250, 249, 246)
+INK: Final = (52, 52, 56)
+PALE: Final = (128, 128, 132)
 
 
 def save_comparison(
@@ -41,12 +41,30 @@ def save_comparison(
     originals, reconstructions: (n, h, w, c) uint8, c is 1 or 3.  scale: screen pixels per image pixel.
     captions: what the two rows are called.  Raises UsageError (Pillow is missing, the file exists), OSError.
     """
+    page = comparison(originals, reconstructions, columns=columns, scale=scale, captions=captions, title=title)
+    save_page(path, page, force=force)
+
+
+def comparison(
+    originals: NDArray[np.uint8],
+    reconstructions: NDArray[np.uint8],
+    *,
+    columns: int = 10,
+    scale: int = 3,
+    captions: tuple[str, str] = ("original", "decoded"),
+    title: str | None = None,
+) -> Images.Image:
+    """The page that `save_comparison` writes.  Raises UsageError where Pillow is missing."""
     if originals.shape != reconstructions.shape or originals.ndim != 4 or not len(originals):
         raise ValueError(f"expected two (n, h, w, c) of one shape, not {originals.shape} and {reconstructions.shape}")
     require_pillow("pictures")
-    picture = _draw(originals, reconstructions, min(columns, len(originals)), scale, captions, title)
+    return _draw(originals, reconstructions, min(columns, len(originals)), scale, captions, title)
+
+
+def save_page(path: Path, page: Images.Image, *, force: bool) -> None:
+    """Write a page as PNG.  Raises UsageError where the file exists, OSError."""
     with AtomicFile(path, force=force) as file:
-        picture.save(file, format="PNG", optimize=True)
+        page.save(file, format="PNG", optimize=True)
 
 
 def psnr(original: NDArray[np.uint8], reconstruction: NDArray[np.uint8]) -> float:
@@ -76,14 +94,14 @@ def _draw(
     page_width = left + columns * (width + gap) - gap + margin
     if title:
         page_width = max(page_width, 2 * margin + math.ceil(title_font.getlength(title)))
-    page = Image.new("RGB", (page_width, top + n_lines * (pair_height + gap) - gap + margin - small // 2), _PAPER)
+    page = Image.new("RGB", (page_width, top + n_lines * (pair_height + gap) - gap + margin - small // 2), PAPER)
     draw = ImageDraw.Draw(page)
     if title:
-        draw.text((margin, margin - small // 4), title, fill=_INK, font=title_font)
+        draw.text((margin, margin - small // 4), title, fill=INK, font=title_font)
     for line in range(n_lines):
         y = top + line * (pair_height + gap)
         for caption, middle in zip(captions, (y + height // 2, y + height + seam + height // 2), strict=True):
-            draw.text((left - small, middle), caption, fill=_INK, font=font, anchor="rm")
+            draw.text((left - small, middle), caption, fill=INK, font=font, anchor="rm")
     for at, (original, reconstruction) in enumerate(zip(originals, reconstructions, strict=True)):
         x = left + at % columns * (width + gap)
         y = top + at // columns * (pair_height + gap)
@@ -92,5 +110,5 @@ def _draw(
             page.paste(tile.resize((width, height), Image.Resampling.NEAREST), (x, y + offset))
         value = psnr(original, reconstruction)
         text = "exact" if math.isinf(value) else f"{value:.1f} dB"
-        draw.text((x + width // 2, y + 2 * height + seam + small // 2), text, fill=_PALE, font=font, anchor="ma")
+        draw.text((x + width // 2, y + 2 * height + seam + small // 2), text, fill=PALE, font=font, anchor="ma")
     return page

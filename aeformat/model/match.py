@@ -11,7 +11,12 @@ from aeformat.model.values import EXACT
 
 
 def check_named(header: LatentsHeader) -> None:
-    """Check that a file names its decoder.  Raises DecoderMissing."""
+    """Check that a file names its decoder, and as a package.  Raises DecoderMissing."""
+    if header.foreign_decoder:
+        raise DecoderMissing(
+            f"the decoder is no package of aeformat but network {header.foreign_decoder.hex()[:12]}: take the rows, and decode "
+            "them with the program that runs it"
+        )
     if not header.decoder:
         raise DecoderMissing(
             "the file does not say which decoder its latents are for, so they are not decoded as a file"

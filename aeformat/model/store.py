@@ -48,6 +48,12 @@ def shipped_names() -> list[str]:
     return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
 
+def one_size_names() -> list[str]:
+    """Those of the shipped models that take images of one size."""
+    names = ((name, _shipped_paths()[name + _SUFFIX[ENCODER]]) for name in shipped_names())
+    return [name for name, path in names if read_heading(path).manifest.scale is None]
+
+
 def shipped_file(name: str, role: str) -> Path:
     """The file of one half of a shipped model.  Raises UsageError."""
     path = _shipped_paths().get(name + _SUFFIX[role])

@@ -18,6 +18,7 @@ from aeformat.atomic import AtomicFile
 from aeformat.backends.numpy_passes import prior_of
 from aeformat.container import canonical
 from aeformat.container.assigned import ENCODINGS
+from aeformat.container.described import Described, DescribedInvalid, parse_described
 from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
@@ -180,6 +181,7 @@ def create(
     path: str | os.PathLike[str],
     *,
     decoder: AnyModel | None = None,
+    foreign_decoder: bytes | None = None,
     dims: Sequence[int | None] | int | None = None,
     image: Sequence[int | None] | None = None,
     encoding: str | None = None,
@@ -187,6 +189,7 @@ def create(
     level: int | None = None,
     embed_decoder: bool = False,
     encoder: AnyModel | None = None,
+    described: Described | None = None,
     ext: Mapping[str, Any] | None = None,
     force: bool = False,
 ) -> LatentsFile:
@@ -194,13 +197,14 @@ def create(
 
     decoder: a Model, what load_model takes, or the 32 bytes of a model id: then dims, image and encoding must be given.  None
     if it is no model of this package, or not known: then dims and encoding must be given, and image may be.
+    foreign_decoder: the network id of a decoder that is no model of this package: what `model_id` gives for its file.
     dims: the shape of one latent.  image: (height, width, channels) of what the decoder makes of it.  None in dims, and for
     both height and width, leaves a size free: `append` then takes arrays of many shapes, and the sizes of their images.
     encoding: a name of spec/container.md; by default the decoder's own type.
     codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's, 1 to 22.
     embed_decoder: let the decoder travel in the file.
-    encoder: the encoder, for the record: as `decoder` is given.  ext: what else the header shall say: a map of str, bytes,
-    bool, integers, lists and maps.
+    encoder: the encoder, for the record: as `decoder` is given.  described: what the latents are.
+    ext: what else the header shall say: a map of str, bytes, bool, integers, lists and maps.
     force: replace a file of that name.
 
     Raises UsageError (what does not go together, a file that exists), HeaderInvalid, FormatError.  Source: spec/container.md.
@@ -217,9 +221,12 @@ def create(
         header = _header_of_id(checked_model_id(decoder), shape, pixels, encoding, codec or "zstd")
     else:
         raise UsageError(_SAYS_TOO_LITTLE)
+    if foreign_decoder is not None:
+        header = header._replace(foreign_decoder=_foreign_id(foreign_decoder, header))
     if embed_decoder and package is None:
         raise UsageError("there is no decoder that could travel in the file; give the decoder, not its model id")
     header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
+    header = header._replace(described=_checked_description(described, header))
     checked_level(level, header.codec)
     file = AtomicFile(path, force=force)
     try:
@@ -256,6 +263,30 @@ def _encoder_id(encoder: AnyModel | None) -> bytes | None:
     if encoder is None or isinstance(encoder, (bytes, bytearray)):
         return None if encoder is None else checked_model_id(encoder)
     return as_model(encoder).the_encoder.model_id
+
+
+def _foreign_id(given: object, header: LatentsHeader) -> bytes:
+    """Raises UsageError."""
+    if header.decoder:
+        raise UsageError("a file has one decoder: give decoder if it is a model of this package, else foreign_decoder")
+    if not isinstance(given, (bytes, bytearray)) or len(given) != 32:
+        raise UsageError("foreign_decoder is the 32 bytes of a network id; aeformat.model_id gives that of a file")
+    return bytes(given)
+
+
+def _checked_description(described: Described | None, header: LatentsHeader) -> Described | None:
+    """What goes with the rest of the header; None where nothing is said.  Raises UsageError."""
+    if described is None:
+        return None
+    if not isinstance(described, Described):
+        raise UsageError(f"described is an aeformat.Described, and this is of type {type(described).__name__}")
+    said, has_encoder = described.to_map(), header.encoder is not None
+    try:
+        return (
+            parse_described(said, header.dims, is_foreign=not header.decoder, has_encoder=has_encoder) if said else None
+        )
+    except DescribedInvalid as error:
+        raise UsageError(f"described: {error.what}") from None
 
 
 def _checked_ext(ext: Mapping[str, Any] | None) -> Mapping[str, Any]:

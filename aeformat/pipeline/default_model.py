@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 
 PHOTO_MODEL: Final = "photo-3"  # the middle one of five
 _DIGIT: Final = (28, 28, 1)
+_CONVERSIONS: Final = (Hint.RESIZE, Hint.GRAYSCALE, Hint.RESIZE_AND_GRAYSCALE)
+
+
+class ChosenByTheFirst:
+    """A block in which the error of an image that does not fit the model advises to name one.
+
+    model: the one that was chosen by the first image; None where it was not chosen.
+    """
+
+    def __init__(self, model: str | None) -> None:
+        self._model = model
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._model == DEFAULT_MODEL and isinstance(error, ImageError) and error.hint in _CONVERSIONS:
+            error.hint = Hint.NAME_MODEL
 
 
 def model_for(shape: Shape | None, label: str, *, resize: bool, grayscale: bool) -> str:

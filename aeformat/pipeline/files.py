@@ -24,7 +24,7 @@ from aeformat.paths import checked_path
 from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline import pack as packing
 from aeformat.pipeline.arrays import finder, network_loader
-from aeformat.pipeline.default_model import model_for_arrays, model_for_inputs
+from aeformat.pipeline.default_model import ChosenByTheFirst, model_for_arrays, model_for_inputs
 from aeformat.pipeline.models import as_model, batch_of
 from aeformat.pipeline.pack import Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress
@@ -90,12 +90,17 @@ def pack(
     """
     if refine is None and refine_rounds is not None:
         raise UsageError("refine_rounds says how to refine; give refine too")
-    of = as_model(_default_model(inputs, resize=resize, grayscale=grayscale) if model is None else model)
+    explained = ChosenByTheFirst(None)
+    if model is None:
+        model = _default_model(inputs, resize=resize, grayscale=grayscale)
+        explained = ChosenByTheFirst(model)
+    of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
     height, width, channels = encoder.input.shape
     colour = None if background is None else named_colour(background)
     fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale, rgb=rgb, background=colour)
-    source = _source(inputs, checked_path(output), fit)
+    with explained:
+        source = _source(inputs, checked_path(output), fit)
     n_rows = source.n_rows
     refinement: Refiner | None = None
     if refine is not None:
@@ -112,7 +117,7 @@ def pack(
         refine=refinement,
         receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
     )
-    with AtomicFile(output, force=force) as file:
+    with AtomicFile(output, force=force) as file, explained:
         return packing.pack(source, of.network(encoder, backend, n_rows), file, options, progress)
 
 

@@ -33,7 +33,8 @@ class TransferLimits:
     models_asked: int = 1000  # model ids in one models:missing
     rows_drawn: int = 256  # in one PNG or npy
     rans_steps: int = 1 << 16  # C6-8, of an upload, beside those that its bytes allow: a second of NumPy's time
-    work_of_row: int = 1 << 30  # M7-1, multiply-adds and numbers made, for rows that this server decodes
+    work_of_row: int = 1 << 33  # M7-1, multiply-adds and numbers made, for rows that this server decodes
+    work_of_picture: int = 1 << 38  # the same for all rows of one PNG or npy
     decoding_at_a_time: int = 2  # requests that decode rows
     decoding_of_tenant: int = 1  # of these, of one tenant (T7-7)
     verify_bytes: int = 768 * _MIB  # that all verification may hold in memory at a time (T7-5)

@@ -49,7 +49,7 @@ def mnist(mnist_dir: Path) -> None:
 
 
 def test_the_file_is_of_the_models_that_are_here():
-    """Every shipped exact pair and no other, by model id; run `python -m tools.exactness` where this fails."""
+    """Every shipped exact pair for images of one size and no other, by model id; run `python -m tools.exactness` where this fails."""
     here = {name for name in store.shipped_names() if {half.profile for half in store.find_pair(name)} == {EXACT}}
 
     assert FOUND.keys() == PAIRS.keys() == here and here

@@ -13,6 +13,7 @@ from model.with_passes import pair_with_passes
 from PIL import Image
 
 import aeformat as package
+from aeformat.model import store
 from aeformat.model.file_io import write_package
 from aeformat.model.pair import build_pair
 
@@ -172,7 +173,10 @@ def test_grey_and_transparent_photographs_go_in_on_request(pair: str, photos: Pa
     assert aeformat(*pack, "--rgb", "--background", "white").code == 0
 
 
-def test_without_a_model_photographs_name_the_one_that_is_missing(photos: Path, aeformat: Any) -> None:
+def test_without_a_model_photographs_name_the_one_that_is_missing(
+    photos: Path, aeformat: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "shipped_names", lambda: ["mnist-exact"])
     ran = aeformat("pack", str(photos), "-o", "out.aef")
     assert ran.code == 1 and "photo-3" in ran.err and ran.err.count("\n") == 1, ran.err
 
@@ -214,4 +218,17 @@ def test_a_price_that_means_nothing_is_refused(
     ran = aeformat("pack", str(photos), "-o", "out.aef", "--model", coded_pair, *options)
 
     assert ran.code == 2 and word in ran.err and ran.err.count("\n") == 1, ran.err
+    assert not Path("out.aef").exists()
+
+
+def test_a_folder_of_digits_and_photographs_says_who_chose_the_model(photos: Path, aeformat: Any) -> None:
+    """The first image is a digit: the error of the next one advises to name a model, from Python too."""
+    Image.new("L", (28, 28)).save(photos / "0.png")
+    ran = aeformat("pack", str(photos), "-o", "out.aef")
+    assert ran.code == 1 and ran.err.count("\n") == 1, ran.err
+    assert "a/one.png" in ran.err and "--model photo-3 with --rgb" in ran.err
+    with pytest.raises(package.ImageError) as caught:
+        package.pack(photos, "out.aef")
+    assert caught.value.hint is package.Hint.NAME_MODEL
+    assert "--model" not in aeformat("pack", str(photos), "-o", "out.aef", "--model", "mnist-exact").err
     assert not Path("out.aef").exists()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+from typing import Any
 
 import pytest
 
@@ -14,3 +16,9 @@ def need(module: str) -> None:
         if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
             pytest.fail(f"{module} is not installed")
         pytest.skip(f"{module} is not installed")
+
+
+def needed(module: str) -> Any:
+    """A module that a whole file of tests needs; skips the file where it is not installed, by the same promise."""
+    is_promised = os.environ.get("AEFORMAT_REQUIRE_ALL") == "1"
+    return importlib.import_module(module) if is_promised else pytest.importorskip(module)

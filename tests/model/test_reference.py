@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,7 @@ SHIPPED = [half for name in store.shipped_names() for half in store.find_pair(na
 @pytest.mark.parametrize("package", SHIPPED, ids=lambda package: f"{package.name}-{package.role}")
 def test_the_golden_sets_of_shipped_packages_come_out(package: ModelPackage) -> None:
     """Exact ones bit for bit, float32 ones within section 5."""
-    check_golden(package, SimpleNamespace(run=lambda rows: golden_output(package, rows)))
+    check_golden(package, SimpleNamespace(run=partial(golden_output, package)))
 
 
 @pytest.mark.parametrize("seed", range(8))

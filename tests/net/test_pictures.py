@@ -353,3 +353,16 @@ def test_who_leaves_in_the_moment_of_its_turn_gives_it_back():
         assert await staying == "worked" and leaving.cancelled()
 
     asyncio.run(run())
+
+
+def test_a_picture_that_is_too_much_work_is_refused_and_its_rows_are_not(tmp_path):
+    """The limit is of all its rows together."""
+    decoder = read_package(PACKAGE)
+    work = decoder.n_multiply_adds + decoder.n_made
+    with running(tmp_path / "root", work_of_picture=2 * work) as server:
+        for blob in (FILE, PACKAGE):
+            assert upload(server, blob).status == 201
+        assert server.request("GET", PATH + "0-1").status == 200
+        answer = server.request("GET", PATH + "0-2")
+
+    assert answer.status == 406 and b"ask for fewer rows" in answer.body

@@ -49,6 +49,8 @@ def test_valid_container(path):
     assert (header["decoder"].hex() if "decoder" in header else None) == want["decoder"]
     assert (header["encoder"].hex() if "encoder" in header else None) == want["encoder"]
     assert as_json(header.get("ext", {})) == want["ext"]
+    assert as_json(header.get("described")) == want.get("described")
+    assert as_json(header.get("foreign_decoder", b"")) == {"hex": want.get("foreign_decoder", "")}
     for key in ("values", "n_rows", "n_chunks", "content_id", "values_sha256"):
         assert got[key] == want[key], key
     assert bool(got["index_at"]) == want["has_index"]

@@ -21,13 +21,25 @@ from aeformat.validator import validate
 from .reading import plain_names, plain_sizes, plain_values, read_forward, with_prior
 from .vectors import Vector, cases, every_feed
 
-_APART = {"about", "rules", "kind", "names", "receipts", "sizes", "format", "values_hex", "file_work"}  # seen to apart
+_APART = {
+    "about",
+    "rules",
+    "kind",
+    "names",
+    "receipts",
+    "sizes",
+    "format",
+    "values_hex",
+    "file_work",
+    "described",
+    "foreign_decoder",
+}  # seen to apart
 
 
 def _as_json(value: object) -> object:
     if isinstance(value, dict):
         return {key: _as_json(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_as_json(item) for item in value]
     return {"hex": value.hex()} if isinstance(value, bytes) else value
 
@@ -55,6 +67,8 @@ def test_valid_file_reads_to_its_json(case: Vector, feed: str) -> None:
         "n_rows": trailer.n_rows, "n_chunks": trailer.n_chunks, "has_index": bool(trailer.index_at),
         "content_id": trailer.content_id.hex(), "values_sha256": hashlib.sha256(got.values).hexdigest(),
     } == {key: want[key] for key in want if key not in _APART}  # fmt: skip
+    described = None if header.described is None else _as_json(header.described.to_map())
+    assert (described, header.foreign_decoder.hex()) == (want.get("described"), want.get("foreign_decoder", ""))
     assert got.sizes == want.get("sizes", [None] * len(got.sizes))
     assert got.values.hex() == want.get("values_hex", got.values.hex())
     assert [plain_names(names) for names in got.names] == want.get("names", [None] * len(got.names))

@@ -7,7 +7,8 @@ import json
 from aeformat import errors
 from aeformat.cli.advice import exit_code
 from aeformat.container import assigned as codes
-from aeformat.container import header, limits, names
+from aeformat.container import described, header, limits, names
+from aeformat.exchange import network_id, onnx_read, safetensors_read
 from aeformat.model import layers, manifest, values
 from aeformat.transport import problems
 
@@ -65,6 +66,19 @@ def test_names_in_headers():
         assert {entry["key"] for entry in keys if entry["required"]} == required
         assert {entry["key"] for entry in keys if not entry["required"]} == optional
     assert set(assigned("name_keys", "key")) == names._CHECKS.keys()
+
+
+def test_what_latents_are():
+    assert set(assigned("described_keys", "key")) == described.DESCRIBED_KEYS
+    assert {e["key"]: tuple(e["names"]) for e in ASSIGNED["described_keys"] if "names" in e} == described.ASSIGNED_NAMES
+
+
+def test_types_of_foreign_networks():
+    types = ASSIGNED["network_types"]
+
+    assert {e["type"]: e["bytes"] for e in types} == network_id.TYPE_BYTES
+    assert {e["safetensors"]: e["type"] for e in types} == safetensors_read._TYPES
+    assert {e["onnx"]: e["type"] for e in types} == onnx_read._TYPES
 
 
 def test_layers():

@@ -114,7 +114,7 @@ def tree(tmp_path: Path) -> Path:
         ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "bad", "at": 24}', "gives Z1-1 no byte 24"),
         ("spec/vectors/a/invalid/001-x.json", '{"rule": "Z1-1", "code": "bad", "at": 60}', "gives Z1-1 no byte 60"),
         ("spec/vectors/a/invalid/001-x.json", '{"rules": ["Z1-1", "Z1-2"]}', "says that it has no vector, but it has"),
-        ("spec/vectors/a/002-y.json", "{}", "002-y.json: there is no .aef file beside it"),
+        ("spec/vectors/a/002-y.json", "{}", "002-y.json: there is no .aef or .safetensors file beside it"),
         ("spec/vectors/a/002-y.aef", "", "002-y.aef: there is no .json file beside it"),
     ],
 )

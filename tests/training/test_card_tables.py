@@ -14,8 +14,10 @@ import pytest
 from aeformat.container.prior import COST_BITS
 from aeformat.pipeline.cost import break_even
 from tools import card, cost_table
-from tools.rate_distortion import __main__ as rate_distortion
+from tools.photo_steps import __main__ as photo_steps
+from tools.rate_distortion import digits as rate_distortion
 from tools.rate_distortion import ours, tables
+from tools.rate_distortion.photos import report
 from tools.rate_distortion.point import EACH, Point, bits_at
 from tools.train.note import __main__ as note
 from tools.train.note.published import ITERATIONS, LATENT_DIMS, NoteRecipe
@@ -42,6 +44,19 @@ def made():
     yield rate_distortion.MADE_WITH, rate_distortion.made_with(data("rate_distortion.json"))
     for name, (make, right) in cost_table.TABLES.items():
         yield name, card.markdown(make(costs), right=right)
+    yield from photographs()
+
+
+def photographs():
+    """The same of photographs: nothing until they were measured."""
+    path = MODELS / f"{report.RECORD}.json"
+    found = data(path.name) if path.exists() else None
+    for name, (make, right) in report.TABLES.items():
+        yield name, "" if found is None else card.markdown(make(report.points_of(found)), right=right)
+    yield report.CURVES, "" if found is None else report.CURVES_LINE
+    yield report.MADE_WITH, "" if found is None else report.made_with(found)
+    path = MODELS / photo_steps.DATA_FILE
+    yield photo_steps.TABLE, card.markdown(data(path.name)) if path.exists() else ""
 
 
 @pytest.mark.parametrize(("name", "table"), list(made()), ids=[name for name, _ in made()])

@@ -102,7 +102,7 @@ def test_a_float_pair_has_sigmoids_only(exact, images, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in store.shipped_names() if store.find_pair(name)[0].profile == "float32"]
+    "name", [name for name in store.one_size_names() if store.find_pair(name)[0].profile == "float32"]
 )
 def test_a_float32_recipe_gives_the_golden_sets_of_its_shipped_package(name):
     """To the bit: the model id, which latents files name, depends on them."""

@@ -16,8 +16,8 @@ from aeformat.model.file_io import write_package
 from aeformat.model.places import shipped_folder
 from aeformat.pipeline.pack import PackOptions
 from tools import card
-from tools.rate_distortion import __main__ as command
 from tools.rate_distortion import byte_codecs, ours, pca, picture_codecs, plot, refined, tables
+from tools.rate_distortion import digits as command
 from tools.rate_distortion.picture_codecs import PICTURE_CODECS, PictureCodec, cut, sheet_layout, tile
 from tools.rate_distortion.point import EACH, SOLID, Point, PointCache, bits_at, front
 

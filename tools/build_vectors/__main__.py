@@ -28,11 +28,13 @@ from tools.build_vectors import (
     free_sizes,
     joined,
     model_valid,
+    network_ids,
     passes,
     rans,
     receipts,
     settled,
     sized,
+    typed,
     unknown_decoder,
 )
 from tools.build_vectors.case import Case
@@ -41,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
     model_valid, bad_package, bad_network, receipts, joined, rans,
-    settled, sized, unknown_decoder, free_sizes, passes, bad_passes,
+    settled, sized, unknown_decoder, free_sizes, passes, bad_passes, typed, network_ids,
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from tools.build_vectors.numbers import OWN_TYPE, VALUE_BYTES, Number, encode, p
 
 DECODER_ID = bytes(range(32))
 IMAGE = [28, 28, 1, "u8"]
-UNKNOWN = 2  # the flag bit of latents whose decoder is not known
+UNKNOWN = 2  # the flag bit of latents whose decoder is no package, or not known
+DESCRIBED = 16  # the one of a header that says what the latents are
 Row = Sequence[Number]
 _HEX_LIMIT = 512  # bytes of values that the JSON spells out
 
@@ -36,7 +37,9 @@ class Latents:
     values: str | None = None
     image: Sequence[object] | None = tuple(IMAGE)
     encoder: bytes | None = None
-    decoder: bytes | None = DECODER_ID  # None: not known (flag bit 1)
+    decoder: bytes | None = DECODER_ID  # None: no package, or not known (flag bit 1)
+    foreign_decoder: bytes | None = None
+    described: dict[str, Any] | None = None
     ext: dict[str, Any] | None = None
     header: dict[str, Any] = field(default_factory=dict)
     names: Sequence[dict[str, Any] | None] = ()
@@ -57,6 +60,7 @@ class Latents:
             "byte_order": "little" if binary else "none",
             "codec": self.codec,
             "decoder": self.decoder,
+            "described": self.described,
             "dims": list(self.dims),
             "encoding": self.encoding,
             "image": self.image and list(self.image),
@@ -64,6 +68,7 @@ class Latents:
             "filter": self.filter if self.codec == "zstd" else None,
             "encoder": self.encoder,
             "ext": self.ext,
+            "foreign_decoder": self.foreign_decoder,
             "values": self.values,
         }
         fields.update(self.header)
@@ -83,7 +88,17 @@ class Latents:
     def content_head(self) -> bytes:
         """What stands in front of the values."""
         head = {"decoder": self.decoder, "dims": list(self.dims), "image": self.image and list(self.image)}
+        head |= {"foreign_decoder": self.foreign_decoder} | self._described_content
         return emit({key: value for key, value in (head | {"values": self.value_type}).items() if value is not None})
+
+    @property
+    def _described_content(self) -> dict[str, Any]:
+        """Scale and shift, and their axis where one of them is a list."""
+        described = self.described or {}
+        found: dict[str, Any] = {key: described[key] for key in ("scale", "shift") if key in described}
+        if any(len(numbers) > 8 for numbers in found.values()):
+            found["axis"] = described.get("axis")
+        return found
 
     def payload(self, number: int) -> tuple[bytes, bytes]:
         """(as stored, raw) of a block of rows."""
@@ -123,8 +138,8 @@ class Latents:
             trailer=Trailer(self.content_id),
             aligned=frozenset({b"ROWS"} if aligned else ()),
             has_index=self.index,
-            minor=0 if self.decoder else 1,
-            flags=0 if self.decoder else UNKNOWN,
+            minor=1 if self.described or not self.decoder else 0,
+            flags=(0 if self.decoder else UNKNOWN) | (DESCRIBED if self.described else 0),
         )
 
     def with_(self, **changes: Any) -> Latents:
@@ -154,6 +169,10 @@ class Latents:
             "content_id": self.content_id.hex(),
             "values_sha256": hashlib.sha256(self.values_bytes).hexdigest(),
         }
+        if self.described is not None:
+            expected["described"] = plain(self.described)
+        if self.foreign_decoder is not None:
+            expected["foreign_decoder"] = self.foreign_decoder.hex()
         if len(self.values_bytes) <= _HEX_LIMIT:
             expected["values_hex"] = self.values_bytes.hex()
         if any(names is not None for names in self.names):

@@ -15,10 +15,13 @@ from itertools import accumulate
 from typing import Any
 
 from . import msgpack, passes, values
+from .described import check_described
+from .described import content as described_content
 from .errors import SpecError
 from .msgpack import Node
 from .rans import Prior, count_steps, read_code
 from .sizes import (
+    DESCRIBED,
     FREE_SIZES,
     NO_DECODER,
     Entry,
@@ -82,8 +85,8 @@ def read_preamble(data: bytes) -> File:
     # C2-3
     if preamble_crc != zlib.crc32(data[:20]):
         raise SpecError("C2-3", 20, "preamble_crc does not match")
-    # C2-4: the three bits came with minor version 1
-    if flags & ~(FREE_SIZES | NO_DECODER | NEW_MANIFEST if minor >= 1 else 0):
+    # C2-4: the four bits came with minor version 1
+    if flags & ~(FREE_SIZES | NO_DECODER | NEW_MANIFEST | DESCRIBED if minor >= 1 else 0):
         raise SpecError("C2-4", 10, f"flags {flags:#06x} in minor version {minor}")
     # C2-5
     if not 1 <= header_len <= MAX_HEADER:
@@ -124,10 +127,16 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
 
     # C3-7
     keys = {key.text() for key, _ in root.items()}
-    not_known = {"decoder", "image"} if flags & NO_DECODER else set()
-    if missing := _NEEDED[kind] - keys - not_known:
+    needed, allowed = set(_NEEDED[kind]), set(_ALLOWED[kind])
+    if kind == "latents" and flags & NO_DECODER:
+        needed -= {"decoder", "image"}
+        allowed |= {"foreign_decoder"}
+    if kind == "latents" and flags & DESCRIBED:
+        needed |= {"described"}
+        allowed |= {"described"}
+    if missing := needed - keys:
         raise SpecError("C3-7", 24, f"missing {sorted(missing)}")
-    if unknown := keys - _ALLOWED[kind]:
+    if unknown := keys - allowed:
         raise SpecError("C3-7", 24, f"unknown {sorted(unknown)}", "unsupported")
 
     # C3-8
@@ -177,6 +186,12 @@ def read_header(data: bytes, flags: int) -> dict[str, Any]:
     # C3-19
     if flags & NO_DECODER and (kind == "model" or "decoder" in header or header["codec"] == "rans"):
         raise SpecError("C3-19", 24, "flag bit 1 beside what takes or names a decoder")
+    # C3-20
+    if flags & DESCRIBED and kind == "model":
+        raise SpecError("C3-20", 24, "flag bit 4 in a model package")
+    # C3-21 to C3-26
+    if (described := root.get("described")) is not None:
+        check_described(described, header)
     return header
 
 
@@ -187,7 +202,7 @@ def _value_fits(key: str, value: Node, least: int) -> bool:
     """
     if key in ("byte_order", "codec", "encoding", "filter", "kind", "values"):
         return value.kind == "str"
-    if key in ("decoder", "encoder", "model"):
+    if key in ("decoder", "encoder", "foreign_decoder", "model"):
         return value.kind == "bin" and len(value.value) == 32
     if key == "dims":
         return is_integers(value, least, 2**31 - 1) and 1 <= len(value.children) <= 8
@@ -200,7 +215,7 @@ def _value_fits(key: str, value: Node, least: int) -> bool:
             and type_.kind == "str"
             and type_.text() == "u8"
         )
-    return value.kind == "map"  # ext
+    return value.kind == "map"  # described, ext
 
 
 def is_integers(node: Node, lo: int, hi: int) -> bool:
@@ -519,8 +534,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
     type_ = header.get("values", own_type)
     row_values = count(header["dims"])  # of codec rans, where no size is free
     is_sized = bool(file.flags & FREE_SIZES)
-    identity = {key: header[key] for key in ("decoder", "dims", "image") if key in header} | {"values": type_}
-    content = hashlib.sha256(msgpack.pack(identity))
+    identity = {key: header[key] for key in ("decoder", "dims", "foreign_decoder", "image") if key in header}
+    content = hashlib.sha256(msgpack.pack(identity | described_content(header) | {"values": type_}))
     rows: list[list[values.Number]] = []
     labels: dict[str, list[Any] | None] = {"labels": None, "names": None, "sources": None}
     names_of_rows: list[dict[str, list[Any]] | None] = []  # one for every ROWS

@@ -11,6 +11,7 @@ from .errors import SpecError
 
 FREE_SIZES = 1  # flag bit 0
 NO_DECODER = 2  # flag bit 1
+DESCRIBED = 16  # flag bit 4
 MAX_ROW = 268_435_456
 MAX_IMAGE = 1_073_741_824
 RUN_ROWS = 64

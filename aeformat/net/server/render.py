@@ -75,6 +75,10 @@ class RowRenderer:
             network = await self._network(record, tenant, latents.header.decoder)
             values = await self._turn(tenant, lambda: _values(latents, network, start, stop))
         work = self._work_of_row(network.package.manifest, values[0].shape)
+        if len(values) * work > self._limits.work_of_picture:
+            raise Problem(
+                "not-acceptable", "these images together are too much work for one picture; ask for fewer rows"
+            )
         pieces = []
         for first, last in _pieces(len(values), work):
             pieces.append(await self._turn(tenant, lambda: _decoded(start, values[first:last], network)))  # noqa: B023

@@ -1,7 +1,5 @@
 """A pair of packages from weights: by all rules of the format, and a photograph comes back from a file of it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -10,28 +8,15 @@ from aeformat.backends.numpy_passes import prior_of
 from aeformat.container import rans_passes
 from aeformat.container.ragged import RaggedRows
 from aeformat.container.sizes import RowForm
-from aeformat.training.photo import context, export, network, tables
-from aeformat.training.photo.recipe import RECIPES
+from aeformat.training.photo import export, tables
 
-RECIPE = replace(RECIPES["photo-3"], luma=20, chroma=4, step=40, features=3, hidden=5, encoder_hidden=8, context=6)
-
-
-def picture(height, width):
-    rng = np.random.default_rng(3)
-    rows, columns = np.mgrid[:height, :width]
-    grey = 90 + columns - rows / 2 + 60 * ((rows // 12 + columns // 20) % 2)
-    pixels = grey[..., None] + rng.normal(0, 6, (height, width, 3)) + [[(20, -10, -20)]]
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+from .tiny import RECIPE, picture, tiny_pair
 
 
 @pytest.fixture(scope="module")
 def pair():
-    rng = np.random.default_rng(1)
-    weights = network.initial_weights(RECIPE, rng)
-    spread = np.geomspace(20, 0.5, RECIPE.channels).astype(np.float32)
-    weights.update(context.initial_weights(RECIPE.groups, RECIPE.context, spread, rng))
     said = []
-    made = export.packages_of(RECIPE, weights, [picture(64, 80)], [picture(17, 33), picture(5, 16)], said.append)
+    made = tiny_pair(said.append)
     assert said[0] == "encoding 1 photographs for the prior"
     return made
 

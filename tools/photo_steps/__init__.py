@@ -1,0 +1,1 @@
+"""What each step of a photograph model is worth, measured from a finished pair."""
