@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
 
     model = options.model
     if model is None:
-        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale)
+        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale, rgb=options.rgb)
     encoder, decoder = store.find_pair(model)
     fit = common.fit_of(options, encoder.input.shape)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
