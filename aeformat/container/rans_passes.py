@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    _Sequence = tuple[Table, NDArray[np.int32]]  # entries of a table, in the order of decoding
+
 _FEW_LANES: Final = 8  # lanes that go faster one after the other
 _BYTES_A_LANE: Final = 512  # of a code, that a writer wants for each of its lanes
 _VALUES_A_LANE: Final = 1 << 14  # at most
@@ -197,7 +199,7 @@ def encode_passes(
             return None
     except BadCode:
         return None
-    sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]] = []
+    sequences: list[_Sequence] = []
     bits = start = 0
     for run in sizes.runs():
         shape = sizes.form.dims_of(run.sizes)
@@ -222,10 +224,8 @@ def usual_passes_lanes(n_bits: int, n_values: int, most_lanes: int) -> int:
     return 1 << (max(wanted, 1).bit_length() - 1)
 
 
-def _encode_row(
-    row: NDArray[np.int16], prior: PassesPrior, sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]]
-) -> int:
-    """Add frequencies and starts of what a row (h, w, channels) takes, in the order of decoding; its bits times 65,536."""
+def _encode_row(row: NDArray[np.int16], prior: PassesPrior, sequences: list[_Sequence]) -> int:
+    """Add the symbols that a row (h, w, channels) takes, in the order of decoding; its bits times 65,536."""
     import numpy as np
 
     passing, cost = prior.network.row(*row.shape[:2]), 0
@@ -233,24 +233,21 @@ def _encode_row(
         means, picks = passing.expect()
         values = row[place]
         passing.put(values)
-        tables = picks.reshape(-1).astype(np.intp)
-        symbols = ((values - means.astype(np.int16)) % prior.n_symbols).reshape(-1).astype(np.intp)
-        cost += int(prior.costs[tables, symbols].sum(dtype=np.uint64))
-        escapes = symbols[prior.tables[tables, symbols] == 0]
-        coded = np.where(prior.tables[tables, symbols] == 0, prior.n_symbols, symbols)
-        for table, entries in (
-            (prior.symbols, tables * prior.symbols.width + coded),
-            (prior.escaped, escapes),
-        ):
-            if entries.size:
-                pair = table.frequencies[entries], table.starts[entries]
-                sequences.append((pair[0].astype(np.uint32), pair[1].astype(np.uint32)))
+        tables = picks.reshape(-1).astype(np.int32)
+        symbols = ((values - means.astype(np.int16)) % prior.n_symbols).reshape(-1).astype(np.int32)
+        cost += int(prior.costs.take(tables * prior.n_symbols + symbols).sum(dtype=np.uint64))
+        tables *= prior.symbols.width
+        entries = tables + symbols
+        escaped = np.flatnonzero(prior.tables.take(entries) == 0)
+        escapes = symbols[escaped]
+        entries[escaped] = tables[escaped] + prior.n_symbols
+        sequences += [
+            (table, mine) for table, mine in ((prior.symbols, entries), (prior.escaped, escapes)) if mine.size
+        ]
     return cost
 
 
-def _push(
-    sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]], bits: int, n_lanes: int
-) -> tuple[bytes, bytes]:
+def _push(sequences: list[_Sequence], bits: int, n_lanes: int) -> tuple[bytes, bytes]:
     """States and words, from the last symbol to the first."""
     import numpy as np
 
@@ -260,7 +257,8 @@ def _push(
     x = np.full(n_lanes, LOWEST_STATE, np.uint32)
     words: list[NDArray[np.uint16]] = []  # those of the last step first; within a step in the order of decoding
     high_shift, whole = np.uint32(32 - bits), np.uint32(1 << bits)
-    for frequencies, starts in reversed(sequences):
+    for table, entries in reversed(sequences):
+        frequencies, starts = (array.take(entries).astype(np.uint32) for array in (table.frequencies, table.starts))
         for first in reversed(range(0, len(frequencies), n_lanes)):
             f, start = frequencies[first : first + n_lanes], starts[first : first + n_lanes]
             lanes = x[: len(f)]
@@ -273,16 +271,17 @@ def _push(
     return x.astype("<u4").tobytes(), tail
 
 
-def _push_few(
-    sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]], bits: int, n_lanes: int
-) -> tuple[bytes, bytes]:
+def _push_few(sequences: list[_Sequence], bits: int, n_lanes: int) -> tuple[bytes, bytes]:
     """The same, one symbol after the other."""
     import numpy as np
 
     states, words, high_shift = [LOWEST_STATE] * n_lanes, [], 32 - bits
-    for frequencies, starts in reversed(sequences):
-        lane = len(frequencies) % n_lanes
-        for f, start in zip(frequencies[::-1].tolist(), starts[::-1].tolist(), strict=True):
+    for table, entries in reversed(sequences):
+        lane = len(entries) % n_lanes
+        backwards = entries[::-1]
+        for f, start in zip(
+            table.frequencies.take(backwards).tolist(), table.starts.take(backwards).tolist(), strict=True
+        ):
             lane = (lane or n_lanes) - 1
             x = states[lane]
             if x >> high_shift >= f:
