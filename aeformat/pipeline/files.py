@@ -93,7 +93,7 @@ def pack(
     explained = ChosenByTheFirst(None)
     if model is None:
         model = _default_model(inputs, resize=resize, grayscale=grayscale, rgb=rgb)
-        explained = ChosenByTheFirst(model)
+        explained = ChosenByTheFirst(None if resize or grayscale else model)
     of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
     height, width, channels = encoder.input.shape
