@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +56,37 @@ def tensorflow() -> object:
     if not tensorflow_installed():
         _skip_or_fail('TensorFlow is not installed: pip install "aeformat[tensorflow]"')
     return load_tensorflow()
+
+
+@pytest.fixture(scope="session")
+def python_be() -> str:
+    """A big-endian Python; AEFORMAT_PYTHON_BE names it.  tools/s390x.sh makes one."""
+    path = os.environ.get("AEFORMAT_PYTHON_BE")
+    if path is None:
+        _skip_or_fail("no big-endian Python: run tools/s390x.sh DIR and set AEFORMAT_PYTHON_BE=DIR/python-be")
+        raise AssertionError("unreachable")
+    return path
+
+
+@pytest.fixture(scope="session")
+def torch_command() -> list[str]:
+    """A Python that has torch and onnxscript, in `torch_environment`; skips where there is none.
+
+    It is a program of its own: a process that has TensorFlow is large enough.  AEFORMAT_TORCH names a folder with both, where
+    pip install --target has put them; else this Python has them.
+    """
+    given = os.environ.get("AEFORMAT_TORCH")
+    modules = ("torch", "onnxscript")
+    if not given and not all(importlib.util.find_spec(name) for name in modules):
+        _skip_or_fail('torch and onnxscript are not installed: pip install "aeformat[torch]"')
+    return [sys.executable]
+
+
+@pytest.fixture(scope="session")
+def torch_environment() -> dict[str, str]:
+    """The environment of `torch_command`."""
+    given = os.environ.get("AEFORMAT_TORCH")
+    return {**os.environ, "PYTHONPATH": given} if given else dict(os.environ)
 
 
 @pytest.fixture(scope="session")

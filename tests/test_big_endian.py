@@ -73,18 +73,6 @@ print(sys.byteorder, digest.hexdigest())
 CHECKED = [*sorted(results.load()), "mnist-128-22-128", "mnist-best-22"]
 
 
-@pytest.fixture(scope="module")
-def python_be() -> str:
-    """A big-endian Python; AEFORMAT_PYTHON_BE names it.  tools/s390x.sh makes one."""
-    path = os.environ.get("AEFORMAT_PYTHON_BE")
-    if path is None:
-        reason = "no big-endian Python: run tools/s390x.sh DIR and set AEFORMAT_PYTHON_BE=DIR/python-be"
-        if os.environ.get("AEFORMAT_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
-
-
 def run_be(python_be: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "BE_PYTHONPATH": str(ROOT)}
     return subprocess.run([python_be, *arguments], capture_output=True, text=True, env=environment, cwd=ROOT)

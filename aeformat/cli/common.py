@@ -163,6 +163,23 @@ def existing(name: str) -> str:
     return name
 
 
+def is_set(name: str) -> bool:
+    """Whether a name is that of a set: its manifest, or a folder with one."""
+    if not name.endswith(".aefset") and not os.path.isdir(name):  # noqa: PTH112 - see existing
+        return False
+    from aeformat.sets.opening import is_set as is_that
+
+    return is_that(name)
+
+
+def refuse_set(name: str) -> None:
+    """Raises UsageError for a set, where a command takes one file."""
+    if is_set(name):
+        raise UsageError(
+            f"{shown(name)}: is a set, and this command takes one file; give one of its shards, which `aeformat info` lists"
+        )
+
+
 def ordinary(name: str) -> str:
     """The name of a file that can be read more than once.  Raises UsageError."""
     if not is_ordinary(existing(name)):

@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,25 +16,30 @@ from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
     from aeformat.exchange.exact_import import Loss
-    from aeformat.exchange.keras_import import Imported
+    from aeformat.exchange.imports import Imported
     from aeformat.model.package import ModelPackage
 
 _PIXELS = ("unit", "signed", "raw")  # exchange/pixels.py
+_AGAINST = {"Keras": "against_keras"}  # the key of the comparison in a report
 _N_SAMPLES = 512  # images for --exact, and for the measurement of the loss
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat model import`."""
     parser.description = (
-        "Cut a Keras autoencoder at its bottleneck into an encoder and a decoder package, and compare them with Keras on "
-        "images before anything is written. WARNING: loading a Keras file can run code that is in it; import only files that "
-        "you made yourself or trust as you trust a program."
+        "Cut an autoencoder of PyTorch (exported to ONNX) or Keras at its bottleneck into an encoder and a decoder package, "
+        "and compare them with onnxruntime or Keras on images before anything is written. WARNING: loading a Keras file can "
+        "run code that is in it; import only files that you made yourself or trust as you trust a program. An ONNX file runs "
+        "nothing of its own."
     )
     parser.add_argument(
-        "model", metavar="NET.keras", help="a .keras or .h5 file that you trust: loading it can run code"
+        "model", metavar="NET", help="an .onnx file, or a .keras or .h5 file that you trust: loading that can run code"
     )
     parser.add_argument(
-        "--bottleneck", required=True, metavar="LAYER", help="the layer or nested model that makes the latents"
+        "--bottleneck",
+        required=True,
+        metavar="NAME",
+        help="what makes the latents: a layer or nested model of Keras, a value or node of ONNX",
     )
     parser.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="where NAME.encoder.aef and NAME.decoder.aef go"
@@ -74,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.atomic import check_target
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.exchange.exact_import import loss, make_exact
-    from aeformat.exchange.keras_import import Options, import_keras
-    from aeformat.exchange.samples import Images, read_samples
+    from aeformat.exchange.imports import Options
+    from aeformat.exchange.samples import Images, read_crops, read_samples
     from aeformat.model.file_io import checked_name, write_package
     from aeformat.model.graph import as_refusal
 
@@ -92,17 +98,18 @@ def run(options: argparse.Namespace) -> int:
             check_target(target, force=options.force)
     found: list[Images] = []
 
-    def samples(shape: tuple[int, ...]) -> Images:
-        found.append(read_samples(options.samples, shape, _N_SAMPLES, fetch_mnist, common.say_left_out))
+    def samples(shape: tuple[int, ...], are_crops: bool = False) -> Images:
+        read = read_crops if are_crops else read_samples
+        found.append(read(options.samples, shape, _N_SAMPLES, fetch_mnist, common.say_left_out))
         return found[0]
 
     pixels_out = options.pixels_out or ("unit" if options.pixels_in == "raw" else options.pixels_in)
     wanted = Options(path, options.bottleneck, name, options.image, options.pixels_in, pixels_out)
-    imported = import_keras(wanted, samples if options.samples else None)
+    imported = _importer(path)(wanted, samples if options.samples else None)
     pair, lost = (imported.encoder, imported.decoder), None
     if options.exact:
         with as_refusal(f"{path} in integers"):
-            exact = make_exact(imported.graphs, found[0], name)
+            exact = make_exact(imported.graphs, found[0], name, imported.encoder.manifest.scale)
         pair, lost = exact, loss(pair, exact, found[0])
     folder.mkdir(parents=True, exist_ok=True)
     for package, target in zip(pair, targets, strict=True):
@@ -113,6 +120,17 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(report)
     return 0
+
+
+def _importer(path: Path) -> Callable[..., Imported]:
+    """What reads a file of this name."""
+    if path.suffix == ".onnx":
+        from aeformat.exchange.onnx_import import import_onnx
+
+        return import_onnx
+    from aeformat.exchange.keras_import import import_keras
+
+    return import_keras
 
 
 def _name_of(path: Path) -> str:
@@ -154,7 +172,8 @@ def _report(
             }
             for package, target in zip(pair, targets, strict=True)
         ],
-        "against_keras": {
+        _AGAINST.get(compared.by, "against_onnx"): {
+            "by": compared.by,
             "images": compared.n_images,
             "largest_latent_difference": compared.latents,
             "pixels": compared.n_pixels,
@@ -170,11 +189,13 @@ def _print(report: dict[str, Any]) -> None:
     for package in report["packages"]:
         sizes = f"{package['layers']} layers, {package['parameters']:,} parameters, {common.size(package['bytes'])}"
         print(f"{package['path']}: {report['profile']}, {sizes}, model id {package['model'][:12]}", file=sys.stderr)
-    latents, keras = report["latents"], report["against_keras"]
+    latents, against = report["latents"], report.get("against_keras") or report["against_onnx"]
     print(f"images {report['image']}, latents {latents['type']} {latents['shape']}", file=sys.stderr)
     print(
-        f"against Keras on {keras['images']} images: latents within {keras['largest_latent_difference']:.1e}, "
-        f"{keras['pixels_off']} of {keras['pixels']:,} pixels off by at most {keras['largest_level_difference']} level(s)",
+        f"against {against['by']} on {against['images']} images: latents within "
+        f"{against['largest_latent_difference']:.1e}, "
+        f"{against['pixels_off']} of {against['pixels']:,} pixels off by at most "
+        f"{against['largest_level_difference']} level(s)",
         file=sys.stderr,
     )
     for layer in report["passed_over"]:

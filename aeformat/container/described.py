@@ -9,7 +9,7 @@ import math
 import operator
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from aeformat.container import limits
@@ -90,7 +90,7 @@ class Described:
 
     def to_map(self) -> dict[str, Any]:
         """As the header has it: nothing that is not said, nor a scale of 1 or a shift of 0."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        said = {key: getattr(self, key) for key in sorted(DESCRIBED_KEYS)}
         said |= {"scale": None if said["scale"] == 1 else said["scale"], "shift": said["shift"] or None}
         return {key: _packed(value) if key in _NUMBERS else value for key, value in said.items() if value is not None}
 

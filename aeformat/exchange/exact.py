@@ -39,7 +39,7 @@ _POINTWISE: Final = frozenset(
         "to_u8",
     }  # and uniform affines, and their sums
 )
-_MOVES: Final = frozenset({"upsample", "max_pool", "pad", "crop", "reshape", "flatten"})
+_MOVES: Final = frozenset({"slice", "upsample", "max_pool", "pad", "crop", "reshape", "flatten"})
 _WEIGHTED: Final = frozenset({"dense", "conv2d", "conv2d_transpose", "affine"})
 PIXELS: Final = Quantiser(1.0, 0.0)  # what to_u8 makes
 _LEVELS: Final = 127  # of a weight, either side
@@ -63,12 +63,13 @@ class _Expr:
 
 
 def quantise(
-    graph: Graph, seen: Sequence[Seen], start: Quantiser, *, keep_zero: bool = False
+    graph: Graph, seen: Sequence[Seen], start: Quantiser, *, keep_zero: bool = False, any_size: bool = False
 ) -> tuple[Graph, Quantiser]:
     """The graph in integers, and the quantiser of its last value.  start: that of value 0.
 
-    seen: what each value was on samples.  keep_zero: 0 must be the integer 0 in the last value.  Raises UsageError where a
-    layer has no exact form.
+    seen: what each value was on samples.  keep_zero: 0 must be the integer 0 in the last value.  any_size: the graph is that of
+    a network with free sizes, where nothing but a convolution pads, with the integer 0.  Raises UsageError where a layer has
+    no exact form.
     """
     refused = [
         f"{name!r} ({step.kind} with padding)" for step, name in zip(graph.steps, graph.names[1:], strict=True)
@@ -76,23 +77,27 @@ def quantise(
     ]  # fmt: skip
     if refused:
         raise UsageError(f"no exact form for {', '.join(refused)}")
-    work = _Quantisation(graph, seen, start, keep_zero)
+    work = _Quantisation(graph, seen, start, keep_zero, any_size)
     work.eight_bit(graph.last)
     return work.made, work.quantisers[graph.last]
 
 
-def starts_with_transpose(graph: Graph) -> bool:
-    """Whether a transposed convolution takes what goes in: then 0 must be the integer 0."""
+def starts_with_zero(graph: Graph, *, any_size: bool = False) -> bool:
+    """Whether a layer takes what goes in that needs the integer 0 for 0."""
     classes = _classes(graph)
-    inputs = [step.inputs[0] for step in graph.steps if step.kind == "conv2d_transpose"]
-    return any(classes[i] == classes[0] for i in inputs)
+    return any(classes[step.inputs[0]] == classes[0] for step in graph.steps if _needs_zero(step, any_size=any_size))
+
+
+def _needs_zero(step: Step, *, any_size: bool) -> bool:
+    """Whether its border has fewer products, which no bias can make good for."""
+    return step.kind == "conv2d_transpose" or (any_size and step.kind == "conv2d" and any(step.integers("padding")))
 
 
 class _Quantisation:
     """made: the exact graph so far.  eights, quantisers: of values of the float graph, by their numbers in it."""
 
-    def __init__(self, graph: Graph, seen: Sequence[Seen], start: Quantiser, keep_zero: bool) -> None:
-        self._graph, self._seen, self._keep_zero = graph, seen, keep_zero
+    def __init__(self, graph: Graph, seen: Sequence[Seen], start: Quantiser, keep_zero: bool, any_size: bool) -> None:
+        self._graph, self._seen, self._keep_zero, self._any_size = graph, seen, keep_zero, any_size
         self.made = Graph(Value(graph.shape(0), start.type), EXACT)
         self.eights: dict[int, int] = {0: 0}
         self.quantisers: dict[int, Quantiser] = {0: start}
@@ -121,13 +126,13 @@ class _Quantisation:
         return _Expr(first.base, function if inner is None else partial(_after, function, inner), first.shape)
 
     def _quantiser(self, number: int) -> Quantiser:
-        """Of all values that share it.  Transposed convolutions cannot make good for a zero that is not 0."""
+        """Of all values that share it."""
         if self._graph.steps[number - 1].kind == "to_u8":
             return PIXELS
         members = [i for i, one in self._classes.items() if one == self._classes[number] and i]
         if any(self._graph.steps[i - 1].kind == "to_u8" for i in members):
             return PIXELS
-        keep_zero = any(s.kind == "conv2d_transpose" and s.inputs[0] in members for s in self._graph.steps)
+        keep_zero = any(s.inputs[0] in members and _needs_zero(s, any_size=self._any_size) for s in self._graph.steps)
         keep_zero = keep_zero or (self._keep_zero and self._graph.last in members)
         return fit(np.concatenate([self._seen[i].numbers for i in members]), keep_zero=keep_zero)
 
@@ -240,9 +245,12 @@ class _Quantisation:
 
     def _weighted(self, step: Step, name: str, scale: Array | None) -> tuple[int, Array]:
         if step.kind == "average_pool":
-            step = _as_convolution(step)
+            step = as_convolution(step)
         is_padded = step.kind == "conv2d" and any(step.integers("padding"))
-        x, q = self._holding(step.inputs[0], 0.0 if is_padded else None, name)
+        x, q = self._holding(step.inputs[0], 0.0 if is_padded and not self._any_size else None, name)
+        if q.zero and is_padded and self._any_size:
+            wanted = fit(self._seen[step.inputs[0]].numbers, keep_zero=True)
+            x, q = self._mapped(x, q, _identity, wanted, name), wanted
         natural = _natural_scale(step, q, name)
         scale = natural if scale is None else np.maximum(scale, natural)
         if step.kind == "conv2d_transpose" and q.zero:
@@ -375,7 +383,7 @@ def _same_integers(function: Function, q: Quantiser) -> Quantiser | None:
     return Quantiser(float(scale), float(q.lo - made[0] / scale), q.type, q.lo, q.hi)
 
 
-def _as_convolution(step: Step) -> Step:
+def as_convolution(step: Step) -> Step:
     """A mean over windows that are all full: every channel by itself, all weights alike."""
     kh, kw = step.integers("size")
     c = step.input_shape[2]

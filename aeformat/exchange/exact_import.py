@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.exchange.calibrate import Quantiser, look
-from aeformat.exchange.exact import PIXELS, quantise, starts_with_transpose
-from aeformat.exchange.samples import golden_images
+from aeformat.exchange.exact import PIXELS, quantise, starts_with_zero
+from aeformat.exchange.samples import free_golden_images, golden_images
+from aeformat.model.free_sizes import Size
 from aeformat.model.graph import Graph
 from aeformat.model.manifest import Endpoint
 from aeformat.model.pair import Pair, build_pair
@@ -32,15 +33,25 @@ class Loss:
     between: float
 
 
-def make_exact(halves: tuple[Graph, Graph], samples: Images, name: str) -> Pair:
-    """The exact packages of two float halves.  samples: (n, h, w, c).  Raises UsageError, ManifestInvalid."""
+def make_exact(halves: tuple[Graph, Graph], samples: Images, name: str, scale: Size | None = None) -> Pair:
+    """The exact packages of two float halves.
+
+    samples: (n, h, w, c).  scale: of a network with free sizes, whose graphs are those of a latent of 1 x 1; the samples have a
+    whole number of latents.  Raises UsageError, ManifestInvalid.
+    """
     encoder, decoder = halves
+    any_size = scale is not None
     seen, latents = look(encoder, samples)
-    first, q = quantise(encoder, seen, PIXELS, keep_zero=starts_with_transpose(decoder))
+    first, q = quantise(
+        encoder, seen, PIXELS, keep_zero=starts_with_zero(decoder, any_size=any_size), any_size=any_size
+    )
     seen, _ = look(decoder, q.real(q.of(latents)))
-    second, _ = quantise(decoder, seen, q)
-    golden = golden_images(samples.shape[1:])
-    return build_pair(first, second, golden, latents=_endpoint(decoder.shape(0), q), name=name)
+    second, _ = quantise(decoder, seen, q, any_size=any_size)
+    if scale is None:
+        end, golden = _endpoint(decoder.shape(0), q), golden_images(samples.shape[1:])
+        return build_pair(first, second, golden, latents=end, name=name)
+    end = _endpoint((0, 0, decoder.shape(0)[2]), q)
+    return build_pair(first, second, free_golden_images(scale, samples.shape[3]), latents=end, name=name)
 
 
 def loss(float32: Pair, exact: Pair, images: Images) -> Loss:

@@ -1,7 +1,8 @@
 """The same network in fewer layers: what follows a layer with weights and only scales its channels becomes part of it.
 
-Owns four rewrites in two passes: first what changes nothing and one shape after another go, then an affine layer (a batch
-normalisation, most often) goes into the weights before it, and zeros into the convolution that they are put around.
+Owns five rewrites in three passes: first a layer with weights of which only some channels are taken makes only those; then what
+changes nothing and one shape after another go; then an affine layer (a batch normalisation, most often) goes into the weights
+before it, and zeros into the convolution that they are put around.
 """
 
 from __future__ import annotations
@@ -22,7 +23,34 @@ _MAX_PADDING: Final = 64  # section 3 of spec/model.md
 
 def fold(graph: Graph) -> Graph:
     """A graph that computes the same."""
-    return _merged(_without_nothing(graph))
+    return _merged(_without_nothing(_without_slices(graph)))
+
+
+def _without_slices(graph: Graph) -> Graph:
+    """With layers of fewer channels where nothing but slices takes what they make."""
+    made, new = Graph(graph.values[0], graph.profile), {0: 0}
+    n_takers = graph.n_takers()
+    n_slices = Counter(step.inputs[0] for step in graph.steps if step.kind == "slice")
+    cut = {i for i in n_slices if i and n_slices[i] == n_takers[i] and graph.steps[i - 1].kind in WEIGHTED - {"affine"}}
+    for number, step in enumerate(graph.steps, 1):
+        source = step.inputs[0]
+        if number in cut:
+            continue
+        if source in cut:
+            whole = graph.steps[source - 1]
+            inputs = [new[i] for i in whole.inputs]
+            new[number] = made.copy_step(whole, inputs, graph.names[number], _some_channels(whole, step))
+        else:
+            new[number] = made.copy_step(step, [new[i] for i in step.inputs], graph.names[number])
+    return made
+
+
+def _some_channels(step: Step, part: Step) -> dict[str, Array]:
+    axis = KINDS[step.kind].channel_axis
+    assert axis is not None  # only layers with weights come here
+    taken = slice(part.integer("start"), part.integer("stop"))
+    weights = np.moveaxis(np.moveaxis(step.arrays["weights"], axis, 0)[taken], 0, axis)
+    return {"weights": np.ascontiguousarray(weights), "bias": step.arrays["bias"][taken]}
 
 
 def _without_nothing(graph: Graph) -> Graph:

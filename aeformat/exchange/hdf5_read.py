@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from aeformat.errors import NetworkInvalid, UsageError
+from aeformat.errors import FormatError, NetworkInvalid, UsageError
 from aeformat.exchange.network_id import PIECE_BYTES, NetworkTensor, checked_type, not_covered
 
 _WEIGHTS: Final = "model.weights.h5"  # in a .keras archive
@@ -25,6 +25,7 @@ _FILTERS: Final = frozenset(
     {1, 2, 3, 32_000}
 )  # deflate, shuffle, fletcher32, lzf: HDF5 would load any other from a plugin
 _MOST_DEFLATED: Final = 1_100  # times smaller than it was: deflate cannot do more
+_DAMAGE: Final = (OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, zipfile.BadZipFile, struct.error)
 _LOCAL: Final = struct.Struct(
     "<26xHH"
 )  # of a zip archive, in front of a member: lengths of its name and of what follows
@@ -39,21 +40,32 @@ def open_weights(path: Path) -> Iterator[list[NetworkTensor]]:
         raise UsageError('reading such a file needs h5py: pip install "aeformat[export]"') from error
     with path.open("rb") as opened:
         source = _inside(opened) if path.suffix.lower() == ".keras" else opened
-        try:
+        with _whole():
             file = h5py.File(source, "r")
-        except OSError as error:
-            raise _bad(str(error)) from None
         with file:
-            yield list(_Walk(h5py).group(file, "", 0))
+            with _whole():
+                tensors = list(_Walk(h5py).group(file, "", 0))
+            yield tensors
 
 
 def _bad(what: str) -> NetworkInvalid:
     return NetworkInvalid("M13-1", 0, f"no whole Keras file: {what}"[:300])
 
 
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Turn what h5py and zipfile raise for damage, whichever it is, into NetworkInvalid."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except _DAMAGE as error:
+        raise _bad(str(error)) from None
+
+
 def _inside(archive: BinaryIO) -> BinaryIO:
     """The weights in a .keras archive, where they stand as they are.  Raises NetworkInvalid, Unsupported."""
-    try:
+    with _whole():
         with zipfile.ZipFile(archive) as packed:
             item = packed.getinfo(_WEIGHTS)
             if item.compress_type != zipfile.ZIP_STORED:
@@ -64,8 +76,6 @@ def _inside(archive: BinaryIO) -> BinaryIO:
         archive.seek(item.header_offset)
         start = item.header_offset + _LOCAL.size + sum(_LOCAL.unpack(archive.read(_LOCAL.size)))
         return io.BufferedReader(_Window(archive, start, item.file_size))
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
-        raise _bad(f"it is no zip archive with {_WEIGHTS} ({error})") from None
 
 
 class _Window(io.RawIOBase):
@@ -119,11 +129,8 @@ class _Walk:
         """Linked once, from within the file."""
         if not isinstance(group.get(key, getlink=True), self._h5py.HardLink):
             raise not_covered("M13-6", f"{name!r} is a link to another place")
-        try:
-            found = group[key]
-            address = self._h5py.h5o.get_info(found.id).addr
-        except (KeyError, OSError, RuntimeError) as error:
-            raise _bad(f"{name!r}: {error}") from None
+        found = group[key]
+        address = self._h5py.h5o.get_info(found.id).addr
         if address in self._met:
             raise not_covered("M13-6", f"{name!r} is the same as something before it, by another link")
         self._met.add(address)
@@ -139,7 +146,7 @@ def _tensor(name: str, found: Any) -> NetworkTensor:
         raise not_covered("M13-6", f"{name!r} is compressed in a way that takes a plugin")
     try:
         stated = found.dtype
-    except (TypeError, OSError, RuntimeError) as error:
+    except (TypeError, ValueError) as error:
         raise not_covered("M13-3", f"tensor {name!r} is of a type that NumPy has not ({error})"[:200]) from None
     if found.shape is None:
         raise not_covered("M13-3", f"{name!r} has no shape")
@@ -175,8 +182,6 @@ def _pieces(found: Any, index: tuple[int, ...], shape: tuple[int, ...]) -> Itera
 def _bytes(found: Any, index: tuple[Any, ...]) -> bytes:
     import numpy as np
 
-    try:
+    with _whole():
         array = np.asarray(found[index])
-    except (OSError, RuntimeError) as error:
-        raise _bad(str(error)) from None
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

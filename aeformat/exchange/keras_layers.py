@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.runtime import load_keras
-from aeformat.exchange.keras_activations import ACTIVATION_LAYERS, Convert, NoForm, activate, channelwise
+from aeformat.exchange.activations import NoForm, channelwise
+from aeformat.exchange.keras_activations import ACTIVATION_LAYERS, Convert, activate
 from aeformat.exchange.keras_calls import Call
 from aeformat.exchange.keras_modern import stand_in
 from aeformat.model.graph import Graph

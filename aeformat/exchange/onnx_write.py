@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.errors import UsageError
+from aeformat.exchange.onnx_file import load_onnx
 from aeformat.model.bounds import FLOAT32_EXACT, channel_bounds, half_step
 from aeformat.model.manifest import ENCODER, Endpoint
 from aeformat.model.package import ModelPackage, Step
@@ -35,10 +36,7 @@ def onnx_bytes(packages: Sequence[ModelPackage]) -> bytes:
 
     Raises UsageError where the package `onnx` is not installed, or an exact convolution is too wide.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise UsageError('writing ONNX needs the onnx package: pip install "aeformat[export]"') from error
+    onnx = load_onnx()
     graph = _Graph(onnx)
     first = packages[0]
     value, inputs, outputs = graph.start(first), [_end(onnx, _start_name(first), first.input)], []

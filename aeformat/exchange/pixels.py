@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.exchange.keras_activations import channelwise
+from aeformat.exchange.activations import channelwise
 from aeformat.model.graph import Graph
 
 Array = NDArray[Any]

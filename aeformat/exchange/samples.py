@@ -11,12 +11,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from aeformat.errors import UsageError
 from aeformat.images import ImageFit, demo_digits, open_source
 
 Images = NDArray[np.uint8]
 
 _GOLDEN_ROWS: Final = 16
 _GOLDEN_NUMBERS: Final = 200_000  # at most, on the image side
+_CROPPED_AT_ONCE: Final = 8  # images of any size that are in memory together
 _DIGITS_STEP: Final = 6  # through the demo digits: all ten digits, in several hands
 
 
@@ -25,6 +27,15 @@ def golden_images(shape: tuple[int, ...]) -> Images:
     if shape == (28, 28, 1):
         return demo_digits()[::_DIGITS_STEP][:_GOLDEN_ROWS]
     return patterns(shape, max(1, min(_GOLDEN_ROWS, _GOLDEN_NUMBERS // int(np.prod(shape)))))
+
+
+def free_golden_images(scale: tuple[int, int], channels: int) -> list[Images]:
+    """Two arrays (k, h, w, channels) of two sizes, for a network of any size: spec/model.md, section 6.
+
+    Of more than one latent in both directions; the second of no whole number of them, where the scale is not 1.
+    """
+    s, t = scale
+    return [patterns((3 * s, 2 * t, channels), 2), patterns((s + (s + 1) // 2, 2 * t + t // 2, channels), 1)]
 
 
 def patterns(shape: tuple[int, ...], n: int) -> Images:
@@ -61,3 +72,34 @@ def read_samples(
         if sum(map(len, kept)) >= most:
             break
     return np.concatenate(kept)[:most]
+
+
+def read_crops(
+    inputs: Sequence[str],
+    shape: tuple[int, ...],
+    most: int,
+    fetch_mnist: Any,
+    say: Callable[[Sequence[str]], None] = lambda _: None,
+) -> Images:
+    """The middle of up to `most` images of the INPUTs, cut to a shape (h, w, c).  Smaller images are left out.
+
+    Raises UsageError where none is large enough, ImageError.
+    """
+    fit = ImageFit((0, 0, shape[2]), rgb=shape[2] == 3)
+    source = open_source(inputs, fit, fetch_mnist=fetch_mnist)
+    say(source.left_out)
+    kept: list[Any] = []
+    n_seen = 0
+    for block in source.blocks(_CROPPED_AT_ONCE):
+        n_seen += len(block.images)
+        kept += [crop for crop in (_middle(image, shape) for image in block.images) if crop is not None]
+        if len(kept) >= most:
+            break
+    if not kept:
+        raise UsageError(f"none of the {n_seen} samples has the {shape[0]} x {shape[1]} pixels that are compared on")
+    return np.stack(kept[:most])
+
+
+def _middle(image: Images, shape: tuple[int, ...]) -> Images | None:
+    top, left = (image.shape[0] - shape[0]) // 2, (image.shape[1] - shape[1]) // 2
+    return None if min(top, left) < 0 else image[top : top + shape[0], left : left + shape[1]]

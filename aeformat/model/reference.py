@@ -146,12 +146,12 @@ def sigmoid(x: Array) -> Array:
         return np.asarray(1 / (1 + np.exp(-x)))
 
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+erf = np.vectorize(math.erf, otypes=[np.float64])
 
 
 def gelu(x: Array) -> Array:
     """x (1 + erf(x / sqrt 2)) / 2."""
-    return np.asarray(x * (1 + _erf(x / math.sqrt(2))) / 2)
+    return np.asarray(x * (1 + erf(x / math.sqrt(2))) / 2)
 
 
 _FLOATS: Final[dict[str, Callable[[Array], Array]]] = {

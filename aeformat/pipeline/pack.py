@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import compression, receipts
 from aeformat.container.assigned import CODECS, ENCODINGS, RANS_ENCODINGS
+from aeformat.container.chunk_writer import Sink
 from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
-from aeformat.container.writer import LatentsWriter, Sink
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS

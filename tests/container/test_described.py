@@ -6,6 +6,7 @@ What a broken map is refused with: spec/vectors, 1200 to 1342.
 from __future__ import annotations
 
 import copy
+import io
 import pickle
 import struct
 
@@ -15,7 +16,9 @@ import pytest
 from aeformat.container import canonical
 from aeformat.container.described import ASSIGNED_NAMES, DESCRIBED_KEYS, Described, DescribedInvalid, parse_described
 from aeformat.container.header import LatentsHeader, ModelHeader, parse_header
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, UsageError
+from aeformat.reader import open_latents, stream_latents
 
 from .files import DECODER, ENCODER
 
@@ -176,3 +179,18 @@ def test_a_header_that_does_not_fit_is_not_written():
     ):  # fmt: skip
         with pytest.raises(FormatError):
             header.to_bytes()
+
+
+def test_readers_hand_it_out(tmp_path):
+    """By random access and forward, beside rows that need no decoder."""
+    sink = io.BytesIO()
+    with LatentsWriter(sink, FOREIGN) as writer:
+        writer.write(np.arange(6, dtype=np.float32).reshape(1, 3, 2))
+    (tmp_path / "x.aef").write_bytes(sink.getvalue())
+
+    with open_latents(tmp_path / "x.aef") as latents:
+        assert (latents.described, latents.header, latents[0].tolist()) == (ALL, FOREIGN, [[0, 1], [2, 3], [4, 5]])
+    sink.seek(0)
+    with stream_latents(sink) as blocks:
+        assert blocks.described == ALL
+        assert [block.values.tolist() for block in blocks] == [[[[0, 1], [2, 3], [4, 5]]]]

@@ -11,7 +11,9 @@ import struct
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from aeformat.exchange import network_id
 from aeformat.exchange.network_id import NetworkTensor, identify, model_id
 from aeformat.model import store
 from exchange.needs import needed
+from tools.second.errors import SpecError
+from tools.second.network import network_id as second_id
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "spec" / "vectors" / "network"
@@ -220,6 +224,41 @@ def test_progress_counts_the_bytes(tmp_path):
     assert progress.n_bytes == made.n_bytes == sum(array.nbytes for array in WEIGHTS.values())
 
 
+def damaged() -> Iterator[bytes]:
+    """Each vector with a byte changed in each place, and with bytes put in and taken out, by a fixed seed."""
+    rng = Random(5)
+    characters = b'0123456789-,:{}[]"\\eUF\0\xff'
+    for path in [*vectors("valid"), *vectors("invalid")]:
+        good = path.read_bytes()
+        for at in range(8, len(good) if len(good) < 1000 else 0):
+            yield good[:at] + bytes([rng.choice(characters)]) + good[at + 1 :]
+            text = (
+                good[8:at]
+                + bytes(rng.choice(characters) for _ in range(rng.randrange(3)))
+                + good[at + rng.randrange(3) :]
+            )
+            yield struct.pack("<Q", min(int.from_bytes(good[:8], "little"), len(text))) + text
+
+
+def test_damage_means_the_same_to_the_second_decoder(tmp_path):
+    """An id is the same in both, or both refuse the file; most are refused, some are not."""
+    n_good = n_bad = 0
+    path = tmp_path / "x.safetensors"
+    for data in damaged():
+        path.write_bytes(data)
+        try:
+            theirs = second_id(data)
+        except SpecError:
+            n_bad += 1
+            with pytest.raises(FormatError):
+                model_id(path)
+        else:
+            n_good += 1
+            assert model_id(path).hex() == theirs
+
+    assert n_good > 100 and n_bad > 100
+
+
 # --- Keras ------------------------------------------------------------------------------------------------------------
 
 
@@ -370,6 +409,33 @@ def test_every_cut_of_an_hdf5_file_is_one_error(tmp_path):
             assert model_id(tmp_path / "cut.h5") == whole  # what was cut off is no part of a tensor
         except FormatError as error:
             assert error.rule == "M13-1"
+
+
+def flipped(good: bytes, n: int) -> Iterator[bytes]:
+    """Files with one or two bytes changed, most of them where there is something, by a fixed seed."""
+    rng = Random(3)
+    used = [at for at, byte in enumerate(good) if byte]
+    for _ in range(n):
+        data = bytearray(good)
+        for _ in range(rng.randrange(1, 3)):
+            data[rng.choice(used)] = rng.randrange(256)
+        yield bytes(data)
+
+
+@pytest.mark.parametrize("kind", ["h5", "onnx", "keras"])
+def test_damage_raises_nothing_but_format_errors(tmp_path, kind):
+    """Whatever the library makes of it."""
+    path = save(tmp_path, kind, WEIGHTS)
+    refused = 0
+    for data in flipped(path.read_bytes(), 400):
+        path.write_bytes(data)
+        try:
+            model_id(path)
+        except FormatError as error:
+            refused += 1
+            assert error.rule.startswith("M13-")
+
+    assert refused > 100
 
 
 # --- ONNX -------------------------------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import msgpack
 import numpy as np
 import zstandard
 
@@ -132,8 +131,9 @@ def repair_flags(parts: Parts) -> None:
     """The flag bits that the header takes, and the minor version that goes with them."""
     is_sized = bool(Free.of(parts.header))
     is_unknown = parts.header.get("kind") == "latents" and "decoder" not in parts.header
-    parts.flags = parts.flags & ~3 | is_sized | 2 * is_unknown
-    parts.minor = max(parts.minor, is_sized, is_unknown)
+    is_described = parts.header.get("kind") == "latents" and "described" in parts.header
+    parts.flags = parts.flags & ~19 | is_sized | 2 * is_unknown | 16 * is_described
+    parts.minor = max(parts.minor, is_sized, is_unknown, is_described)
 
 
 def repair_rows(parts: Parts) -> None:
@@ -220,8 +220,9 @@ def content_id(parts: Parts) -> bytes | None:
     try:
         own = _OWN[header["encoding"]]
         values = header.get("values", own)
-        head = {key: header[key] for key in ("decoder", "dims", "image") if key in header} | {"values": values}
-        found = hashlib.sha256(msgpack.packb(head))
+        keys = ("decoder", "dims", "foreign_decoder", "image")
+        head = {key: header[key] for key in keys if key in header} | {"values": values} | _described(header)
+        found = hashlib.sha256(trees.dump(head))
         sizes = None
         for part in parts.chunks:
             sizes = part.raw if part.tag == b"SIZE" else sizes
@@ -230,6 +231,13 @@ def content_id(parts: Parts) -> bytes | None:
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return found.digest()
+
+
+def _described(header: dict[str, Any]) -> dict[str, Any]:
+    """What of a description is part of the content id."""
+    said = header.get("described", {})
+    kept = {key: said[key] for key in ("scale", "shift") if key in said}
+    return kept | ({"axis": said["axis"]} if any(len(numbers) > 8 for numbers in kept.values()) else {})
 
 
 def _add_rows(found: Any, values: bytes, free: Free, sizes: bytes | None) -> None:

@@ -23,7 +23,8 @@ _WORDS: Final = (
     "inputs", "weights", "bias", "multiplier", "table", "strides", "padding", "crop", "num", "den", "shift", "dense", "conv2d",
     "conv2d_transpose", "reshape", "flatten", "scale", "relu", "sigmoid", "tanh", "elu", "gelu", "silu", "softplus",
     "leaky_relu", "to_u8", "lookup", "acc", "affine", "add", "concat", "axis", "upsample", "slice", "start", "stop", "factors", "max_pool", "average_pool",
-    "size", "pad", "value", "crop",
+    "size", "pad", "value", "crop", "foreign_decoder", "foreign_encoder", "described", "colour", "srgb", "random", "sample", "mean",
+    "resize", "fit", "resize_filter", "box", "seed", "software", "step", "value_range", "-1..1", "other: x", "other: ",
 )  # fmt: skip
 
 

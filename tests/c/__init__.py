@@ -1,0 +1,1 @@
+"""Tests of tools/c: a reader in C, compiled with sanitizers."""

@@ -1,0 +1,1 @@
+"""The JavaScript package (tools/js) in Node and in Chromium."""
