@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from aeformat.pipeline.files import pack, unpack
     from aeformat.pipeline.latents_file import LatentsFile
     from aeformat.pipeline.models import Model, find_model, load_model
+    from aeformat.pipeline.opening import stream_file as stream
     from aeformat.pipeline.pack import Packed
     from aeformat.pipeline.unpack import Unpacked
     from aeformat.reader import Latents, LatentStream
-    from aeformat.reader import stream_latents as stream
     from aeformat.report import Problem, Report
     from aeformat.sets.checking import validate_any as validate
     from aeformat.sets.opening import open_latents_or_set as open
@@ -142,7 +142,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "model_id": "exchange.network_id",
     "open": "sets.opening:open_latents_or_set",
     "pack": "pipeline.files",
-    "stream": "reader:stream_latents",
+    "stream": "pipeline.opening:stream_file",
     "unpack": "pipeline.files",
     "validate": "sets.checking:validate_any",
 }

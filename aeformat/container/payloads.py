@@ -6,6 +6,7 @@ of where chunks come from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -228,6 +229,7 @@ class RowReader:
     With codec rans the rows take the decoder's prior: that of the embedded decoder, or what `give_prior` gave.
     reads_decoder: whether to look for it in the embedded decoder; whoever checks that as a whole gives what it finds.
     proves_content: False for who passes the file on, and leaves the content id to its reader (transport.md, T4-2).
+    find_prior: asked for the prior when rows first take one that neither came nor was given.
     """
 
     def __init__(
@@ -237,8 +239,9 @@ class RowReader:
         reads_decoder: bool = True,
         proves_content: bool = True,
         limits: Limits = DEFAULT,
+        find_prior: Callable[[], DecoderPrior] | None = None,
     ) -> None:
-        self._header, self._proves_content = header, proves_content
+        self._header, self._proves_content, self._find_prior = header, proves_content, find_prior
         self._limits, self._reads_decoder = limits, reads_decoder
         self._prior: AnyPrior | None = None
         self.budget = costs.StepBudget(limits.rans_steps)
@@ -307,6 +310,8 @@ class RowReader:
             if self._header.codec == "rans" and self._reads_decoder:
                 self.give_prior(embedded_prior(chunk, self._header, self._limits))
         elif tag == assigned.ROWS:
+            if self._find_prior is not None and self.needs_prior and is_coded(chunk, self._header):
+                self.give_prior(self._find_prior())
             values = rows(chunk, self._header, self._prior, self.budget)
             if self._proves_content:
                 self.content.add(values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -56,7 +56,8 @@ class Latents(RowAccess):
     copies, so that a file which is cut meanwhile is an error (Truncated).
     incomplete: take a file that is cut, or that is being written, and hand out the rows of its whole chunks; `damage` then
     says what comes behind them.
-    It can be pickled: the file is opened again by its path, and must still have the same content id.
+    find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
+    It can be pickled, if find_prior can: the file is opened again by its path, and must still have the same content id.
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
 
@@ -68,9 +69,15 @@ class Latents(RowAccess):
         cache_bytes: int = CACHE_BYTES,
         mmap: bool = False,
         incomplete: bool = False,
+        find_prior: Callable[[Latents], DecoderPrior] | None = None,
     ) -> None:
-        self._limits, self._is_mapped = limits, mmap
-        self._options = {"cache_bytes": cache_bytes, "mmap": mmap, "incomplete": incomplete}
+        self._limits, self._is_mapped, self._find_prior = limits, mmap, find_prior
+        self._options: dict[str, Any] = {
+            "cache_bytes": cache_bytes,
+            "mmap": mmap,
+            "incomplete": incomplete,
+            "find_prior": find_prior,
+        }
         self._decoding = ForkLock()  # of codec rans, whose steps are counted
         self._prior: AnyPrior | None = None
         self._has_used_decoder = False  # the embedded one
@@ -142,7 +149,8 @@ class Latents(RowAccess):
         chunk = self._rows_chunk(entry, front.sizes)
         if payloads.is_coded(chunk, self.header) and self._prior is None:
             payloads.check_coded(chunk, self.header, self._budget)
-            self._use_decoder()
+            if self.needs_prior and self._find_prior is not None:
+                self.give_prior(self._find_prior(self))
         values = payloads.rows(chunk, self.header, self._prior, self._budget)
         values.setflags(write=False)  # it is handed out more than once
         names = None if front.names is None else payloads.row_names(front.names, self.header)

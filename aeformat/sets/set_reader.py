@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from aeformat.container.columns import RowFields
+from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.field_views import Fields
 from aeformat.container.name_index import NameIndex
 from aeformat.container.payloads import Block
@@ -38,7 +39,7 @@ class LatentsSet(RowAccess):
     """Random access to the rows of a set, for several threads and processes, as Latents is to those of a file.
 
     path: the manifest, or the folder it lies in.  Shards are opened when a row of theirs is wanted, at most
-    open_files of them at a time.  It stays with the manifest that it has read, whatever is committed later.
+    open_files of them at a time.  find_prior: as of Latents.  It stays with the manifest that it has read, whatever is committed later.
     Raises FormatError, OSError; when a shard is opened, SetInvalid where it is not the one that the manifest names (S3-1).
     """
 
@@ -49,13 +50,18 @@ class LatentsSet(RowAccess):
         cache_bytes: int = CACHE_BYTES,
         mmap: bool = False,
         open_files: int = OPEN_FILES,
+        find_prior: Callable[[Latents], DecoderPrior] | None = None,
     ) -> None:
         if open_files < 1:
             raise UsageError(f"open_files is {open_files}, and must be 1 or more")
         place = manifest_path(path)
         with named(os.fspath(place)):
             manifest = parse_manifest(place.read_bytes())
-        self._begin(place, manifest, {"cache_bytes": cache_bytes, "mmap": mmap, "open_files": open_files})
+        self._begin(
+            place,
+            manifest,
+            {"cache_bytes": cache_bytes, "mmap": mmap, "open_files": open_files, "find_prior": find_prior},
+        )
 
     def _begin(self, place: Path, manifest: Manifest, options: dict[str, Any]) -> None:
         self.name, self.manifest, self._options = os.fspath(place), manifest, options
@@ -92,7 +98,12 @@ class LatentsSet(RowAccess):
     def _opened(self, number: int) -> Latents:
         shard = self.shards[number]
         share = self._options["cache_bytes"] // min(self._options["open_files"], len(self.shards))
-        latents = Latents(self._folder / shard.name, cache_bytes=share, mmap=self._options["mmap"])
+        latents = Latents(
+            self._folder / shard.name,
+            cache_bytes=share,
+            mmap=self._options["mmap"],
+            find_prior=self._options["find_prior"],
+        )
         with named(latents.name):
             check_shard(latents, shard, self.manifest)
         return latents
