@@ -39,7 +39,8 @@ class LatentsSet(RowAccess):
     """Random access to the rows of a set, for several threads and processes, as Latents is to those of a file.
 
     path: the manifest, or the folder it lies in.  Shards are opened when a row of theirs is wanted, at most
-    open_files of them at a time.  find_prior: as of Latents.  It stays with the manifest that it has read, whatever is committed later.
+    open_files of them at a time.  It stays with the manifest that it has read, whatever is committed later.
+    find_prior: as of Latents.
     Raises FormatError, OSError; when a shard is opened, SetInvalid where it is not the one that the manifest names (S3-1).
     """
 
