@@ -3,7 +3,7 @@
  */
 
 import { AefError } from "./errors.js";
-import { concat, equal, u32 } from "./bytes.js";
+import { equal, join, u32 } from "./bytes.js";
 import { columnAt, FIELD_TYPES } from "./columns.js";
 import { compareBytes, decodeMap, NotCanonical } from "./msgpack.js";
 
@@ -134,16 +134,8 @@ function byName(pairs) {
 
 /** One column of those of several chunks, in their order. */
 export function joinColumns(columns) {
-  const [first, ...more] = columns;
-  return more.length ? { ...first, values: joinValues(columns.map(({ values }) => values)) } : first;
-}
-
-function joinValues(parts) {
-  if (Array.isArray(parts[0])) return parts.flat();
-  if (parts[0] instanceof Uint8Array) return concat(parts);
-  const out = new parts[0].constructor(parts.reduce((n, part) => n + part.length, 0));
-  parts.reduce((at, part) => (out.set(part, at), at + part.length), 0);
-  return out;
+  const parts = columns.map(({ values }) => values);
+  return { ...columns[0], values: Array.isArray(parts[0]) ? parts.flat() : join(parts) };
 }
 
 /** All fields of several chunks; null where there are none. @param {Record<string, any>[]} parts */

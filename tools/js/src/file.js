@@ -3,7 +3,7 @@
  */
 
 import { AefError, decoderMissing, usage } from "./errors.js";
-import { equal, hex, product } from "./bytes.js";
+import { equal, hex, join, product } from "./bytes.js";
 import { fail, rawPayload } from "./chunks.js";
 import { loadPackage } from "./load.js";
 import { joinColumns, joinFields } from "./fields.js";
@@ -265,14 +265,6 @@ function partsOf({ values, sizes }, from, to) {
   const count = (some) => some.reduce((sum, { n, dims }) => sum + n * product(dims), 0);
   const start = count(cutSizes(sizes, 0, from));
   return [values.subarray(start, start + count(cutSizes(sizes, from, to)))];
-}
-
-function join(parts) {
-  if (parts.length === 1) return parts[0];
-  if (!parts.length) return new Uint8Array(0);
-  const out = new parts[0].constructor(parts.reduce((n, part) => n + part.length, 0));
-  parts.reduce((at, part) => (out.set(part, at), at + part.length), 0);
-  return out;
 }
 
 async function* pieces({ size, read }) {
