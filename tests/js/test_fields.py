@@ -125,7 +125,8 @@ def test_a_reader_that_seeks_refuses_what_a_forward_reader_refuses():
     latents = [path for path in paths if "in-model" not in path.name and "then-index" not in path.name]
     found = node(
         OPEN + f"const found = {{}};for (const path of {json.dumps([str(path) for path in latents])}) {{"
-        "  const use = async () => { const file = await open(readFileSync(path.replace('.json', '.aef'))); await file.rows(0, file.length); };"
+        "  const bytes = readFileSync(path.replace('.json', '.aef'));"
+        "  const use = async () => { const file = await open(bytes); await file.rows(0, file.length); };"
         "  const tell = (error) => { if (error instanceof AefError) return [error.rule, error.code, error.at]; throw error; };"
         "  found[path] = await use().then(() => null, tell);"
         "}"
