@@ -66,11 +66,12 @@ def run(options: argparse.Namespace) -> int:
 
     model = options.model
     if model is None:
-        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale)
+        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale, rgb=options.rgb)
     encoder, decoder = store.find_pair(model)
     fit = common.fit_of(options, encoder.input.shape)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
-    explained = ChosenByTheFirst(model if options.model is None else None)
+    is_by_the_first = options.model is None and not (options.resize or options.grayscale)
+    explained = ChosenByTheFirst(model if is_by_the_first else None)
     with explained:
         source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
     check_no_input(options.output, [*source.files, *_model_files(model)])

@@ -92,8 +92,8 @@ def pack(
         raise UsageError("refine_rounds says how to refine; give refine too")
     explained = ChosenByTheFirst(None)
     if model is None:
-        model = _default_model(inputs, resize=resize, grayscale=grayscale)
-        explained = ChosenByTheFirst(model)
+        model = _default_model(inputs, resize=resize, grayscale=grayscale, rgb=rgb)
+        explained = ChosenByTheFirst(None if resize or grayscale else model)
     of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
     height, width, channels = encoder.input.shape
@@ -184,11 +184,11 @@ def _is_arrays(inputs: Input) -> bool:
     return isinstance(first, np.ndarray)
 
 
-def _default_model(inputs: Input, *, resize: bool, grayscale: bool) -> str:
+def _default_model(inputs: Input, *, resize: bool, grayscale: bool, rgb: bool) -> str:
     """The model for these images, where nobody names one."""
     if _is_arrays(inputs):
-        return model_for_arrays(inputs, resize=resize, grayscale=grayscale)  # type: ignore[arg-type]  # as was just seen
-    return model_for_inputs(_paths(inputs), resize=resize, grayscale=grayscale)
+        return model_for_arrays(inputs, resize=resize, grayscale=grayscale, rgb=rgb)  # type: ignore[arg-type]  # as was just seen
+    return model_for_inputs(_paths(inputs), resize=resize, grayscale=grayscale, rgb=rgb)
 
 
 def _paths(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

@@ -231,4 +231,9 @@ def test_a_folder_of_digits_and_photographs_says_who_chose_the_model(photos: Pat
         package.pack(photos, "out.aef")
     assert caught.value.hint is package.Hint.NAME_MODEL
     assert "--model" not in aeformat("pack", str(photos), "-o", "out.aef", "--model", "mnist-exact").err
+    err = aeformat("pack", str(photos), "-o", "out.aef", "--resize").err
+    assert "add --grayscale" in err and "first image" not in err  # who asks for fitting chose the model
+    with pytest.raises(package.ImageError) as caught:
+        package.pack(photos, "out.aef", resize=True)
+    assert caught.value.hint is package.Hint.GRAYSCALE
     assert not Path("out.aef").exists()

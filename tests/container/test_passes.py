@@ -333,7 +333,7 @@ def test_a_file_may_take_so_many_steps(monkeypatch):
     data = written(rows(5), chunk_rows=3)
     monkeypatch.setattr("aeformat.container.costs.RANS_STEPS_A_BYTE", 0)
     stream = LatentStream(io.BytesIO(data))
-    stream._rows._budget = StepBudget(60)
+    stream._rows.budget = StepBudget(60)
     stream.give_prior(OF_DECODER)
     with pytest.raises(LimitExceeded, match="more after what came before") as caught:
         list(stream)
