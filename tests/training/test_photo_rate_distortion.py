@@ -453,3 +453,13 @@ def test_the_record_is_data_picture_and_tables(tmp_path):
     assert card.table_in(text, "photo-bd-rates") == card.markdown(tables.bd_rates(POINTS))
     assert "photo_rate_distortion.png" in card.table_in(text, report.CURVES)
     assert "libwebp" in card.table_in(text, report.MADE_WITH)
+
+
+def test_refine_alone_means_each_models_own_price():
+    """And a price must be one."""
+    parse = command._parser().parse_args
+    assert parse(["--images", "x"]).refine is None
+    assert parse(["--images", "x", "--refine"]).refine == ""
+    assert parse(["--images", "x", "--refine", "7"]).refine == 7
+    with pytest.raises(SystemExit):
+        parse(["--images", "x", "--refine", "-7"])

@@ -109,7 +109,9 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _price(text: str) -> float:
+def _price(text: str) -> float | str:
+    if not text:
+        return text  # --refine alone: each model's own
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is no positive price")
