@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from aeformat.errors import UsageError
+from aeformat.live_file import lock_file
 
 SERVER: Final = "lock"
 CHANGES: Final = "changes"
@@ -39,7 +40,7 @@ class FolderLock:
 
     def take(self) -> None:
         """Take the server's lock until `close`.  Raises UsageError if another process has it."""
-        self.is_held = _flock(self._server, waits=False)
+        self.is_held = lock_file(self._server)
         if not self.is_held:
             raise UsageError(
                 f"{self._root}: another server is using this folder; stop it first, or give another folder"
@@ -47,7 +48,7 @@ class FolderLock:
 
     def try_take(self) -> bool:
         """Take the server's lock, if no other process has it."""
-        self.is_held = _flock(self._server, waits=False)
+        self.is_held = lock_file(self._server)
         return self.is_held
 
     def release(self) -> None:
@@ -60,7 +61,7 @@ class FolderLock:
         """Nobody else changes records or blobs in the `with` block: no other thread, and no other process."""
         with self._thread:
             if not self._depth:
-                _flock(self._changes, waits=True)
+                lock_file(self._changes, waits=True)
             self._depth += 1
             try:
                 yield
@@ -93,19 +94,6 @@ class FolderLock:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _flock(handle: int, *, waits: bool) -> bool:
-    """Lock a file; False if another process has it."""
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _unlock(handle: int) -> None:
