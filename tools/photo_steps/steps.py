@@ -59,7 +59,7 @@ class Measurement:
         encoder, decoder = packages
         self._prior, self._model = passes.passes_prior(decoder), Model(encoder, decoder)
         self._encoder, self._decoder = (NumpyBackend().load(half) for half in packages)
-        self._refine = None if price is None else price or _price_of(_recipe(decoder))
+        self._refine = None if price is None else price or _recipe(decoder).refine_price
         self._floats = None if checkpoint is None else FloatNetwork(_recipe(decoder), checkpoint)
         self._found: dict[str, list[tuple[float, float]]] = {}  # step -> bits a pixel and PSNR of each photograph
 
@@ -131,8 +131,3 @@ def _recipe(decoder: ModelPackage) -> PhotoRecipe:
     if decoder.name not in RECIPES:
         raise UsageError(f"{decoder.name} has no recipe of photograph models")
     return RECIPES[decoder.name]
-
-
-def _price_of(recipe: PhotoRecipe) -> float:
-    """What `pack` takes for the price that the model was trained at."""
-    return recipe.price * 255**2 / 3

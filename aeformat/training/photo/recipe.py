@@ -76,6 +76,11 @@ class PhotoRecipe:
         """Of channels, in the order of decoding."""
         return groups(self.luma, self.chroma)
 
+    @property
+    def refine_price(self) -> float:
+        """`price` as `pack --refine` takes it: bits for a unit of the sum of squared errors, of pixels in 0..1."""
+        return self.price * 255**2 / 3
+
     def phase_at(self, epoch: int) -> tuple[int, int]:
         """The number of the phase that `epoch` (from 0) falls into, and the epoch's number within it."""
         return schedule.phase_at(self.phases, epoch)

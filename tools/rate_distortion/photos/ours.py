@@ -26,8 +26,6 @@ FAMILY: Final = "ours"
 PACKED: Final = "as packed"
 _ENCODER: Final = ".encoder.aef"
 _DECODER: Final = ".decoder.aef"
-_LEVELS: Final = 255**2
-_COLOURS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -59,12 +57,11 @@ class Pair:
     def price(self) -> float:
         """What refining takes a unit of squared error over an image for: the price that the model was trained at.
 
-        The recipe gives bits a pixel for the mean of squared grey levels; `pack` takes bits for their sum, of pixels in 0..1.
         Raises UsageError for a model that has no recipe.
         """
         if self.name not in RECIPES:
             raise UsageError(f"{self.name} has no recipe to take a price from; give one: --refine PRICE")
-        return RECIPES[self.name].price * _LEVELS / _COLOURS
+        return RECIPES[self.name].refine_price
 
 
 @dataclass(frozen=True)
