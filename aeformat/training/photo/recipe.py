@@ -78,7 +78,7 @@ class PhotoRecipe:
 
     @property
     def refine_price(self) -> float:
-        """`price` as `pack --refine` takes it: bits for a unit of the sum of squared errors, of pixels in 0..1."""
+        """`price` as refining takes it: bits for a unit of the sum of squared errors, of pixels in 0..1."""
         return self.price * 255**2 / 3
 
     def phase_at(self, epoch: int) -> tuple[int, int]:
