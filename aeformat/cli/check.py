@@ -197,11 +197,12 @@ def _function(name: str) -> Encode:
     if "" not in sys.path:
         sys.path.insert(0, "")  # as python -m has it
     try:
-        found: Encode = getattr(import_module(module), function)
+        home = import_module(module)
     except ModuleNotFoundError as error:
         raise UsageError(f"--update {name}: {error}") from None
-    except AttributeError:
-        raise UsageError(f"--update {name}: module {module} has no {function}") from None
+    if not hasattr(home, function):
+        raise UsageError(f"--update {name}: module {module} has no {function}")
+    found: Encode = getattr(home, function)
     return found
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from aeformat.container.field_types import FieldTypes
+from aeformat.container.field_types import FieldType, FieldTypes
 from aeformat.container.names import RowNames
 from aeformat.errors import UsageError
 from aeformat.paths import checked_path
@@ -95,8 +95,14 @@ def with_sources(names: RowNames | None, sources: Sequence[Source]) -> RowNames:
 
 def source_fields_of(sources: Sequence[Source], types: FieldTypes) -> dict[str, Any]:
     """The fields of SOURCE_FIELDS that a file has, where all these sources know them."""
+    stamped = [name for name, kind in SOURCE_FIELDS.items() if types.get(name) == FieldType(kind)]
     stamps = [source.stamp for source in sources if source.stamp is not None]
     if len(stamps) < len(sources):
         return {}
     columns = {SOURCE_BYTES: [stamp[0] for stamp in stamps], SOURCE_MTIME: [stamp[1] for stamp in stamps]}
-    return {name: values for name, values in columns.items() if name in types}
+    return {name: columns[name] for name in stamped}
+
+
+def keeps_stamps(types: FieldTypes) -> bool:
+    """Whether a file has the fields of SOURCE_FIELDS.  (Fields of their names and of another type are something else.)"""
+    return all(types.get(name) == FieldType(kind) for name, kind in SOURCE_FIELDS.items())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aeformat.container.described import Described
@@ -15,9 +15,9 @@ from aeformat.container.header import LatentsHeader
 from aeformat.errors import UsageError
 from aeformat.paths import checked_path
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.pipeline.sources import SOURCE_BYTES, SOURCE_MTIME, Source
+from aeformat.pipeline.sources import SOURCE_BYTES, SOURCE_MTIME, Source, keeps_stamps
 from aeformat.sets.opening import open_latents_or_set
-from aeformat.staleness.compare import CURRENT, STATES, Matched, Row, matched
+from aeformat.staleness.compare import CURRENT, OUTDATED, RENAMED, STATES, Matched, Row, matched
 from aeformat.staleness.folder import NOTHING_KNOWN, Image, Images, Known, read_images
 from aeformat.staleness.preparation import (
     ANOTHER,
@@ -83,7 +83,7 @@ def check(
     fast: bool = False,
     progress: Progress = SILENT,
 ) -> Checked:
-    """Which rows of a latents file or a set are current, changed, renamed, gone or unknown, and which images are new.
+    """Which rows of a latents file or a set are current, outdated, changed, renamed, gone or unknown, and which images are new.
 
     images: a folder, or a map of names to paths.  Each image file is read, and its SHA-256 compared.
     decoder: a file as `model_id` takes it, or the 32 bytes of an id; None: not compared.
@@ -129,9 +129,9 @@ def _report(
     renamed = {
         number: image.name
         for number, (state, image) in enumerate(zip(result.states, result.images, strict=True))
-        if state == "renamed" and image is not None
+        if state == RENAMED and image is not None
     }
-    return Checked(
+    made = Checked(
         name=name,
         rows=rows,
         states=tuple(result.states),
@@ -143,6 +143,9 @@ def _report(
         described=differences(header.described, described),
         is_described_compared=described is not None,
     )
+    if not made.is_decoder_stale and not made.described:
+        return made
+    return replace(made, states=tuple(OUTDATED if state in (CURRENT, RENAMED) else state for state in made.states))
 
 
 def rows_of(latents: Latents | LatentsSet) -> Iterator[Row]:
@@ -155,7 +158,7 @@ def rows_of(latents: Latents | LatentsSet) -> Iterator[Row]:
 
 def _known(latents: Latents | LatentsSet, rows: tuple[Row, ...]) -> Known:
     """What rows say of the files that they were made from.  Raises UsageError where they say nothing of the kind."""
-    if not {SOURCE_BYTES, SOURCE_MTIME} <= latents.fields.keys():
+    if not keeps_stamps({name: field.type for name, field in latents.fields.items()}):
         raise UsageError(
             f"{latents.name} does not keep when its images were last changed, so all must be read: check without fast; or "
             "write it with the fields of SOURCE_FIELDS"

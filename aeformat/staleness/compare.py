@@ -12,12 +12,14 @@ from typing import Final, NamedTuple
 from aeformat.staleness.folder import Image
 
 CURRENT: Final = "current"
+OUTDATED: Final = "outdated"
 CHANGED: Final = "changed"
 RENAMED: Final = "renamed"
 GONE: Final = "gone"
 UNKNOWN: Final = "unknown"
 STATES: Final[Mapping[str, str]] = {
     CURRENT: "the image has the content that the row was made from",
+    OUTDATED: "that is so, but the decoder or the preprocessing is another",
     CHANGED: "the image of that name has another content",
     RENAMED: "the image has that content, under another name",
     GONE: "no image has that name or that content",
@@ -44,8 +46,9 @@ def matched(rows: Sequence[Row], images: Mapping[str, Image]) -> Matched:
     """The state of each row.  Content comes first: an image that a row's digest fits is never called changed.
 
     In this order: rows whose name and digest an image has are current (without a name, the digest alone); what is left and has
-    the digest of an image that is left is renamed, one name to one name; what has the name of an image that is left is changed;
-    all others are gone.  Rows without a digest are unknown, and an image of that name is none that is new.
+    the digest of an image that is left is renamed, one name to one name; what has the name of an image that is left is
+    changed; all others are gone.  Rows without a digest are unknown, and an image of that name is none that is new.
+    No row is outdated here: that is for who knows of the decoder.
     """
     made = Matched([UNKNOWN] * len(rows), [None] * len(rows), [])
     by_digest = defaultdict(list)
