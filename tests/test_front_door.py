@@ -54,7 +54,7 @@ def packed(tmp_path, images):
 def test_the_public_names_are_these():
     """A name that goes or comes is a decision: it stands in CHANGELOG.md."""
     assert aeformat.__all__ == PUBLIC
-    assert dir(aeformat) == PUBLIC
+    assert dir(aeformat) == sorted(PUBLIC)
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if name != "__version__"])
