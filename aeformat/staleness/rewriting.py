@@ -90,9 +90,9 @@ def write_new(file: LatentsFile, n_rows: int, encoder: Encoder) -> None:
 
 
 def _runs(actions: Sequence[Action]) -> Iterator[_Run]:
-    """Rows that get another name come one by one: two rows of one chunk must not have one name (C7-3)."""
+    """Rows that get another name come one by one, because each name is another action."""
     start = 0
-    for (action, _), group in groupby(enumerate(actions), lambda pair: (pair[1], pair[1].name and pair[0])):
+    for action, group in groupby(actions):
         stop = start + sum(1 for _ in group)
         yield _Run(action, start, stop)
         start = stop

@@ -106,6 +106,20 @@ def test_pruned_rows_go_and_then_all_is_current(stale):
     assert bytes_below(path) == written
 
 
+def test_a_name_may_be_taken_that_a_row_which_is_gone_still_has(tmp_path):
+    """Two rows of one chunk must not have one name: a chunk ends between them."""
+    paths = images_in(tmp_path)
+    path = write_file(tmp_path, paths)
+    paths[0].rename(tmp_path / "images" / "07.png")
+
+    done = aeformat.update(path, tmp_path / "images", Recording())
+
+    assert (done.encoded, done.renamed, done.checked.numbers("gone")) == (0, 1, [7])
+    assert aeformat.validate(path).problems == []
+    with aeformat.open(path) as latents:
+        assert [latents.names(row).names for row in (0, 7)] == [("07.png",)] * 2
+
+
 def test_of_a_set_only_shards_that_change_are_written(tmp_path):
     """The others are the same files; the old ones are named, and stay for whoever still reads them."""
     paths = images_in(tmp_path)
@@ -113,10 +127,12 @@ def test_of_a_set_only_shards_that_change_are_written(tmp_path):
     draw(paths[0], 100)
     with aeformat.open(path) as before:
         old = before.shards
+        inodes = [(path / shard.name).stat().st_ino for shard in old]
         done = aeformat.update(path, tmp_path / "images", Recording())
 
         with aeformat.open(path) as after:
             assert after.shards[1:] == old[1:] and after.shards[0] != old[0]
+            assert [(path / shard.name).stat().st_ino for shard in old] == inodes
             assert (after.manifest.generation, after.manifest.n_rows) == (before.manifest.generation + 1, 12)
         assert done.left_behind == (path / old[0].name,)
         assert len(before[:]) == 12
