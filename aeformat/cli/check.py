@@ -87,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         updated = _update(options, described)
         checked = updated.checked
+    common.say_left_out([] if checked.left_out is None else [checked.left_out])
     code = exit_code_of(checked)
     if options.json:
         common.print_json(
@@ -125,6 +126,7 @@ def as_dict(checked: Checked) -> dict[str, Any]:
         "file": checked.name,
         "rows": len(checked.rows),
         "images": checked.images,
+        "left_out": checked.left_out,
         "is_current": checked.is_current,
         "decoder": {"state": checked.decoder, "named": named, "given": given},
         "preprocessing": {"compared": checked.is_described_compared, "differences": differences},

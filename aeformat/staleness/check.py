@@ -18,7 +18,7 @@ from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.sources import SOURCE_BYTES, SOURCE_MTIME, Source, keeps_stamps
 from aeformat.sets.opening import open_latents_or_set
 from aeformat.staleness.compare import CURRENT, OUTDATED, RENAMED, STATES, Matched, Row, matched
-from aeformat.staleness.folder import NOTHING_KNOWN, Image, Images, Known, read_images
+from aeformat.staleness.folder import NOTHING_KNOWN, Found, Images, Known, read_images
 from aeformat.staleness.preparation import (
     ANOTHER,
     NOT_NAMED,
@@ -43,6 +43,7 @@ class Checked:
     that no row is of.  renamed: row -> the name that its image has now.
     decoder: "the same", "another", "not named" (the file names none) or "not compared"; decoder_ids: in the file, as given.
     described: what differs in the preprocessing; is_described_compared: whether it was looked at.
+    left_out: what of the folder is no image, in one line.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Checked:
     decoder_ids: tuple[bytes, bytes]
     described: tuple[Difference, ...]
     is_described_compared: bool
+    left_out: str | None = None
 
     def numbers(self, state: str) -> list[int]:
         """The rows in one of the states.  Raises UsageError for another word."""
@@ -91,30 +93,32 @@ def check(
     fast: do not read image files whose length and time of last change are those in the fields of SOURCE_FIELDS.  It misses an
     image that was edited and given its old length and time back.
 
-    No row is read.  Names and digests of all rows are kept, about 300 bytes a row.
+    No row is read.  Names and digests of all rows are kept, about 1,000 bytes a row.
     Raises UsageError, FormatError, OSError.  Source: docs/checking.md.
     """
-    return inspected(path, images, given_network(decoder), described, fast=fast, progress=progress)[0]
+    network = given_network(decoder)
+    return compared(path, images_for(path, images, fast=fast, progress=progress), network, described)[0]
 
 
-def inspected(
-    path: str | os.PathLike[str],
-    images: Images,
-    network: NetworkId | None,
-    described: Described | None,
-    *,
-    fast: bool,
-    progress: Progress = SILENT,
-) -> tuple[Checked, Matched, dict[str, Image]]:
-    """The report, the image of each row, and all images."""
+def images_for(path: str | os.PathLike[str], images: Images, *, fast: bool, progress: Progress = SILENT) -> Found:
+    """All images; with `fast` those are not read whose stamps are what the rows at `path` say."""
+    known = NOTHING_KNOWN
+    if fast:
+        with open_latents_or_set(path) as latents:
+            known = _known(latents, tuple(rows_of(latents)))
+    return read_images(images, known, progress)
+
+
+def compared(
+    path: str | os.PathLike[str], found: Found, network: NetworkId | None, described: Described | None
+) -> tuple[Checked, Matched]:
+    """The report, and the image of each row."""
     if described is not None and not isinstance(described, Described):
         raise UsageError(f"described is an aeformat.Described, and this is of type {type(described).__name__}")
     with open_latents_or_set(path) as latents:
         header, rows = latents.header, tuple(rows_of(latents))
-        known = _known(latents, rows) if fast else NOTHING_KNOWN
-    found = read_images(images, known, progress)
-    result = matched(rows, found)
-    return _report(checked_path(path), header, rows, result, found, network, described), result, found
+    result = matched(rows, found.images)
+    return _report(checked_path(path), header, rows, result, found, network, described), result
 
 
 def _report(
@@ -122,7 +126,7 @@ def _report(
     header: LatentsHeader,
     rows: tuple[Row, ...],
     result: Matched,
-    images: dict[str, Image],
+    found: Found,
     network: NetworkId | None,
     described: Described | None,
 ) -> Checked:
@@ -135,13 +139,14 @@ def _report(
         name=name,
         rows=rows,
         states=tuple(result.states),
-        images=len(images),
+        images=len(found.images),
         new=tuple(image.name for image in result.new),
         renamed=renamed,
         decoder=decoder_state(header, network),
         decoder_ids=(named_decoder(header), b"" if network is None else network.id),
         described=differences(header.described, described),
         is_described_compared=described is not None,
+        left_out=found.left_out,
     )
     if not made.is_decoder_stale and not made.described:
         return made

@@ -31,30 +31,40 @@ class Image(NamedTuple):
     source: Source
 
 
-def read_images(images: Images, known: Known = NOTHING_KNOWN, progress: Progress = SILENT) -> dict[str, Image]:
-    """All images, by name.  images: a folder, whose image files are taken, or a path for each name.
+class Found(NamedTuple):
+    """Images by name.  left_out: what of the folder is no image, in one line; None where nothing is."""
+
+    images: dict[str, Image]
+    left_out: str | None
+
+
+def read_images(images: Images, known: Known = NOTHING_KNOWN, progress: Progress = SILENT) -> Found:
+    """All images.  images: a folder, whose image files are taken, or a path for each name.
 
     known: a file whose length and time of last change stand there is not read.  progress: told of files.
     Raises UsageError (no such folder, what is no name of a row, a file that is changed meanwhile), OSError.
     """
     found: dict[str, Image] = {}
-    for name, path in _paths(images):
+    paths, left_out = _paths(images)
+    for name, path in paths:
         before = known.get(name)
         is_known = before is not None and before.stamp is not None and before.stamp == stamp_of(path)
         found[name] = Image(name, path, before if before is not None and is_known else read_source(path))
         progress.update(1)
-    return found
+    return Found(found, left_out)
 
 
-def _paths(images: Images) -> list[tuple[str, Path]]:
+def _paths(images: Images) -> tuple[list[tuple[str, Path]], str | None]:
     if not isinstance(images, Mapping):
         folder = Path(checked_path(images, instead="; or give a map of names to paths"))
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder of images")
-        return list_images(folder).files
+        listing = list_images(folder)
+        rest = listing.describe_left_out()
+        return listing.files, None if rest is None else f"{folder}: {rest}"
     for name in images:
         try:
             check_name(name)
         except BadNames as error:
             raise UsageError(error.what) from None
-    return [(name, Path(checked_path(path))) for name, path in images.items()]
+    return [(name, Path(checked_path(path))) for name, path in images.items()], None

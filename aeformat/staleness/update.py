@@ -26,7 +26,7 @@ from aeformat.sets.opening import is_set, open_latents_or_set
 from aeformat.sets.replacing import commit_replaced
 from aeformat.sets.set_reader import LatentsSet, manifest_path
 from aeformat.sets.set_writer import finished, shard_of
-from aeformat.staleness.check import Checked, inspected, rows_of
+from aeformat.staleness.check import Checked, compared, images_for, rows_of
 from aeformat.staleness.compare import CHANGED, CURRENT, GONE, RENAMED, UNKNOWN, Matched, Row
 from aeformat.staleness.encoding import Encode, Encoder
 from aeformat.staleness.folder import Image, Images
@@ -101,7 +101,8 @@ def update(
     if isinstance(batch_rows, bool) or not isinstance(batch_rows, int) or batch_rows < 1:
         raise UsageError(f"batch_rows is {batch_rows!r}, and must be an integer of 1 or more")
     network = given_network(decoder)
-    checked, match, found = inspected(path, images, network, described, fast=fast)
+    found = images_for(path, images, fast=fast)
+    checked, match = compared(path, found, network, described)
     with open_latents_or_set(path) as latents:
         header = _new_header(latents.header, checked, network, described)
     plan = _plan(header, checked, match, prune=prune, encode_unknown=encode_unknown)
@@ -111,7 +112,7 @@ def update(
         left_behind = _update_set(manifest_path(path), plan, encoder)
     elif plan.changes:
         _update_file(Path(checked_path(path)), plan, encoder)
-    after = inspected(path, {name: image.path for name, image in found.items()}, network, described, fast=fast)[0]
+    after, _ = compared(path, found, network, described)
     done = Counter(action.what for action in plan.actions)
     n_renamed = sum(action.name is not None and action.what == KEEP for action in plan.actions)
     return Updated(encoder.n_rows, len(plan.new), done[KEEP], n_renamed, done[DROP], after, left_behind)

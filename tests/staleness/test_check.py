@@ -224,9 +224,11 @@ def test_text_names_what_is_stale(tmp_path, capsys):
     path = write_file(tmp_path, images_in(tmp_path, 13))
     for image in (tmp_path / "images").rglob("*.png"):
         image.unlink()
+    (tmp_path / "images" / "notes.txt").write_text("no image")
     capsys.readouterr()
 
     assert main(["check", str(path), "--images", str(tmp_path / "images")]) == 1
 
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "1 of kind .txt" in err
     assert "gone     13  (00.png, 01.png" in out and ", and 3 more)" in out and "decoder: not compared" in out
