@@ -19,6 +19,7 @@ from aeformat.container.described import Described
 from aeformat.container.header import LatentsHeader
 from aeformat.errors import UsageError
 from aeformat.paths import checked_path
+from aeformat.pipeline.create import checked_description
 from aeformat.pipeline.opening import open_file
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.sets.manifest import NAME, Manifest, Shard, parse_manifest
@@ -121,16 +122,24 @@ def update(
 def _new_header(
     header: LatentsHeader, checked: Checked, network: NetworkId | None, described: Described | None
 ) -> LatentsHeader:
-    """What the file says from now on.  Raises UsageError for another package."""
+    """What the file says from now on.  Raises UsageError for another package, and for a description that does not fit."""
     if checked.is_decoder_stale and network is not None:
         if network.is_package or header.decoder:
             raise UsageError(
                 f"{checked.name}: the decoder is another one, and a package is among the two; pack the images anew, with "
                 "aeformat.pack"
             )
-        header = header._replace(foreign_decoder=network.id)
+        names_encoder = header.encoder is not None or (
+            header.described is not None and header.described.foreign_encoder is not None
+        )
+        if names_encoder and described is None:
+            raise UsageError(
+                f"{checked.name} names the encoder as well, which may be another now too; give described, with "
+                "foreign_encoder as it is now"
+            )
+        header = header._replace(foreign_decoder=network.id, encoder=None)
     if checked.described and described is not None:
-        header = header._replace(described=described if described.to_map() else None)
+        header = header._replace(described=checked_description(described, header))
     return header
 
 

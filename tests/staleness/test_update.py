@@ -175,6 +175,22 @@ def test_another_vae_or_preprocessing_encodes_all_and_is_named(tmp_path, write):
     assert aeformat.validate(path).problems == []
 
 
+def test_a_header_never_says_what_is_not_so(tmp_path):
+    """An encoder that is named goes with the decoder; what is said must fit the file."""
+    paths = images_in(tmp_path, 2)
+    path = write_file(tmp_path, paths, foreign_decoder=VAE, described=aeformat.Described(foreign_encoder=VAE))
+    before = path.read_bytes()
+
+    with pytest.raises(UsageError, match="names the encoder as well"):
+        aeformat.update(path, tmp_path / "images", Recording(), decoder=OTHER)
+    with pytest.raises(UsageError, match="axis 1 the size 1"):
+        said = aeformat.Described(scale=[1, 2, 3], axis=1)
+        aeformat.update(path, tmp_path / "images", Recording(), described=said)
+    assert path.read_bytes() == before
+    now = aeformat.Described(foreign_encoder=OTHER)
+    assert aeformat.update(path, tmp_path / "images", Recording(), decoder=OTHER, described=now).checked.is_current
+
+
 def test_unknown_rows_are_kept_or_encoded_as_is_asked(tmp_path):
     """They stay unknown until they are encoded."""
     paths = images_in(tmp_path, 4)
