@@ -181,6 +181,25 @@ def test_a_bad_description_is_one_line(tmp_path, capsys, said, code, what):
     assert (ran, out, err.count("\n")) == (code, "", 1) and what in err
 
 
+@pytest.mark.parametrize(
+    ("name", "images", "code", "what"),
+    [
+        ("none.aef", "images", 2, "no such file"), ("images", "images", 2, "is a folder"), ("latents.aef", "none", 2, "no folder of images"),
+        ("cut.aef", "images", 3, "cut.aef"), ("cut.aef", "images", 3, "rule C"), ("images/00.png", "images", 1, "aef"),
+    ],
+    ids=["no file", "folder", "no images", "cut named", "cut", "no aef"],
+)  # fmt: skip
+def test_a_bad_file_is_one_line(tmp_path, capsys, name, images, code, what):
+    """With its own exit code."""
+    path = write_file(tmp_path, images_in(tmp_path, 1))
+    (tmp_path / "cut.aef").write_bytes(path.read_bytes()[:-9])
+
+    ran = main(["check", str(tmp_path / name), "--images", str(tmp_path / images)])
+
+    out, err = capsys.readouterr()
+    assert (ran, out, err.count("\n")) == (code, "", 1) and what in err
+
+
 def test_bad_arguments_are_refused(tmp_path):
     """In words."""
     path = write_file(tmp_path, images_in(tmp_path, 1))
