@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -13,13 +14,15 @@ import aeformat
 from aeformat.cli.main import main
 from aeformat.errors import Truncated, UsageError
 from aeformat.images import demo_digits
+from aeformat.pipeline import sources
 from aeformat.staleness import folder as folder_module
 from aeformat.staleness.check import Checked
 from aeformat.staleness.compare import Row
 
-from .latents import DIMS, WRITE, draw, encode, images_in, write_file
+from .latents import DIMS, WRITE, draw, encode, images_in, write_file, write_set
 
 ROOT = Path(__file__).resolve().parents[2]
+VAE = ROOT / "spec" / "vectors" / "network" / "valid" / "001-by-hand.safetensors"
 
 
 @pytest.fixture(params=WRITE.values(), ids=WRITE)
@@ -251,3 +254,61 @@ def test_text_names_what_is_stale(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert "1 of kind .txt" in err
     assert "gone     13  (00.png, 01.png" in out and ", and 3 more)" in out and "decoder: not compared" in out
+
+
+def test_text_names_the_decoder_and_each_key(tmp_path, capsys):
+    """Ids in short; what is new; what an update of a set leaves behind."""
+    said = aeformat.Described(kind="mean", size=(4, 4), foreign_encoder=b"\1" * 32)
+    path = write_set(tmp_path, images_in(tmp_path, 3), described=said, foreign_decoder=b"\1" * 32)
+    (tmp_path / "now.json").write_text(json.dumps({"kind": "mean", "size": [8, 4], "foreign_encoder": "02" * 32}))
+    draw(tmp_path / "images" / "added.png", 9)
+    images = ["--images", str(tmp_path / "images")]
+    capsys.readouterr()
+
+    codes = [
+        main(["check", str(path), *images, "--decoder", str(VAE), "--described", str(tmp_path / "now.json")]),
+        main(["check", str(path), *images]),
+    ]
+
+    out = capsys.readouterr().out
+    assert codes == [4, 3]
+    assert "decoder: another (010101010101 in the file, 2389c97e9395 given)" in out and "new      1  (added.png)" in out
+    assert (
+        "preprocessing: size: [4, 4], now [8, 4]" in out and f"foreign_encoder: '{'01' * 32}', now '{'02' * 32}'" in out
+    )
+    assert "outdated 3" in out and "preprocessing: not compared" in out
+    (tmp_path / "same.json").write_text(json.dumps({"kind": "mean", "size": [4, 4], "foreign_encoder": "01" * 32}))
+    (tmp_path / "images" / "added.png").unlink()
+    draw(tmp_path / "images" / "00.png", 10)
+    update = ["--update", "tests.staleness.latents:encode", "--described", str(tmp_path / "same.json")]
+    assert main(["check", str(path), *images, *update]) == 0
+    out = capsys.readouterr().out
+    assert "no longer in the set: " in out and "preprocessing: the same" in out
+
+
+def test_digests_are_taken_as_sources_too(tmp_path):
+    """The stamps of such rows are for the caller to give: source_fields."""
+    paths = images_in(tmp_path, 2)
+    digests = [hashlib.sha256(path.read_bytes()).digest() for path in paths]
+    with aeformat.create(tmp_path / "d.aef", dims=DIMS, encoding="f32le", fields=aeformat.SOURCE_FIELDS) as file:
+        with pytest.raises(UsageError, match="source_bytes"):
+            file.append(encode(paths), ["00.png", "01.png"], sources=digests)
+        file.append(encode(paths), ["00.png", "01.png"], sources=digests, fields=aeformat.source_fields(paths))
+
+    assert aeformat.check(tmp_path / "d.aef", tmp_path / "images").is_current
+    assert aeformat.check(tmp_path / "d.aef", tmp_path / "images", fast=True).is_current
+
+
+def test_a_file_that_grows_while_it_is_read_has_no_digest(tmp_path, monkeypatch):
+    """Half of one content and half of another is none."""
+    (path,) = images_in(tmp_path, 1)
+    plain = sources.file_digest
+
+    def growing(place: Path) -> bytes:
+        digest = plain(place)
+        path.write_bytes(path.read_bytes() + b"more")
+        return digest
+
+    monkeypatch.setattr(sources, "file_digest", growing)
+    with pytest.raises(UsageError, match="was changed while it was read"):
+        sources.read_source(path)
