@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat check`."""
     parser.epilog = (
-        "Exit codes: 0 all is current; 4 the decoder is another, or the file names none; 1 rows are outdated, changed, renamed, "
-        "gone or unknown; 3 nothing but new images."
+        "Exit codes: 0 all is current; 4 the decoder is another, or the file names none; 1 rows are outdated, changed, "
+        "renamed, gone or unknown; 3 nothing but new images."
     )
     parser.add_argument("set", metavar="SET", help="a latents file, or a set")
     parser.add_argument(
