@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "unpack": ".aef -> images",
     "info": "what a file says of itself",
     "validate": "check files against the spec, report all problems",
+    "check": "which rows are current, changed, new or gone, against images and a decoder; make them current",
     "convert": "the same latents in another encoding or codec",
     "eval": "MSE, RMSE, PSNR and bytes an image, against the originals",
     "serve": "keep containers and models for others, over HTTP",

@@ -22,6 +22,7 @@ from aeformat.container.field_views import Fields
 from aeformat.container.fronts import Fronts
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.name_index import NameIndex
+from aeformat.container.names import RowNames
 from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
@@ -208,6 +209,11 @@ class Latents(RowAccess):
     def row_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """(first row, names of the rows from there on) of each chunk whose rows have names.  No row is read."""
         return self._fronts.named(self._starts)
+
+    def all_names(self) -> Iterator[tuple[int, int, RowNames | None]]:
+        """(first row, rows, their names, labels and sources) of each chunk.  No row is read.  Raises FormatError."""
+        with named(self.name):
+            yield from self._fronts.all_names()
 
     def name_of(self, row: int) -> str | None:
         """The name of a row; None if it has none.  The row is not read.  Raises FormatError."""

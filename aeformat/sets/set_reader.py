@@ -19,6 +19,7 @@ from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.field_views import Fields
 from aeformat.container.name_index import NameIndex
+from aeformat.container.names import RowNames
 from aeformat.container.payloads import Block
 from aeformat.container.reader import CACHE_BYTES, Latents
 from aeformat.container.recent import ForkLock
@@ -146,6 +147,13 @@ class LatentsSet(RowAccess):
             before = self._ends[number - 1] if number else 0
             for first, names in self._shard(number).row_names():
                 yield before + first, names
+
+    def all_names(self) -> Iterator[tuple[int, int, RowNames | None]]:
+        """(first row, rows, their names, labels and sources) of each chunk.  No row is read.  Raises FormatError."""
+        for number in range(len(self.shards)):
+            before = self._ends[number - 1] if number else 0
+            for first, n_rows, names in self._shard(number).all_names():
+                yield before + first, n_rows, names
 
     def _name_of(self, row: int) -> str | None:
         number, before = self._place(row)
