@@ -1,0 +1,203 @@
+"""Small writers of caches as other tools make them, and a reader that says what every array in a folder is, bit by bit.
+
+Each follows public code, which it names; none of that code is here.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, Any]  # "file: key" -> (type, shape, bytes), or metadata
+SHAPES = ((4, 8, 12), (4, 16, 8), (4, 8, 8))
+
+
+def rows(n: int, seed: int = 0) -> list[Any]:
+    """n latents of several shapes, float32, with both zeros and the smallest numbers among them."""
+    random = np.random.default_rng(seed)
+    made = [random.normal(size=SHAPES[i % len(SHAPES)]).astype(np.float32) for i in range(n)]
+    for row in made:
+        row.flat[:4] = (-0.0, 0.0, 1e-45, -1e-45)
+    return made
+
+
+def bf16(row: Any) -> tuple[str, tuple[int, ...], bytes]:
+    """The upper halves of float32."""
+    return "BF16", row.shape, (row.view(np.uint32) >> 16).astype("<u2").tobytes()
+
+
+def f16(row: Any) -> tuple[str, tuple[int, ...], bytes]:
+    """Rounded."""
+    return "F16", row.shape, row.astype("<f2").tobytes()
+
+
+def write_safetensors(path: Path, tensors: dict[str, tuple[str, tuple[int, ...], bytes]], **metadata: str) -> None:
+    """Eight bytes of length, JSON, data."""
+    head: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+    at = 0
+    for name, (kind, shape, data) in tensors.items():
+        head[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [at, at + len(data)]}
+        at += len(data)
+    text = json.dumps(head).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(data for _, _, data in tensors.values()))
+
+
+def npy(folder: Path, n: int) -> None:
+    """One array a file, in folders of their own."""
+    for i, row in enumerate(rows(n)):
+        (folder / f"{i % 2}").mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{i % 2}" / f"{i}.npy", row.astype(np.float16))
+
+
+def npz(folder: Path, n: int) -> None:
+    """Several arrays a file, of many types; some are missing in some files, or of another shape."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, row in enumerate(rows(n)):
+        more = {"mask": np.full((i % 3 + 1, 2), bool(i % 2))} if i % 2 else {}
+        np.savez(
+            folder / f"{i}.npz",
+            label=np.int64(i),
+            latents=row.astype(np.float64),
+            score=np.array([np.nan, np.inf, -0.0], np.float32),
+            **more,
+        )
+
+
+def safetensors(folder: Path, n: int) -> None:
+    """bfloat16, an eight-bit float beside it, and metadata."""
+    for i, row in enumerate(rows(n)):
+        eight = ("F8_E4M3", (3,), bytes([i, 0x7F, 0xFF]))
+        write_safetensors(folder / f"{i}.safetensors", {"latent": bf16(row), "eight": eight}, caption=f"ein Bär {i}")
+
+
+def kohya(folder: Path, n: int) -> None:
+    """kohya-ss/sd-scripts, library/strategy_base.py: LatentsCachingStrategy.save_latents_to_disk; names of strategy_sd.py.
+
+    Commit 040c04f17e70ff12474ffc0704f183e154d90d71.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, row in enumerate(rows(n)):
+        height, width = (8 * size for size in row.shape[1:])
+        arrays = {
+            "latents": row,
+            "original_size": np.array((width + 3, height)),
+            "crop_ltrb": np.array((0, 0, width, height)),
+        }
+        if i % 2:
+            arrays["latents_flipped"] = row[:, :, ::-1]
+        if i % 3 == 0:
+            arrays["alpha_mask"] = np.ones((height, width), np.float32)
+        np.savez(folder / f"img{i}_{width:04d}x{height:04d}_{('sd', 'sdxl')[i % 2]}.npz", **arrays)
+
+
+def kohya_resolutions(folder: Path, n: int) -> None:
+    """The same, multi_resolution=True: keys end in _HxW of the latent, and a file holds an image at several."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(n):
+        arrays = {}
+        for row in rows(i % 2 + 1, seed=i):
+            _, height, width = row.shape
+            suffix = f"_{height}x{width}"
+            arrays[f"latents{suffix}"] = row
+            arrays[f"original_size{suffix}"] = np.array((8 * width, 8 * height))
+            arrays[f"crop_ltrb{suffix}"] = np.array((0, 0, 8 * width, 8 * height))
+            if i % 3 == 0:
+                arrays[f"latents_flipped{suffix}"] = row[:, :, ::-1]
+        np.savez(folder / f"img{i}_0064x0064_flux.npz", **arrays)
+
+
+def musubi(folder: Path, n: int) -> None:
+    """kohya-ss/musubi-tuner, src/musubi_tuner/dataset/cache_io.py: save_latent_cache_wan, save_latent_cache_common.
+
+    Commit 07f78ab1dacbcda4b42511772c6dc4e593907098.
+    """
+    for i, row in enumerate(rows(n)):
+        video = np.stack([row, row + 1], axis=1)
+        size = "x".join(map(str, video.shape[1:]))
+        tensors = {f"latents_{size}_bfloat16": bf16(video)}
+        if i % 2:
+            tensors["clip_bfloat16"] = bf16(np.ones((2, 3), np.float32))
+            tensors[f"latents_image_{size}_bfloat16"] = bf16(video * 2)
+            tensors["f_indices_int32"] = ("I32", (2,), np.array([0, i], "<i4").tobytes())
+        about = {"architecture": "wan", "width": "96", "height": "64", "format_version": "1.0.1", "frame_count": "5"}
+        write_safetensors(folder / f"clip{i}_00000-005_0096x0064_wan.safetensors", tensors, **about)
+
+
+def ai_toolkit(folder: Path, n: int) -> None:
+    """ostris/ai-toolkit, toolkit/dataloader_mixins.py: LatentCachingMixin.cache_latents_all_latents.
+
+    Commit 002279cec335268639355a793aee60c4f4ba6f73.
+    """
+    for i, row in enumerate(rows(n)):
+        about = {"filename": f"{i}.jpg", "scale_to_width": "64", "flip_x": "false"}
+        write_safetensors(folder / "_latent_cache" / f"{i}_aGFzaA.safetensors", {"latent": f16(row)}, **about)
+
+
+Writer = Callable[[Path, int], None]
+WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who writes it
+    "npy": ("npy", npy),
+    "npz": ("npz", npz),
+    "safetensors": ("safetensors", safetensors),
+    "kohya sd, sdxl": ("kohya", kohya),
+    "kohya, resolutions": ("kohya", kohya_resolutions),
+    "musubi-tuner": ("musubi", musubi),
+    "ai-toolkit": ("ai-toolkit", ai_toolkit),
+}
+
+
+def arrays_in(folder: Path) -> Arrays:
+    """What all files below a folder hold, read without this package."""
+    found: Arrays = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            found |= {f"{name}: {key}": value for key, value in READERS[path.suffix](path).items()}
+    return found
+
+
+def _read_npy(path: Path) -> Arrays:
+    return {"": _plain(np.load(path, allow_pickle=False))}
+
+
+def _read_npz(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: _plain(arrays[key]) for key in arrays.files}
+
+
+def _read_safetensors(path: Path) -> Arrays:
+    data = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", data)
+    head, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    found: Arrays = {"__metadata__": head.pop("__metadata__", {})}
+    for key, entry in head.items():
+        begin, end = entry["data_offsets"]
+        found[key] = (entry["dtype"], tuple(entry["shape"]), body[begin:end])
+    return found
+
+
+def _plain(array: Any) -> tuple[str, tuple[int, ...], bytes]:
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+READERS: dict[str, Callable[[Path], Arrays]] = {".npy": _read_npy, ".npz": _read_npz, ".safetensors": _read_safetensors}
+
+
+def differing_bits(first: Arrays, second: Arrays) -> int:
+    """In arrays that both have; an array, a type, a shape or metadata that only one has counts with all its bits, at least 1."""
+    total = 0
+    for key in first.keys() | second.keys():
+        one, other = first.get(key), second.get(key)
+        if one == other:
+            continue
+        if isinstance(one, tuple) and isinstance(other, tuple) and one[:2] == other[:2]:
+            bits = np.frombuffer(one[2], np.uint8) ^ np.frombuffer(other[2], np.uint8)
+            total += int(np.unpackbits(bits).sum())
+        else:
+            total += max([1, *(8 * len(side[2]) for side in (one, other) if isinstance(side, tuple))])
+    return total
