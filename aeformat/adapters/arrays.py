@@ -6,6 +6,7 @@ Owns how an array is read from either: its head first, its values when they are 
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import zipfile
 import zlib
@@ -40,7 +41,7 @@ class NpzFiles(FileFormat):
 
     def save(self, path: Path, contents: Contents) -> None:
         """As np.savez does.  Raises UsageError for a type that NumPy lacks."""
-        arrays = {key: _numpy(key, tensor) for key, tensor in contents.tensors.items()}
+        arrays = {key: numpy_array(key, tensor) for key, tensor in contents.tensors.items()}
         with path.open("wb") as file:
             _save(file, arrays)
 
@@ -70,7 +71,7 @@ class NpyFiles(FileFormat):
     def load(self, path: Path) -> Iterator[Contents]:
         """As FileFormat's."""
         with path.open("rb") as file:
-            tensor, lost = _array(file, lambda: path.open("rb"))
+            tensor, lost = npy_tensor(file, lambda: path.open("rb"))
         yield Contents({"array": tensor}, lost=lost)
 
     def save(self, path: Path, contents: Contents) -> None:
@@ -79,7 +80,7 @@ class NpyFiles(FileFormat):
             raise UsageError(f"a .npy file holds one array, and there are {', '.join(contents.tensors)}; export npz")
         ((key, tensor),) = contents.tensors.items()
         with path.open("wb") as file:
-            np.lib.format.write_array(file, _numpy(key, tensor), allow_pickle=False)
+            np.lib.format.write_array(file, numpy_array(key, tensor), allow_pickle=False)
 
 
 def _contents(archive: zipfile.ZipFile) -> Contents:
@@ -91,14 +92,14 @@ def _contents(archive: zipfile.ZipFile) -> Contents:
             raise CacheInvalid(f"{member.filename!r} in it is no array, or is there twice")
         with archive.open(member) as file:
             try:
-                tensors[key], changed = _array(file, lambda member=member: archive.open(member))
+                tensors[key], changed = npy_tensor(file, lambda member=member: archive.open(member))
             except CacheInvalid as error:
                 raise CacheInvalid(f"array {key!r}: {error.sentence}") from None
         lost += changed
     return Contents(tensors, lost=lost)
 
 
-def _array(file: IO[bytes], again: Any) -> tuple[Tensor, list[str]]:
+def npy_tensor(file: IO[bytes], again: Any) -> tuple[Tensor, list[str]]:
     """The array that begins here; again: opens the file once more, to read the values.  Raises CacheInvalid."""
     try:
         head = _HEADS.get(np.lib.format.read_magic(file))
@@ -133,7 +134,15 @@ def _array(file: IO[bytes], again: Any) -> tuple[Tensor, list[str]]:
     return Tensor(OUR_NAMES[dtype.name], shape, read), lost
 
 
-def _numpy(key: str, tensor: Tensor) -> Any:
+def npy_bytes(tensor: Tensor) -> bytes:
+    """The bytes of a .npy.  Raises UsageError for a type that NumPy lacks."""
+    file = io.BytesIO()
+    np.lib.format.write_array(file, numpy_array("", tensor), allow_pickle=False)
+    return file.getvalue()
+
+
+def numpy_array(key: str, tensor: Tensor) -> Any:
+    """As NumPy has it.  Raises UsageError for a type that it lacks."""
     if tensor.type not in OUR_NAMES.values():
         raise UsageError(f"array {key!r} is {tensor.type}, which NumPy lacks; export safetensors")
     return tensor.bits()

@@ -15,11 +15,14 @@ FORMATS: Final = {  # name -> module and class, what it is
         "safetensors_files:SafetensorsFiles",
         "a folder of .safetensors, one row each, other tensors beside it",
     ),
+    "webdataset": ("webdataset:WebDatasets", "a folder of .tar, one .npy a row, other members beside it"),
+    "pt": ("torch_files:PtFiles", "a folder of .pt: a tensor, or a dict of tensors; needs torch"),
     "kohya": ("kohya:KohyaFiles", "latents of kohya's sd-scripts (.npz)"),
     "musubi": ("musubi:MusubiFiles", "latents of musubi-tuner (.safetensors)"),
     "ai-toolkit": ("ai_toolkit:AiToolkitFiles", "latents of ai-toolkit (.safetensors)"),
+    "simpletuner": ("torch_files:SimpleTunerFiles", "latents of SimpleTuner (.pt); needs torch"),
 }
-GENERIC: Final = ("npy", "npz", "safetensors")
+GENERIC: Final = ("npy", "npz", "safetensors", "pt")
 """Formats that take rows of any set; the others take back what was imported from them."""
 
 

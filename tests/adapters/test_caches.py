@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 
 import numpy as np
 import pytest
 
 import aeformat
 from aeformat.cli.main import main
-from tests.adapters.writers import WRITERS, arrays_in, differing_bits, npz, rows, write_safetensors
+from tests.adapters.writers import WRITERS, arrays_in, differing_bits, npy_file, npz, rows, write_safetensors
 
 N = 7
+LOST = {"WebDataset": ["dates, owners and modes of the members of a tar"]}
+
+
+def list_files(folder):
+    """The files below a folder."""
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def run(capsys, *arguments: object) -> dict:
@@ -33,8 +41,9 @@ def test_there_and_back(tmp_path, capsys, tool, to):
     back = run(capsys, "export", name, tmp_path / to, "-o", tmp_path / "again")
 
     assert aeformat.validate(tmp_path / to).problems == []
-    assert (made["not_kept"], made["skipped"], back["not_kept"]) == ([], [], [])
-    assert made["rows"] == back["rows"] >= N and made["files"] == back["files"] == N
+    assert [lost["what"] for lost in made["not_kept"]] == LOST.get(tool, [])
+    assert (made["skipped"], back["not_kept"]) == ([], [])
+    assert made["rows"] == back["rows"] >= N and made["files"] == back["files"] == len(list_files(tmp_path / "cache"))
     assert differing_bits(before, arrays_in(tmp_path / "again")) == 0
 
 
@@ -252,3 +261,49 @@ def test_metadata_of_safetensors_is_what_the_library_reads(tmp_path, capsys):
 
     with library.safe_open(tmp_path / "again" / "a.safetensors", "np") as file:
         assert file.metadata() == {"k": "v"} and file.get_tensor("b").tobytes() == b"abc"
+
+
+TARS = {
+    "a link": ([("a.npy", b"", tarfile.SYMTYPE)], "is a link"),
+    "no extension": ([("README", b"x", tarfile.REGTYPE)], "no extension"),
+    "twice": ([("a.txt", b"x", tarfile.REGTYPE), ("a.txt", b"x", tarfile.REGTYPE)], "two members"),
+    "no latent": ([("a.txt", b"x", tarfile.REGTYPE)], "'a'"),
+    "no npy": ([("a.npy", b"x", tarfile.REGTYPE)], "a.npy"),
+    "no text": ([("a.npy", npy_file(np.ones(1)), tarfile.REGTYPE), ("a.txt", b"\xff", tarfile.REGTYPE)], "a.txt"),
+}
+
+
+@pytest.mark.parametrize("what", TARS)
+def test_a_tar_that_is_no_webdataset(tmp_path, capsys, what):
+    """By the name of the member."""
+    members, words = TARS[what]
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        for name, data, kind in members:
+            member = tarfile.TarInfo(name)
+            member.size, member.type = len(data), kind
+            tar.addfile(member, io.BytesIO(data))
+
+    assert main(["import", "webdataset", str(tmp_path / "x.tar"), "-o", str(tmp_path / "set")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "x.tar" in error and words in error
+
+
+TAR_DAMAGE = {
+    "in a head": lambda data: data[:1500],
+    "between members": lambda data: data[:1024],
+    "in an array": lambda data: data[:2000],
+    "a damaged head": lambda data: data[:1024] + b"?" + data[1025:],
+    "another tar behind": lambda data: data + data,
+}
+
+
+@pytest.mark.parametrize("how", TAR_DAMAGE)
+def test_a_damaged_tar(tmp_path, capsys, how):
+    """Python's library takes most of these for the end: none is taken in silence."""
+    WRITERS["WebDataset"][1](tmp_path / "cache", 4)
+    path = tmp_path / "cache" / "shard-000000.tar"
+    path.write_bytes(TAR_DAMAGE[how](path.read_bytes()))
+
+    assert main(["import", "webdataset", str(tmp_path / "cache"), "-o", str(tmp_path / "set")]) == 1
+    assert "no whole .tar file" in capsys.readouterr().err
+    assert main(["import", "webdataset", str(tmp_path / "cache"), "-o", str(tmp_path / "set"), "--skip-broken"]) == 2

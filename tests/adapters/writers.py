@@ -5,8 +5,10 @@ Each follows public code, which it names; none of that code is here.
 
 from __future__ import annotations
 
+import io
 import json
 import struct
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,32 @@ def ai_toolkit(folder: Path, n: int) -> None:
         write_safetensors(folder / "_latent_cache" / f"{i}_aGFzaA.safetensors", {"latent": f16(row)}, **about)
 
 
+def webdataset(folder: Path, n: int) -> None:
+    """webdataset/webdataset, src/webdataset/tariterators.py: base_plus_ext, group_by_keys.
+
+    Commit e0953f9bba17b416d5792d5a263b171c266e78be.  Two tars, with captions, labels, masks and bytes; some are missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, begin, end in ((0, 0, n // 2), (1, n // 2, n)):
+        with tarfile.open(folder / f"shard-{number:06d}.tar", "w") as tar:
+            for i, row in enumerate(rows(n)):
+                if begin <= i < end:
+                    members = {"cls": str(i).encode(), "latents.npy": npy_file(row), "txt": f"ein Bär {i}".encode()}
+                    if i % 2:
+                        members |= {"jpg": bytes([255, 216, i]), "mask.npy": npy_file(np.ones((i, 2), bool))}
+                    for extension, data in members.items():
+                        member = tarfile.TarInfo(f"part/{i:04d}.{extension}")
+                        member.size = len(data)
+                        tar.addfile(member, io.BytesIO(data))
+
+
+def npy_file(array: Any) -> bytes:
+    """As np.save writes it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 Writer = Callable[[Path, int], None]
 WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who writes it
     "npy": ("npy", npy),
@@ -148,6 +176,7 @@ WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who w
     "kohya, resolutions": ("kohya", kohya_resolutions),
     "musubi-tuner": ("musubi", musubi),
     "ai-toolkit": ("ai-toolkit", ai_toolkit),
+    "WebDataset": ("webdataset", webdataset),
 }
 
 
@@ -181,11 +210,29 @@ def _read_safetensors(path: Path) -> Arrays:
     return found
 
 
+def _read_tar(path: Path) -> Arrays:
+    with tarfile.open(path) as tar:
+        members = tar.getmembers()
+        found: Arrays = {member.name: ("", (), _member(tar, member)) for member in members}
+    return found | {"order": [member.name for member in members]}
+
+
+def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None
+    return file.read()
+
+
 def _plain(array: Any) -> tuple[str, tuple[int, ...], bytes]:
     return array.dtype.str, array.shape, array.tobytes()
 
 
-READERS: dict[str, Callable[[Path], Arrays]] = {".npy": _read_npy, ".npz": _read_npz, ".safetensors": _read_safetensors}
+READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".tar": _read_tar,
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+}
 
 
 def differing_bits(first: Arrays, second: Arrays) -> int:

@@ -1,0 +1,91 @@
+"""The tests of .pt, in a program that has torch: test_torch_files.py runs it.  Prints rows and differing bits of each format.
+
+bghira/SimpleTuner, simpletuner/helpers/data_backend/local.py (torch_save) and base.py (_compress_torch), commit
+06b96af6803a6ad7723b4d75a56d94dad1a06dfa; helpers/caching/vae.py writes a tensor, or a dict with the key "latents".
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aeformat.adapters.exporting import export_cache
+from aeformat.adapters.importing import ImportOptions, import_cache
+from aeformat.errors import CacheInvalid
+from tests.adapters.writers import rows
+
+
+def write(folder: Path, n: int, *, is_zipped: bool = False) -> None:
+    """bfloat16; a tensor, a dict with values, by turns; a view of a larger one."""
+    folder.mkdir(parents=True)
+    for i, row in enumerate(rows(n)):
+        latent = torch.from_numpy(row).to(torch.bfloat16)
+        held: Any = latent
+        if i % 2:
+            held = {"latents": latent.transpose(1, 2).transpose(1, 2), "mask": torch.ones(i, 0, dtype=torch.bool)}
+            held |= {"prompt": f"ein Bär {i}", "sizes": [64, 0.1, None]}
+        file = io.BytesIO()
+        torch.save(held, file)
+        (folder / f"{i}.pt").write_bytes(gzip.compress(file.getvalue()) if is_zipped and i % 3 else file.getvalue())
+
+
+def held_in(folder: Path) -> dict[str, Any]:
+    """Everything, as bits."""
+    found = {}
+    for path in sorted(folder.glob("*.pt")):
+        data = path.read_bytes()
+        is_zipped = data[:2] == b"\x1f\x8b"
+        held = torch.load(io.BytesIO(gzip.decompress(data) if is_zipped else data), weights_only=True)
+        found[path.name] = (is_zipped, _bits(held))
+    return found
+
+
+def _bits(held: Any) -> Any:
+    if isinstance(held, dict):
+        return {key: _bits(value) for key, value in held.items()}
+    if isinstance(held, torch.Tensor):
+        return str(held.dtype), tuple(held.shape), held.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return held
+
+
+class _Runs:
+    def __reduce__(self) -> Any:
+        return print, ("this must not run",)
+
+
+def main(folder: Path, n: int) -> None:
+    """One JSON line a format; ends with an error where anything differs."""
+    for name, is_zipped in (("pt", False), ("simpletuner", True)):
+        here = folder / name
+        write(here / "cache", n, is_zipped=is_zipped)
+        report = import_cache(name, here / "cache", here / "set", ImportOptions())
+        back = export_cache(name, here / "set", here / "again")
+        if held_in(here / "cache") != held_in(here / "again") or back.not_kept or report.not_kept:
+            raise SystemExit(f"{name}: not the same")
+        sys.stdout.write(
+            json.dumps({"format": name, "rows": report.rows, "encoding": report.encoding, "differing_bits": 0}) + "\n"
+        )
+    bad = {
+        "pickle.pt": pickle.dumps(_Runs()),
+        "cut.pt": (folder / "pt/cache/0.pt").read_bytes()[:-100],
+        "none.pt": b"none",
+    }
+    for name, data in bad.items():
+        (folder / name).write_bytes(data)
+        try:
+            import_cache("pt", folder / name, folder / "bad", ImportOptions())
+        except CacheInvalid as error:
+            sys.stdout.write(json.dumps({"refused": name, "why": str(error)}) + "\n")
+        else:
+            raise SystemExit(f"{name} was not refused")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
