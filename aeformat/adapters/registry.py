@@ -16,6 +16,7 @@ FORMATS: Final = {  # name -> module and class, what it is
         "a folder of .safetensors, one row each, other tensors beside it",
     ),
     "webdataset": ("webdataset:WebDatasets", "a folder of .tar, one .npy a row, other members beside it"),
+    "hdf5": ("hdf5:Hdf5Files", "a folder of .h5: datasets of n rows each; needs h5py"),
     "pt": ("torch_files:PtFiles", "a folder of .pt: a tensor, or a dict of tensors; needs torch"),
     "kohya": ("kohya:KohyaFiles", "latents of kohya's sd-scripts (.npz)"),
     "musubi": ("musubi:MusubiFiles", "latents of musubi-tuner (.safetensors)"),

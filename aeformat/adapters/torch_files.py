@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -93,10 +94,16 @@ def _unzipped(data: bytes) -> bytes:
 def _loaded(data: bytes) -> Any:
     torch = _torch()
     try:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are refused all the same
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CacheInvalid("it is damaged, or holds other objects than tensors, which are not loaded") from None
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = str(error).strip().splitlines()[:1]
-        raise CacheInvalid(f"no file of tensors alone: {why[0][:200] if why else type(error).__name__}") from None
+        raise CacheInvalid(
+            f"no file of tensors alone: {why[0].partition('. ')[0][:200] if why else type(error).__name__}"
+        ) from None
 
 
 def _contents(held: Any, about: dict[str, Any]) -> Contents:

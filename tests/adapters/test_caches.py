@@ -11,10 +11,18 @@ import pytest
 
 import aeformat
 from aeformat.cli.main import main
-from tests.adapters.writers import WRITERS, arrays_in, differing_bits, npy_file, npz, rows, write_safetensors
+from tests.adapters.writers import NEEDS, WRITERS, arrays_in, differing_bits, npy_file, npz, rows, write_safetensors
+from tests.exchange.needs import need
 
 N = 7
-LOST = {"WebDataset": ["dates, owners and modes of the members of a tar"]}
+LOST = {
+    "HDF5": [
+        "attributes in HDF5",
+        "compression and chunks of HDF5 datasets",
+        "dataset 'about', which has no row for each latent",
+    ],
+    "WebDataset": ["dates, owners and modes of the members of a tar"],
+}
 
 
 def list_files(folder):
@@ -33,6 +41,8 @@ def run(capsys, *arguments: object) -> dict:
 def test_there_and_back(tmp_path, capsys, tool, to):
     """All arrays, their names, types, shapes and metadata; the set is a valid one."""
     name, write = WRITERS[tool]
+    if tool in NEEDS:
+        need(NEEDS[tool])
     write(tmp_path / "cache", N)
     before = arrays_in(tmp_path / "cache")
     assert before
@@ -41,7 +51,7 @@ def test_there_and_back(tmp_path, capsys, tool, to):
     back = run(capsys, "export", name, tmp_path / to, "-o", tmp_path / "again")
 
     assert aeformat.validate(tmp_path / to).problems == []
-    assert [lost["what"] for lost in made["not_kept"]] == LOST.get(tool, [])
+    assert sorted(lost["what"] for lost in made["not_kept"]) == LOST.get(tool, [])
     assert (made["skipped"], back["not_kept"]) == ([], [])
     assert made["rows"] == back["rows"] >= N and made["files"] == back["files"] == len(list_files(tmp_path / "cache"))
     assert differing_bits(before, arrays_in(tmp_path / "again")) == 0

@@ -160,6 +160,24 @@ def webdataset(folder: Path, n: int) -> None:
                         tar.addfile(member, io.BytesIO(data))
 
 
+def hdf5(folder: Path, n: int) -> None:
+    """h5py's own datasets: a row is one index of the first axis.  Two files, of other shapes; one has a group, and gzip."""
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(1)
+    for number, shape in enumerate(SHAPES[:2]):
+        with h5py.File(folder / f"{number}.h5", "w") as file:
+            more = {"compression": "gzip", "chunks": (2, *shape)} if number else {}
+            file.create_dataset("latents", data=random.normal(size=(n, *shape)).astype(np.float16), **more)
+            file.create_dataset("labels/class", data=np.arange(n, dtype=np.int32))
+            file.create_dataset("is_train", data=np.arange(n) % 2 == 0)
+            file.create_dataset("caption", data=[f"ein Bär {i}" for i in range(n)], dtype=h5py.string_dtype())
+            if number:
+                file.attrs["made by"] = "a test"
+                file["about"] = 3
+
+
 def npy_file(array: Any) -> bytes:
     """As np.save writes it."""
     file = io.BytesIO()
@@ -176,8 +194,12 @@ WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who w
     "kohya, resolutions": ("kohya", kohya_resolutions),
     "musubi-tuner": ("musubi", musubi),
     "ai-toolkit": ("ai-toolkit", ai_toolkit),
+    "HDF5": ("hdf5", hdf5),
     "WebDataset": ("webdataset", webdataset),
 }
+
+NEEDS = {"HDF5": "h5py"}
+"""What is shown -> the library that it takes."""
 
 
 def arrays_in(folder: Path) -> Arrays:
@@ -217,6 +239,20 @@ def _read_tar(path: Path) -> Arrays:
     return found | {"order": [member.name for member in members]}
 
 
+def _read_h5(path: Path) -> Arrays:
+    import h5py
+
+    found: Arrays = {}
+
+    def see(name: str, one: Any) -> None:
+        if isinstance(one, h5py.Dataset) and one.shape:
+            found[name] = list(one.asstr()[...]) if one.dtype.kind == "O" else _plain(one[...])
+
+    with h5py.File(path) as file:
+        file.visititems(see)
+    return found
+
+
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
     assert file is not None
@@ -229,6 +265,7 @@ def _plain(array: Any) -> tuple[str, tuple[int, ...], bytes]:
 
 READERS: dict[str, Callable[[Path], Arrays]] = {
     ".tar": _read_tar,
+    ".h5": _read_h5,
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
