@@ -21,6 +21,8 @@ LOST = {
         "compression and chunks of HDF5 datasets",
         "dataset 'about', which has no row for each latent",
     ],
+    "Arrow": ["column 'date' of type timestamp[ms]", "row groups, batches and compression of a table"],
+    "Parquet": ["column 'date' of type timestamp[ms]", "row groups, batches and compression of a table"],
     "WebDataset": ["dates, owners and modes of the members of a tar"],
 }
 
@@ -317,3 +319,72 @@ def test_a_damaged_tar(tmp_path, capsys, how):
     assert main(["import", "webdataset", str(tmp_path / "cache"), "-o", str(tmp_path / "set")]) == 1
     assert "no whole .tar file" in capsys.readouterr().err
     assert main(["import", "webdataset", str(tmp_path / "cache"), "-o", str(tmp_path / "set"), "--skip-broken"]) == 2
+
+
+def lists(rows):
+    """A table with one column of lists, as a Parquet file."""
+
+    def write(path):
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.table({"latents": rows}), path)
+
+    return write
+
+
+TABLES = {
+    "cut": ("x.parquet", lambda path: path.write_bytes(b"PAR1"), "no whole table"),
+    "no arrow": ("x.arrow", lambda path: path.write_bytes(b"none"), "no whole table"),
+    "lists of several sizes": ("x.parquet", lists([[[1.0], [1.0, 2.0]]]), "several sizes"),
+    "no number": ("x.parquet", lists([[1.0, None]]), "is missing"),
+    "no row": ("x.parquet", lists([[1.0], None]), "row 1 has no latent"),
+    "no array": ("x.parquet", lists([1.0]), "it has no array"),
+    "a word": ("x.txt", lambda path: path.write_text("1 2\n1 two\n"), "line 2"),
+    "no number in Python's words": ("x.txt", lambda path: path.write_text("1_0\n"), "line 1"),
+    "NaN as text": ("x.txt", lambda path: path.write_text("nan\n"), "C5-3"),
+}
+
+
+@pytest.mark.parametrize("what", TABLES)
+def test_a_table_that_is_none(tmp_path, capsys, what):
+    """Named, with its column, row or line."""
+    name, write, words = TABLES[what]
+    form = {"x.parquet": "parquet", "x.arrow": "arrow", "x.txt": "text"}[name]
+    if form != "text":
+        need("pyarrow")
+    write(tmp_path / name)
+
+    assert main(["import", form, str(tmp_path / name), "-o", str(tmp_path / "set")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and name in error and words in error
+
+
+def test_text_written_otherwise(tmp_path, capsys):
+    """The values are kept, and a line says that the writing is not."""
+    (tmp_path / "a.txt").write_text("# x y\n1,2\n\n0.1, -0\n# end")
+
+    made = run(capsys, "import", "text", tmp_path / "a.txt", "-o", tmp_path / "set")
+
+    assert made["rows"] == 2 and made["not_kept"][0]["count"] == 5
+    with aeformat.open(tmp_path / "set") as latents:
+        assert latents[1].tolist() == [0.1, -0.0] and np.signbit(latents[1][1])
+
+
+def test_the_network_that_made_them(tmp_path, capsys):
+    """Its id goes into the set."""
+    npz(tmp_path / "cache", 1)
+    write_safetensors(tmp_path / "vae.safetensors", {"w": ("F32", (1,), bytes(4))})
+
+    run(
+        capsys,
+        "import",
+        "npz",
+        tmp_path / "cache",
+        "-o",
+        tmp_path / "set",
+        "--decoder-file",
+        tmp_path / "vae.safetensors",
+    )
+
+    with aeformat.open(tmp_path / "set") as latents:
+        assert latents.header.foreign_decoder == aeformat.model_id(tmp_path / "vae.safetensors")

@@ -178,6 +178,46 @@ def hdf5(folder: Path, n: int) -> None:
                 file["about"] = 3
 
 
+def table(n: int) -> Any:
+    """A latent as a list of lists of lists; a label, a caption that may be missing, bytes, a vector, and a date."""
+    import pyarrow as pa
+
+    nested = pa.list_(pa.list_(pa.list_(pa.float32())))
+    columns = {
+        "latents": pa.array([row.tolist() for row in rows(n)], nested),
+        "label": pa.array(range(n), pa.int16()),
+        "caption": pa.array([None if i == 1 else f"ein Bär {i}" for i in range(n)]),
+        "hash": pa.array([bytes([i, 255]) for i in range(n)], pa.binary()),
+        "vector": pa.array([[i, 0.1, -0.0] for i in range(n)], pa.list_(pa.float16(), 3)),
+        "score": pa.array([None if i == 2 else i / 3 for i in range(n)], pa.float64()),
+        "date": pa.array([0] * n, pa.timestamp("ms")),
+    }
+    return pa.table(columns).replace_schema_metadata({"huggingface": "{}"})
+
+
+def parquet(folder: Path, n: int) -> None:
+    """As pyarrow writes a table."""
+    import pyarrow.parquet
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table(n), folder / "a.parquet", row_group_size=3)
+
+
+def arrow(folder: Path, n: int) -> None:
+    """The same as an Arrow IPC file."""
+    import pyarrow.ipc
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with pyarrow.ipc.new_file(str(folder / "a.arrow"), table(n).schema) as file:
+        file.write_table(table(n), 2)
+
+
+def text(folder: Path, n: int) -> None:
+    """numpy.savetxt: a row a line."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savetxt(folder / "a.txt", np.stack([row.reshape(-1)[:20].astype(np.float64) / 3 for row in rows(n)]))
+
+
 def npy_file(array: Any) -> bytes:
     """As np.save writes it."""
     file = io.BytesIO()
@@ -195,10 +235,13 @@ WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who w
     "musubi-tuner": ("musubi", musubi),
     "ai-toolkit": ("ai-toolkit", ai_toolkit),
     "HDF5": ("hdf5", hdf5),
+    "Parquet": ("parquet", parquet),
+    "Arrow": ("arrow", arrow),
+    "NumPy text": ("text", text),
     "WebDataset": ("webdataset", webdataset),
 }
 
-NEEDS = {"HDF5": "h5py"}
+NEEDS = {"HDF5": "h5py", "Parquet": "pyarrow", "Arrow": "pyarrow"}
 """What is shown -> the library that it takes."""
 
 
@@ -253,6 +296,24 @@ def _read_h5(path: Path) -> Arrays:
     return found
 
 
+def _read_table(path: Path) -> Arrays:
+    import pyarrow.ipc
+    import pyarrow.parquet
+
+    if path.suffix == ".parquet":
+        found = pyarrow.parquet.read_table(path)
+    else:
+        with pyarrow.ipc.open_file(str(path)) as file:
+            found = file.read_all()
+    found = found.drop_columns([name for name in ("date",) if name in found.column_names])
+    lists = {name: ("", (), repr(found[name].to_pylist()).encode()) for name in found.column_names}
+    return {**lists, "schema": str(found.schema), "about": found.schema.metadata}
+
+
+def _read_txt(path: Path) -> Arrays:
+    return {"": ("", (), path.read_bytes())}
+
+
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
     assert file is not None
@@ -265,6 +326,9 @@ def _plain(array: Any) -> tuple[str, tuple[int, ...], bytes]:
 
 READERS: dict[str, Callable[[Path], Arrays]] = {
     ".tar": _read_tar,
+    ".parquet": _read_table,
+    ".arrow": _read_table,
+    ".txt": _read_txt,
     ".h5": _read_h5,
     ".npy": _read_npy,
     ".npz": _read_npz,
