@@ -54,7 +54,7 @@ def _torch(folder: Path, n: int) -> int:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     for line in map(json.loads, done.stdout.splitlines()):
         if "format" in line:
-            tool = {"pt": ".pt", "simpletuner": "SimpleTuner"}[line["format"]]
+            tool = {"pt": ".pt", "simpletuner": "SimpleTuner", "diffusion-pipe": "diffusion-pipe"}[line["format"]]
             cells = f"{tool} | `{line['format']}` | {line['rows']} | {line['encoding']} | both ways | {line['differing_bits']}"
             print(f"| {cells} |")
     sys.stderr.write(done.stderr)

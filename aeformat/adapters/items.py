@@ -52,7 +52,7 @@ class CacheFormat:
     many = False
 
     def why_not(self, name: str) -> str | None:
-        """Why a file is none of this format, in words; None if it is."""
+        """Why a file is none of this format, in words; None if it is, "" if it is part of another one."""
         return None if name.endswith(self.suffix) else f"not {self.suffix}"
 
     def file_name(self, name: str) -> str:

@@ -24,6 +24,7 @@ FORMATS: Final = {  # name -> module and class, what it is
     "kohya": ("kohya:KohyaFiles", "latents of kohya's sd-scripts (.npz)"),
     "musubi": ("musubi:MusubiFiles", "latents of musubi-tuner (.safetensors)"),
     "ai-toolkit": ("ai_toolkit:AiToolkitFiles", "latents of ai-toolkit (.safetensors)"),
+    "diffusion-pipe": ("diffusion_pipe:DiffusionPipeFiles", "latents of diffusion-pipe (metadata.db); needs torch"),
     "simpletuner": ("torch_files:SimpleTunerFiles", "latents of SimpleTuner (.pt); needs torch"),
 }
 GENERIC: Final = ("npy", "npz", "safetensors", "pt")

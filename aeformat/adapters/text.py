@@ -36,7 +36,7 @@ class TextFiles(CacheFormat):
             while line := lines.readline(_MOST):
                 number += 1
                 numbers = _numbers(line, number)
-                if line != _line(numbers):
+                if not numbers or line != _line(numbers):
                     lost.append(_LOST)
                 if not numbers:
                     continue

@@ -46,18 +46,12 @@ class PtFiles(FileFormat):
         data, about = path.read_bytes(), {}
         if self.may_be_gzip and data.startswith(_GZIP_MAGIC):
             data, about = _unzipped(data), {_GZIP: True}
-        yield _contents(_loaded(data), about)
+        yield contents_of(loaded(data), about)
 
     def save(self, path: Path, contents: Contents) -> None:
         """As FileFormat's."""
-        torch, about = _torch(), dict(contents.metadata or {})
-        tensors = {key: _to_torch(tensor) for key, tensor in contents.tensors.items()}
-        is_alone = about.get(_FORM) == "tensor" and len(tensors) == 1
-        held = next(iter(tensors.values())) if is_alone else {**tensors, **about.get(_VALUES, {})}
-        file = io.BytesIO()
-        torch.save(held, file)
-        data = file.getvalue()
-        path.write_bytes(gzip.compress(data, mtime=0) if about.get(_GZIP) else data)
+        data = saved(contents)
+        path.write_bytes(gzip.compress(data, mtime=0) if (contents.metadata or {}).get(_GZIP) else data)
 
 
 class SimpleTunerFiles(PtFiles):
@@ -80,6 +74,15 @@ def _torch() -> Any:
     return torch
 
 
+def saved(contents: Contents) -> bytes:
+    """What torch.save writes: the tensor alone, or a dict, as it was."""
+    about, file = contents.metadata or {}, io.BytesIO()
+    tensors = {key: _to_torch(tensor) for key, tensor in contents.tensors.items()}
+    is_alone = about.get(_FORM) == "tensor" and len(tensors) == 1
+    _torch().save(next(iter(tensors.values())) if is_alone else {**tensors, **about.get(_VALUES, {})}, file)
+    return file.getvalue()
+
+
 def _unzipped(data: bytes) -> bytes:
     try:
         with gzip.open(io.BytesIO(data)) as file:
@@ -91,7 +94,8 @@ def _unzipped(data: bytes) -> bytes:
     return found
 
 
-def _loaded(data: bytes) -> Any:
+def loaded(data: bytes) -> Any:
+    """What torch.save has written, as weights alone.  Raises CacheInvalid."""
     torch = _torch()
     try:
         with warnings.catch_warnings():
@@ -106,7 +110,8 @@ def _loaded(data: bytes) -> Any:
         ) from None
 
 
-def _contents(held: Any, about: dict[str, Any]) -> Contents:
+def contents_of(held: Any, about: dict[str, Any]) -> Contents:
+    """Of a tensor, or a dict.  about: more metadata.  Raises CacheInvalid."""
     torch = _torch()
     if isinstance(held, torch.Tensor):
         return Contents({_ALONE: _of_torch(_ALONE, held)}, {**about, _FORM: "tensor"})

@@ -32,14 +32,14 @@ def _below(
         relative = prefix + name
         if is_folder:
             yield from _below(folder / name, f"{relative}/", of, pattern, leave_out)
-        elif why := _why_not(of, name, pattern):
-            leave_out(why, relative)
-        else:
+        elif (why := _why_not(of, name, pattern)) is None:
             yield folder / name, relative
+        elif why:
+            leave_out(why, relative)
 
 
 def _why_not(of: CacheFormat, name: str, pattern: str | None) -> str | None:
     if pattern is not None:
         return None if fnmatchcase(name, pattern) else f"a file whose name does not match {pattern}"
     why = of.why_not(name)
-    return None if why is None else f"a file *{Path(name).suffix} ({why})"
+    return why and f"a file *{Path(name).suffix} ({why})"

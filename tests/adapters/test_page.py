@@ -44,4 +44,4 @@ def test_all_lines_run(tmp_path, monkeypatch, capsys):
 def test_the_table_is_of_these_caches():
     """Each that the tool writes stands in it, with no differing bit."""
     table = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.endswith("| 0 |")]
-    assert {line.split(" | ")[0][2:] for line in table} == {*WRITERS, ".pt", "SimpleTuner"}
+    assert {line.split(" | ")[0][2:] for line in table} == {*WRITERS, ".pt", "SimpleTuner", "diffusion-pipe"}

@@ -24,11 +24,11 @@ def test_there_and_back(tmp_path, torch_command, torch_environment):
     assert "must not run" not in done.stdout
 
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(line["format"], line["rows"], line["encoding"]) for line in lines[:2]] == [
-        ("pt", 7, "bf16le"), ("simpletuner", 7, "bf16le"),
+    assert [(line["format"], line["rows"], line["encoding"]) for line in lines[:3]] == [
+        ("pt", 7, "bf16le"), ("simpletuner", 7, "bf16le"), ("diffusion-pipe", 7, "f16le"),
     ]  # fmt: skip
-    assert [line["refused"] for line in lines[2:]] == ["pickle.pt", "cut.pt", "none.pt"]
-    assert all(line["refused"] in line["why"] for line in lines[2:])
+    assert [line["refused"] for line in lines[3:]] == ["pickle.pt", "cut.pt", "none.pt"]
+    assert all(line["refused"] in line["why"] for line in lines[3:])
 
 
 def test_without_torch_it_says_so(tmp_path, monkeypatch):

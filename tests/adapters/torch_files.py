@@ -6,11 +6,14 @@ bghira/SimpleTuner, simpletuner/helpers/data_backend/local.py (torch_save) and b
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
 import pickle
+import sqlite3
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,44 @@ def write(folder: Path, n: int, *, is_zipped: bool = False) -> None:
         file = io.BytesIO()
         torch.save(held, file)
         (folder / f"{i}.pt").write_bytes(gzip.compress(file.getvalue()) if is_zipped and i % 3 else file.getvalue())
+
+
+def write_pipe(folder: Path, n: int) -> None:
+    """tdrussell/diffusion-pipe, utils/cache.py: Cache.init, create_new_shard, add; commit 0b78c6b5dd5914dffe114343027c5d84676043ed."""
+    (folder / "latents").mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(folder / "latents" / "metadata.db")) as database:
+        database.execute("CREATE TABLE IF NOT EXISTS fingerprint(value)")
+        database.execute("INSERT INTO fingerprint VALUES(?)", ("5f0e",))
+        database.execute("CREATE TABLE IF NOT EXISTS items(shard, shard_index)")
+        for shard, begin, end in ((0, 0, n // 2), (1, n // 2, n)):
+            database.execute(f"CREATE TABLE shard_{shard}(offset, size)")
+            with (folder / "latents" / f"shard_{shard}.bin").open("wb") as file:
+                for i in range(begin, end):
+                    latent = torch.from_numpy(rows(n)[i]).to(torch.float16)
+                    held = {
+                        "latents": latent,
+                        "mask": torch.ones(2, i) if i % 2 else None,
+                        "image_spec": [None, f"{i}.png"],
+                    }
+                    data = io.BytesIO()
+                    torch.save(held, data)
+                    database.execute("INSERT INTO items VALUES(?, ?)", (shard, i - begin))
+                    entry = (file.tell(), len(data.getvalue()))
+                    database.execute(f"INSERT INTO shard_{shard} VALUES (?, ?)", entry)
+                    file.write(data.getvalue())
+        database.commit()
+
+
+def pipe_in(folder: Path) -> Any:
+    """Everything, as bits, and in which shard it is."""
+    found: list[Any] = []
+    with contextlib.closing(sqlite3.connect(folder / "latents" / "metadata.db")) as database:
+        found += database.execute("SELECT value FROM fingerprint").fetchall()
+        for shard, index in database.execute("SELECT shard, shard_index FROM items").fetchall():
+            offset, size = database.execute(f"SELECT offset, size FROM shard_{shard}").fetchall()[index]
+            data = (folder / "latents" / f"shard_{shard}.bin").read_bytes()[offset : offset + size]
+            found.append((shard, index, _bits(torch.load(io.BytesIO(data), weights_only=True))))
+    return found
 
 
 def held_in(folder: Path) -> dict[str, Any]:
@@ -62,12 +103,17 @@ class _Runs:
 
 def main(folder: Path, n: int) -> None:
     """One JSON line a format; ends with an error where anything differs."""
-    for name, is_zipped in (("pt", False), ("simpletuner", True)):
+    cases = {
+        "pt": (write, held_in),
+        "simpletuner": (partial(write, is_zipped=True), held_in),
+        "diffusion-pipe": (write_pipe, pipe_in),
+    }
+    for name, (make, held) in cases.items():
         here = folder / name
-        write(here / "cache", n, is_zipped=is_zipped)
+        make(here / "cache", n)
         report = import_cache(name, here / "cache", here / "set", ImportOptions())
         back = export_cache(name, here / "set", here / "again")
-        if held_in(here / "cache") != held_in(here / "again") or back.not_kept or report.not_kept:
+        if held(here / "cache") != held(here / "again") or back.not_kept or report.not_kept:
             raise SystemExit(f"{name}: not the same")
         sys.stdout.write(
             json.dumps({"format": name, "rows": report.rows, "encoding": report.encoding, "differing_bits": 0}) + "\n"
