@@ -1,7 +1,7 @@
 """The latents that diffusion-pipe keeps: folders with metadata.db, an SQLite file, and shard_0.bin, shard_1.bin and so on.
 
-A shard is what torch.save has written, one dict after the other; the tables of metadata.db say where each begins.  Kept are also the
-shard of each row, and the fingerprint, without which the tool would make its cache anew.
+A shard is what torch.save has written, one dict after the other; the tables of metadata.db say where each begins.  Kept are
+also the shard of each row, and the fingerprint, without which the tool would make its cache anew.
 As of utils/cache.py of tdrussell/diffusion-pipe, commit 0b78c6b5dd5914dffe114343027c5d84676043ed.
 """
 

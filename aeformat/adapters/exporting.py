@@ -119,6 +119,10 @@ def _item(name: str, latent: Any, given: dict[str, Any], packed: set[str], of: C
         else:
             extras[field] = value if isinstance(value, (str, bytes)) else of_array(_array(value))
     keys, metadata = _json(given.get(KEYS)), _json(given.get(METADATA))
+    if keys is not None and not all(isinstance(key, str) for key in keys.values()):
+        raise CacheInvalid(f"row {name}: its {KEYS} are no texts")
+    if of.name not in GENERIC and not keys:
+        raise CacheInvalid(f"row {name} does not say what it was called in a file of {of.name}")
     file = given.get(FILE) or name
     return Item(file if is_own else of.file_name(file), name, latent, keys or {}, extras, metadata)
 

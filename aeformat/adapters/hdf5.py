@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from aeformat.adapters.items import LATENT, CacheFormat, Item, Value, chosen_key
+from aeformat.adapters.items import LATENT, CacheFormat, Item, Value, chosen_key, value_of
 from aeformat.adapters.tensors import NUMPY_NAMES, OUR_NAMES, Tensor
 from aeformat.container.limits import ROW_BYTES
 from aeformat.errors import CacheInvalid, UsageError
@@ -143,7 +143,7 @@ class _Writer:
     def add(self, item: Item) -> None:
         """Raises UsageError for a type that HDF5 lacks."""
         for field, key in item.keys.items():
-            value = item.latent if field == LATENT else item.extras[field]
+            value = value_of(item, field)
             if isinstance(value, Tensor):
                 if value.type not in NUMPY_NAMES:
                     raise UsageError(f"dataset {key!r} is {value.type}, which HDF5 lacks; export safetensors")

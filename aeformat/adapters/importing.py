@@ -158,7 +158,8 @@ class _Writer:
         *,
         is_set: bool,
     ) -> None:
-        self._types, self._report, self._progress = schema.fields, report, progress
+        self._schema, self._report, self._progress = schema, report, progress
+        self._types = schema.fields
         ext = {EXT: {"format": report.format, "tensors": schema.packed}}
         created: dict[str, Any] = {
             "dims": schema.dims, "encoding": schema.encoding, "fields": self._types, "ext": ext,
@@ -198,6 +199,7 @@ class _Writer:
     def _add(self, item: Item) -> None:
         import numpy as np
 
+        self._schema.check(item)
         try:
             check_name(item.name)
         except BadNames as error:

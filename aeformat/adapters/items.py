@@ -78,6 +78,10 @@ class FileFormat(CacheFormat):
         """What a file holds, once; the file is open until the generator goes on."""
         raise NotImplementedError
 
+    def kept_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """What of it this format has room for: here nothing."""
+        return {}
+
     def save(self, path: Path, contents: Contents) -> None:
         """Write a file."""
         raise NotImplementedError
@@ -109,8 +113,19 @@ class FileFormat(CacheFormat):
                 elif value is not None:
                     lost.append(f"field {field}: {type(value).__name__} in a file of arrays")
             metadata.update(item.metadata or {})
-        self.save(path, Contents(tensors, metadata or None))
+        kept = self.kept_metadata(metadata)
+        if gone := metadata.keys() - kept.keys():
+            lost.append(f"metadata {', '.join(sorted(gone))}")
+        self.save(path, Contents(tensors, kept or None))
         return lost
+
+
+def value_of(item: Item, field: str) -> Value:
+    """What stands under a key of an item.  Raises CacheInvalid where there is nothing."""
+    value = item.latent if field == LATENT else item.extras.get(field)
+    if value is None:
+        raise CacheInvalid(f"row {item.name} has no field {field!r}, which its keys name")
+    return value
 
 
 def chosen_key(keys: Sequence[str], asked: str | None) -> str:

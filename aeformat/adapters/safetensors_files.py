@@ -14,7 +14,7 @@ from typing import Any, Final
 from aeformat.adapters.items import Contents, FileFormat
 from aeformat.adapters.tensors import Tensor
 from aeformat.container.limits import ROW_BYTES
-from aeformat.errors import CacheInvalid, UsageError
+from aeformat.errors import CacheInvalid
 from aeformat.exchange.safetensors_read import TYPES, open_with_metadata
 
 _NAMES: Final = {ours: theirs for theirs, ours in TYPES.items()}
@@ -42,6 +42,10 @@ class SafetensorsFiles(FileFormat):
                     raise CacheInvalid(f"tensor {name!r} has {tensor.n_bytes:,} bytes; a row has {ROW_BYTES:,} at most")
             yield Contents(tensors, metadata or None)
 
+    def kept_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Texts."""
+        return {key: value for key, value in metadata.items() if isinstance(value, str)}
+
     def save(self, path: Path, contents: Contents) -> None:
         """As FileFormat's."""
         with path.open("wb") as file:
@@ -50,22 +54,28 @@ class SafetensorsFiles(FileFormat):
 
 
 def file_pieces(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> Iterator[bytes]:
-    """The bytes of a file.  Raises UsageError for metadata that is no text."""
-    if any(not isinstance(text, str) for text in (metadata or {}).values()):
-        raise UsageError(
-            "the metadata of a .safetensors file is text, and this cache has other values; export its own format"
-        )
+    """The bytes of a file.  metadata: texts."""
     head: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     ordered, at = sorted(tensors.items(), key=lambda item: (_ORDER.index(item[1].type), item[0])), 0
     for name, tensor in ordered:
         end = at + tensor.n_bytes
         head[name] = {"dtype": _NAMES[tensor.type], "shape": list(tensor.shape), "data_offsets": [at, end]}
         at = end
-    text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json_text(head).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     yield struct.pack("<Q", len(text)) + text
     for _, tensor in ordered:
         yield tensor.read()
+
+
+def json_text(value: Mapping[str, Any]) -> str:
+    """As JSON, without spaces; surrogates, which UTF-8 has not, are escaped, and with them all that is no ASCII."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
 
 
 def packed(tensor: Tensor) -> bytes:

@@ -6,13 +6,13 @@ somewhere, become bytes: each a .safetensors file of its own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aeformat.adapters.items import Item, Value
-from aeformat.adapters.safetensors_files import packed
+from aeformat.adapters.safetensors_files import json_text, packed
 from aeformat.adapters.tensors import ENCODINGS, NUMPY_NAMES, Tensor
+from aeformat.container.field_types import BadFields, FieldType, pack_types
 from aeformat.container.limits import FIELD_COUNT
 from aeformat.errors import CacheInvalid
 
@@ -42,6 +42,14 @@ class _Seen:
         kind, shape = self.form
         fits = kind in NUMPY_NAMES and len(shape) <= _MOST_SIZES and all(shape)
         return self.is_tensor and self.is_same and self.n == n_rows and fits
+
+
+def _check_name(name: str) -> None:
+    """That a field can be called so.  Raises CacheInvalid."""
+    try:
+        pack_types({name: FieldType("bool")})
+    except BadFields as error:
+        raise CacheInvalid(f"an array is called {name[:80]!r}, which no field can be: {error.what[:200]}") from None
 
 
 def _form(value: Value) -> tuple[str, tuple[int, ...]]:
@@ -84,13 +92,31 @@ class Schema:
         for name, value in item.extras.items():
             if name in OURS or not name:
                 raise CacheInvalid(f"an array is called {name!r}, which has a meaning here")
-            self._seen.setdefault(name, _Seen(value)).add(value, name)
+            if name not in self._seen:
+                _check_name(name)
+                self._seen[name] = _Seen(value)
+            self._seen[name].add(value, name)
         if len(self._seen) > FIELD_COUNT - len(OURS):
             raise CacheInvalid(
                 f"more than {FIELD_COUNT - len(OURS)} other arrays; the first are {list(self._seen)[:3]}"
             )
         for field, is_there in ((FILE, item.file != item.name), (KEYS, item.keys), (METADATA, item.metadata)):
             self._has[field] = self._has[field] or bool(is_there)
+
+    def check(self, item: Item) -> None:
+        """That a row is as it was when it was given to `add`.  Raises CacheInvalid."""
+        sizes = zip(self._is_free, self._shape, item.latent.shape, strict=False)
+        columns = (name for name, seen in self._seen.items() if seen.is_column(self.n_rows))
+        ours = ((FILE, item.file != item.name), (KEYS, item.keys), (METADATA, item.metadata))
+        if not (
+            (item.latent.type, len(item.latent.shape)) == (self._type, len(self._shape))
+            and all(is_free or own == size for is_free, own, size in sizes)
+            and item.extras.keys() <= self._seen.keys()
+            and all(name in item.extras and _form(item.extras[name]) == self._seen[name].form for name in columns)
+            and all(isinstance(value, Tensor) == self._seen[name].is_tensor for name, value in item.extras.items())
+            and all(self._has[field] or not is_there for field, is_there in ours)
+        ):
+            raise CacheInvalid("the cache was changed while it was read; begin again")
 
     @property
     def dims(self) -> tuple[int | None, ...]:
@@ -123,8 +149,8 @@ def field_values(item: Item, types: Mapping[str, Any]) -> dict[str, Any]:
     """The values of one row."""
     ours = {
         FILE: item.file,
-        KEYS: _json(item.keys) if item.keys else None,
-        METADATA: None if item.metadata is None else _json(item.metadata),
+        KEYS: json_text(item.keys) if item.keys else None,
+        METADATA: None if item.metadata is None else json_text(item.metadata),
     }
     return {name: ours[name] if name in ours else _value(item.extras.get(name), types[name]) for name in types}
 
@@ -133,7 +159,3 @@ def _value(value: Value | None, kind: Any) -> Any:
     if not isinstance(value, Tensor):
         return value
     return value.bits() if isinstance(kind, tuple) else packed(value)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from aeformat.errors import CacheInvalid
 from aeformat.exchange.network_id import TYPE_BYTES
 
 if TYPE_CHECKING:
@@ -41,11 +42,17 @@ class Tensor(NamedTuple):
         return math.prod(self.shape) * TYPE_BYTES[self.type]
 
     def bits(self) -> NDArray[Any]:
-        """The values as NumPy has them; bf16 and the types of 8 bits as unsigned integers with the same bits."""
+        """The values as NumPy has them; bf16 and floats of 8 bits as unsigned integers with the same bits.
+
+        Raises CacheInvalid.
+        """
         import numpy as np
 
         name = NUMPY_NAMES.get(self.type, f"uint{8 * TYPE_BYTES[self.type]}")
-        stored = np.frombuffer(self.read(), np.dtype(name).newbyteorder("<"))
+        data = self.read()
+        if self.type == "bool" and data.translate(None, b"\0\1"):
+            raise CacheInvalid("a truth value that is neither 0 nor 1")
+        stored = np.frombuffer(data, np.dtype(name).newbyteorder("<"))
         return stored.astype(np.dtype(name), copy=False).reshape(self.shape)
 
     def values(self) -> NDArray[Any]:

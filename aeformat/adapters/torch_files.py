@@ -48,6 +48,10 @@ class PtFiles(FileFormat):
             data, about = _unzipped(data), {_GZIP: True}
         yield contents_of(loaded(data), about)
 
+    def kept_metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """What `load` has made."""
+        return {key: metadata[key] for key in (_FORM, _VALUES, _GZIP) if key in metadata}
+
     def save(self, path: Path, contents: Contents) -> None:
         """As FileFormat's."""
         data = saved(contents)

@@ -27,10 +27,12 @@ def _below(
     folder: Path, prefix: str, of: CacheFormat, pattern: str | None, leave_out: LeaveOut
 ) -> Iterator[tuple[Path, str]]:
     with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir()) for entry in entries)
-    for name, is_folder in found:
+        found = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in entries)
+    for name, is_folder, is_link in found:
         relative = prefix + name
-        if is_folder:
+        if is_folder and is_link:
+            leave_out("a link to a folder, which is not followed", relative)
+        elif is_folder:
             yield from _below(folder / name, f"{relative}/", of, pattern, leave_out)
         elif (why := _why_not(of, name, pattern)) is None:
             yield folder / name, relative

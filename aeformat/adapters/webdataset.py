@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from aeformat.adapters.arrays import npy_bytes, npy_tensor
-from aeformat.adapters.items import LATENT, CacheFormat, Item, Value, chosen_key
+from aeformat.adapters.items import LATENT, CacheFormat, Item, Value, chosen_key, value_of
 from aeformat.adapters.tensors import Tensor
 from aeformat.container.limits import ROW_BYTES
+from aeformat.container.names import BadNames, check_name
 from aeformat.errors import CacheInvalid
 
 _NAME: Final = re.compile(r"((?:.*/|)[^.]+)\.([^/]*)", re.DOTALL)
@@ -52,7 +53,7 @@ class WebDatasets(CacheFormat):
             for item in items:
                 base = item.name.removeprefix(f"{item.file}/")
                 for field, extension in item.keys.items():
-                    value = item.latent if field == LATENT else item.extras[field]
+                    value = value_of(item, field)
                     data = npy_bytes(value) if isinstance(value, Tensor) else value
                     _add(tar, f"{base}.{extension}", data.encode() if isinstance(data, str) else data)
         return []
@@ -149,6 +150,10 @@ def _value(tar: tarfile.TarFile, member: tarfile.TarInfo, extension: str) -> tup
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    try:
+        check_name(name)
+    except BadNames as error:
+        raise CacheInvalid(f"the name of a member: {error.what}") from None
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(data), _MODE
     tar.addfile(member, io.BytesIO(data))

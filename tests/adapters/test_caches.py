@@ -187,6 +187,7 @@ REFUSED = {
     "texts": (lambda path: np.savez(path, latents=np.ones(2), a=np.array("x")), 1, "array 'a'"),
     "scalar": (lambda path: np.savez(path, latents=np.float32(1)), 1, "which is no row"),
     "no key": (lambda path: np.savez(path, a=np.ones(1), b=np.ones(1)), 2, "key"),
+    "no name": (lambda path: np.savez(path, latents=np.ones(1), **{"a\nb": np.ones(1)}), 1, "no field can be"),
     "our name": (lambda path: np.savez(path, latents=np.ones(1), **{"cache.file": np.ones(1)}), 1, "cache.file"),
 }
 
@@ -388,3 +389,80 @@ def test_the_network_that_made_them(tmp_path, capsys):
 
     with aeformat.open(tmp_path / "set") as latents:
         assert latents.header.foreign_decoder == aeformat.model_id(tmp_path / "vae.safetensors")
+
+
+def test_truth_values_are_0_or_1(tmp_path, capsys):
+    """Another byte, which a safetensors file can hold, would make an invalid set."""
+    write_safetensors(tmp_path / "a.safetensors", {"latent": ("F32", (1,), bytes(4)), "b": ("BOOL", (2,), b"\1\2")})
+
+    assert main(["import", "safetensors", str(tmp_path / "a.safetensors"), "-o", str(tmp_path / "set")]) == 1
+    assert "neither 0 nor 1" in capsys.readouterr().err
+
+
+def test_metadata_that_a_format_lacks_is_said(tmp_path, capsys):
+    """A surrogate in it, which UTF-8 has not, comes back too."""
+    write_safetensors(
+        tmp_path / "cache" / "a.safetensors", {"latent": ("F32", (1,), bytes(4))}, odd="\ud800", plain="\u00e4"
+    )
+    run(capsys, "import", "safetensors", tmp_path / "cache" / "a.safetensors", "-o", tmp_path / "set")
+
+    back = run(capsys, "export", "npz", tmp_path / "set", "-o", tmp_path / "npz")
+    run(capsys, "export", "safetensors", tmp_path / "set", "-o", tmp_path / "again")
+
+    assert [lost["what"] for lost in back["not_kept"]] == ["metadata odd, plain"]
+    assert arrays_in(tmp_path / "again") == arrays_in(tmp_path / "cache")
+
+
+def test_a_link_to_a_folder_is_not_followed(tmp_path, capsys):
+    """It may lead back to where it is."""
+    npz(tmp_path / "cache", 1)
+    try:
+        (tmp_path / "cache" / "loop").symlink_to(tmp_path / "cache", target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+
+    made = run(capsys, "import", "npz", tmp_path / "cache", "-o", tmp_path / "set")
+
+    assert made["rows"] == 1 and [lost["first"] for lost in made["not_kept"]] == ["loop"]
+
+
+CHANGES = {
+    "shape": lambda folder: np.savez(
+        folder / "1.npz", latents=np.ones((4, 8)), label=np.int64(1), score=np.ones(3, np.float32)
+    ),
+    "field": lambda folder: np.savez(
+        folder / "1.npz", latents=np.ones((4, 8, 8)), label=np.int8(1), score=np.ones(3, np.float32)
+    ),
+    "new": lambda folder: np.savez(folder / "2.npz", latents=np.ones((4, 8, 8)), other=np.ones(2)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_cache_that_changes_between_the_walks(tmp_path, monkeypatch, capsys, what):
+    """Is refused in one line, by the name of the file."""
+    from aeformat.adapters import importing
+
+    npz(tmp_path / "cache", 2)
+    begin = importing._Writer
+
+    def changed(*given, **more):
+        CHANGES[what](tmp_path / "cache")
+        return begin(*given, **more)
+
+    monkeypatch.setattr(importing, "_Writer", changed)
+    assert main(["import", "npz", str(tmp_path / "cache"), "-o", str(tmp_path / "set")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "was changed" in error and ".npz" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
+def test_a_set_of_a_stranger(tmp_path, capsys):
+    """One that says it was a WebDataset, and has not what such rows have."""
+    given = {"cache": {"format": "webdataset", "tensors": []}}
+    for number, keys in enumerate((None, '{"": 5}', '{"": "npy", "txt": "txt"}', "[]", "{")):
+        path = tmp_path / f"{number}.aef"
+        with aeformat.create(path, dims=(3,), encoding="f32le", fields={"cache.keys": str}, ext=given) as file:
+            file.append(np.ones((1, 3), np.float32), names=["a"], fields={"cache.keys": [keys]})
+
+        assert main(["export", "webdataset", str(path), "-o", str(tmp_path / "out")]) == 1
+        assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "out").exists()
