@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -466,3 +467,26 @@ def test_a_set_of_a_stranger(tmp_path, capsys):
 
         assert main(["export", "webdataset", str(path), "-o", str(tmp_path / "out")]) == 1
         assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_file_is_kept_whole_or_not_at_all(tmp_path, capsys):
+    """Of two resolutions in a file one is broken: with --skip-broken neither is in the set."""
+    (tmp_path / "cache").mkdir()
+    good = np.ones((4, 8, 8), np.float32)
+    np.savez(tmp_path / "cache" / "a.npz", latents_8x8=good, latents_8x9=np.full((4, 8, 9), np.nan, np.float32))
+    np.savez(tmp_path / "cache" / "b.npz", latents_8x8=good)
+
+    made = run(capsys, "import", "kohya", tmp_path / "cache", "-o", tmp_path / "set", "--skip-broken")
+
+    assert made["rows"] == 1 and [one["file"] for one in made["skipped"]] == ["a.npz"]
+    with aeformat.open(tmp_path / "set") as latents:
+        assert latents.names(0).names == ("b.npz",)
+
+
+def test_bytes_behind_an_array_are_not_dropped(tmp_path, capsys):
+    """A member of a .npz that is longer than its head says."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("latents.npy", npy_file(np.ones(3, np.float32)) + b"more")
+
+    assert main(["import", "npz", str(tmp_path / "a.npz"), "-o", str(tmp_path / "set")]) == 1
+    assert "bytes of values are stated" in capsys.readouterr().err
