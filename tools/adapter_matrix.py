@@ -1,4 +1,4 @@
-"""The table of docs/caches.md: caches of each format, written by tests/adapters/writers.py, imported, exported and compared.
+"""The table of docs/caches.md: caches of each format, written by tools/caches/writers.py, imported, exported and compared.
 
     python tools/adapter_matrix.py [ROWS]
 
@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from aeformat.adapters.exporting import export_cache  # noqa: E402
 from aeformat.adapters.importing import ImportOptions, import_cache  # noqa: E402
-from tests.adapters.writers import NEEDS, WRITERS, arrays_in, differing_bits  # noqa: E402
+from tools.caches.writers import NEEDS, WRITERS, arrays_in, differing_bits  # noqa: E402
 
 ROWS = 120
 
@@ -50,7 +50,7 @@ def main(n: int) -> int:
 def _torch(folder: Path, n: int) -> int:
     """In a program of its own; it ends with an error where a bit differs."""
     folder.mkdir()
-    command = [sys.executable, "-m", "tests.adapters.torch_files", str(folder), str(n)]
+    command = [sys.executable, "-m", "tools.caches.torch_files", str(folder), str(n)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     for line in map(json.loads, done.stdout.splitlines()):
         if "format" in line:

@@ -12,8 +12,8 @@ import pytest
 
 import aeformat
 from aeformat.cli.main import main
-from tests.adapters.writers import NEEDS, WRITERS, arrays_in, differing_bits, npy_file, npz, rows, write_safetensors
 from tests.exchange.needs import need
+from tools.caches.writers import NEEDS, WRITERS, arrays_in, differing_bits, npy_file, npz, rows, write_safetensors
 
 N = 7
 LOST = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from aeformat.cli.main import main
-from tests.adapters.writers import WRITERS
+from tools.caches.writers import WRITERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "caches.md"
 BLOCK = re.compile(r"^```(sh|py)\n(.*?)^```", re.MULTILINE | re.DOTALL)

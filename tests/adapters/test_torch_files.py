@@ -17,7 +17,7 @@ def test_there_and_back(tmp_path, torch_command, torch_environment):
     """Tensors and dicts, plain and compressed; what is no file of tensors is refused by name, and does not run."""
     paths = os.pathsep.join(filter(None, [str(ROOT), torch_environment.get("PYTHONPATH")]))
     done = subprocess.run(
-        [*torch_command, "-m", "tests.adapters.torch_files", str(tmp_path), "7"],
+        [*torch_command, "-m", "tools.caches.torch_files", str(tmp_path), "7"],
         cwd=ROOT, env={**torch_environment, "PYTHONPATH": paths}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

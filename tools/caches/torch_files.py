@@ -1,4 +1,4 @@
-"""The tests of .pt, in a program that has torch: test_torch_files.py runs it.  Prints rows and differing bits of each format.
+"""The caches that take torch, there and back, in a program that has it.  Prints rows and differing bits of each format.
 
 bghira/SimpleTuner, simpletuner/helpers/data_backend/local.py (torch_save) and base.py (_compress_torch), commit
 06b96af6803a6ad7723b4d75a56d94dad1a06dfa; helpers/caching/vae.py writes a tensor, or a dict with the key "latents".
@@ -13,6 +13,7 @@ import json
 import pickle
 import sqlite3
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import torch
 from aeformat.adapters.exporting import export_cache
 from aeformat.adapters.importing import ImportOptions, import_cache
 from aeformat.errors import CacheInvalid
-from tests.adapters.writers import rows
+from tools.caches.writers import rows
 
 
 def write(folder: Path, n: int, *, is_zipped: bool = False) -> None:
@@ -103,7 +104,7 @@ class _Runs:
 
 def main(folder: Path, n: int) -> None:
     """One JSON line a format; ends with an error where anything differs."""
-    cases = {
+    cases: dict[str, tuple[Callable[[Path, int], None], Callable[[Path], Any]]] = {
         "pt": (write, held_in),
         "simpletuner": (partial(write, is_zipped=True), held_in),
         "diffusion-pipe": (write_pipe, pipe_in),

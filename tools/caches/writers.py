@@ -61,7 +61,7 @@ def npz(folder: Path, n: int) -> None:
     """Several arrays a file, of many types; some are missing in some files, or of another shape."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, row in enumerate(rows(n)):
-        more = {"mask": np.full((i % 3 + 1, 2), bool(i % 2))} if i % 2 else {}
+        more: dict[str, Any] = {"mask": np.full((i % 3 + 1, 2), bool(i % 2))} if i % 2 else {}
         np.savez(
             folder / f"{i}.npz",
             label=np.int64(i),
