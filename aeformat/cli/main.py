@@ -36,6 +36,8 @@ COMMANDS: Final = {
     "validate": "check files against the spec, report all problems",
     "check": "which rows are current, changed, new or gone, against images and a decoder; make them current",
     "convert": "the same latents in another encoding or codec",
+    "import": "a cache of latents that another tool has made -> a set",
+    "export": "a set -> a cache as another tool reads it",
     "eval": "MSE, RMSE, PSNR and bytes an image, against the originals",
     "serve": "keep containers and models for others, over HTTP",
     "store": "check what a server keeps, mend it, clean it up",
