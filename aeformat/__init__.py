@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from aeformat.exchange.network_id import model_id
+    from aeformat.loading.batches import Batches, batches
+    from aeformat.loading.reading import Batch
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.create import create
     from aeformat.pipeline.files import pack, unpack
@@ -67,6 +69,8 @@ __version__ = "1.0.0"
 __all__ = [
     "AeformatError",
     "BackendUnavailable",
+    "Batch",
+    "Batches",
     "Block",
     "DecoderError",
     "DecoderMismatch",
@@ -92,6 +96,7 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "__version__",
+    "batches",
     "create",
     "create_set",
     "decode",
@@ -109,6 +114,8 @@ __all__ = [
 _HOMES: Final = {  # name -> module, and the name there where it is another
     "AeformatError": "errors",
     "BackendUnavailable": "errors",
+    "Batch": "loading.reading",
+    "Batches": "loading.batches",
     "Block": "container.payloads",
     "DecoderError": "errors",
     "DecoderMismatch": "errors",
@@ -133,6 +140,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "Unpacked": "pipeline.unpack",
     "Unsupported": "errors",
     "UsageError": "errors",
+    "batches": "loading.batches",
     "create": "pipeline.create",
     "create_set": "sets.set_writer",
     "decode": "pipeline.arrays",

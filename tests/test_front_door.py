@@ -14,9 +14,9 @@ import aeformat
 from aeformat.images import demo_digits
 
 PUBLIC = [
-    "AeformatError", "BackendUnavailable", "Block", "DecoderError", "DecoderMismatch", "DecoderMissing", "Described", "FormatError",
+    "AeformatError", "BackendUnavailable", "Batch", "Batches", "Block", "DecoderError", "DecoderMismatch", "DecoderMissing", "Described", "FormatError",
     "GoldenMismatch", "Hint", "ImageError", "LatentStream", "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
-    "SetWriter", "Truncated", "Unpacked", "Unsupported", "UsageError", "__version__", "create", "create_set", "decode", "encode", "find_model",
+    "SetWriter", "Truncated", "Unpacked", "Unsupported", "UsageError", "__version__", "batches", "create", "create_set", "decode", "encode", "find_model",
     "load_model", "model_id", "open", "pack", "stream", "unpack", "validate",
 ]  # fmt: skip
 _PRELUDE = f"""
