@@ -149,7 +149,8 @@ class _OneSafetensors:
 
         if self._slice is None:
             self._file: Any = safe_open(self.asked.folder / "cache.safetensors", "pt")
-            self._slice = self._file.get_slice("latents")
+            file: Any = self._file
+            self._slice = file.get_slice("latents")
         return torch.stack([self._slice[row] for row in rows])
 
 
