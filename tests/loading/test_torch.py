@@ -6,7 +6,6 @@ Each check of torch_checks.py runs in a Python that has torch.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -33,13 +32,6 @@ def sources(tmp_path_factory) -> Path:
     with aeformat.create(folder / "taken.aef", dims=1, encoding="u8", fields={"row": int}) as file:
         file.write(np.zeros((2, 1), np.uint8), row=[1, 2])
     return folder
-
-
-@pytest.fixture
-def environment(torch_environment) -> dict[str, str]:
-    """That of torch_command, with this checkout and its tests."""
-    paths = [str(ROOT), str(ROOT / "tests"), torch_environment.get("PYTHONPATH")]
-    return {**torch_environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 @pytest.fixture
