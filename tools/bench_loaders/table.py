@@ -28,7 +28,7 @@ def table(results: dict[str, Any]) -> str:
         columns = [f"{kind} {n}" for kind in ("cold", "warm") for n in workers]
         lines += [
             f"{data['rows']:,} rows of 4 x {data['size']} x {data['size']} bf16, batches of {results['batch_size']}, "
-            f"median of {results['rounds']} rounds: rows a second (times slower than aeformat), by number of workers",
+            f"median of {results['rounds']} rounds: rows a second, by number of workers; in parentheses how many times as fast aeformat was",
             "",
             f"| what | MB | files | {' | '.join(columns)} |",
             f"|---|---|---|{'---|' * len(columns)}",
