@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from aeformat.exchange.network_id import model_id
+    from aeformat.loading.batches import Batches, batches
+    from aeformat.loading.reading import Batch
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.create import create
     from aeformat.pipeline.files import pack, unpack
@@ -72,6 +74,8 @@ __all__ = [
     "SOURCE_FIELDS",
     "AeformatError",
     "BackendUnavailable",
+    "Batch",
+    "Batches",
     "Block",
     "Checked",
     "DecoderError",
@@ -100,6 +104,7 @@ __all__ = [
     "Updated",
     "UsageError",
     "__version__",
+    "batches",
     "check",
     "create",
     "create_set",
@@ -120,6 +125,8 @@ __all__ = [
 _HOMES: Final = {  # name -> module, and the name there where it is another
     "AeformatError": "errors",
     "BackendUnavailable": "errors",
+    "Batch": "loading.reading",
+    "Batches": "loading.batches",
     "Block": "container.payloads",
     "Checked": "staleness.check",
     "DecoderError": "errors",
@@ -148,6 +155,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "Unsupported": "errors",
     "Updated": "staleness.update",
     "UsageError": "errors",
+    "batches": "loading.batches",
     "check": "staleness.check",
     "create": "pipeline.create",
     "create_set": "sets.set_writer",

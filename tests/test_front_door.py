@@ -14,12 +14,12 @@ import aeformat
 from aeformat.images import demo_digits
 
 PUBLIC = [
-    "SOURCE_FIELDS", "AeformatError", "BackendUnavailable", "Block", "Checked", "DecoderError", "DecoderMismatch",
+    "AeformatError", "BackendUnavailable", "Batch", "Batches", "Block", "Checked", "DecoderError", "DecoderMismatch",
     "DecoderMissing", "Described", "Encoded", "FormatError", "GoldenMismatch", "Hint", "ImageError", "LatentStream",
-    "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes", "SetWriter",
-    "Truncated", "Unpacked", "Unsupported", "Updated", "UsageError", "__version__", "check", "create", "create_set",
-    "decode", "encode", "find_model", "load_model", "model_id", "open", "pack", "source_fields", "stream", "unpack",
-    "update", "validate",
+    "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
+    "SOURCE_FIELDS", "SetWriter", "Truncated", "Unpacked", "Unsupported", "Updated", "UsageError", "__version__",
+    "batches", "check", "create", "create_set", "decode", "encode", "find_model", "load_model", "model_id", "open",
+    "pack", "source_fields", "stream", "unpack", "update", "validate",
 ]  # fmt: skip
 _PRELUDE = f"""
 import sys, json
