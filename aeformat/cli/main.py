@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "pack": "images -> .aef",
     "unpack": ".aef -> images",
     "info": "what a file says of itself",
+    "view": "a page in the browser: images, latents, receipts, problems",
     "validate": "check files against the spec, report all problems",
     "convert": "the same latents in another encoding or codec",
     "eval": "MSE, RMSE, PSNR and bytes an image, against the originals",

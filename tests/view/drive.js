@@ -1,0 +1,42 @@
+// Drives a browser: node drive.js PREFIX CHROMIUM AXE < job.json > what the job's script returned.json
+//
+// The job: {script, width, height, dark}.  The script is the body of an async function with `page`, `context`, and `axe()`, which
+// gives what axe-core finds wrong with the page as it is.
+"use strict";
+
+const fs = require("fs");
+const path = require("path");
+const [prefix, chromium, axeFile] = process.argv.slice(2);
+const playwright = require(path.join(prefix, "node_modules", "playwright-core"));
+const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
+
+async function main() {
+    const job = JSON.parse(fs.readFileSync(0, "utf-8"));
+    const browser = await playwright.chromium.launch({ executablePath: chromium, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+    try {
+        const context = await browser.newContext({
+            viewport: { width: job.width, height: job.height },
+            colorScheme: job.dark ? "dark" : "light",
+        });
+        const page = await context.newPage();
+        page.setDefaultTimeout(300000);
+        const errors = [];
+        page.on("pageerror", (error) => errors.push(String(error)));
+        page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+        const axe = async () => {
+            const source = fs.readFileSync(axeFile, "utf-8"); // by the debugger, which the page's own policy does not bind
+            await page.evaluate(source);
+            const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+            return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => html.slice(0, 200) + " " + failureSummary).join(" | ")}`);
+        };
+        const result = await new AsyncFunction("page", "context", "axe", job.script)(page, context, axe);
+        console.log(JSON.stringify({ result, errors }));
+    } finally {
+        await browser.close();
+    }
+}
+
+main().catch((error) => {
+    console.error(error);
+    process.exitCode = 1;
+});
