@@ -1,6 +1,6 @@
 // Drives a browser: node drive.js PREFIX CHROMIUM AXE < job.json > what the job's script returned.json
 //
-// The job: {script, width, height, dark}.  The script is the body of an async function with `page`, `context`, and `axe()`, which
+// The job: {script, width, height, dark, seconds}.  The script is the body of an async function with `page`, `context`, and `axe()`, which
 // gives what axe-core finds wrong with the page as it is.
 "use strict";
 
@@ -19,7 +19,7 @@ async function main() {
             colorScheme: job.dark ? "dark" : "light",
         });
         const page = await context.newPage();
-        page.setDefaultTimeout(300000);
+        page.setDefaultTimeout(1000 * (job.seconds || 300));
         const errors = [];
         page.on("pageerror", (error) => errors.push(String(error)));
         page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
@@ -27,7 +27,7 @@ async function main() {
             const source = fs.readFileSync(axeFile, "utf-8"); // by the debugger, which the page's own policy does not bind
             await page.evaluate(source);
             const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-            return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => html.slice(0, 200) + " " + failureSummary).join(" | ")}`);
+            return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => html.slice(0, 200) + " " + failureSummary).join(" | ")}`);
         };
         const result = await new AsyncFunction("page", "context", "axe", job.script)(page, context, axe);
         console.log(JSON.stringify({ result, errors }));

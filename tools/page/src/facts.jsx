@@ -113,7 +113,7 @@ function Chunks({ report, size: nBytes, onBytes }) {
             {chunks.slice(0, shown).map((chunk) => (
               <tr key={chunk.at}>
                 <th scope="row"><code>{chunk.tag}</code></th>
-                <td><button type="button" class="link" onClick={() => onBytes(chunk.at, chunk.payloadAt - chunk.at + chunk.storedLen)} aria-label={`Show bytes from ${chunk.at}`}>{number(chunk.at)}</button></td>
+                <td><button type="button" class="link" onClick={() => onBytes(chunk.at, chunk.payloadAt - chunk.at + chunk.storedLen)}><span class="hidden">Show bytes from </span>{number(chunk.at)}</button></td>
                 <td>{chunk.nRows ? `${number(chunk.firstRow)} to ${number(chunk.firstRow + chunk.nRows - 1)}` : ""}</td>
                 <td>{size(chunk.storedLen)}</td><td>{size(chunk.rawLen)}</td>
                 <td><code>{chunk.payloadCrc.toString(16).padStart(8, "0")}</code></td>
@@ -121,7 +121,7 @@ function Chunks({ report, size: nBytes, onBytes }) {
               </tr>
             ))}
             {trailerAt !== null && shown >= chunks.length && (
-              <tr><th scope="row"><code>TAIL</code></th><td><button type="button" class="link" onClick={() => onBytes(trailerAt, nBytes - trailerAt)} aria-label={`Show bytes from ${trailerAt}`}>{number(trailerAt)}</button></td><td /><td>{size(nBytes - trailerAt)}</td><td /><td /><td>holds</td></tr>
+              <tr><th scope="row"><code>TAIL</code></th><td><button type="button" class="link" onClick={() => onBytes(trailerAt, nBytes - trailerAt)}><span class="hidden">Show bytes from </span>{number(trailerAt)}</button></td><td /><td>{size(nBytes - trailerAt)}</td><td /><td /><td>holds</td></tr>
             )}
           </tbody>
         </table>

@@ -92,13 +92,12 @@ function Cell({ i, image, show, box, isCurrent, onFocus, onOpen }) {
   const shown = useMemo(() => shownOf(image, show), [image, show]);
   const psnr = image?.psnr === undefined ? "" : decibels(image.psnr);
   return (
-    <button type="button" class="cell" data-image={i} tabIndex={isCurrent ? 0 : -1} onFocus={onFocus} onClick={() => onOpen(i)}
-      aria-label={`Image ${number(i)}${image?.name ? `, ${image.name}` : ""}${psnr ? `, ${psnr}` : ""}`}>
+    <button type="button" class="cell" data-image={i} tabIndex={isCurrent ? 0 : -1} onFocus={onFocus} onClick={() => onOpen(i)}>
       <span class="pair" style={px({ height: box })}>
         {show === "side" && <Picture image={image?.original} />}
         <Picture image={shown} />
       </span>
-      <span class="caption"><span class="name">{name}</span>{psnr && <span class="error">{psnr}</span>}</span>
+      <span class="caption"><span class="name"><span class="hidden">Image </span>{name}</span>{" "}{psnr && <span class="error">{psnr}</span>}</span>
     </button>
   );
 }
