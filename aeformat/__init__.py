@@ -48,16 +48,19 @@ if TYPE_CHECKING:
     )
     from aeformat.exchange.network_id import model_id
     from aeformat.pipeline.arrays import decode, encode
-    from aeformat.pipeline.checking import validate
-    from aeformat.pipeline.create import LatentsFile, create
+    from aeformat.pipeline.create import create
     from aeformat.pipeline.files import pack, unpack
+    from aeformat.pipeline.latents_file import LatentsFile
     from aeformat.pipeline.models import Model, find_model, load_model
+    from aeformat.pipeline.opening import stream_file as stream
     from aeformat.pipeline.pack import Packed
     from aeformat.pipeline.unpack import Unpacked
     from aeformat.reader import Latents, LatentStream
-    from aeformat.reader import open_latents as open
-    from aeformat.reader import stream_latents as stream
     from aeformat.report import Problem, Report
+    from aeformat.sets.checking import validate_any as validate
+    from aeformat.sets.opening import open_latents_or_set as open
+    from aeformat.sets.set_reader import LatentsSet
+    from aeformat.sets.set_writer import SetWriter, create_set
 
 __version__ = "1.0.0"
 
@@ -76,18 +79,21 @@ __all__ = [
     "LatentStream",
     "Latents",
     "LatentsFile",
+    "LatentsSet",
     "Model",
     "Packed",
     "Problem",
     "RaggedRows",
     "Report",
     "RowSizes",
+    "SetWriter",
     "Truncated",
     "Unpacked",
     "Unsupported",
     "UsageError",
     "__version__",
     "create",
+    "create_set",
     "decode",
     "encode",
     "find_model",
@@ -114,28 +120,31 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "ImageError": "errors",
     "LatentStream": "reader",
     "Latents": "reader",
-    "LatentsFile": "pipeline.create",
+    "LatentsFile": "pipeline.latents_file",
+    "LatentsSet": "sets.set_reader",
     "Model": "pipeline.models",
     "Packed": "pipeline.pack",
     "Problem": "report",
     "RaggedRows": "container.ragged",
     "Report": "report",
     "RowSizes": "container.sizes",
+    "SetWriter": "sets.set_writer",
     "Truncated": "errors",
     "Unpacked": "pipeline.unpack",
     "Unsupported": "errors",
     "UsageError": "errors",
     "create": "pipeline.create",
+    "create_set": "sets.set_writer",
     "decode": "pipeline.arrays",
     "encode": "pipeline.arrays",
     "find_model": "pipeline.models",
     "load_model": "pipeline.models",
     "model_id": "exchange.network_id",
-    "open": "reader:open_latents",
+    "open": "sets.opening:open_latents_or_set",
     "pack": "pipeline.files",
-    "stream": "reader:stream_latents",
+    "stream": "pipeline.opening:stream_file",
     "unpack": "pipeline.files",
-    "validate": "pipeline.checking",
+    "validate": "sets.checking:validate_any",
 }
 
 

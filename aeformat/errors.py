@@ -230,6 +230,20 @@ class NamesInvalid(FormatError):
     hint = Hint.REPORT_CONTAINER_WRITER
 
 
+class FieldsInvalid(FormatError):
+    """A chunk of fields is malformed, or not of the types that the file declares."""
+
+    code = "fields"
+    hint = Hint.REPORT_CONTAINER_WRITER
+
+
+class SetInvalid(FormatError):
+    """The manifest of a set is malformed, or a shard is not the file that it names."""
+
+    code = "set"
+    hint = Hint.REPORT_CONTAINER_WRITER
+
+
 class ManifestInvalid(FormatError):
     """A model's manifest or a tensor breaks spec/model.md."""
 

@@ -59,6 +59,8 @@ class Report:
     @property
     def summary(self) -> str:
         """One line for people about a file without problems."""
+        if self.kind == "set":
+            return f"set, {self.n_rows:,} rows in {self.n_chunks:,} shards"
         rows = f", {self.n_rows:,} rows" if self.kind == "latents" else ""
         if self.n_receipts:
             rows += f", {self.n_receipts:,} receipts {self._proved}"

@@ -1,10 +1,10 @@
-"""Flip every byte and cut at every byte of 28 varied files, and see that nothing is silently different.
+"""Flip every byte and cut at every byte of 30 varied files, and see that nothing is silently different.
 
     python tools/mutation_table.py [--quick]
 
 Each byte is inverted, and changed once by another mask; each is a file of its own.  It counts as refused if reading it
 forward raises an error of the format, and as reported if it reads but the validator finds a problem.  It is *silently
-different* if it is read, forward or by seeking, without an error, and values, names, labels, receipts, header, embedded decoder,
+different* if it is read, forward or by seeking, without an error, and values, names, labels, fields, receipts, header, embedded decoder,
 manifest or tensors are not those of the good file.  Every cut must be refused as truncated.  --quick takes a sample of the
 bytes.  The exit code is 1 if a row of the table is not as it must be.
 """
@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyBackend
 from aeformat.container.assigned import VALUE_TYPES
+from aeformat.container.columns import RowFields
 from aeformat.container.described import Described
 from aeformat.container.encodings import array_type
+from aeformat.container.field_types import FieldType
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
 from aeformat.container.ragged import RaggedRows
@@ -104,7 +106,7 @@ def latents(encoding: str, codec: str = "none", filter: str = "none", *, values:
     """A small latents file.  more: dims, chunk_rows, names ("all", "labels" or ""), decoder, receipts."""
     decoder: ModelPackage | None = more.pop("decoder", None)
     names, dims, chunk_rows = more.pop("names", ""), more.pop("dims", (3,)), more.pop("chunk_rows", None)
-    receipts = more.pop("receipts", False)
+    receipts, fields = more.pop("receipts", False), _fields() if more.pop("fields", False) else None
     header = LatentsHeader(
         decoder=decoder.model_id if decoder else bytes(range(32)), dims=dims, image=(1, 2, 1), encoding=encoding,
         codec=codec, filter=filter, values=values, ext=more,
@@ -121,7 +123,7 @@ def latents(encoding: str, codec: str = "none", filter: str = "none", *, values:
         if receipts:
             _write_proved(writer, rows, _names(names))
         else:
-            writer.write(rows, _names(names))
+            writer.write(rows, _names(names), fields=fields)
     return sink.getvalue()
 
 
@@ -175,8 +177,18 @@ def _names(kind: str) -> RowNames | None:
     return RowNames(labels=labels) if kind == "labels" else None
 
 
+def _fields() -> RowFields:
+    types = {"caption": FieldType("text"), "crop": FieldType("int32", (2,)), "good": FieldType("bool")}
+    values = {
+        "caption": ["a", None, "", "\u732b", "a"],
+        "crop": [[row, -row] for row in range(5)],
+        "good": [True, False] * 2 + [True],
+    }
+    return RowFields.of(types, values, _ROWS)
+
+
 def files() -> dict[str, bytes]:
-    """The 28 files."""
+    """The 30 files."""
     decoder = exact_decoder()
     return {
         "u8": latents("u8"),
@@ -201,6 +213,8 @@ def files() -> dict[str, bytes]:
         "u8, rows of their own size": sized("u8"),
         "f32le, rows and images of their own size, names": sized("f32le", (0, 0, 2), (0, 0, 3), names="all"),
         "text19, rows of their own size, zstd": sized("text19", (2, 0), codec="zstd", values="f32"),
+        "u8, fields": latents("u8", fields=True),
+        "f32le, fields, names, 3 chunks, zstd": latents("f32le", "zstd", chunk_rows=2, names="all", fields=True),
         "bf16le, a foreign decoder, described": foreign((3,)),
         "bf16le, the same, rows of their own size": foreign((3, 0)),
         "exact decoder": package_bytes(decoder, codec="none"),
@@ -215,7 +229,8 @@ def read_forward(path: Path) -> Content:
     with path.open("rb") as file:
         stream = stream_latents(file)
         blocks = [
-            (b.first_row, b.values.dtype.str, shape(b.values), b.values.tobytes(), b.names, b.receipts) for b in stream
+            (b.first_row, b.values.dtype.str, shape(b.values), b.values.tobytes(), b.names, b.receipts, b.fields)
+            for b in stream
         ]
         return stream.header, stream.embedded_decoder, blocks
 
@@ -226,7 +241,10 @@ def read_by_seeking(path: Path) -> Content:
         values = seen.rows(0, seen.n_rows)
         names = [seen.names(row) for row in range(seen.n_rows)]
         receipts = [block.receipts for block in seen.blocks(0, seen.n_rows)]
-        return seen.header, seen.embedded_decoder, values.dtype.str, shape(values), values.tobytes(), names, receipts
+        fields = [seen.field(name) for name in seen.fields]
+        fields = [field if isinstance(field, list) else field.tolist() for field in fields]
+        rest = shape(values), values.tobytes(), names, receipts, fields
+        return seen.header, seen.embedded_decoder, values.dtype.str, *rest
 
 
 def shape(values: Any) -> object:

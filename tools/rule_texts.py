@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "aeformat" / "data" / "rules.json"
-PAGES = ("container.md", "model.md")
+PAGES = ("container.md", "model.md", "sets.md")
 _RULE = re.compile(r"^\| \*\*([CM]\d+-\d+)\*\* \| (.+)\|$", re.MULTILINE)
 _CELL = re.compile(r"(?<!\\)\|")  # what ends a cell; code and byte stand in those behind
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from aeformat.backends import numpy_floats, numpy_layers
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks
+from aeformat.backends.numpy_adjoint import Adjoint
 from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
@@ -103,16 +104,23 @@ class NumpyNetwork:
         op = self._op(number, step)
         return lambda xs, scratch, sides: op(xs[0], scratch, sides)
 
+    def adjoint(self) -> Adjoint:
+        """The same layers, for who asks what changes with each number of the input; of profile exact and with free sizes."""
+        return Adjoint(self.package.plan, self._ops, self._sides, n_known=1, sums_of=self._sums_of)
+
+    def _sums_of(self, value: int) -> Sums:
+        """What a lookup has to know of the sums that it reads."""
+        bounds = self.package.plan[value - 1].bounds
+        assert bounds is not None  # M3-6: sums
+        return Sums(self._dtypes[value], self._biases[value], bounds)
+
     def _op(self, number: int, step: Step) -> Op:
         made_dtype = self._dtypes[number + 1]
         match step.kind:
             case "dense" | "conv2d" | "conv2d_transpose" | "affine":
                 return float_sums(step) if step.bounds is None else _LINEAR[step.kind](step, made_dtype)
             case "lookup":
-                (source,) = step.inputs
-                bounds = self.package.plan[source - 1].bounds
-                assert bounds is not None  # M3-6: sums
-                sums = Sums(self._dtypes[source], self._biases[source], bounds)
+                sums = self._sums_of(step.inputs[0])
                 if self.package.has_free_sizes:
                     return lookup(step, sums, made_dtype)
                 return lookup(step, sums, made_dtype, most=self._n_block * step.made.n_elements)

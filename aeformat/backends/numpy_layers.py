@@ -44,6 +44,16 @@ class Scratch:
         return array[:n].reshape(shape)
 
 
+class Fresh(Scratch):
+    """Memory that is let go of with the value in it; only what lives within one layer is used again."""
+
+    def array(self, slot: object, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """The array of a slot that has a name; any other is new."""
+        if isinstance(slot, (str, tuple)):
+            return super().array(slot, shape, dtype)
+        return np.empty(prod(shape), dtype).reshape(shape)
+
+
 Op = Callable[[Array, Scratch, Sides], Array]  # sides: padding or crop, where the kind has one
 
 
@@ -145,14 +155,17 @@ def _contiguous(weights: Array, dtype: DTypeLike) -> Array:
 
 
 class _Pad:
-    """Put zeros around the pixels, and convert to the type of the product.  A negative number cuts rows or columns off."""
+    """Put zeros around the pixels, in the type of the product.  A negative number cuts rows or columns off.
+
+    Where there is nothing to do the pixels stay as they are: unfolding converts them, a few at a time.
+    """
 
     def __init__(self, dtype: DTypeLike) -> None:
         self._dtype, self._slot = dtype, object()
 
     def __call__(self, x: Array, scratch: Scratch, sides: Sides) -> Array:
         if not any(sides):
-            return x.astype(self._dtype, copy=False)
+            return x
         n, height, width, n_channels = x.shape
         x = x[:, max(0, -sides[0]) : height - max(0, -sides[1]), max(0, -sides[2]) : width - max(0, -sides[3])]
         top, bottom, left, right = (max(0, side) for side in sides)

@@ -26,7 +26,7 @@ from aeformat.model.package import ModelPackage
 from aeformat.model.passes import STAGES, PassPlan
 from aeformat.model.step import Step
 
-_HELD: Final = np.dtype(np.float32)  # numbers of 8 bits
+_HELD: Final = {"i8": np.dtype(np.int8), "u8": np.dtype(np.uint8)}
 _WITH_WEIGHTS: Final = {"conv2d": numpy_layers.conv2d, "affine": numpy_layers.affine}
 
 
@@ -107,11 +107,12 @@ class NumpyPasses:
         if step.kind == "lookup":
             source = plan.steps[step.inputs[0] - self.n_known]
             assert source.bounds is not None  # M3-6: sums
-            op = lookup(step, Sums(sum_dtype(source), self._bias(plan, step.inputs[0]), source.bounds), _HELD)
+            sums = Sums(sum_dtype(source), self._bias(plan, step.inputs[0]), source.bounds)
+            op = lookup(step, sums, _HELD[step.made.type])
         elif step.kind in _WITH_WEIGHTS:
             op = _WITH_WEIGHTS[step.kind](step, sum_dtype(step))
         else:
-            return JOINS[step.kind](step, _HELD if step.bounds is None else sum_dtype(step))
+            return JOINS[step.kind](step, _HELD[step.made.type] if step.bounds is None else sum_dtype(step))
         return lambda xs, scratch, sides: op(xs[0], scratch, sides)
 
     def _bias(self, plan: PassPlan, value: int) -> tuple[int, ...]:
@@ -134,7 +135,8 @@ class NumpyPassRow:
         self._filled = tuple(min(size) > 0 for size in phase_sizes(height, width))
         self._schedule = network.schedule(self._filled)
         self._values: dict[int, Array] = {}
-        self._groups = [np.zeros((1, height, width, n), _HELD) for n in network.spec.groups]
+        dtype = _HELD[network.graph.values[0].type]
+        self._groups = [np.zeros((1, height, width, n), dtype) for n in network.spec.groups]
         self._scratch = _Fresh()
         self._passes: Iterator[int] = iter(self._schedule)
         self._pass = 0
@@ -149,7 +151,7 @@ class NumpyPassRow:
             for dead in dies:
                 self._values.pop(dead, None)
         mean, pick = (self._value(i)[0] for i in network.spec.outputs[self._pass])
-        return mean.astype(np.int16), pick.astype(np.uint8)
+        return mean.astype(np.int16), pick
 
     def put(self, values: NDArray[Any]) -> None:
         """The latents of that pass."""
@@ -164,13 +166,17 @@ class NumpyPassRow:
         return self._values[number]
 
     def _known(self, group: int, stage: int) -> Array:
-        whole = self._groups[group]
-        if stage == len(PHASES):
-            return whole
-        made = np.zeros_like(whole)
-        for y, x in PHASES[:stage]:
-            made[:, y::2, x::2] = whole[:, y::2, x::2]
-        return made
+        return known(self._groups[group], stage)
+
+
+def known(group: Array, stage: int) -> Array:
+    """A group (n, h, w, channels) as it is known when so many phases are decoded: 0 elsewhere."""
+    if stage == len(PHASES):
+        return group
+    made = np.zeros_like(group)
+    for y, x in PHASES[:stage]:
+        made[:, y::2, x::2] = group[:, y::2, x::2]
+    return made
 
 
 class _Fresh(Scratch):

@@ -163,6 +163,23 @@ def existing(name: str) -> str:
     return name
 
 
+def is_set(name: str) -> bool:
+    """Whether a name is that of a set: its manifest, or a folder with one."""
+    if not name.endswith(".aefset") and not os.path.isdir(name):  # noqa: PTH112 - see existing
+        return False
+    from aeformat.sets.opening import is_set as is_that
+
+    return is_that(name)
+
+
+def refuse_set(name: str) -> None:
+    """Raises UsageError for a set, where a command takes one file."""
+    if is_set(name):
+        raise UsageError(
+            f"{shown(name)}: is a set, and this command takes one file; give one of its shards, which `aeformat info` lists"
+        )
+
+
 def ordinary(name: str) -> str:
     """The name of a file that can be read more than once.  Raises UsageError."""
     if not is_ordinary(existing(name)):
@@ -239,7 +256,7 @@ class ProgressBar:
     def __init__(self, what: str, n_rows: int | None, *, unit: str = "img") -> None:
         self._unit = unit
         self._bar: Any = None
-        self._what, self._n_rows, self._n_done = what, n_rows, 0
+        self._what, self._n_rows, self._n_done = what, n_rows, 0.0
         self._shown = time.monotonic()
         self._is_on = sys.stderr.isatty()
 
@@ -251,8 +268,8 @@ class ProgressBar:
                 self._bar = tqdm(total=self._n_rows, desc=self._what, unit=self._unit, unit_scale=True, delay=0.5)
         return self
 
-    def update(self, n_rows: int) -> None:
-        """Count n_rows more as done."""
+    def update(self, n_rows: float) -> None:
+        """Count n_rows more as done; parts of one where a row takes long."""
         self._n_done += n_rows
         if self._bar is not None:
             self._bar.update(n_rows)
@@ -260,13 +277,17 @@ class ProgressBar:
             self._shown = time.monotonic()
             of_all = "" if self._n_rows is None else f" of {self._n_rows:,}"
             print(
-                f"{self._what}: {self._n_done:,}{of_all} {self._unit if self._unit != 'img' else 'images'}",
+                f"{self._what}: {_number(self._n_done)}{of_all} {self._unit if self._unit != 'img' else 'images'}",
                 file=sys.stderr,
             )
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+def _number(n: float) -> str:
+    return f"{n:,.1f}".removesuffix(".0")
 
 
 def size(n_bytes: float) -> str:

@@ -24,6 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.pipeline.convert import convert
     from aeformat.reader import stream_latents
 
+    common.refuse_set(options.input)
     find = DecoderOptions(options, options.input)
     check_no_input(options.output, [options.input, *filter(None, [options.decoder])])
     with (

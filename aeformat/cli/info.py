@@ -17,6 +17,7 @@ from aeformat.cli import common
 from aeformat.cli.streams import shown
 from aeformat.container.assigned import DECODER, RECEIPT, ROWS, TRAILER
 from aeformat.container.described import Described
+from aeformat.container.field_types import FieldTypes
 from aeformat.container.header import LatentsHeader, ModelHeader
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
 from aeformat.container.sizes import Run
@@ -29,14 +30,15 @@ _MOST_NUMBERS = 16  # of a list that are printed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat info`."""
-    parser.add_argument("file", metavar="FILE", help="latents or a model package; - for stdin")
+    parser.add_argument("file", metavar="FILE", help="latents, a set or a model package; - for stdin")
     parser.add_argument("--json", action="store_true", help="as one JSON document")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print what the file says.  Returns 3 if it is incomplete."""
     with common.error_source(options.file):
-        facts = _of_file(options.file) if common.is_ordinary(options.file) else _of_stream(options.file)
+        facts = _of_set(options.file) if common.is_set(options.file) else {}
+        facts = facts or (_of_file(options.file) if common.is_ordinary(options.file) else _of_stream(options.file))
     if options.json:
         common.print_json(facts)
     else:
@@ -49,6 +51,26 @@ def _of_file(name: str) -> dict[str, Any]:
     header = _header(name)
     facts: dict[str, Any] = {"file": name, "bytes": os.stat(name).st_size, "kind": header.kind}  # noqa: PTH116 - see common.existing
     return facts | (_latents(name, header) if isinstance(header, LatentsHeader) else _model(name, header))
+
+
+def _of_set(name: str) -> dict[str, Any]:
+    """By its manifest."""
+    from aeformat.sets.set_reader import LatentsSet
+
+    with LatentsSet(name) as latents:
+        manifest = latents.manifest
+    facts: dict[str, Any] = {
+        "file": latents.name,
+        "bytes": sum(shard.bytes for shard in manifest.shards),
+        "kind": "set",
+    }
+    facts |= {"generation": manifest.generation, "rows": manifest.n_rows} | _latents_header(manifest.header)
+    facts |= _fields(manifest.field_types)
+    return facts | {"shards": [{"name": s.name, "rows": s.rows, "sha256": s.digest.hex()} for s in manifest.shards]}
+
+
+def _fields(types: FieldTypes) -> dict[str, Any]:
+    return {"fields": {name: " ".join(map(str, (of.name, *of.sizes))) for name, of in types.items()}} if types else {}
 
 
 def _of_stream(name: str) -> dict[str, Any]:
@@ -107,7 +129,9 @@ def _latents(name: str, header: LatentsHeader) -> dict[str, Any]:
     facts = _latents_header(header)
     try:
         with open_latents(name) as latents:
+            assert latents.trailer is not None  # it is complete
             done = _complete(latents.trailer, latents.embedded_decoder is not None, latents.has_receipts)
+            done |= _fields(latents.field_types)
             return facts | done | (_images(latents.sizes().runs(), header) if header.form.has_free_image else {})
     except Truncated as error:
         return facts | {"complete": False, "problem": str(error)}
@@ -209,6 +233,10 @@ def _print(facts: dict[str, Any]) -> None:
         if value is not None:
             if key in ("dims", "image"):
                 value = ", ".join(str(size) if size else "free" for size in value)
+            if key == "fields":
+                value = ", ".join(f"{name} {of}" for name, of in value.items())
+            if key == "shards":
+                value = ", ".join(f"{s['name']} ({s['rows']:,} rows)" for s in value) or "none"
             if key in ("smallest", "largest"):
                 value = f"{value[0]} x {value[1]} (height x width)"
             text = common.size(value) if key == "bytes" else f"{value:,}" if type(value) is int else shown(str(value))

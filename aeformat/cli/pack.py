@@ -11,7 +11,7 @@ from aeformat.cli import common
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
-    from aeformat.pipeline.refine import Refinement
+    from aeformat.pipeline.refinement import Price, Refiner
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="decode what was encoded, and record digests of the pixels, for unpack to check; exact decoders only",
     )  # fmt: skip
     parser.add_argument(
-        "--refine", type=float, metavar="PRICE",
+        "--refine", type=_price, metavar="PRICE",
         help="look near the encoder's latents for better ones: PRICE bits for a unit of squared error over an image (pixels in "
-        "0..1), so more of it gives closer images and a larger file; takes as long as decoding every image twice for each of "
-        "its latents; exact decoders with a prior only",
+        "0..1), so more of it gives closer images and a larger file; auto: the price that goes with a photograph model; takes "
+        "as long as decoding a photograph 50 times, and a small image twice for each of its latents; exact decoders with a "
+        "prior only",
     )  # fmt: skip
     parser.add_argument(
         "--refine-rounds", type=common.bounded_int(1, 16), metavar="N",
@@ -65,11 +66,12 @@ def run(options: argparse.Namespace) -> int:
 
     model = options.model
     if model is None:
-        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale)
+        model = model_for_inputs(options.inputs, resize=options.resize, grayscale=options.grayscale, rgb=options.rgb)
     encoder, decoder = store.find_pair(model)
     fit = common.fit_of(options, encoder.input.shape)
     check_no_input(options.output, options.inputs)  # before a pipe is opened, which waits for its writer
-    explained = ChosenByTheFirst(model if options.model is None else None)
+    is_by_the_first = options.model is None and not (options.resize or options.grayscale)
+    explained = ChosenByTheFirst(model if is_by_the_first else None)
     with explained:
         source = open_source(options.inputs, fit, fetch_mnist=fetch_mnist)
     check_no_input(options.output, [*source.files, *_model_files(model)])
@@ -109,16 +111,27 @@ def _model_files(model: str) -> list[Path]:
     return [*(Path(stem + half) for half in halves), *Path(model).glob("*.aef")]
 
 
-def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int | None) -> Refinement | None:
+def _price(text: str) -> Price:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def _refinement(options: argparse.Namespace, decoder: ModelPackage, n_rows: int | None) -> Refiner | None:
     from aeformat.errors import UsageError
-    from aeformat.model.package import check_fixed_sizes
-    from aeformat.pipeline.refine import Refinement
+    from aeformat.pipeline.refinement import refiner
 
     if options.refine is None:
         if options.refine_rounds is not None:
             raise UsageError("--refine-rounds says how to refine; give --refine PRICE too")
         return None
-    check_fixed_sizes(decoder, "its latents are not refined")
     n_decoded = None if n_rows is None else n_rows * decoder.input.value.n_elements
-    rounds = {} if options.refine_rounds is None else {"n_rounds": options.refine_rounds}
-    return Refinement(common.network(decoder, options.backend, n_decoded), options.refine, **rounds)
+    return refiner(
+        decoder,
+        options.refine,
+        options.refine_rounds,
+        lambda package: common.network(package, options.backend, n_decoded),
+    )

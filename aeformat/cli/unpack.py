@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.destination import check_no_input
     from aeformat.reader import LatentStream
 
+    common.refuse_set(options.file)
     find = DecoderOptions(options, options.file)
     check_no_input(options.output, _inputs(options))
     with _opened(options) as latents:

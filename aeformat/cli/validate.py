@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat validate`."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="latents or model packages; - for stdin")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="latents, sets or model packages; - for stdin")
     parser.add_argument("--json", action="store_true", help="one JSON document for all files")
     parser.add_argument(
         "--decoder", metavar="PATH",
@@ -44,10 +45,10 @@ def run(options: argparse.Namespace) -> int:
     here = _decoders(options.decoder)
     limits = DEFAULT._replace(work=options.max_work, memory_bytes=options.max_memory)
     for name in options.files:
-        report = _verdict(name, here, limits)
-        reports.append(report)
-        if not options.json:
-            _print(report)
+        for report in _verdicts(name, here, limits):
+            reports.append(report)
+            if not options.json:
+                _print(report)
     if options.json:
         print(json.dumps({"format": "aeformat-report-1", "files": [_as_dict(report) for report in reports]}, indent=2))
     if options.decoder is not None and not here.n_asked:
@@ -56,6 +57,16 @@ def run(options: argparse.Namespace) -> int:
             "leave it out"
         )
     return gravest(map(exit_code_of, reports))
+
+
+def _verdicts(name: str, here: Decoders, limits: Limits) -> Iterator[Report]:
+    """One report, or for a set one of its manifest and one of each shard."""
+    if not common.is_set(name):
+        yield _verdict(name, here, limits)
+        return
+    from aeformat.sets.checking import set_reports
+
+    yield from set_reports(name, lambda shard: _verdict(shard, here, limits))
 
 
 def _verdict(name: str, here: Decoders, limits: Limits) -> Report:

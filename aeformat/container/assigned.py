@@ -27,6 +27,7 @@ MINOR_OF_FLAG: Final = {
 ROWS: Final = b"ROWS"
 SIZES: Final = b"SIZE"  # with FREE_SIZES only
 NAME: Final = b"nAMe"
+FIELDS: Final = b"fLDs"
 RECEIPT: Final = b"rCPT"
 DECODER: Final = b"dECo"
 INDEX: Final = b"iNDX"
@@ -38,6 +39,7 @@ KIND_OF_TAG: Final = {
     ROWS: "latents",
     SIZES: "latents",
     NAME: "latents",
+    FIELDS: "latents",
     RECEIPT: "latents",
     DECODER: "latents",
     INDEX: "latents",

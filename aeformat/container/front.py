@@ -1,4 +1,4 @@
-"""What stands in front of a chunk of rows: its sizes, receipts and names, found by seeking (spec/container.md, section 8).
+"""What stands in front of a chunk of rows: fields, sizes, receipts and names, found by seeking (spec/container.md, section 8).
 
 Owns the walk from where the chunk of rows before ends.  Knows nothing of what rows, names and receipts mean.
 """
@@ -7,24 +7,32 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from aeformat.container.assigned import NAME, RECEIPT, SIZES
+from aeformat.container.assigned import FIELDS, NAME, RECEIPT, SIZES
 from aeformat.container.header import LatentsHeader
 from aeformat.container.parser import ChunkRead
 from aeformat.container.seeking import ChunkPlace, Chunks
-from aeformat.container.sequence import check_cover, check_receipt, check_sizes_length, raise_first, read_sizes
+from aeformat.container.sequence import (
+    check_cover,
+    check_first_fields,
+    check_receipt,
+    check_sizes_length,
+    raise_first,
+    read_sizes,
+)
 from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import IndexEntry
 from aeformat.errors import StructureInvalid
 
-_OF_ROWS: Final = (SIZES, RECEIPT, NAME)  # in this order
+_OF_ROWS: Final = (FIELDS, SIZES, RECEIPT, NAME)  # in this order
 
 
 class Front(NamedTuple):
-    """What belongs to a ROWS.  names, receipts: the chunks, where there are such."""
+    """What belongs to a ROWS.  names, receipts, fields: the chunks, where there are such."""
 
     sizes: RowSizes
     names: ChunkRead | None
     receipts: ChunkRead | None
+    fields: ChunkRead | None
 
 
 def read_front(chunks: Chunks, header: LatentsHeader, before: IndexEntry | None, entry: IndexEntry) -> Front:
@@ -38,7 +46,7 @@ def read_front(chunks: Chunks, header: LatentsHeader, before: IndexEntry | None,
     for place in found.values():
         raise_first(check_receipt(place.header, place.at, sizes))
     read = {tag: chunks.chunk(place.at, place.number) for tag, place in found.items()}
-    return Front(sizes, read.get(NAME), read.get(RECEIPT))
+    return Front(sizes, read.get(NAME), read.get(RECEIPT), read.get(FIELDS))
 
 
 def _find(chunks: Chunks, before: IndexEntry | None, entry: IndexEntry) -> dict[bytes, ChunkPlace]:
@@ -52,9 +60,15 @@ def _find(chunks: Chunks, before: IndexEntry | None, entry: IndexEntry) -> dict[
         tag = place.header.tag
         follows = tag in _OF_ROWS and _OF_ROWS.index(tag) > max(map(_OF_ROWS.index, found), default=-1)
         if found and not follows:
-            raise StructureInvalid("C4-6", at, "sizes, receipts or row names without the rows that they are for")
-        if follows:
+            rule = "C22-1" if list(found) == [FIELDS] else "C4-6"
+            raise StructureInvalid(rule, at, "fields, sizes, receipts or row names without the rows that they are for")
+        if tag == FIELDS:
+            raise_first(check_first_fields(place.header, at, entry.first_row))
+            if place.header.n_rows != entry.n_rows:
+                raise StructureInvalid("C22-2", at + 4, "fields are not of the rows that they stand with")
+        elif follows:
             raise_first(check_cover(place.header, at, entry))
+        if follows:
             found[tag] = place
         at, number = place.end, number + 1
     if at != entry.at:

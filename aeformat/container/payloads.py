@@ -6,13 +6,16 @@ of where chunks come from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeformat.container import assigned, costs, rans, rans_passes
+from aeformat.container.columns import RowFields, parse_fields
 from aeformat.container.content import ContentId
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior, read_decoder_prior
 from aeformat.container.encodings import BadValue, decode
+from aeformat.container.field_types import BadFields, FieldTypes
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
@@ -27,6 +30,7 @@ from aeformat.errors import (
     CompressionInvalid,
     ContentMismatch,
     DecoderMissing,
+    FieldsInvalid,
     FormatError,
     Hint,
     LimitExceeded,
@@ -47,7 +51,7 @@ class ValuesAt(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Rows that came together.  names, receipts: of the same rows, if any.  place: where the values stand in a file.
+    """Rows that came together.  names, receipts, fields: of the same rows, if any.  place: where the values stand in a file.
 
     values: in the header's value type, (n, *dims); where rows have sizes of their own a RaggedRows, a sequence of n arrays.
     """
@@ -57,6 +61,7 @@ class Block(NamedTuple):
     names: RowNames | None = None
     receipts: Receipts | None = None
     place: ValuesAt | None = None
+    fields: RowFields | None = None
 
     def byte_of(self, number: int) -> int:
         """Where in the file value `number` stands, counted from 0 in C order; in the values as bytes where there is no file."""
@@ -72,6 +77,7 @@ class Block(NamedTuple):
             None if self.names is None else self.names.slice(start, stop),
             None if self.receipts is None else self.receipts.slice(start, stop),
             None if self.place is None else self._place_of_row(self.place, start),
+            None if self.fields is None else self.fields.slice(start, stop),
         )
 
     def pick(self, rows: NDArray[Any]) -> Block:
@@ -81,6 +87,7 @@ class Block(NamedTuple):
             self.values[rows],
             None if self.names is None else self.names.pick(rows.tolist()),
             None if self.receipts is None else self.receipts.pick(rows),
+            fields=None if self.fields is None else self.fields.pick(rows),
         )
 
     def _place_of_row(self, place: ValuesAt, row: int) -> ValuesAt:
@@ -188,6 +195,15 @@ def row_names(chunk: ChunkRead, header: Header) -> RowNames:
         raise NamesInvalid(error.rule, chunk.payload_at, error.what) from None
 
 
+def row_fields(chunk: ChunkRead, header: Header, types: FieldTypes | None) -> RowFields:
+    """What an fLDs chunk says.  types: those of the first one, if it is another.  Raises CompressionInvalid, FieldsInvalid."""
+    raw = bytes(raw_payload(chunk, header))
+    try:
+        return parse_fields(raw, chunk.header.n_rows, types)
+    except BadFields as error:
+        raise FieldsInvalid(error.rule, chunk.payload_at, error.what) from None
+
+
 def row_receipts(chunk: ChunkRead, sizes: RowSizes) -> Receipts:
     """What a rCPT chunk says of rows of these sizes; it is never compressed."""
     ends = run_ends(sizes) if sizes.form.has_free_image else None
@@ -213,6 +229,7 @@ class RowReader:
     With codec rans the rows take the decoder's prior: that of the embedded decoder, or what `give_prior` gave.
     reads_decoder: whether to look for it in the embedded decoder; whoever checks that as a whole gives what it finds.
     proves_content: False for who passes the file on, and leaves the content id to its reader (transport.md, T4-2).
+    find_prior: asked for the prior when rows first take one that neither came nor was given.
     """
 
     def __init__(
@@ -222,16 +239,19 @@ class RowReader:
         reads_decoder: bool = True,
         proves_content: bool = True,
         limits: Limits = DEFAULT,
+        find_prior: Callable[[], DecoderPrior] | None = None,
     ) -> None:
-        self._header, self._proves_content = header, proves_content
+        self._header, self._proves_content, self._find_prior = header, proves_content, find_prior
         self._limits, self._reads_decoder = limits, reads_decoder
         self._prior: AnyPrior | None = None
-        self._budget = costs.StepBudget(limits.rans_steps)
+        self.budget = costs.StepBudget(limits.rans_steps)
         self.n_unread = 0  # rows that `check` passed over, because their prior is not here
         self.n_unread_receipts = 0  # digests of such rows
-        self._content = ContentId(header)
+        self.content = ContentId(header)  # of the rows so far
         self._names: RowNames | None = None
         self._receipts: ChunkRead | None = None  # the rCPT of the rows that come
+        self._fields: RowFields | None = None  # of the rows that come
+        self.field_types: FieldTypes | None = None  # of all rows, once the first came
         self.decoder: bytes | None = None  # the embedded decoder's container, once it came by
 
     @property
@@ -260,7 +280,7 @@ class RowReader:
             return 0
         assert chunk.sizes is not None
         try:
-            left = self._budget.left(chunk.number, chunk.payload_at + len(chunk.stored))
+            left = self.budget.left(chunk.number, chunk.payload_at + len(chunk.stored))
             return rans_passes.check_steps(chunk.stored, self._prior, chunk.sizes, left)
         except rans.BadCode:
             return 0  # it is refused before it takes any
@@ -268,9 +288,9 @@ class RowReader:
     def check(self, chunk: ChunkRead) -> Block | None:
         """The same as `chunk`, but rows that cannot be decoded for want of a prior are checked as far as they can be."""
         if chunk.header.tag == assigned.ROWS and self.needs_prior and is_coded(chunk, self._header):
-            check_coded(chunk, self._header, self._budget)
+            check_coded(chunk, self._header, self.budget)
             self.n_unread_receipts += 0 if self._receipts is None else len(self._receipts.stored) // DIGEST_BYTES
-            self._names = self._receipts = None
+            self._names = self._receipts = self._fields = None
             self.n_unread += chunk.header.n_rows
             return None
         return self.chunk(chunk)
@@ -282,22 +302,28 @@ class RowReader:
             self._names = row_names(chunk, self._header)
         elif tag == assigned.RECEIPT:
             self._receipts = chunk
+        elif tag == assigned.FIELDS:
+            self._fields = row_fields(chunk, self._header, self.field_types)
+            self.field_types = self._fields.types
         elif tag == assigned.DECODER:
             self.decoder = chunk.stored
             if self._header.codec == "rans" and self._reads_decoder:
                 self.give_prior(embedded_prior(chunk, self._header, self._limits))
         elif tag == assigned.ROWS:
-            values = rows(chunk, self._header, self._prior, self._budget)
+            if self._find_prior is not None and self.needs_prior and is_coded(chunk, self._header):
+                self.give_prior(self._find_prior())
+            values = rows(chunk, self._header, self._prior, self.budget)
             if self._proves_content:
-                self._content.add(values)
+                self.content.add(values)
             assert chunk.sizes is not None
             receipts = None if self._receipts is None else row_receipts(self._receipts, chunk.sizes)
-            block = Block(chunk.header.first_row, values, self._names, receipts, values_at(chunk, self._header))
-            self._names = self._receipts = None
+            place = values_at(chunk, self._header)
+            block = Block(chunk.header.first_row, values, self._names, receipts, place, self._fields)
+            self._names = self._receipts = self._fields = None
             return block
         return None
 
     def trailer(self, event: TrailerRead) -> None:
         """Check the content id (C9-6), unless there are rows that could not be read.  Raises ContentMismatch."""
-        if self._proves_content and not self.n_unread and self._content.digest() != event.trailer.content_id:
+        if self._proves_content and not self.n_unread and self.content.digest() != event.trailer.content_id:
             raise ContentMismatch("C9-6", event.at + 28, "the content is not the one that the content id names")

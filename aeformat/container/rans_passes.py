@@ -7,7 +7,8 @@ NumPy is imported on first use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aeformat.container.limits import PASS_ELEMENTS, RANS_STEPS
 from aeformat.container.passes import UNITS_A_STEP, PassesPrior, Table
@@ -24,6 +25,7 @@ _FEW_LANES: Final = 8  # lanes that go faster one after the other
 _BYTES_A_LANE: Final = 512  # of a code, that a writer wants for each of its lanes
 _VALUES_A_LANE: Final = 1 << 14  # at most
 _USUAL_LANES: Final = 256
+_AT_ONCE: Final = 1 << 16  # symbols that are looked up together: what they take in memory stays in the cache
 
 
 def check_passes_code(stored: bytes | memoryview, n_values: int) -> int:
@@ -62,7 +64,7 @@ def decode_passes(stored: bytes | memoryview, prior: PassesPrior, sizes: RowSize
 
     n_lanes = check_passes_code(stored, sizes.n_values)
     lanes = _Lanes(stored, n_lanes)
-    out = np.empty(sizes.n_values, np.int16)
+    out = np.empty(sizes.n_values, np.uint8)
     start, is_canonical = 0, True
     for run in sizes.runs():
         height, width, n_channels = sizes.form.dims_of(run.sizes)
@@ -73,24 +75,28 @@ def decode_passes(stored: bytes | memoryview, prior: PassesPrior, sizes: RowSize
     lanes.end()
     if not is_canonical:
         raise BadCode("C6-13", "an escape stands for a symbol that has a frequency of its own")
-    return out.astype(np.uint8).data
+    return out.data
 
 
-def _decode_row(lanes: _Lanes, prior: PassesPrior, row: NDArray[np.int16]) -> bool:
-    """Fill a row (h, w, channels).  Whether its escapes stand for symbols of frequency 0."""
+def _decode_row(lanes: _Lanes, prior: PassesPrior, row: NDArray[np.uint8]) -> bool:
+    """Fill a row (h, w, channels) with the bytes of its values.  Whether its escapes stand for symbols of frequency 0."""
     import numpy as np
 
     passing, is_canonical = prior.network.row(*row.shape[:2]), True
     for place in prior.passes(*row.shape[:2]):
         means, picks = passing.expect()
-        tables = picks.reshape(-1).astype(np.intp)
+        tables = picks.reshape(-1)
         symbols = lanes.take(prior.symbols, tables)
         escapes = np.flatnonzero(symbols == prior.n_symbols)
         if escapes.size:
-            symbols[escapes] = lanes.take(prior.escaped, np.zeros(len(escapes), np.intp))
+            symbols[escapes] = lanes.take(prior.escaped, np.zeros(len(escapes), np.uint8))
             is_canonical &= not prior.tables[tables[escapes], symbols[escapes]].any()
-        values = prior.lo + (symbols.reshape(means.shape) + means - prior.lo) % prior.n_symbols
-        row[place] = values
+        values = symbols.reshape(means.shape)
+        values += means.astype(np.int16)
+        values -= prior.lo
+        values %= prior.n_symbols
+        values += prior.lo
+        row[place] = values.astype(np.uint8)
         passing.put(values)
     return is_canonical
 
@@ -105,9 +111,14 @@ class _Lanes:
         self._words = np.frombuffer(stored, "<u2", -1, 1 + 4 * n_lanes).astype(np.int64)
         self._n_used = 0
 
-    def take(self, table: Table, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    def take(self, table: Table, rows: NDArray[np.uint8]) -> NDArray[np.int16]:
         """The next symbols, the one counted j in lane j mod W.  rows: of the table, one for each.  Raises BadCode (C6-11)."""
-        return self._few(table, rows) if len(self._x) <= _FEW_LANES else self._many(table, rows)
+        import numpy as np
+
+        some, out = self._few if len(self._x) <= _FEW_LANES else self._many, np.empty(len(rows), np.int16)
+        for start in range(0, len(rows), _AT_ONCE):  # a multiple of all numbers of lanes
+            out[start : start + _AT_ONCE] = some(table, rows[start : start + _AT_ONCE].astype(np.intp))
+        return out
 
     def _many(self, table: Table, rows: NDArray[np.intp]) -> NDArray[np.int64]:
         import numpy as np
@@ -187,7 +198,6 @@ def encode_passes(
     flat: all values, row after row, integers in the prior's range.  n_lanes: a power of two up to 1,024 and to the number of
     values; by default what a writer takes.  Raises ValueError (a value outside the range).
     """
-    import numpy as np
 
     if flat.min() < prior.lo or flat.max() > prior.hi:
         raise ValueError(f"there are latents outside the prior's range, {prior.lo} to {prior.hi}")
@@ -197,12 +207,12 @@ def encode_passes(
             return None
     except BadCode:
         return None
-    sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]] = []
+    sequences: list[_Sequence] = []
     bits = start = 0
     for run in sizes.runs():
         shape = sizes.form.dims_of(run.sizes)
         for _ in range(run.n_rows):
-            row = flat[start : start + run.n_values].reshape(shape).astype(np.int16)
+            row = flat[start : start + run.n_values].reshape(shape)
             bits += _encode_row(row, prior, sequences)
             start += run.n_values
     if n_lanes is None:
@@ -222,10 +232,8 @@ def usual_passes_lanes(n_bits: int, n_values: int, most_lanes: int) -> int:
     return 1 << (max(wanted, 1).bit_length() - 1)
 
 
-def _encode_row(
-    row: NDArray[np.int16], prior: PassesPrior, sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]]
-) -> int:
-    """Add frequencies and starts of what a row (h, w, channels) takes, in the order of decoding; its bits times 65,536."""
+def _encode_row(row: NDArray[Any], prior: PassesPrior, sequences: list[_Sequence]) -> int:
+    """Add what a row (h, w, channels) takes, in the order of decoding; its bits times 65,536."""
     import numpy as np
 
     passing, cost = prior.network.row(*row.shape[:2]), 0
@@ -233,24 +241,38 @@ def _encode_row(
         means, picks = passing.expect()
         values = row[place]
         passing.put(values)
-        tables = picks.reshape(-1).astype(np.intp)
-        symbols = ((values - means.astype(np.int16)) % prior.n_symbols).reshape(-1).astype(np.intp)
+        tables = picks.reshape(-1).astype(np.int32)
+        symbols = ((values.astype(np.int16) - means.astype(np.int16)) % prior.n_symbols).reshape(-1)
         cost += int(prior.costs[tables, symbols].sum(dtype=np.uint64))
-        escapes = symbols[prior.tables[tables, symbols] == 0]
-        coded = np.where(prior.tables[tables, symbols] == 0, prior.n_symbols, symbols)
-        for table, entries in (
-            (prior.symbols, tables * prior.symbols.width + coded),
-            (prior.escaped, escapes),
-        ):
-            if entries.size:
-                pair = table.frequencies[entries], table.starts[entries]
-                sequences.append((pair[0].astype(np.uint32), pair[1].astype(np.uint32)))
+        is_escaped = prior.tables[tables, symbols] == 0
+        escapes = symbols[is_escaped].astype(np.int32)
+        symbols[is_escaped] = prior.n_symbols
+        tables *= prior.symbols.width
+        tables += symbols
+        sequences += [_Sequence(prior.symbols, tables), _Sequence(prior.escaped, escapes)]
     return cost
 
 
-def _push(
-    sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]], bits: int, n_lanes: int
-) -> tuple[bytes, bytes]:
+class _Sequence(NamedTuple):
+    """Symbols that are coded one after the other.  entries: their places in the table."""
+
+    table: Table
+    entries: NDArray[np.int32]
+
+    def pieces(self, n_lanes: int) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
+        """Frequencies and starts of the symbols of at most n_lanes, the last ones first; the number divides _AT_ONCE."""
+        import numpy as np
+
+        for first in reversed(range(0, len(self.entries), _AT_ONCE)):
+            entries = self.entries[first : first + _AT_ONCE]
+            frequencies, starts = (
+                numbers.take(entries).astype(np.uint32) for numbers in (self.table.frequencies, self.table.starts)
+            )
+            for start in reversed(range(0, len(entries), n_lanes)):
+                yield frequencies[start : start + n_lanes], starts[start : start + n_lanes]
+
+
+def _push(sequences: list[_Sequence], bits: int, n_lanes: int) -> tuple[bytes, bytes]:
     """States and words, from the last symbol to the first."""
     import numpy as np
 
@@ -260,9 +282,8 @@ def _push(
     x = np.full(n_lanes, LOWEST_STATE, np.uint32)
     words: list[NDArray[np.uint16]] = []  # those of the last step first; within a step in the order of decoding
     high_shift, whole = np.uint32(32 - bits), np.uint32(1 << bits)
-    for frequencies, starts in reversed(sequences):
-        for first in reversed(range(0, len(frequencies), n_lanes)):
-            f, start = frequencies[first : first + n_lanes], starts[first : first + n_lanes]
+    for sequence in reversed(sequences):
+        for f, start in sequence.pieces(n_lanes):
             lanes = x[: len(f)]
             high = ((lanes >> high_shift) >= f).nonzero()[0]
             if high.size:
@@ -273,20 +294,19 @@ def _push(
     return x.astype("<u4").tobytes(), tail
 
 
-def _push_few(
-    sequences: list[tuple[NDArray[np.uint32], NDArray[np.uint32]]], bits: int, n_lanes: int
-) -> tuple[bytes, bytes]:
+def _push_few(sequences: list[_Sequence], bits: int, n_lanes: int) -> tuple[bytes, bytes]:
     """The same, one symbol after the other."""
     import numpy as np
 
     states, words, high_shift = [LOWEST_STATE] * n_lanes, [], 32 - bits
-    for frequencies, starts in reversed(sequences):
-        lane = len(frequencies) % n_lanes
-        for f, start in zip(frequencies[::-1].tolist(), starts[::-1].tolist(), strict=True):
-            lane = (lane or n_lanes) - 1
-            x = states[lane]
-            if x >> high_shift >= f:
-                words.append(x & 0xFFFF)
-                x >>= 16
-            states[lane] = (x // f << bits) + x % f + start
+    for sequence in reversed(sequences):
+        lane = len(sequence.entries) % n_lanes
+        for frequencies, starts in sequence.pieces(_AT_ONCE):
+            for f, start in zip(frequencies[::-1].tolist(), starts[::-1].tolist(), strict=True):
+                lane = (lane or n_lanes) - 1
+                x = states[lane]
+                if x >> high_shift >= f:
+                    words.append(x & 0xFFFF)
+                    x >>= 16
+                states[lane] = (x // f << bits) + x % f + start
     return np.array(states, "<u4").tobytes(), np.array(words[::-1], "<u2").tobytes()

@@ -8,72 +8,122 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import assigned, costs, encodings, payloads
+from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
 from aeformat.container.described import Described
-from aeformat.container.front import Front, read_front
-from aeformat.container.gather import gathered
-from aeformat.container.limits import DEFAULT, RECEIPT_ROWS, Limits
-from aeformat.container.names import RowNames
+from aeformat.container.field_types import FieldTypes
+from aeformat.container.field_views import Fields
+from aeformat.container.fronts import Fronts
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.name_index import NameIndex
 from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
-from aeformat.container.ragged import RaggedRows, join_rows
-from aeformat.container.receipts import rows_of_runs
-from aeformat.container.seeking import Chunks, Framing
-from aeformat.container.selection import selected_row, selected_rows
+from aeformat.container.ragged import RaggedRows
+from aeformat.container.receipted import with_same_receipts
+from aeformat.container.recent import ForkLock, Recent
+from aeformat.container.row_access import RowAccess
+from aeformat.container.seeking import Chunks, Framing, WholeChunks
 from aeformat.container.sequence import check_rows, raise_first
 from aeformat.container.sizes import RowSizes
 from aeformat.container.stream import latents_header
-from aeformat.container.wire import IndexEntry
-from aeformat.errors import StructureInvalid, UsageError
+from aeformat.container.wire import IndexEntry, Trailer
+from aeformat.errors import FormatError, StructureInvalid, UsageError
 from aeformat.paths import checked_path, named
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
-    from aeformat.container.selection import Rows
+
+CACHE_BYTES: Final = 1 << 25  # of chunks that are kept decoded
+_MAPPED_BYTES: Final = 1 << 12  # what a chunk counts whose rows lie in the mapped file
 
 
-class Latents:
-    """Random access to the rows of a complete latents file.
+class Latents(RowAccess):
+    """Random access to the rows of a latents file, for several threads and processes.
 
     path: the file.  Only preamble, header, trailer and index are read at first; each chunk is
     checked when one of its rows is wanted.  The content id as a whole is not checked: read forward for that.
-    Everything but `stored_chunks` copies, so that a file which is cut meanwhile is an error (Truncated).
+    cache_bytes: chunks that were used last are kept decoded, as many as make that together, and always one.
+    mmap: rows of uncompressed binary encodings lie in the mapped file, without a copy (bf16 is still widened).  If another
+    program then cuts the file, the system ends whoever touches what is gone (SIGBUS).  Without it all but `stored_chunks`
+    copies, so that a file which is cut meanwhile is an error (Truncated).
+    incomplete: take a file that is cut, or that is being written, and hand out the rows of its whole chunks; `damage` then
+    says what comes behind them.
+    find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
+    It can be pickled, if find_prior can: the file is opened again by its path, and must still have the same content id.
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> None:
-        self._limits = limits
-        self._last: tuple[int, Block] | None = None
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        limits: Limits = DEFAULT,
+        cache_bytes: int = CACHE_BYTES,
+        mmap: bool = False,
+        incomplete: bool = False,
+        find_prior: Callable[[Latents], DecoderPrior] | None = None,
+    ) -> None:
+        self._limits, self._is_mapped, self._find_prior = limits, mmap, find_prior
+        self._options: dict[str, Any] = {
+            "cache_bytes": cache_bytes,
+            "mmap": mmap,
+            "incomplete": incomplete,
+            "find_prior": find_prior,
+        }
+        self._decoding = ForkLock()  # of codec rans, whose steps are counted
         self._prior: AnyPrior | None = None
         self._has_used_decoder = False  # the embedded one
-        self._has_receipts: bool | None = None  # not yet seen
+        self._names: NameIndex | None = None
+        self.trailer: Trailer | None = None
+        self.damage: FormatError | None = None
         self.name = checked_path(path, instead=INSTEAD)
         """The path, as it was given."""
         with named(self.name):
-            self._open()
+            self._open(incomplete=incomplete)
 
-    def _open(self) -> None:
+    @property
+    def _lies_in_file(self) -> bool:
+        return self._is_mapped and self.header.codec == "none" and not self.header.encoding_spec.is_text
+
+    def _open(self, *, incomplete: bool) -> None:
         limits = self._limits
         self._file = OpenedFile(self.name)
         self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
             framing = Framing(self._file.read, self._file.size, limits)
             self.header = latents_header(framing.header)
-            self._chunks = Chunks(framing)
-            self._entries = self._chunks.rows()
+            if self._lies_in_file:
+                framing.view = self._file.view()
+            size_of = partial(
+                _block_bytes, is_mapped=self._lies_in_file
+            )  # no bound method: it would keep the file open
+            self._blocks: Recent[Block] = Recent(self._options["cache_bytes"], size_of)
+            self._open_rows(framing, incomplete=incomplete)
         except BaseException:
-            self.close()
+            self._file.close()
             raise
-        self.trailer = self._chunks.trailer
         self._starts = [entry.first_row for entry in self._entries]
+        self._fronts = Fronts(self._chunks, self.header, self._entries)
+
+    def _open_rows(self, framing: Framing, *, incomplete: bool) -> None:
+        try:
+            chunks = Chunks(framing)
+            self._chunks, self._entries, self.trailer = chunks, chunks.rows(), chunks.trailer
+        except FormatError as error:
+            if not incomplete:
+                raise
+            whole = WholeChunks(framing)
+            self._chunks, self._entries, self.damage = whole, whole.rows(), whole.damage or error
+        self.n_rows = sum(entry.n_rows for entry in self._entries)
+        """Rows in the file."""
 
     def _rows_chunk(self, entry: IndexEntry, sizes: RowSizes) -> ChunkRead:
         chunk = self._chunks.chunk(entry.at, entry.number)
@@ -84,43 +134,29 @@ class Latents:
         return chunk._replace(sizes=sizes)
 
     def _block(self, row: int) -> Block:
-        """The chunk that holds this row; the last one is kept."""
-        position = bisect_right(self._starts, row) - 1
-        last = self._last  # of another thread, perhaps
-        if last is None or last[0] != position:
-            with named(self.name):
-                last = self._last = position, self._read_block(position)
-        return last[1]
+        """The chunk that holds this row; the last ones are kept."""
+        return self._blocks.get(bisect_right(self._starts, row) - 1, self._read_block)
 
     def _read_block(self, position: int) -> Block:
-        entry, front = self._entries[position], self._front(position)
+        with named(self.name):
+            if self.header.codec != "rans":
+                return self._decoded(position)
+            with self._decoding:
+                return self._decoded(position)
+
+    def _decoded(self, position: int) -> Block:
+        entry, front = self._entries[position], self._fronts.of(position)
         chunk = self._rows_chunk(entry, front.sizes)
         if payloads.is_coded(chunk, self.header) and self._prior is None:
             payloads.check_coded(chunk, self.header, self._budget)
-            self._use_decoder()
+            if self.needs_prior and self._find_prior is not None:
+                self.give_prior(self._find_prior(self))
         values = payloads.rows(chunk, self.header, self._prior, self._budget)
         values.setflags(write=False)  # it is handed out more than once
         names = None if front.names is None else payloads.row_names(front.names, self.header)
         receipts = None if front.receipts is None else payloads.row_receipts(front.receipts, front.sizes)
-        return Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header))
-
-    def _front(self, position: int) -> Front:
-        """What belongs to the rows of a chunk: right before it, so it is found from the chunk of rows before."""
-        before = self._entries[position - 1] if position else None
-        front = read_front(self._chunks, self.header, before, self._entries[position])
-        has_receipts = front.receipts is not None
-        if self._has_receipts not in (None, has_receipts):
-            raise StructureInvalid("C4-6", self._entries[position].at, "receipts of some rows only")
-        self._has_receipts = has_receipts
-        return front
-
-    @property
-    def n_rows(self) -> int:
-        """Rows in the file."""
-        return self.trailer.n_rows
-
-    def __len__(self) -> int:
-        return self.trailer.n_rows
+        fields = None if front.fields is None else self._fronts.fields(position)
+        return Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header), fields)
 
     def __repr__(self) -> str:
         if self.header.has_free_sizes:
@@ -132,11 +168,6 @@ class Latents:
     def described(self) -> Described | None:
         """What the latents are, where the header says it (spec/container.md, section 3.3)."""
         return self.header.described
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, *dims), as of an array; (rows,) where rows have sizes of their own."""
-        return (self.n_rows,) if self.header.has_free_sizes else (self.n_rows, *self.header.dims)
 
     def sizes(self, start: int = 0, stop: int | None = None) -> RowSizes:
         """The sizes of rows start to stop - 1, by default of all: their shapes, and of their images.  No row is read.
@@ -150,147 +181,70 @@ class Latents:
             return fixed
         first, last = (bisect_right(self._starts, row) - 1 for row in (start, stop - 1))
         with named(self.name):
-            parts = [self._front(position).sizes for position in range(first, last + 1)]
+            parts = [self._fronts.of(position).sizes for position in range(first, last + 1)]
         before = self._starts[first]
         return RowSizes.join(parts).slice(start - before, stop - before)
-
-    def _check_range(self, start: int, stop: int) -> None:
-        if not 0 <= start < stop <= self.n_rows:
-            raise IndexError(f"rows {start} to {stop} of {self.n_rows}")
-
-    @property
-    def ndim(self) -> int:
-        """The length of `shape`."""
-        return len(self.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the arrays that come out: the header's value type, in this machine's byte order."""
-        import numpy as np
-
-        return np.dtype(encodings.array_type(self.header.values))
-
-    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
-        """All rows, for NumPy: np.asarray(latents).
-
-        Raises ValueError for copy=False and for rows of their own size, FormatError.
-        """
-        import numpy as np
-
-        if self.header.has_free_sizes:
-            raise ValueError("the rows of this file have sizes of their own, which no one array holds; take latents[:]")
-        if copy is False:
-            raise ValueError("latents are read from a file, so they cannot be had without a copy")
-        return np.array(self[:], dtype=dtype)  # one that can be written to
-
-    @overload
-    def __getitem__(self, rows: int) -> NDArray[Any]: ...
-    @overload
-    def __getitem__(self, rows: Rows) -> NDArray[Any] | Any: ...
-
-    def __getitem__(self, rows: Rows) -> NDArray[Any] | RaggedRows:
-        """Latents in the header's value type, picked as from an array; negative numbers count from the end.
-
-        rows: a number -> one latent, an array of its shape; a slice, ..., a list or array of numbers, or a mask of n_rows
-        booleans -> (n, *dims); if the header leaves sizes free, always a RaggedRows, which is a sequence of n arrays.
-        Read-only: copy what is to be changed.
-
-        Raises IndexError (no such row, a mask of another length), TypeError, FormatError.
-        """
-        chosen = selected_rows(rows, self.n_rows)
-        if isinstance(chosen, int):
-            block = self._block(chosen)
-            values: NDArray[Any] = block.values[chosen - block.first_row]
-            return values
-        if isinstance(chosen, range) and chosen and chosen.step == 1:
-            return self.rows(chosen.start, chosen.stop)
-        import numpy as np
-
-        return gathered(np.asarray(chosen, np.int64), self._block, self.header)
-
-    def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
-        """Rows start to stop - 1 in the header's value type, (stop - start, *dims) or a RaggedRows; read-only.
-
-        Raises IndexError, FormatError.
-        """
-        import numpy as np
-
-        self._check_range(start, stop)
-        pieces: list[Any] = []
-        row = start
-        while row < stop:
-            block = self._block(row)
-            pieces.append(block.values[row - block.first_row : stop - block.first_row])
-            row += len(pieces[-1])
-        join = join_rows if self.header.has_free_sizes else np.concatenate
-        values: Any = pieces[0] if len(pieces) == 1 else join(pieces)
-        values.setflags(write=False)
-        return values
-
-    def blocks(self, start: int, stop: int) -> Iterator[Block]:
-        """Rows start to stop - 1 by chunk; with receipts, also the rows beside them that the same digests are for.
-
-        Values are read-only.  Raises IndexError, FormatError.
-        """
-        self._check_range(start, stop)
-        row = start
-        while row < stop:
-            block = self._block(row)
-            n_rows = len(block.values)
-            first, last = row - block.first_row, min(stop - block.first_row, n_rows)
-            if block.receipts is not None:
-                first, last = block.receipts.widened(first, last)
-                last = min(last, n_rows)
-            yield block.slice(first, last)
-            row = block.first_row + n_rows
-
-    def block_of(self, row: int) -> Block:
-        """The whole chunk that holds a row; values are read-only.  Raises IndexError, FormatError."""
-        if not 0 <= row < self.n_rows:
-            raise IndexError(f"row {row} of {self.n_rows}")
-        return self._block(row)
 
     def with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Ascending numbers of rows, and beside them all rows that the same digests of receipts are for.
 
         What has to be decoded to check these rows.  Raises FormatError.
         """
-        import numpy as np
-
         if not self.has_receipts:
             return rows
-        if self.header.form.has_free_image:
-            return self._with_receipted(rows)
-        starts = np.asarray(self._starts, np.int64)
-        chunk_start = starts[np.searchsorted(starts, rows, "right") - 1]
-        runs = np.unique(rows - (rows - chunk_start) % RECEIPT_ROWS)  # first row of each
-        chunk_end = np.append(starts[1:], self.n_rows)[np.searchsorted(starts, runs, "right") - 1]
-        numbers = runs[:, np.newaxis] + np.arange(RECEIPT_ROWS)
-        needed: NDArray[Any] = numbers[numbers < chunk_end[:, np.newaxis]]
-        return needed
+        with named(self.name):
+            return with_same_receipts(rows, [*self._starts, self.n_rows], self.header, self._fronts)
 
-    def _with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The same where runs depend on the sizes of the images: chunk by chunk."""
-        import numpy as np
+    def index_of(self, name: str) -> int:
+        """The number of the first row of that name.  The first call reads all row names, and keeps 16 bytes for each.
 
-        found = []
-        for position in range(len(self._starts)):
-            start, stop = self._starts[position], self._starts[position] + self._entries[position].n_rows
-            here = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
-            if len(here):
-                with named(self.name):
-                    ends = payloads.run_ends(self._front(position).sizes)
-                found.append(start + rows_of_runs(here - start, ends))
-        return np.concatenate(found) if found else rows
-
-    def names(self, row: int) -> RowNames | None:
-        """Name, label and source of one row, as far as the file has them; negative numbers count from the end.
-
-        Raises IndexError, TypeError (no number), FormatError.
+        Raises KeyError (no row of that name), FormatError.
         """
-        row = selected_row(row, self.n_rows)
-        block = self._block(row)
-        return None if block.names is None else block.names.slice(row - block.first_row, row - block.first_row + 1)
+        with named(self.name):
+            if self._names is None:
+                self._names = NameIndex(self.row_names())
+            return self._names.row_of(name, self.name_of)
+
+    def row_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """(first row, names of the rows from there on) of each chunk whose rows have names.  No row is read."""
+        return self._fronts.named(self._starts)
+
+    def name_of(self, row: int) -> str | None:
+        """The name of a row; None if it has none.  The row is not read.  Raises FormatError."""
+        position = bisect_right(self._starts, row) - 1
+        names = self._fronts.names(position)
+        return None if names is None or names.names is None else names.names[row - self._starts[position]]
+
+    @property
+    def fields(self) -> Fields:
+        """What stands beside the rows, by name: fields["caption"][10:20].  No row is read.  Raises FormatError."""
+        return Fields(self.field_types, self.n_rows, self.fields_at)
+
+    def fields_at(self, row: int) -> tuple[int, RowFields]:
+        """The first row of the chunk that holds a row, and the fields of all its rows; of a file that has fields."""
+        position = bisect_right(self._starts, row) - 1
+        with named(self.name):
+            return self._starts[position], self._fronts.fields(position)
+
+    @property
+    def field_types(self) -> FieldTypes:
+        """Name and type of each field; empty where there are none.  Raises FormatError."""
+        with named(self.name):
+            return self._fronts.field_types
+
+    @property
+    def n_bytes(self) -> int:
+        """Length of the file."""
+        return self._file.size
+
+    @property
+    def content_id(self) -> bytes | None:
+        """What the content of the file is known by; None if the file is incomplete."""
+        return None if self.trailer is None else self.trailer.content_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        path = os.path.abspath(self.name)  # noqa: PTH100 - pathlib costs start-up time that embedders would pay
+        return _reopened, (path, self._limits, self._options, self.content_id, self._prior)
 
     def stored_chunks(self) -> Iterator[NDArray[Any] | Any]:
         """The rows of each chunk as they are stored, (n, *dims) or a RaggedRows, little-endian, without a copy.
@@ -305,7 +259,7 @@ class Latents:
             raise UsageError("only uncompressed binary rows can be had without a copy")
         view = self._file.view()
         for position, entry in enumerate(self._entries):
-            sizes = self.header.sizes_of(entry.n_rows) or self._front(position).sizes
+            sizes = self.header.sizes_of(entry.n_rows) or self._fronts.of(position).sizes
             chunk = self._rows_chunk(entry, sizes)
             payload = view[chunk.payload_at : chunk.payload_at + chunk.header.stored_bytes]
             yield encodings.stored_view(payload, self.header, sizes)
@@ -314,7 +268,7 @@ class Latents:
     def has_receipts(self) -> bool:
         """Whether there are receipts of the rows: of all or of none (C4-6).  Raises FormatError."""
         with named(self.name):
-            return self._front(0).receipts is not None
+            return bool(self._entries) and self._fronts.of(0).receipts is not None
 
     @property
     def embedded_decoder(self) -> bytes | None:
@@ -354,7 +308,7 @@ class Latents:
 
     def close(self) -> None:
         """Let go of the file.  Arrays from stored_chunks keep it mapped as long as they live."""
-        self._last = None
+        self._blocks.clear()
         self._file.close()
 
     def __enter__(self) -> Latents:
@@ -366,6 +320,30 @@ class Latents:
         self.close()
 
 
-def open_latents(path: str | os.PathLike[str], *, limits: Limits = DEFAULT) -> Latents:
+def _block_bytes(block: Block, *, is_mapped: bool) -> int:
+    """What a chunk takes that is kept."""
+    values = block.values.flat if isinstance(block.values, RaggedRows) else block.values
+    return _MAPPED_BYTES if is_mapped else int(values.nbytes)
+
+
+def _reopened(
+    path: str, limits: Limits, options: dict[str, Any], content_id: bytes | None, prior: AnyPrior | None
+) -> Latents:
+    latents = Latents(path, limits=limits, **options)
+    if latents.content_id != content_id:
+        latents.close()
+        raise UsageError(f"{path} is another file than the one that was pickled: its content id is not the same")
+    latents._prior = prior
+    return latents
+
+
+def open_latents(
+    path: str | os.PathLike[str],
+    *,
+    limits: Limits = DEFAULT,
+    cache_bytes: int = CACHE_BYTES,
+    mmap: bool = False,
+    incomplete: bool = False,
+) -> Latents:
     """Random access to the rows of a latents file.  See Latents."""
-    return Latents(path, limits=limits)
+    return Latents(path, limits=limits, cache_bytes=cache_bytes, mmap=mmap, incomplete=incomplete)

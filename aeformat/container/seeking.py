@@ -8,7 +8,7 @@ rows mean.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 from zlib import crc32
 
 from aeformat.container import assigned, wire
@@ -26,7 +26,7 @@ from aeformat.container.sequence import (
 )
 from aeformat.container.sizes import RowSizes
 from aeformat.container.wire import CHUNK_HEADER_BYTES, TRAILER_BYTES, ChunkHeader, IndexEntry, Preamble, Trailer
-from aeformat.errors import ChecksumMismatch, StructureInvalid, Truncated, Unsupported
+from aeformat.errors import ChecksumMismatch, FormatError, StructureInvalid, Truncated, Unsupported
 
 _READ_BYTES: Final = 1 << 18
 
@@ -62,6 +62,7 @@ class Framing:
         self.header_crc = preamble.header_crc
         self.front = front + data  # as it stands in the file
         self.first_chunk_at = len(self.front)
+        self.view: memoryview | None = None  # of the whole file, from which payloads of rows are then taken
 
     def place(self, found: bytes, at: int, number: int) -> ChunkPlace:
         """Chunk `number`, whose header is the first bytes of `found`, from byte `at` on.  Raises FormatError (C4-1 to C4-4)."""
@@ -73,11 +74,15 @@ class Framing:
 
     def payload(self, place: ChunkPlace) -> bytes:
         """The payload of a chunk as stored.  Raises ChecksumMismatch (C4-11)."""
-        stored = self.read(place.payload_at, place.header.stored_bytes)
+        stored: Any
+        if self.view is not None and place.header.tag == assigned.ROWS:
+            stored = self.view[place.payload_at : place.end]
+        else:
+            stored = self.read(place.payload_at, place.header.stored_bytes)
         if wire.bound_crc(self.header_crc, place.number, stored) != place.header.payload_crc:
             what = f"the checksum of chunk {place.number}'s payload does not match"
             raise ChecksumMismatch("C4-11", place.payload_at, what)
-        return stored
+        return stored  # type: ignore[no-any-return]
 
     def scan(self) -> Iterator[ChunkPlace]:
         """All chunks, in order, then what the trailer shows: of a cut file, those that are whole before the error.
@@ -197,3 +202,29 @@ class Chunks:
             at = place.end
         raise_first(sequence.check_trailer(self.trailer, at))
         return IndexEntry.parse_all(sequence.index_payload, at)
+
+
+class WholeChunks(Chunks):
+    """The chunks of a file that is cut or damaged, up to the last rows before that.
+
+    damage: what comes behind them, if anything.  Chunk headers are read; of payloads only those that say how large rows are
+    (section 10).
+    """
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing, self._header_crc = framing, framing.header_crc
+        self.first_at = self.trailer_at = framing.first_chunk_at
+        self.damage: FormatError | None = None
+        self._entries: list[IndexEntry] = []
+        try:
+            for place in framing.scan():
+                if place.header.tag == assigned.ROWS:
+                    of_rows = IndexEntry(place.at, place.header.first_row, place.header.n_rows, place.number)
+                    self._entries.append(of_rows)
+                    self.trailer_at = place.end
+        except FormatError as error:
+            self.damage = error
+
+    def rows(self) -> list[IndexEntry]:
+        """Where the rows are."""
+        return self._entries

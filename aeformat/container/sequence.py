@@ -14,6 +14,7 @@ from zlib import crc32
 from aeformat.container import wire
 from aeformat.container.assigned import (
     DECODER,
+    FIELDS,
     FREE_SIZES,
     INDEX,
     KIND_OF_TAG,
@@ -34,6 +35,7 @@ from aeformat.container.wire import ChunkHeader, IndexEntry, Trailer
 from aeformat.errors import ContentMismatch, FormatError, LimitExceeded, StructureInvalid, Unsupported
 
 _WHAT: Final = {SIZES: "sizes", RECEIPT: "receipts", NAME: "row names", ROWS: "rows"}
+_OF_ROWS: Final = (SIZES, RECEIPT, NAME, ROWS)
 _OTHER: Final = b""  # any ancillary tag that this version does not know
 
 # C4-6, M1-1, M1-3: state -> tag -> next state.  What is absent is refused.
@@ -131,6 +133,14 @@ def check_cover(chunk: ChunkHeader, at: int, rows: ChunkHeader | IndexEntry) -> 
         yield StructureInvalid("C4-7", at + 8, what)
 
 
+def check_first_fields(chunk: ChunkHeader, at: int, n_before: int) -> Iterator[FormatError]:
+    """The part of C22-2 that an fLDs, at byte `at`, shows itself.  n_before: rows before it."""
+    if not chunk.n_rows:
+        yield StructureInvalid("C22-2", at + 4, "fields of no rows")
+    if chunk.first_row != n_before:
+        yield StructureInvalid("C22-2", at + 8, f"fields begin at row {chunk.first_row}, {n_before} came before")
+
+
 def check_rows(header: LatentsHeader, chunk: ChunkHeader, at: int, sizes: RowSizes) -> Iterator[FormatError]:
     """The part of C4-8 that is about a ROWS: it is as long as its rows."""
     expected = sizes.n_values * header.encoding_spec.n_bytes
@@ -173,6 +183,9 @@ class ChunkSequence:
         self._sized: ChunkHeader | None = None  # the SIZE of the chunks up to its ROWS
         self._sizes: RowSizes | None = None  # what it says, if that is good
         self.row_sizes: RowSizes | None = None  # of the last ROWS; None where they are not known
+        self._fields: tuple[ChunkHeader, int] | None = None  # the fLDs that waits for its ROWS, and where it is
+        self._has_fields: bool | None = None  # whether rows have fields: all or none
+        self._has_begun = False  # a chunk that belongs to rows has come, their ROWS not yet
         self._chain_crc = 0
         self.n_chunks = 0
         self.n_rows = 0
@@ -183,7 +196,8 @@ class ChunkSequence:
         is_assigned = is_known(tag, self._header)
         if not is_assigned and chunk.is_critical:
             yield Unsupported("C4-5", at, f"critical chunk {name} that this reader does not know")
-        following = _NEXT[self._table][self._state].get(tag if is_assigned else _OTHER)
+        is_plain = is_assigned and not (tag == FIELDS and self._header.kind == "latents")
+        following = _NEXT[self._table][self._state].get(tag if is_plain else _OTHER)
         if needs_decoder(tag, self._header):
             following = None
         if following is None:
@@ -196,9 +210,11 @@ class ChunkSequence:
             yield from self._check_with_rows(chunk, at)
         elif is_assigned and tag == SIZES:
             yield from self._check_sizes(chunk, at)
-        elif is_assigned and (chunk.n_rows or chunk.first_row):
+        elif is_assigned and tag != FIELDS and (chunk.n_rows or chunk.first_row):
             yield StructureInvalid("C4-7", at + (4 if chunk.n_rows else 8), f"chunk {name} counts rows")
         yield from check_plain(self._header, chunk, at)
+        if isinstance(self._header, LatentsHeader):
+            yield from self._check_fields(chunk, at)
         if tag == INDEX:
             self._index_at = at
         self._chain_crc = crc32(wire.crc_field(chunk.chunk_crc), self._chain_crc)
@@ -261,6 +277,31 @@ class ChunkSequence:
         self._index += IndexEntry(at, chunk.first_row, chunk.n_rows, self.n_chunks).pack()
         self.n_rows += chunk.n_rows
 
+    def _check_fields(self, chunk: ChunkHeader, at: int) -> Iterator[FormatError]:
+        """C22-1 and C22-2."""
+        tag = chunk.tag
+        if tag == FIELDS:
+            if self._fields is not None or self._has_fields is False:
+                yield StructureInvalid("C22-1", at, "fields where none may stand")
+            yield from check_first_fields(chunk, at, self.n_rows)
+            self._fields = chunk, at
+        elif tag not in _OF_ROWS or not is_known(tag, self._header):
+            if self._fields is not None and not self._has_begun:
+                yield StructureInvalid("C22-1", at, f"chunk {tag.decode('ascii')} behind fields, without their rows")
+        else:
+            if not self._has_begun and self._has_fields and self._fields is None:
+                yield StructureInvalid("C22-1", at, "rows without fields, where others have them")
+            self._has_begun = tag != ROWS
+            if tag == ROWS:
+                yield from self._end_fields(chunk)
+
+    def _end_fields(self, rows: ChunkHeader) -> Iterator[FormatError]:
+        if self._has_fields is None:
+            self._has_fields = self._fields is not None
+        if self._fields is not None and self._fields[0].n_rows != rows.n_rows:
+            yield StructureInvalid("C22-2", self._fields[1] + 4, "fields are not of the rows that they stand with")
+        self._fields = None
+
     def check_index(self, payload: bytes, at: int) -> Iterator[FormatError]:
         """C8-1 for the payload, at byte `at`, of an iNDX chunk."""
         if payload == self._index:
@@ -277,6 +318,8 @@ class ChunkSequence:
         if self._state in _NO_TRAILER[self._table]:
             rule = "C4-6" if self._header.kind == "latents" else "M1-1"
             yield StructureInvalid(rule, at, "the file ends where another chunk must follow")
+        if self._fields is not None and not self._has_begun:
+            yield StructureInvalid("C22-1", at, "the file ends behind fields, without their rows")
         if trailer.n_chunks != self.n_chunks:
             yield StructureInvalid("C9-3", at + 4, f"{trailer.n_chunks} chunks stated, {self.n_chunks} found")
         if trailer.n_rows != self.n_rows:
@@ -289,6 +332,11 @@ class ChunkSequence:
             )
         if trailer.chain_crc != self._chain_crc:
             yield ContentMismatch("C9-5", at + 24, "the chunks are not those that the trailer was written for")
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the last chunks belong to rows that have not come."""
+        return self._state in _NO_TRAILER[self._table] or self._fields is not None
 
     def mark(self) -> dict[str, object]:
         """Where the sequence is, to come back to with `rewind`; takes the same time however long the file is."""

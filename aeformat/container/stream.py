@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import BinaryIO, Final
 
@@ -39,6 +40,7 @@ class LatentStream:
     recover: stop quietly at the first broken byte instead of raising; `damage` then says what it was.  Everything before it has
     been checked.  Rows of codec rans take the decoder's prior: from the embedded decoder, else from `give_prior`.
     closes: whether `close`, or the end of a `with`, closes the file too.  name: of the file, for errors.
+    find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
     Raises FormatError on iteration, and on construction if there is no good header; DecoderMissing for rows without prior.
     """
 
@@ -50,6 +52,7 @@ class LatentStream:
         limits: Limits = DEFAULT,
         closes: bool = False,
         name: str | None = None,
+        find_prior: Callable[[LatentStream], DecoderPrior] | None = None,
     ) -> None:
         self.name = name
         self._events = events(file, limits)
@@ -61,7 +64,8 @@ class LatentStream:
             first = next(self._events)
             assert isinstance(first, HeaderRead)
             self.header = latents_header(first.header)
-        self._rows = RowReader(self.header, limits=limits)
+        find = None if find_prior is None else partial(find_prior, self)
+        self._rows = RowReader(self.header, limits=limits, find_prior=find)
         self._ahead: Event | None = None  # looked at before its turn
         self._is_ahead = False  # whether the place where a decoder can stand has been passed
         self._has_begun = self._is_closed = False
@@ -158,7 +162,11 @@ class LatentStream:
 
 
 def stream_latents(
-    source: BinaryIO | str | os.PathLike[str], *, recover: bool = False, limits: Limits = DEFAULT
+    source: BinaryIO | str | os.PathLike[str],
+    *,
+    recover: bool = False,
+    limits: Limits = DEFAULT,
+    find_prior: Callable[[LatentStream], DecoderPrior] | None = None,
 ) -> LatentStream:
     """The blocks of a latents file, read forward: from a binary stream, or from a path.  See LatentStream.
 
@@ -166,10 +174,11 @@ def stream_latents(
     """
     if not isinstance(source, (str, os.PathLike)):
         _check_stream(source)
-        return LatentStream(source, recover=recover, limits=limits)
+        return LatentStream(source, recover=recover, limits=limits, find_prior=find_prior)
     file = open(source, "rb")  # noqa: PTH123, SIM115 - pathlib costs start-up time that embedders would pay
     try:
-        return LatentStream(file, recover=recover, limits=limits, closes=True, name=os.fspath(source))
+        name = os.fspath(source)
+        return LatentStream(file, recover=recover, limits=limits, closes=True, name=name, find_prior=find_prior)
     except BaseException:
         file.close()
         raise

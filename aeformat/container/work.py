@@ -16,6 +16,7 @@ from aeformat.errors import LimitExceeded
 
 RAW_BYTE: Final = 4
 NAME_BYTE: Final = 512
+FIELDS_BYTE: Final = 28
 TEXT_CELL: Final = 4_096
 RANS_STEP: Final = 256
 RANS_SYMBOL: Final = 16
@@ -29,6 +30,8 @@ def work_of(chunk: ChunkRead, header: Header) -> int:
     units = RAW_BYTE * raw_bytes
     if tag in (assigned.NAME, assigned.SIZES):
         units += NAME_BYTE * raw_bytes
+    elif tag == assigned.FIELDS:
+        units += FIELDS_BYTE * raw_bytes
     elif tag == assigned.ROWS and isinstance(header, LatentsHeader):
         try:
             units += _of_rows(chunk, header)

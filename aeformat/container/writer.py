@@ -9,98 +9,34 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
-from zlib import crc32
+from typing import TYPE_CHECKING, Any
 
 from aeformat.container import assigned, compression, costs, limits, rans, rans_passes
 from aeformat.container import receipts as rcpt
+from aeformat.container.chunk_writer import ContainerWriter, Sink
+from aeformat.container.columns import RowFields
 from aeformat.container.content import ContentId
+from aeformat.container.continuing import WrittenSoFar
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
 from aeformat.container.encodings import BadValue, check_type, encode, sizes_of
-from aeformat.container.header import Header, LatentsHeader
+from aeformat.container.field_types import BadFields, FieldTypes
+from aeformat.container.header import LatentsHeader
 from aeformat.container.names import BadNames, RowNames
 from aeformat.container.payloads import missing_prior, run_ends
 from aeformat.container.prior import Prior
 from aeformat.container.ragged import RaggedRows, join_rows
-from aeformat.container.sequence import ChunkSequence, most_bytes, padding_bytes, raise_first
 from aeformat.container.sizes import RowSizes
-from aeformat.container.wire import CHUNK_HEADER_BYTES, ChunkHeader, Preamble, bound_crc
-from aeformat.errors import NamesInvalid, StructureInvalid, ValueInvalid
+from aeformat.errors import FieldsInvalid, NamesInvalid, StructureInvalid, ValueInvalid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Sink(Protocol):
-    """Where bytes go."""
+class _Nowhere:
+    """Where the front goes of a file that has it already."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take all of `data`."""
-        ...
-
-
-class ContainerWriter:
-    """The framing: preamble and header at once, then chunk after chunk, then the trailer.
-
-    Raises FormatError where what it is given would break the spec.
-    """
-
-    def __init__(self, sink: Sink, header: Header, *, level: int = compression.DEFAULT_LEVEL) -> None:
-        data = header.to_bytes()
-        self._sink, self._header, self._level = sink, header, level
-        self._header_crc = crc32(data)
-        self._sequence = ChunkSequence(header)
-        self.n_bytes = 0
-        preamble = Preamble.of(data, header.flags).pack()
-        Preamble.parse(preamble)  # C2-5: `ext` may be too large
-        self._write(preamble + data)
-
-    def _write(self, data: bytes | memoryview) -> None:
-        self._sink.write(data)
-        self.n_bytes += len(data)
-
-    def chunk(
-        self,
-        tag: bytes,
-        raw: bytes | memoryview,
-        *,
-        n_rows: int = 0,
-        first_row: int = 0,
-        value_bytes: int = 1,
-        coded: bytes | None = None,
-    ) -> None:
-        """Write one chunk.  value_bytes: for the shuffle.  coded: of a ROWS chunk with codec rans, the smaller
-        payload that this codec makes of it, if any.
-
-        Raises FormatError where the chunk would break the spec.
-        """
-        stored = raw
-        if self._header.codec == "rans" and tag == assigned.ROWS:
-            stored = raw if coded is None else coded
-        elif self._header.codec != "none" and tag not in assigned.NEVER_COMPRESSED:
-            width = value_bytes if self._header.filter == "shuffle" else 1
-            stored = compression.compress(raw, level=self._level, value_bytes=width)
-        number = self._sequence.n_chunks
-        crc = bound_crc(self._header_crc, number, stored)
-        chunk = ChunkHeader(tag, n_rows, first_row, len(stored), len(raw), crc)
-        packed = chunk.pack(self._header_crc, number)
-        chunk = ChunkHeader.parse(packed, self.n_bytes, self._header_crc, number)
-        chunk.check_sizes(self.n_bytes, most_bytes(tag, limits.DEFAULT))
-        raise_first(self._sequence.check(chunk, self.n_bytes))
-        self._write(packed + bytes(padding_bytes(self._header, tag, self.n_bytes + CHUNK_HEADER_BYTES)))
-        if tag == assigned.SIZES:
-            raise_first(self._sequence.take_sizes(bytes(stored), self.n_bytes))
-        self._write(stored)
-
-    def index(self) -> None:
-        """Write the index of the rows so far."""
-        self.chunk(assigned.INDEX, self._sequence.index_payload)
-
-    def trailer(self, content_id: bytes) -> None:
-        """Write the trailer: the file is complete.  Raises FormatError if it must not end here."""
-        trailer = self._sequence.trailer(content_id)
-        raise_first(self._sequence.check_trailer(trailer, self.n_bytes))
-        self._write(trailer.pack(self._header_crc))
+        return len(data)
 
 
 class LatentsWriter:
@@ -144,15 +80,42 @@ class LatentsWriter:
         self._names: list[RowNames] = []
         self._seen: set[str] = set()  # names of the rows that wait
         self._receipts: list[bytes] = []
-        self.n_waiting = self._waiting_bytes = 0
+        self._fields: list[RowFields] = []
+        self.n_waiting = self._waiting_bytes = self._waiting_field_bytes = 0
         self._n_chunks = 0
         self._columns: tuple[bool, ...] | None = None  # which lists the names of the rows that wait have
         self._has_receipts: bool | None = None
+        self.field_types: FieldTypes | None = None  # those of the first rows
         self._is_open = True
         self.n_rows = self._n_values = 0
         self.content_id: bytes | None = None
         if decoder is not None:
             self._out.chunk(assigned.DECODER, decoder)
+
+    @classmethod
+    def going_on(
+        cls,
+        sink: Sink,
+        written: WrittenSoFar,
+        *,
+        level: int = compression.DEFAULT_LEVEL,
+        prior: DecoderPrior | None = None,
+    ) -> LatentsWriter:
+        """Behind what is whole of a file: `sink` takes the bytes from there on.  Raises as the constructor does."""
+        writer = cls(_Nowhere(), written.header, level=level, prior=prior)
+        args = (written.header, written.sequence, written.header_crc, written.end)
+        writer._out = ContainerWriter.going_on(sink, *args, level=level)
+        writer._content, writer._budget = written.rows.content, written.rows.budget
+        writer.n_rows, writer._n_values, writer._n_chunks = written.sequence.n_rows, written.n_values, written.n_chunks
+        writer._has_receipts = written.has_receipts if written.n_chunks else None
+        writer.field_types = written.field_types
+        return writer
+
+    def flush(self) -> None:
+        """Write the rows that wait as a chunk of their own."""
+        self._check_open()
+        if self.n_waiting:
+            self._write_waiting()
 
     @property
     def n_bytes(self) -> int:
@@ -165,7 +128,11 @@ class LatentsWriter:
         return self._is_open
 
     def write(
-        self, values: NDArray[Any] | RaggedRows, names: RowNames | None = None, receipts: bytes | None = None
+        self,
+        values: NDArray[Any] | RaggedRows,
+        names: RowNames | None = None,
+        receipts: bytes | None = None,
+        fields: RowFields | None = None,
     ) -> None:
         """Add rows.  values: (n, *dims) in the header's value type; RaggedRows if the header leaves sizes free.  names: of the
         same n rows.  Where rows with other lists of names begin, rows without any, or a name that was there already, a chunk
@@ -173,6 +140,8 @@ class LatentsWriter:
 
         receipts: digests of the pixels of these rows, one for each run (receipts.digests_of); for all rows or none.  Where the
         last run could go on, a chunk ends.
+        fields: of the same n rows; for all rows or none, and all of the same types.
+        A chunk ends where they make 1 MiB, unless there are receipts.
         """
         self._check_open()
         self._check_shape(values)
@@ -187,6 +156,7 @@ class LatentsWriter:
         if self._has_receipts not in (None, receipts is not None):
             raise ValueError("either all rows have receipts or none")
         self._has_receipts = receipts is not None
+        self._check_fields(fields, len(values))
         columns = None if names is None else names.columns
         if self.n_waiting and (columns != self._columns or self._repeats(names)):
             self._write_waiting()
@@ -197,13 +167,28 @@ class LatentsWriter:
         start = 0
         while start < len(values):
             stop = self._stop(values, start, of)
+            stop = stop if fields is None or receipts is not None else self._stop_for_fields(fields, start, stop)
             if stop > start:
-                self._wait(values, names, of, start, stop)
+                self._wait(values, names, of, fields, start, stop)
             if stop == start or self._is_full(of):
                 self._write_waiting()
             start = stop
         if self._waiting:
             self._waiting[-1] = self._waiting[-1].copy()  # it waits here longer than the caller may keep it
+
+    def _check_fields(self, fields: RowFields | None, n_rows: int) -> None:
+        if fields is not None and len(fields) != n_rows:
+            raise ValueError(f"fields of {len(fields)} rows for {n_rows} rows")
+        types = None if fields is None else fields.types
+        if (self.n_rows or self.n_waiting) and types != self.field_types:
+            raise ValueError("either all rows have the same fields or none")
+        self.field_types = types
+
+    def _stop_for_fields(self, fields: RowFields, start: int, stop: int) -> int:
+        """How many of rows start to stop - 1 go into the chunk that waits, so that fields make no more than 1 MiB."""
+        room = limits.WRITER_CHUNK_BYTES - self._waiting_field_bytes
+        n_fit = int(fields.slice(start, stop).sizes.cumsum().searchsorted(room, "right"))
+        return start + (max(n_fit, 1) if not self.n_waiting else n_fit)
 
     def _check_shape(self, values: NDArray[Any] | RaggedRows) -> None:
         if isinstance(values, RaggedRows):
@@ -239,7 +224,13 @@ class LatentsWriter:
         return stop if stop > start or self.n_waiting else first
 
     def _wait(
-        self, values: NDArray[Any] | RaggedRows, names: RowNames | None, of: rcpt.Receipts | None, start: int, stop: int
+        self,
+        values: NDArray[Any] | RaggedRows,
+        names: RowNames | None,
+        of: rcpt.Receipts | None,
+        fields: RowFields | None,
+        start: int,
+        stop: int,
     ) -> None:
         """Keep rows start to stop - 1 for the chunk that waits."""
         self._waiting.append(values[start:stop])
@@ -248,6 +239,9 @@ class LatentsWriter:
             self._seen.update(self._names[-1].names or ())
         if of is not None:
             self._receipts.append(of.slice(start, stop).digests)
+        if fields is not None:
+            self._fields.append(fields.slice(start, stop))
+            self._waiting_field_bytes += int(self._fields[-1].sizes.sum())
         self.n_waiting += stop - start
         n_values = sizes_of(self._waiting[-1], self._header).n_values
         self._waiting_bytes += n_values * self._header.encoding_spec.n_bytes
@@ -268,13 +262,16 @@ class LatentsWriter:
         values: Any = self._waiting[0] if len(self._waiting) == 1 else join(self._waiting)
         names = RowNames.join(self._names) if self._names else None
         self._is_open = False  # until all of the chunk is written: half of one cannot be gone on from
-        self._write_chunk(values, names, b"".join(self._receipts))
+        fields = RowFields.join(self._fields) if self._fields else None
+        self._write_chunk(values, names, b"".join(self._receipts), fields)
         self._is_open = True
-        self._waiting, self._names, self._receipts = [], [], []
-        self.n_waiting = self._waiting_bytes = 0
+        self._waiting, self._names, self._receipts, self._fields = [], [], [], []
+        self.n_waiting = self._waiting_bytes = self._waiting_field_bytes = 0
         self._seen.clear()
 
-    def _write_chunk(self, values: NDArray[Any] | RaggedRows, names: RowNames | None, receipts: bytes) -> None:
+    def _write_chunk(
+        self, values: NDArray[Any] | RaggedRows, names: RowNames | None, receipts: bytes, fields: RowFields | None
+    ) -> None:
         header = self._header
         sizes = sizes_of(values, header)
         try:
@@ -287,6 +284,8 @@ class LatentsWriter:
             packed = None if names is None else names.to_bytes()
         except BadNames as error:
             raise NamesInvalid(error.rule, self.n_bytes, error.what) from None
+        if fields is not None:
+            self._write_fields(fields)
         if header.has_free_sizes:
             self._out.chunk(assigned.SIZES, sizes.to_bytes(), n_rows=len(values), first_row=self.n_rows)
         if receipts:
@@ -299,6 +298,13 @@ class LatentsWriter:
         self.n_rows += len(values)
         self._n_values += sizes.n_values
         self._n_chunks += 1
+
+    def _write_fields(self, fields: RowFields) -> None:
+        try:
+            packed = fields.to_bytes()
+        except BadFields as error:
+            raise FieldsInvalid(error.rule, self.n_bytes, error.what) from None
+        self._out.chunk(assigned.FIELDS, packed, n_rows=len(fields), first_row=self.n_rows)
 
     def _coded(self, values: NDArray[Any] | RaggedRows) -> bytes | None:
         """The rows as codec rans has them, if that is smaller and may be decoded (C6-8).

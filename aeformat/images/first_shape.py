@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.errors import AeformatError
+from aeformat.images.exact_read import damage_as_image_error
 from aeformat.images.files import readable_formats
 from aeformat.images.fit import Shape
 from aeformat.images.listing import is_image_name, list_images
-from aeformat.images.npy import NpyHeader
+from aeformat.images.npy import NAMED_ARRAY, NpyHeader, array_names, check_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +39,26 @@ def first_shape(inputs: Sequence[str]) -> Shape | None:
         if path.is_file() and path.suffix.lower() == ".npy":
             with path.open("rb") as file:
                 return shape_in_array(NpyHeader.read(file, path.name).shape)
+        if path.is_file() and path.suffix.lower() == ".npz":
+            return _shape_in_archive(path, None)
+        array = NAMED_ARRAY.fullmatch(inputs[0])
+        if array:
+            return _shape_in_archive(Path(array["file"]), array["key"])
+    return None
+
+
+def _shape_in_archive(path: Path, key: str | None) -> Shape | None:
+    """Of the array of that name; else of the first one that could be of images."""
+    with damage_as_image_error(path.name), zipfile.ZipFile(path) as archive:
+        members = array_names(archive)
+        names = list(members) if key is None else [key.removesuffix(".npy")]
+        for member in (members[name] for name in names if name in members):
+            with contextlib.suppress(AeformatError):
+                check_open(member, path.name)
+                with archive.open(member) as file:
+                    shape = shape_in_array(NpyHeader.read(file, path.name).shape)
+                if shape is not None:
+                    return shape
     return None
 
 

@@ -38,6 +38,7 @@ _LENGTH_BYTES: Final = {(1, 0): 2, (2, 0): 4, (3, 0): 4}  # version -> bytes of 
 _MAX_HEADER_BYTES: Final = 10_000  # numpy's own bound on what is handed to Python's parser
 _LONG: Final = re.compile(r"(?<=\d)L\b")  # Python 2 wrote some integers as 28L
 _MEMBER_SUFFIX: Final = ".npy"
+NAMED_ARRAY: Final = re.compile(r"(?P<file>.+?\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)  # FILE.npz:ARRAY
 _MAX_LISTED: Final = 10  # names of arrays in a message
 _ENCRYPTED: Final = 0x1  # general purpose flag, APPNOTE.TXT 4.4.4
 

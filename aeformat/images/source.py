@@ -6,7 +6,6 @@ Knows no format itself.
 
 from __future__ import annotations
 
-import re
 import stat
 import sys
 from collections import Counter
@@ -24,7 +23,7 @@ from aeformat.images.fit import ImageBlock, ImageFit
 from aeformat.images.listing import Listing, is_image_name, list_images
 from aeformat.images.mnist import PREFIX, locate_mnist
 from aeformat.images.named_arrays import NamedArraysInput, has_several_arrays
-from aeformat.images.npy import NpyInput, NpyStream, NpzInput
+from aeformat.images.npy import NAMED_ARRAY, NpyInput, NpyStream, NpzInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +36,6 @@ _KINDS: Final = (
     "IDX (.gz too), .npy, .npz or one of its arrays (FILE.npz:ARRAY), image files, folders of them, mnist:train, mnist:test, "
     "- for .npy on stdin"
 )
-_ARRAY: Final = re.compile(r"(?P<file>.+?\.npz):(?P<key>.+)", re.IGNORECASE | re.DOTALL)
 _NPY_MAGIC: Final = b"\x93N"
 _JOINED_BYTES: Final = 1 << 22  # of images of one size that are handed on together
 
@@ -181,7 +179,7 @@ def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None, left
         raise UsageError(f"{name}: cannot be opened: {error.strerror}") from error
     if mode:
         raise UsageError(f"{name}: is neither a file nor a pipe nor a folder; possible inputs are {_KINDS}")
-    array = _ARRAY.fullmatch(name)
+    array = NAMED_ARRAY.fullmatch(name)
     if array and Path(array["file"]).is_file():
         return NpzInput(Path(array["file"]), fit, name, array["key"])
     raise UsageError(f"{name}: no such file; possible inputs are {_KINDS}")
@@ -264,7 +262,7 @@ def _stem(name: str) -> str:
         return "stdin"
     if name.startswith(PREFIX):
         return name.replace(":", "-")
-    array = _ARRAY.fullmatch(name)
+    array = NAMED_ARRAY.fullmatch(name)
     if array and not Path(name).exists():
         return f"{Path(array['file']).stem}-{array['key']}"
     path = Path(name).resolve()

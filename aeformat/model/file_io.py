@@ -14,11 +14,11 @@ from typing import Final
 
 from aeformat.atomic import AtomicFile
 from aeformat.container import assigned
+from aeformat.container.chunk_writer import ContainerWriter
 from aeformat.container.header import ModelHeader
 from aeformat.container.limits import DEFAULT, MANIFEST_BYTES, Limits
 from aeformat.container.parser import ChunkRead, Event, TrailerRead
 from aeformat.container.raw import raw_payload
-from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, LimitExceeded, ManifestInvalid, StructureInvalid, UsageError
 from aeformat.model.identity import open_package, package_header
 from aeformat.model.manifest import Manifest, model_id

@@ -124,6 +124,17 @@ def n_decoded(value: int, spec: PassesSpec, known: Sequence[int]) -> int:
     return len(PHASES) * group + stage if stage else 0
 
 
+def reach_of_passes(graph: PassGraph) -> int:
+    """How many positions around a latent its mean and its pick see."""
+    reach = [0] * (len(graph.values) - len(graph.spec.layers))
+    for layer in graph.spec.layers:
+        padding = layer.params["padding"] if layer.kind == "conv2d" else (0,)
+        assert isinstance(padding, tuple)
+        apart = 1 if graph.grids[layer.inputs[0]] == FULL else 2
+        reach.append(max(reach[i] for i in layer.inputs) + apart * max(padding))
+    return max(reach[value] for pair in graph.spec.outputs for value in pair)
+
+
 def _check_causal(place: Place, spec: PassesSpec) -> None:
     """M10-9."""
     ready: list[int] = []

@@ -135,6 +135,12 @@ def tile_size(manifest: Manifest) -> Size:
         side = wider
 
 
+def reach_of(manifest: Manifest) -> int:
+    """How many latent pixels around one the pixels of the output see that lie within it, of a decoder."""
+    line = _in_the_middle(manifest, 1)
+    return max(max(_FAR - start, stop - _FAR - 1) for start, stop in (line.rows.input, line.columns.input))
+
+
 def _in_the_middle(manifest: Manifest, side: int) -> Tile:
     """A tile of side x side latent pixels, far from the edges of an image."""
     rows, columns = (

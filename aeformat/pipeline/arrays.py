@@ -47,7 +47,7 @@ def encode(
     Source: spec/model.md.
     """
     if model is None:
-        model = model_for_arrays(images, resize=resize, grayscale=grayscale)
+        model = model_for_arrays(images, resize=resize, grayscale=grayscale, rgb=rgb)
     return as_model(model).encode(images, resize=resize, grayscale=grayscale, rgb=rgb, backend=backend)
 
 

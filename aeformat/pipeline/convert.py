@@ -1,6 +1,6 @@
 """Conversion of a file to another encoding or codec.  The values stay the same, and so does the content id.
 
-The type of the values, the row names, receipts, the encoder's id and an embedded decoder are kept too.
+The type of the values, the row names, fields, receipts, the encoder's id and an embedded decoder are kept too.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aeformat.backends.numpy_passes import prior_of
 from aeformat.container.assigned import ENCODINGS
-from aeformat.container.writer import Sink
+from aeformat.container.chunk_writer import Sink
 from aeformat.errors import Hint, UsageError
 from aeformat.pipeline.decoders import own_decoder
 from aeformat.pipeline.pack import Packed, check_codec, fitting_filter, writer_for
@@ -57,7 +57,8 @@ def convert(
     check_codec(encoding, codec, prior)
     with writer_for(sink, new, level, latents.embedded_decoder, prior) as writer:
         for block in latents:
-            writer.write(block.values, block.names, None if block.receipts is None else block.receipts.digests)
+            receipts = None if block.receipts is None else block.receipts.digests
+            writer.write(block.values, block.names, receipts, block.fields)
             progress.update(len(block.values))
     assert writer.content_id is not None and latents.trailer is not None
     return Packed(writer.n_rows, writer.n_bytes, writer.content_id)

@@ -1,17 +1,13 @@
 """Writing latents that a caller has as arrays.
 
-Owns `create`: a file that appears under its name when all its rows are written, or not at all.
+Owns `create`, and what the header of a new file says.  The file itself is latents_file.py's, or appending.py's.
 """
 
 from __future__ import annotations
 
 import operator
 import os
-import warnings
-import weakref
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePath
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.atomic import AtomicFile
@@ -19,15 +15,13 @@ from aeformat.backends.numpy_passes import prior_of
 from aeformat.container import canonical
 from aeformat.container.assigned import ENCODINGS
 from aeformat.container.described import Described, DescribedInvalid, parse_described
-from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
-from aeformat.container.names import RowNames
-from aeformat.container.ragged import RaggedRows
-from aeformat.container.sizes import BadSizes
-from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.model.file_io import package_bytes
 from aeformat.paths import checked_path
+from aeformat.pipeline.appending import Wanted, appended
+from aeformat.pipeline.given_fields import given_types
+from aeformat.pipeline.latents_file import LatentsFile
 from aeformat.pipeline.models import as_model, checked_model_id
 from aeformat.pipeline.pack import (
     check_codec,
@@ -39,142 +33,11 @@ from aeformat.pipeline.pack import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.models import AnyModel
 
 
 _SAYS_TOO_LITTLE: Final = "a model id does not say what the decoder takes; give dims, image and encoding too"
-
-
-class LatentsFile:
-    """A file of latents that is being written; `create` makes one.
-
-    As a context manager it appears under its name on a clean exit, and leaves nothing behind after an exception.
-    """
-
-    def __init__(self, file: AtomicFile, writer: LatentsWriter, header: LatentsHeader, *, is_rounded: bool) -> None:
-        self._file, self._writer, self._is_rounded = file, writer, is_rounded
-        self._is_open = True
-        self._failure: BaseException | None = None
-        self._forgotten = weakref.finalize(self, _remove_forgotten, file)
-        self.header = header
-
-    @property
-    def n_rows(self) -> int:
-        """Rows so far."""
-        return self._writer.n_rows + self._writer.n_waiting
-
-    @property
-    def content_id(self) -> bytes | None:
-        """What the content of the file is known by, once it is closed."""
-        return self._writer.content_id
-
-    def append(
-        self,
-        latents: NDArray[Any] | Sequence[NDArray[Any]],
-        names: Iterable[str | os.PathLike[str]] | RowNames | None = None,
-        *,
-        images: Sequence[tuple[int, int]] | None = None,
-    ) -> None:
-        """Add rows.
-
-        latents: (n, *dims) in the header's value type; float32 where encoding f16le or bf16le rounds a decoder's latents.
-        Where dims has free sizes: n arrays, each of its own shape.
-        names: of the same n rows, relative POSIX paths: str or pathlib.Path.
-        images: (height, width) of the image of each row, if and only if the header leaves these free.
-
-        Raises ValueError, TypeError (another shape or type), ValueInvalid (NaN, infinity, a value outside the decoder's
-        range), NamesInvalid, OSError; after an error while rows were written, and after `close` and `abort`, UsageError.
-        """
-        import numpy as np
-
-        self._check_open()
-        if self.header.has_free_sizes:
-            values: Any = self._ragged(latents, images)
-        elif images is not None:
-            raise UsageError("the images of this file have one size, which the header says; leave images out")
-        else:
-            values = np.asarray(latents)
-        if self._is_rounded and values.dtype.newbyteorder("=") == np.float32:
-            values = self._rounded(values)
-        of_rows = names if names is None or isinstance(names, RowNames) else RowNames(names=_row_names(names))
-        try:
-            self._writer.write(values, of_rows)
-        except BaseException as error:
-            self._failure = None if self._writer.is_open else error
-            raise
-
-    def _ragged(
-        self, latents: NDArray[Any] | Sequence[NDArray[Any]], images: Sequence[tuple[int, int]] | None
-    ) -> RaggedRows:
-        """Raises UsageError for sizes that the header does not allow."""
-        if isinstance(latents, RaggedRows) and images is None:
-            return latents
-        try:
-            return RaggedRows.of(self.header.form, latents, images)
-        except BadSizes as error:
-            raise UsageError(f"these rows cannot be stored: {error.what}") from None
-
-    def _rounded(self, values: NDArray[Any] | RaggedRows) -> NDArray[Any] | RaggedRows:
-        import numpy as np
-
-        if isinstance(values, RaggedRows):
-            return RaggedRows(round_to(values.flat.astype(np.float32, copy=False), self.header.values), values.sizes)
-        return round_to(values.astype(np.float32, copy=False), self.header.values)
-
-    def _check_open(self) -> None:
-        if not self._is_open:
-            raise UsageError("this file is closed; aeformat.create begins another one")
-        if self._failure is not None:
-            raise UsageError(f"rows before could not be written: {self._failure}") from self._failure
-
-    def close(self) -> None:
-        """Finish the file and put it under its name.
-
-        Raises StructureInvalid where there are no rows, UsageError after an error while rows were written, OSError.
-        """
-        if not self._is_open:
-            return
-        try:
-            self._check_open()
-            self._writer.close()
-            self._file.commit()
-        except BaseException:
-            self.abort()
-            raise
-        self._is_open = False
-        self._forgotten.detach()
-
-    def abort(self) -> None:
-        """Remove what was written.  Does nothing after `close`."""
-        self._is_open = False
-        self._forgotten.detach()
-        self._file.abort()
-
-    def __enter__(self) -> LatentsFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
-
-
-def _remove_forgotten(file: AtomicFile) -> None:
-    """What becomes of a file that is neither closed nor aborted."""
-    warnings.warn(f"{file.path} was never closed, so it is not there", ResourceWarning, stacklevel=2)
-    file.abort()
-
-
-def _row_names(names: Iterable[str | os.PathLike[str]]) -> tuple[str, ...]:
-    if isinstance(names, (str, bytes)):
-        raise UsageError("names are a list of one for each row, not one text")
-    return tuple(name.as_posix() if isinstance(name, PurePath) else checked_path(name) for name in names)
 
 
 def create(
@@ -191,7 +54,10 @@ def create(
     encoder: AnyModel | None = None,
     described: Described | None = None,
     ext: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Any] | None = None,
     force: bool = False,
+    append: bool = False,
+    recover: bool = False,
 ) -> LatentsFile:
     """A new file of latents, to be filled with `append`; it appears when it is closed, whole or not at all.
 
@@ -205,39 +71,67 @@ def create(
     embed_decoder: let the decoder travel in the file.
     encoder: the encoder, for the record: as `decoder` is given.  described: what the latents are.
     ext: what else the header shall say: a map of str, bytes, bool, integers, lists and maps.
+    fields: what each row has beside its latent: {"caption": str, "label": int, "crop": ("int32", (4,))}; a type is str, bytes,
+    bool, int, float, a NumPy type, or (type, sizes of one row's array).
     force: replace a file of that name.
+    append: write into the file of that name, which is there at once: begin it, or go on with it where it is whole, be it
+    complete or cut.  Going on reads it once.  What is given must then be what the file says, and may be left out.
+    recover: with append, drop what stands behind damage that is no mere cut.
 
     Raises UsageError (what does not go together, a file that exists), HeaderInvalid, FormatError.  Source: spec/container.md.
     """
     path = checked_path(path, instead="; to write into something else take aeformat.pack, or a temporary file")
-    shape, pixels = _shape("dims", dims), _shape("image", image)
-    package = None
-    if decoder is None:
-        header = _header_of_id(b"", shape, pixels or (), encoding, codec or "zstd")
-    elif not isinstance(decoder, (bytes, bytearray)):
-        package = as_model(decoder).the_decoder
-        header = _header_of_decoder(package, shape, pixels, encoding, codec)
-    elif pixels is not None:
-        header = _header_of_id(checked_model_id(decoder), shape, pixels, encoding, codec or "zstd")
-    else:
-        raise UsageError(_SAYS_TOO_LITTLE)
-    if foreign_decoder is not None:
-        header = header._replace(foreign_decoder=_foreign_id(foreign_decoder, header))
+    if recover and not append:
+        raise UsageError("recover goes with append=True")
+    package = None if decoder is None or isinstance(decoder, (bytes, bytearray)) else as_model(decoder).the_decoder
     if embed_decoder and package is None:
         raise UsageError("there is no decoder that could travel in the file; give the decoder, not its model id")
-    header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
-    header = header._replace(described=_checked_description(described, header))
-    checked_level(level, header.codec)
+    header = None
+    if not append or decoder is not None or dims is not None or encoding is not None:
+        header = _header(decoder, package, _shape("dims", dims), _shape("image", image), encoding, codec)
+        if foreign_decoder is not None:
+            header = header._replace(foreign_decoder=_foreign_id(foreign_decoder, header))
+        header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
+        header = header._replace(described=_checked_description(described, header))
+        checked_level(level, header.codec)
+    types = given_types(fields)
+    embedded = package_bytes(package) if package is not None and embed_decoder else None
+    prior = None if package is None else prior_of(package)
+    rounds_to = ("f16", "bf16") if package is not None and package.input.type == "f32" else ()
+    if append:
+        left_out: dict[str, object] = {
+            "codec": codec, "filter": codec, "encoder": encoder, "ext": ext, "image": image or decoder,
+            "described": described, "foreign_decoder": foreign_decoder,
+        }  # fmt: skip
+        kept = tuple(key for key, given in left_out.items() if given is None)
+        wanted = Wanted(header, kept, types, level, prior, embedded)
+        return appended(os.fspath(path), wanted, recover=recover, rounds_to=rounds_to)
+    assert header is not None
     file = AtomicFile(path, force=force)
     try:
-        embedded = package_bytes(package) if package is not None and embed_decoder else None
-        prior = None if package is None else prior_of(package)
         writer = writer_for(file.file, header, level, embedded, prior)
     except BaseException:
         file.abort()
         raise
-    is_rounded = package is not None and package.input.type == "f32" and header.values in ("f16", "bf16")
-    return LatentsFile(file, writer, header, is_rounded=is_rounded)
+    return LatentsFile(file, writer, header, is_rounded=header.values in rounds_to, field_types=types)
+
+
+def _header(
+    decoder: AnyModel | None,
+    package: ModelPackage | None,
+    dims: tuple[int, ...] | None,
+    image: tuple[int, ...] | None,
+    encoding: str | None,
+    codec: str | None,
+) -> LatentsHeader:
+    if package is not None:
+        return _header_of_decoder(package, dims, image, encoding, codec)
+    if decoder is None:
+        return _header_of_id(b"", dims, image or (), encoding, codec or "zstd")
+    if image is None:
+        raise UsageError(_SAYS_TOO_LITTLE)
+    assert isinstance(decoder, (bytes, bytearray))  # else it is a package
+    return _header_of_id(checked_model_id(decoder), dims, image, encoding, codec or "zstd")
 
 
 def _shape(name: str, given: Sequence[int | None] | int | None) -> tuple[int, ...] | None:

@@ -42,33 +42,40 @@ class ChosenByTheFirst:
             error.hint = Hint.NAME_MODEL
 
 
-def model_for(shape: Shape | None, label: str, *, resize: bool, grayscale: bool) -> str:
+def model_for(shape: Shape | None, label: str, *, resize: bool, grayscale: bool, rgb: bool = False) -> str:
     """The name of the model for images like this one; None: they are not known.
 
-    resize, grayscale: whether images are to be fitted, which asks for a model of one size, or for a grey one.
+    resize, grayscale, rgb: whether images are to be fitted, which asks for a model of one size, for a grey one, or for one of
+    colour.
     Raises ImageError where it is not on this machine.
     """
-    if shape is None or shape == _DIGIT or resize or grayscale:
+    if resize or grayscale:
         return DEFAULT_MODEL
-    if PHOTO_MODEL in store.shipped_names():
+    has_photo_model = PHOTO_MODEL in store.shipped_names()
+    if shape is None or shape == _DIGIT:
+        return PHOTO_MODEL if rgb and has_photo_model else DEFAULT_MODEL
+    if has_photo_model:
         return PHOTO_MODEL
     hint = Hint.RESIZE if shape[2] == 1 else Hint.RESIZE_AND_GRAYSCALE if shape[:2] != _DIGIT[:2] else Hint.GRAYSCALE
     what = f"images are {describe(shape)}; the model for them, {PHOTO_MODEL}, is not here"
     raise ImageError(f"{label}: {what}, and {DEFAULT_MODEL} takes {describe(_DIGIT)}", hint=hint)
 
 
-def model_for_inputs(inputs: Sequence[str], *, resize: bool, grayscale: bool) -> str:
+def model_for_inputs(inputs: Sequence[str], *, resize: bool, grayscale: bool, rgb: bool = False) -> str:
     """The same for the images that are named, by the first of them.  Raises ImageError."""
-    return model_for(first_shape(inputs), inputs[0] if inputs else "", resize=resize, grayscale=grayscale)
+    label = inputs[0] if inputs else ""
+    return model_for(first_shape(inputs), label, resize=resize, grayscale=grayscale, rgb=rgb)
 
 
-def model_for_arrays(images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, resize: bool, grayscale: bool) -> str:
+def model_for_arrays(
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], *, resize: bool, grayscale: bool, rgb: bool = False
+) -> str:
     """The same for images in memory.  Raises ImageError."""
     if isinstance(images, (list, tuple)):
         shape = _shape_of_image(images[0]) if images else None
     else:
         shape = shape_in_array(np.shape(images))
-    return model_for(shape, "the images", resize=resize, grayscale=grayscale)
+    return model_for(shape, "the images", resize=resize, grayscale=grayscale, rgb=rgb)
 
 
 def _shape_of_image(image: NDArray[np.uint8]) -> Shape | None:

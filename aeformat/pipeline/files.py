@@ -20,7 +20,6 @@ from aeformat.images import ImageFit, ImageSource, open_sink, open_source
 from aeformat.images.colours import named_colour
 from aeformat.images.memory import ArraySource, ArraysSource
 from aeformat.model.file_io import package_bytes
-from aeformat.model.package import check_fixed_sizes
 from aeformat.paths import checked_path
 from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline import pack as packing
@@ -29,7 +28,7 @@ from aeformat.pipeline.default_model import ChosenByTheFirst, model_for_arrays, 
 from aeformat.pipeline.models import as_model, batch_of
 from aeformat.pipeline.pack import Packed, PackOptions, usual_codec
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.pipeline.refine import Refinement
+from aeformat.pipeline.refinement import Price, Refiner, refiner
 from aeformat.pipeline.unpack import Unpacked, n_computed, one_size, write_images
 from aeformat.pipeline.unpack import unpack as decoded
 from aeformat.reader import open_latents, stream_latents
@@ -57,7 +56,7 @@ def pack(
     level: int | None = None,
     embed_decoder: bool = False,
     receipts: bool = False,
-    refine: float | None = None,
+    refine: Price | None = None,
     refine_rounds: int | None = None,
     record_encoder: bool = False,
     resize: bool = False,
@@ -80,7 +79,8 @@ def pack(
     embed_decoder: let the decoder travel in the file.  record_encoder: name the encoder in the header.
     receipts: record digests of the decoded pixels; exact decoders only.
     refine: bits that a unit of squared error over an image is worth, to look for better latents than the encoder's, in
-    refine_rounds rounds (1 to 16; by default 2).
+    refine_rounds rounds (1 to 16; by default 2); "auto" for the price that goes with the decoder's steps, of a model that takes
+    images of any size.
     resize, grayscale, rgb: fit images of another size, of three channels or of one, to the model.
     background: the colour that transparent image files are flattened on, such as "white" or "#20c0ff".
     batch_rows: images encoded at once, 1 to 2^20; no effect on the file.  backend: "auto", "numpy" or "tensorflow".
@@ -92,8 +92,8 @@ def pack(
         raise UsageError("refine_rounds says how to refine; give refine too")
     explained = ChosenByTheFirst(None)
     if model is None:
-        model = _default_model(inputs, resize=resize, grayscale=grayscale)
-        explained = ChosenByTheFirst(model)
+        model = _default_model(inputs, resize=resize, grayscale=grayscale, rgb=rgb)
+        explained = ChosenByTheFirst(None if resize or grayscale else model)
     of = as_model(model)
     encoder, decoder = of.the_encoder, of.the_decoder
     height, width, channels = encoder.input.shape
@@ -102,12 +102,10 @@ def pack(
     with explained:
         source = _source(inputs, checked_path(output), fit)
     n_rows = source.n_rows
-    refinement = None
+    refinement: Refiner | None = None
     if refine is not None:
-        check_fixed_sizes(decoder, "its latents are not refined")
         n_tried = None if n_rows is None else n_rows * decoder.input.value.n_elements
-        network = of.network(decoder, backend, n_tried)
-        refinement = Refinement(network, refine, 2 if refine_rounds is None else refine_rounds)
+        refinement = refiner(decoder, refine, refine_rounds, lambda package: of.network(package, backend, n_tried))
     options = PackOptions(
         encoding=encoding,
         codec=codec or usual_codec(encoding, decoder),
@@ -186,11 +184,11 @@ def _is_arrays(inputs: Input) -> bool:
     return isinstance(first, np.ndarray)
 
 
-def _default_model(inputs: Input, *, resize: bool, grayscale: bool) -> str:
+def _default_model(inputs: Input, *, resize: bool, grayscale: bool, rgb: bool) -> str:
     """The model for these images, where nobody names one."""
     if _is_arrays(inputs):
-        return model_for_arrays(inputs, resize=resize, grayscale=grayscale)  # type: ignore[arg-type]  # as was just seen
-    return model_for_inputs(_paths(inputs), resize=resize, grayscale=grayscale)
+        return model_for_arrays(inputs, resize=resize, grayscale=grayscale, rgb=rgb)  # type: ignore[arg-type]  # as was just seen
+    return model_for_inputs(_paths(inputs), resize=resize, grayscale=grayscale, rgb=rgb)
 
 
 def _paths(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[str]:

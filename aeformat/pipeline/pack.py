@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import compression, receipts
 from aeformat.container.assigned import CODECS, ENCODINGS, RANS_ENCODINGS
+from aeformat.container.chunk_writer import Sink
 from aeformat.container.encodings import round_to
 from aeformat.container.header import LatentsHeader
 from aeformat.container.limits import RECEIPT_ROWS
 from aeformat.container.names import RowNames
-from aeformat.container.writer import LatentsWriter, Sink
+from aeformat.container.writer import LatentsWriter
 from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS
@@ -30,10 +31,9 @@ if TYPE_CHECKING:
     from aeformat.images import ImageSource
     from aeformat.model.manifest import Endpoint
     from aeformat.model.package import ModelPackage
-    from aeformat.pipeline.refine import Refinement
+    from aeformat.pipeline.refinement import Refiner
 
 _MOST_BATCH_ROWS: Final = 1 << 20
-_REFINED_AT_ONCE: Final = 256
 _OWN_ENCODING: Final = {"f32": "f32le", "u8": "u8", "i8": "i8"}
 _ROUNDED: Final = {"f16le": "f16", "bf16le": "bf16"}  # what float latents may be rounded to on request
 
@@ -59,7 +59,7 @@ class PackOptions:
     embed: bytes | None = None
     record_encoder: bool = False
     batch_rows: int = BATCH_ROWS
-    refine: Refinement | None = None
+    refine: Refiner | None = None
     receipts_by: Network | None = None
 
     def __post_init__(self) -> None:
@@ -170,8 +170,6 @@ def pack(
             f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others",
             hint=Hint.USE_RANS,
         )
-    if options.refine is not None and header.has_free_sizes:
-        raise UsageError("refining takes images of one size; leave refine out")
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
         if header.has_free_sizes:
             n_rows = _pack_sized(source, encoder, writer, header, options, progress)
@@ -199,7 +197,7 @@ def _pack_rows(
     for block in source.blocks(batch_rows):
         values = encoder.run(block.images)
         if options.refine is not None:
-            values = _refined(options.refine, values, block.images, progress)
+            values = options.refine.refine(values, block.images, progress)
         digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
         if header.values != latents_type:
             values = _rounded(values, header, writer.n_rows + writer.n_waiting)
@@ -223,13 +221,16 @@ def _pack_sized(
     for block in source.blocks(options.batch_rows):
         size, names = (block.images.shape[1], block.images.shape[2]), block.names
         values = encoder.run(block.images)
+        if options.refine is not None:
+            values = options.refine.refine(values, block.images, progress)
         del block  # a photograph takes much memory, and the next one is read while this name still stands
         decoded = None if options.receipts_by is None else options.receipts_by.run(values, size)
         if header.values != latents_type:
             values = _rounded(values, header, rows.n_rows)
         rows.add(values, size, names, decoded)
         del decoded
-        progress.update(len(values))
+        if options.refine is None:
+            progress.update(len(values))
     rows.flush()
     return rows.n_rows
 
@@ -253,15 +254,6 @@ def writer_for(
     """A writer, with the prior where the codec needs one.  Raises UsageError for a level that the codec does not take."""
     level = checked_level(level, header.codec)
     return LatentsWriter(sink, header, level=level, decoder=decoder, prior=prior if header.codec == "rans" else None)
-
-
-def _refined(refinement: Refinement, latents: NDArray[Any], images: NDArray[Any], progress: Progress) -> NDArray[Any]:
-    """Refine a few rows at a time, so that the progress moves: a row takes milliseconds."""
-    for start in range(0, len(latents), _REFINED_AT_ONCE):
-        rows = slice(start, start + _REFINED_AT_ONCE)
-        latents[rows] = refinement.refine(latents[rows], images[rows])
-        progress.update(len(latents[rows]))
-    return latents
 
 
 def _check_makes_receipts(decoder: Network) -> None:

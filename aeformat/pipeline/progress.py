@@ -8,15 +8,15 @@ from typing import Protocol
 class Progress(Protocol):
     """Counts the rows that are done."""
 
-    def update(self, n_rows: int, /) -> object:
-        """Count n_rows more as done."""
+    def update(self, n_rows: float, /) -> object:
+        """Count n_rows more as done; parts of one where a row takes long."""
         ...
 
 
 class Silent:
     """Ignores the progress."""
 
-    def update(self, n_rows: int, /) -> None:
+    def update(self, n_rows: float, /) -> None:
         """Do nothing."""
 
 

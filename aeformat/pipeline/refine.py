@@ -19,6 +19,7 @@ from aeformat.backends.base import array_type
 from aeformat.container.prior import COST_BITS
 from aeformat.errors import UsageError
 from aeformat.model.values import EXACT
+from aeformat.pipeline.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from aeformat.backends.base import Network
@@ -79,7 +80,7 @@ class Refinement:
         n_values, n_pixels = (end.value.n_elements for end in (self.decoder.package.input, self.decoder.package.output))
         return 8 * n_values * (n_values + n_pixels)
 
-    def refine(self, latents: Latents, images: Images) -> Latents:
+    def refine(self, latents: Latents, images: Images, progress: Progress = SILENT) -> Latents:
         """Latents (n, *dims) of images (n, h, w, c) -> latents that are never worse, by bits plus priced error.
 
         Each round tries all latents one higher, or in every second round one lower, and moves a latent by 1 at most.  The class
@@ -97,6 +98,7 @@ class Refinement:
                 active = active[changed]
                 if not len(active):
                     break
+            progress.update(len(rows[start : start + n_at_once]))
         return rows.astype(latents.dtype).reshape(latents.shape)
 
     def _round(self, rows: NDArray[np.int16], targets: NDArray[np.int16], direction: int) -> NDArray[np.int16]:

@@ -16,14 +16,23 @@ import pytest
 
 from aeformat.model import store
 from aeformat.model.values import EXACT
+from tests.model.with_passes import pair_with_passes
 from tools.exactness import results
 from tools.exactness.__main__ import batches
-from tools.exactness.work import BATCHES, N_FEW, N_IMAGES, compute, exact_pairs, loader
+from tools.exactness.drawn import N_DRAWN
+from tools.exactness.work import BATCHES, N_FEW, N_IMAGES, compute, compute_drawn, exact_pairs, loader
 from tools.exactness.work import test_images as mnist_images
 
 PAIRS = exact_pairs()
 FOUND = results.load()
 THREADS = {1, 2, 4}
+
+
+def few(name: str) -> str:
+    """The key of the digests that are quick to compute."""
+    return min(FOUND[name]["digests"], key=int)
+
+
 FEW_BATCHES = [*(batch for batch in BATCHES if batch < N_FEW), N_FEW]
 
 
@@ -41,7 +50,7 @@ def mnist(mnist_dir: Path) -> None:
 
 def test_the_file_is_of_the_models_that_are_here():
     """Every shipped exact pair for images of one size and no other, by model id; run `python -m tools.exactness` where this fails."""
-    here = {name for name in store.one_size_names() if {half.profile for half in store.find_pair(name)} == {EXACT}}
+    here = {name for name in store.shipped_names() if {half.profile for half in store.find_pair(name)} == {EXACT}}
 
     assert FOUND.keys() == PAIRS.keys() == here and here
     for name, pair in PAIRS.items():
@@ -64,7 +73,8 @@ def test_nothing_was_left_out(name):
     """All images, batch sizes (more threads: those that share), thread counts, oneDNN on and off, both byte orders."""
     runs = FOUND[name]["runs"]
 
-    assert FOUND[name]["digests"].keys() == {str(N_FEW), str(N_IMAGES)}
+    is_free = PAIRS[name][0].has_free_sizes
+    assert FOUND[name]["digests"].keys() == ({str(N_DRAWN)} if is_free else {str(N_FEW), str(N_IMAGES)})
     for run in runs:
         if run["byte_order"] == "little" and "sums" not in run["settings"]:
             assert set(run["batches"]) >= set(batches(run["settings"]["threads"]))
@@ -87,14 +97,14 @@ def by_tensorflow(mnist, tensorflow) -> dict[tuple[str, int], dict[str, str]]:
     ran = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     lines = [json.loads(line) for line in ran.stdout.splitlines()[1:]]
-    return {(line["model"], line["batch"]): line["digests"][str(N_FEW)] for line in lines}
+    return {(line["model"], line["batch"]): line["digests"][few(line["model"])] for line in lines}
 
 
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("name", PAIRS)
 def test_tensorflow_gives_the_latents_and_pixels_of_the_file(name, batch, by_tensorflow):
     """Of the first 300 test images."""
-    assert by_tensorflow[name, batch] == FOUND[name]["digests"][str(N_FEW)]
+    assert by_tensorflow[name, batch] == FOUND[name]["digests"][few(name)]
 
 
 @pytest.mark.parametrize("batch", FEW_BATCHES)
@@ -102,11 +112,25 @@ def test_tensorflow_gives_the_latents_and_pixels_of_the_file(name, batch, by_ten
 @pytest.mark.parametrize("name", PAIRS)
 def test_latents_and_pixels_are_those_of_the_file(name, backend, batch, mnist):
     """Of the first 300 test images.  NumPy does not fill its batches up: all that are larger compute the same 300 rows."""
-    images = mnist_images(PAIRS[name][0].input.shape, N_FEW)
+    if PAIRS[name][0].has_free_sizes:
+        made = compute_drawn(PAIRS[name], backend, batch)
+    else:
+        made = compute(PAIRS[name], mnist_images(PAIRS[name][0].input.shape, N_FEW), loader(backend), batch)
 
-    made = compute(PAIRS[name], images, loader(backend), batch)
+    assert made == {int(few(name)): FOUND[name]["digests"][few(name)]}
 
-    assert made == {N_FEW: FOUND[name]["digests"][str(N_FEW)]}
+
+@pytest.mark.parametrize("backend", ["numpy", "integers", "tensorflow"])
+def test_a_model_of_any_size_computes_the_same_in_every_tile(backend, request):
+    """Latents, pixels and passes of drawn images; TensorFlow computes the passes by its own layers."""
+    if backend == "tensorflow":
+        request.getfixturevalue("tensorflow")
+    pair = pair_with_passes()
+    expected = compute_drawn(pair, "numpy", 4096)
+
+    assert [compute_drawn(pair, backend, tile) for tile in (7, 64)] == [expected] * 2
+    assert expected[N_DRAWN].keys() == {"latents", "pixels", "passes"}
+    assert len(set(expected[N_DRAWN].values())) == 3
 
 
 def test_the_readme_shows_the_file():

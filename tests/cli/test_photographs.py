@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model.test_pair import FREE_LATENTS, SIZES, free_halves
+from model.with_passes import pair_with_passes
 from PIL import Image
 
 import aeformat as package
@@ -151,7 +152,7 @@ def test_changed_latents_are_noticed_by_their_receipt(packed: str, pair: str, ae
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(["--resize"], "any size"), (["--grayscale"], "takes 3"), (["--refine", "5"], "not refined"), (["--codec", "rans"], "zstd")],
+    [(["--resize"], "any size"), (["--grayscale"], "takes 3"), (["--refine", "5"], "with a prior"), (["--codec", "rans"], "zstd")],
     ids=str,
 )  # fmt: skip
 def test_what_does_not_go_is_said_in_a_line(
@@ -180,6 +181,46 @@ def test_without_a_model_photographs_name_the_one_that_is_missing(
     assert ran.code == 1 and "photo-3" in ran.err and ran.err.count("\n") == 1, ran.err
 
 
+@pytest.fixture(scope="module")
+def coded_pair(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a model of any size whose prior has passes."""
+    folder = tmp_path_factory.mktemp("model")
+    for half in pair_with_passes():
+        write_package(half, folder / f"any.{half.role}.aef")
+    return str(folder / "any")
+
+
+def test_photographs_are_refined(coded_pair: str, photos: Path, aeformat: Any) -> None:
+    """By a price, by the model's own, from Python as well; the file says the same of every photograph but its pixels."""
+    files = []
+    for options in ([], ["--refine", "auto"], ["--refine", "30", "--refine-rounds", "3"]):
+        ran = aeformat("pack", str(photos), "-o", f"{len(files)}.aef", "--model", coded_pair, "--receipts", *options)
+        assert ran.code == 0 and "4 images" in ran.err, ran.err
+        files.append(Path(f"{len(files)}.aef"))
+        assert aeformat("validate", files[-1], *given(coded_pair)).code == 0
+    assert len({file.read_bytes() for file in files}) == 3
+    package.pack(photos, "python.aef", model=coded_pair, refine="auto", receipts=True)
+    assert Path("python.aef").read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--refine", "0"), "price"),
+        (("--refine", "5", "--codec", "zstd"), "--codec rans"),
+        (("--refine", "1e9"), "price"),
+    ],
+    ids=str,
+)
+def test_a_price_that_means_nothing_is_refused(
+    coded_pair: str, photos: Path, aeformat: Any, options: tuple[str, ...], word: str
+) -> None:
+    ran = aeformat("pack", str(photos), "-o", "out.aef", "--model", coded_pair, *options)
+
+    assert ran.code == 2 and word in ran.err and ran.err.count("\n") == 1, ran.err
+    assert not Path("out.aef").exists()
+
+
 def test_a_folder_of_digits_and_photographs_says_who_chose_the_model(photos: Path, aeformat: Any) -> None:
     """The first image is a digit: the error of the next one advises to name a model, from Python too."""
     Image.new("L", (28, 28)).save(photos / "0.png")
@@ -190,4 +231,9 @@ def test_a_folder_of_digits_and_photographs_says_who_chose_the_model(photos: Pat
         package.pack(photos, "out.aef")
     assert caught.value.hint is package.Hint.NAME_MODEL
     assert "--model" not in aeformat("pack", str(photos), "-o", "out.aef", "--model", "mnist-exact").err
+    err = aeformat("pack", str(photos), "-o", "out.aef", "--resize").err
+    assert "add --grayscale" in err and "first image" not in err  # who asks for fitting chose the model
+    with pytest.raises(package.ImageError) as caught:
+        package.pack(photos, "out.aef", resize=True)
+    assert caught.value.hint is package.Hint.GRAYSCALE
     assert not Path("out.aef").exists()

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aeformat.container.chunk_writer import ContainerWriter
 from aeformat.container.header import LatentsHeader
-from aeformat.container.writer import ContainerWriter, LatentsWriter
+from aeformat.container.writer import LatentsWriter
 from aeformat.model import store
 from aeformat.reader import stream_latents
 

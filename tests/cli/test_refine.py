@@ -67,6 +67,8 @@ def test_refining_gives_the_same_file_everywhere(aeformat: Run, few: Path, model
         (("--model", "m", "--refine", -1), "price"),
         (("--model", "m", "--refine", "nan"), "price"),
         (("--model", "m", "--refine", "inf"), "price"),
+        (("--model", "m", "--refine", "auto"), "a number"),
+        (("--model", "m", "--refine", "much"), "auto"),
         (("--model", "m", "--refine-rounds", 2), "--refine PRICE"),
     ],
     ids=str,

@@ -22,7 +22,7 @@ from aeformat.container.ragged import RaggedRows
 from aeformat.container.rans import BadCode
 from aeformat.container.reader import Latents
 from aeformat.container.sizes import RowForm, RowSizes
-from aeformat.container.stream import LatentStream
+from aeformat.container.stream import LatentStream, stream_latents
 from aeformat.container.work import work_of
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import DecoderMissing, LimitExceeded, ValueInvalid
@@ -287,6 +287,29 @@ def test_without_what_computes_the_passes_rows_are_missing_their_decoder(tmp_pat
         written(rows(5), prior=nobody)
 
 
+def test_who_finds_priors_is_asked_when_rows_first_take_one(tmp_path):
+    """Once, with the file that asks; never for rows that are not coded."""
+    asked = []
+
+    def find(latents):
+        asked.append(latents)
+        return OF_DECODER
+
+    latents = rows(5)
+    path, plain = tmp_path / "a.aef", tmp_path / "plain.aef"
+    path.write_bytes(written(latents, chunk_rows=3))
+    plain.write_bytes(written(rows(1, [(1, 1)])))  # larger as a code, so it is none
+    with Latents(path, find_prior=find) as file, stream_latents(path, find_prior=find) as stream:
+        assert file.header.codec == "rans" and len(file.sizes()) == len(latents) and not asked
+        assert all(np.array_equal(file[number], latents[number]) for number in (6, 0, 4, 6)) and asked == [file]
+        assert b"".join(block.values.flat.tobytes() for block in stream) == raw(latents) and asked == [file, stream]
+    with path.open("rb") as opened:
+        assert len(list(stream_latents(opened, find_prior=find))) > 1 and len(asked) == 3
+    with Latents(plain, find_prior=find) as file, stream_latents(plain, find_prior=find) as stream:
+        assert file[0].size == 3 and len(list(stream)) == 1
+    assert len(asked) == 3
+
+
 def test_a_latent_that_the_decoder_does_not_take_has_its_byte():
     """M4-7, in the rows handed over, chunks before it included."""
     sink = io.BytesIO()
@@ -310,7 +333,7 @@ def test_a_file_may_take_so_many_steps(monkeypatch):
     data = written(rows(5), chunk_rows=3)
     monkeypatch.setattr("aeformat.container.costs.RANS_STEPS_A_BYTE", 0)
     stream = LatentStream(io.BytesIO(data))
-    stream._rows._budget = StepBudget(60)
+    stream._rows.budget = StepBudget(60)
     stream.give_prior(OF_DECODER)
     with pytest.raises(LimitExceeded, match="more after what came before") as caught:
         list(stream)

@@ -76,7 +76,7 @@ MISTAKES = {
     "a table": ([[1, 2]], TypeError, "not by 2 axes"),
     "nothing": (None, TypeError, "None does not select rows"),
     "a truth value": (True, TypeError, "True does not select rows"),
-    "a word": ("7", TypeError, "'7' does not select rows"),
+    "a word": ("7", KeyError, "no row is called '7'"),
 }
 
 

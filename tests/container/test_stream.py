@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import zstandard
 
+from aeformat.container.chunk_writer import ContainerWriter
 from aeformat.container.header import ModelHeader
 from aeformat.container.parser import ChunkRead, HeaderRead, Parser, TrailerRead
 from aeformat.container.payloads import Block
-from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, StructureInvalid, Truncated, UsageError
 from aeformat.reader import events, stream_latents
 

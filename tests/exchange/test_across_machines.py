@@ -140,7 +140,9 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Machines:
 def assert_integers_agree(machines: Machines, made: Results, *, floats_differ: bool) -> None:
     counts = machines.counts(made)
     assert (counts["exact latents"], counts["exact pixels"]) == (0, 0), counts
-    assert np.ptp(made["codes"].astype(int)) > 100 and np.ptp(made["pixels"]) > 50  # it is no blank image that they agree on
+    assert (
+        np.ptp(made["codes"].astype(int)) > 100 and np.ptp(made["pixels"]) > 50
+    )  # it is no blank image that they agree on
     np.testing.assert_allclose(made["floats"], machines.here["floats"][: len(made["codes"])], rtol=1e-3, atol=1e-3)
     if floats_differ:
         assert counts["floats"] > 0, counts

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from aeformat.container import canonical
+from aeformat.container.chunk_writer import ContainerWriter
 from aeformat.container.decoder_prior import read_decoder_prior
 from aeformat.container.header import LatentsHeader, ModelHeader
-from aeformat.container.writer import ContainerWriter
 from aeformat.errors import FormatError, LimitExceeded, ManifestInvalid
 from aeformat.reader import stream_latents
 from aeformat.transport.transfer_limits import TransferLimits

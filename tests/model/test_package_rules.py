@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from aeformat.container import assigned
+from aeformat.container.chunk_writer import ContainerWriter
 from aeformat.container.header import ModelHeader
-from aeformat.container.writer import ContainerWriter
 from aeformat.errors import ContentMismatch, FormatError, LimitExceeded, ManifestInvalid, StructureInvalid
 from aeformat.model.file_io import read_package
 from aeformat.model.manifest import model_id

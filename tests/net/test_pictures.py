@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model.with_passes import pair_with_passes
 from PIL import Image
 
 import aeformat
@@ -149,6 +150,26 @@ def test_an_image_of_its_own_size_is_drawn_alone(tmp_path):
         answer = server.request("GET", SIZED_PATH + "0-1")
 
     assert answer.status == 406 and b"one by one" in answer.body
+
+
+def test_a_photograph_coded_with_passes_is_drawn(tmp_path):
+    """With the decoder inside, or as a package of the tenant's; without it the model is missing."""
+    images = [(np.random.default_rng(i).random((30 + i, 41 - i, 3)) < 0.01).astype(np.uint8) for i in range(2)]
+    model = aeformat.Model(*pair_with_passes())
+    for name, is_inside in (("inside.aef", True), ("alone.aef", False)):
+        aeformat.pack(images, tmp_path / name, model=model, embed_decoder=is_inside)
+    files = {name: (tmp_path / name).read_bytes() for name in ("inside.aef", "alone.aef")}
+    paths = {name: f"v1/containers/{hashlib.sha256(data).hexdigest()}?rows=1" for name, data in files.items()}
+    expected = aeformat.decode(tmp_path / "inside.aef")[1]
+    with running(tmp_path / "root") as server:
+        for data in files.values():
+            assert upload(server, data).status == 201
+        assert server.request("GET", paths["alone.aef"]).status == 409
+        assert upload(server, package_bytes(model.the_decoder)).status == 201
+        drawn = [server.request("GET", path, {"Accept": "application/x-npy"}) for path in paths.values()]
+
+    assert [answer.status for answer in drawn] == [200, 200]
+    assert all(np.array_equal(np.load(io.BytesIO(answer.body))[0], expected) for answer in drawn)
 
 
 def test_an_image_that_is_too_large_for_the_server_is_refused(tmp_path):

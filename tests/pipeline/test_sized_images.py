@@ -140,10 +140,19 @@ def test_the_model_is_chosen_by_the_images(monkeypatch: pytest.MonkeyPatch, tmp_
     assert chosen(np.zeros((3, 784), np.uint8)) == "mnist-exact"
     assert chosen(np.zeros((3, 28, 28, 3), np.uint8)) == chosen(IMAGES) == "photo-3"
     assert chosen(np.zeros((3, 99, 28, 3), np.uint8), resize=True, grayscale=True) == "mnist-exact"
+    assert chosen(np.zeros((3, 28, 28), np.uint8), rgb=True) == "photo-3"
 
     np.save(tmp_path / "a.npy", np.zeros((2, 28, 28), np.uint8))
     np.save(tmp_path / "b.npy", np.zeros((2, 30, 28, 3), np.uint8))
-    for name, model in (("a.npy", "mnist-exact"), ("b.npy", "photo-3"), ("none", "mnist-exact"), ("-", "mnist-exact")):
+    np.savez(tmp_path / "c.npz", labels=np.zeros(2, np.uint8), x=np.zeros((2, 28, 28), np.uint8))
+    np.savez(tmp_path / "d.npz", labels=np.zeros(2), x=np.zeros((30, 28, 3), np.uint8), y=np.zeros((28, 28), np.uint8))
+    (tmp_path / "e.npz").write_bytes(b"no archive")
+    models = {
+        "a.npy": "mnist-exact", "b.npy": "photo-3", "none": "mnist-exact", "-": "mnist-exact", "c.npz": "mnist-exact",
+        "d.npz": "photo-3", "d.npz:x": "photo-3", "d.npz:labels": "mnist-exact", "d.npz:z": "mnist-exact",
+        "e.npz": "mnist-exact", "f.npz:x": "mnist-exact",
+    }  # fmt: skip
+    for name, model in models.items():
         found = default_model.model_for_inputs([str(tmp_path / name)], resize=False, grayscale=False)
         assert found == model, name
 

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from aeformat.backends.numpy_passes import prior_of
 from aeformat.container.assigned import DECODER
+from aeformat.container.columns import RowFields
 from aeformat.container.encodings import content_bytes
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.names import RowNames
@@ -29,6 +32,7 @@ class Reading:
     names: list[RowNames | None] = field(default_factory=list)
     receipts: list[Receipts | None] = field(default_factory=list)
     sizes: list[list[list[int]] | None] = field(default_factory=list)
+    fields: list[RowFields | None] = field(default_factory=list)
     package: ModelPackage | None = None
     trailer: Trailer | None = None
     _rows: RowReader | None = None
@@ -59,6 +63,7 @@ class Reading:
                 self.sizes.append(plain_sizes(block.values))
                 self.names.append(block.names)
                 self.receipts.append(block.receipts)
+                self.fields.append(block.fields)
         else:
             assert self._model is not None
             self._model.chunk(event)
@@ -107,3 +112,20 @@ def plain_names(names: RowNames | None) -> dict[str, Any] | None:
         for key, column in columns.items()
         if column is not None
     }
+
+
+def plain_fields(fields: RowFields | None) -> dict[str, Any] | None:
+    """Fields as the vectors' JSON has them."""
+    if fields is None:
+        return None
+    return {name: [_plain_value(value) for value in fields[name]] for name in sorted(fields.types, key=str.encode)}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return {"hex": value.hex()}
+    if isinstance(value, np.ndarray):
+        return [_plain_value(item) for item in value.reshape(-1)]
+    if isinstance(value, np.floating) and not np.isfinite(value):
+        return {"hex": np.float64(value).astype("<f8").tobytes().hex()}
+    return value.item() if isinstance(value, np.generic) else value

@@ -18,7 +18,7 @@ from aeformat.pipeline.checking import Decoders
 from aeformat.reader import open_latents, stream_latents
 from aeformat.validator import validate
 
-from .reading import plain_names, plain_sizes, plain_values, read_forward, with_prior
+from .reading import plain_fields, plain_names, plain_sizes, plain_values, read_forward, with_prior
 from .vectors import Vector, cases, every_feed
 
 _APART = {
@@ -28,6 +28,7 @@ _APART = {
     "names",
     "receipts",
     "sizes",
+    "fields",
     "format",
     "values_hex",
     "file_work",
@@ -72,6 +73,7 @@ def test_valid_file_reads_to_its_json(case: Vector, feed: str) -> None:
     assert got.sizes == want.get("sizes", [None] * len(got.sizes))
     assert got.values.hex() == want.get("values_hex", got.values.hex())
     assert [plain_names(names) for names in got.names] == want.get("names", [None] * len(got.names))
+    assert [plain_fields(fields) for fields in got.fields] == want.get("fields", [None] * len(got.fields))
     assert [_digests(receipts) for receipts in got.receipts] == want.get("receipts", [None] * len(got.receipts))
 
 
@@ -97,6 +99,7 @@ def test_valid_file_gives_the_same_rows_to_a_reader_that_seeks(case: Vector) -> 
     assert sum(entry is not None for entry in names) == len(wanted)
     assert latents.trailer.content_id.hex() == want["content_id"]
     assert receipts == want.get("receipts", [None] * len(receipts))
+    assert [plain_fields(block.fields) for block in blocks] == want.get("fields", [None] * len(blocks))
 
 
 @cases("container/valid")

@@ -7,7 +7,7 @@ import json
 from aeformat import errors
 from aeformat.cli.advice import exit_code
 from aeformat.container import assigned as codes
-from aeformat.container import described, header, limits, names
+from aeformat.container import described, field_types, header, limits, names
 from aeformat.exchange import network_id, onnx_read, safetensors_read
 from aeformat.model import layers, manifest, values
 from aeformat.transport import problems
@@ -66,6 +66,11 @@ def test_names_in_headers():
         assert {entry["key"] for entry in keys if entry["required"]} == required
         assert {entry["key"] for entry in keys if not entry["required"]} == optional
     assert set(assigned("name_keys", "key")) == names._CHECKS.keys()
+
+
+def test_field_types():
+    sizes = field_types.NUMBER_BYTES | {field_types.TEXT: 0, field_types.BYTES: 0}
+    assert {e["type"]: e["bytes"] for e in ASSIGNED["field_types"]} == sizes
 
 
 def test_what_latents_are():

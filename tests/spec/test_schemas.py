@@ -17,7 +17,9 @@ from . import abnf, cddl
 from .vectors import SPEC, Vector, cases
 
 TEXT = abnf.expression((SPEC / "text19.abnf").read_text("utf-8"))
-SCHEMAS = {name: cddl.Schema((SPEC / f"{name}.cddl").read_text("utf-8")) for name in ("header", "names", "manifest")}
+SCHEMAS = {
+    name: cddl.Schema((SPEC / f"{name}.cddl").read_text("utf-8")) for name in ("header", "names", "fields", "manifest")
+}
 
 
 def allows_header(data: bytes) -> bool:
@@ -36,6 +38,12 @@ def allows_manifest(raw: bytes) -> bool:
     value = msgpack.unpackb(raw, strict_map_key=False)
     is_free = isinstance(value, dict) and isinstance(value.get("golden"), list)
     return SCHEMAS["manifest"].allows(value, "free-manifest" if is_free else "manifest")
+
+
+def allows_fields(raw: bytes) -> bool:
+    """Whether the schema allows the head of a chunk of fields."""
+    (n_bytes,) = struct.unpack_from("<I", raw)
+    return SCHEMAS["fields"].allows(msgpack.unpackb(raw[4 : 4 + n_bytes], strict_map_key=False))
 
 
 def header_of(data: bytes) -> object:
@@ -64,6 +72,8 @@ def test_schemas_allow_what_is_valid(case: Vector) -> None:
     assert allows_header(case.data)
     for raw in chunks(case.data, b"nAMe"):
         assert SCHEMAS["names"].allows(msgpack.unpackb(raw))
+    for raw in chunks(case.data, b"fLDs"):
+        assert allows_fields(raw)
     for raw in chunks(case.data, b"MANF"):
         assert allows_manifest(raw)
     header = events(case.data)[0].header
@@ -73,7 +83,7 @@ def test_schemas_allow_what_is_valid(case: Vector) -> None:
 
 
 _SEEN_BY = {
-    "header": ("C3-6", "C3-7", "C3-8", "C3-9", "C3-21", "C3-22"), "names": ("C7-1",), "manifest": ("M2-2", "M3-1", "M3-2"), "text": ("C5-1",),
+    "header": ("C3-6", "C3-7", "C3-8", "C3-9", "C3-21", "C3-22"), "names": ("C7-1",), "fields": ("C22-4",), "manifest": ("M2-2", "M3-1", "M3-2"), "text": ("C5-1",),
 }  # fmt: skip
 _BEYOND = {
     "492-names-empty-map",
@@ -81,6 +91,17 @@ _BEYOND = {
     "496-names-too-many",
     "1207-typed-empty",
 }  # at least one key; as many as rows
+_BEYOND |= {
+    f"{number}-fields-{name}"
+    for number, name in (
+        (1630, "none"),
+        (1631, "257"),
+        (1632, "name-empty"),
+        (1633, "name-257"),
+        (1634, "name-tab"),
+        (1642, "nine-sizes"),
+    )
+}  # counts, and what a name is
 _LATER = {
     "113-layer-weights-out-of-range",
     "074-manifest-golden-out-of-range",
@@ -114,6 +135,8 @@ def test_schemas_refuse_what_they_can_see(case: Vector) -> None:
         assert not allows_header(data)
     elif rule in _SEEN_BY["names"]:
         assert not SCHEMAS["names"].allows(msgpack.unpackb(chunks(data, b"nAMe")[0], strict_map_key=False))
+    elif rule in _SEEN_BY["fields"]:
+        assert not allows_fields(chunks(data, b"fLDs")[0])
     elif rule in _SEEN_BY["manifest"]:
         assert not allows_manifest(chunks(data, b"MANF")[0])
     elif rule in _SEEN_BY["text"]:

@@ -12,7 +12,7 @@ import pytest
 
 from .vectors import ROOT, SPEC, VECTORS
 
-_PAGES = ("container.md", "model.md")
+_PAGES = ("container.md", "model.md", "sets.md")
 
 
 def build(*arguments: str) -> subprocess.CompletedProcess[str]:

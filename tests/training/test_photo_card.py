@@ -85,8 +85,12 @@ def test_the_card_is_filled_in_from_the_packages_and_the_record(folder, capsys):
         (lambda folder: (folder / "models" / "photo-3.encoder.aef").unlink(), "has no photograph models"),
         (lambda folder: [path.unlink() for path in (folder / "validation").iterdir()], "has no image files"),
         (lambda folder: (folder / "crops.tsv").write_text(CROPS.replace("Ben", "")), "nobody to name"),
+        (
+            lambda folder: (folder / "crops.tsv").write_text(CROPS + "train/z.png\tplace\n"),
+            "train/z.png has no licence",
+        ),
     ],
-    ids=["no run", "an unfinished run", "no models", "no photographs", "no author"],
+    ids=["no run", "an unfinished run", "no models", "no photographs", "no author", "a cut line"],
 )
 def test_what_is_missing_is_said_and_the_card_stays(folder, change, says, capsys):
     change(folder)

@@ -123,6 +123,16 @@ def test_means_are_of_photographs_and_pooled_of_pixels():
     assert average("W", "s", "q", [Measured(9, 9, 0.0, None, 1, 2)]).ms_ssim is None
 
 
+def test_a_point_without_loss_lies_on_no_curve():
+    """A blank picture among the photographs: its PSNR is infinite, and so is the mean."""
+    points = [average(family, setting, str(n), [Measured(100, 10 * n, 2.0 / n if n < 3 else 0.0, None, 1, 1)])
+              for family, setting in (("ours", "as packed"), ("WebP", "method 6")) for n in (1, 2, 3)]  # fmt: skip
+    mine, webp = curves_of(points)
+    assert [point.quality for point in mine.front] == ["1", "2"]
+    assert psnr_at(mine, 2.0) is None and bd_rate(mine, webp)[0] == pytest.approx(0)
+    assert "nan" not in str([make(points) for make, _ in report.TABLES.values()])
+
+
 def test_a_decoder_is_shared_by_the_photographs_it_is_sent_for():
     assert point(0.3, 30, decoder_bytes=2500).amortised(1) == pytest.approx(20.3)
     assert point(0.3, 30, decoder_bytes=2500).amortised(1000) == pytest.approx(0.32)

@@ -25,6 +25,7 @@ from tools.build_vectors import (
     bad_trailer,
     container_valid,
     damage,
+    fields,
     free_sizes,
     joined,
     model_valid,
@@ -43,7 +44,7 @@ ROOT = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 _MODULES = (
     container_valid, bad_preamble, bad_msgpack, bad_header, bad_chunks, bad_rows, bad_frames, bad_names, bad_trailer, damage,
     model_valid, bad_package, bad_network, receipts, joined, rans,
-    settled, sized, unknown_decoder, free_sizes, passes, bad_passes, typed, network_ids,
+    settled, sized, unknown_decoder, free_sizes, passes, bad_passes, typed, network_ids, fields,
 )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
     python -m tools.exactness [--models NAME ...] [--only numpy tensorflow s390x] [--python-be DIR/python-be]
     python -m tools.exactness --table
 
+A model of any size computes drawn images of several sizes instead of the test set, in tiles of so many pixels a side instead of
+batches; and the passes of its prior, which TensorFlow computes by layers of its own.  What is not shipped is compared, and not kept.
+
 For every exact model: TensorFlow and NumPy, batch sizes 1, 7, 64, 1000 and 4096, one, two and four threads (more than one where there
 are rows to share, from 64 on), oneDNN on and off, another set of BLAS kernels, and, with --python-be (tools/s390x.sh makes
 it), NumPy without floats on an emulated big-endian s390x, which is slow and gets one batch size: floats it emulates ten times slower
@@ -24,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tools.exactness import results
-from tools.exactness.work import BATCHES, N_IMAGES, Pair, exact_pairs
+from tools.exactness.work import BATCHES, Pair, exact_pairs
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 _THREADS: Final = (1, 2, 4)
@@ -88,7 +91,7 @@ def run(setting: Setting, models: Iterable[str]) -> Iterator[dict[str, Any]]:
 def main(arguments: list[str] | None = None) -> int:
     """0 if nothing differs."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--models", nargs="+", help="names of exact models; all by default")
+    parser.add_argument("--models", nargs="+", help="names of exact models, or paths; all that are shipped by default")
     parser.add_argument("--only", choices=_GROUPS, nargs="+", default=_GROUPS, help="what to run; all by default")
     parser.add_argument("--python-be", default=os.environ.get("AEFORMAT_PYTHON_BE"), help="a big-endian Python")
     parser.add_argument("--table", action="store_true", help="compute nothing, print the table of models/README.md")
@@ -96,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.table:
         print("\n".join(results.table(results.load())))
         return 0
-    pairs = {name: pair for name, pair in exact_pairs().items() if options.models is None or name in options.models}
+    pairs = exact_pairs(options.models)
     unknown = set(options.models or ()) - pairs.keys()
     if unknown:
         parser.error(f"no exact model {', '.join(sorted(unknown))}")
@@ -106,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     for setting in settings(options.python_be):
         for said in run(setting, pairs) if setting.group in options.only else ():
             found[said["model"]].append(said)
-            pixels = said["digests"][str(N_IMAGES)]["pixels"][:16]
+            pixels = said["digests"][results.of_most(said["digests"])]["pixels"][:16]
             print(f"{said['model']:24} {results.describe(said):72} {said['seconds']:7.1f} s  {pixels}", flush=True)
     return _keep(pairs, found)
 
@@ -122,7 +125,7 @@ def _keep(pairs: dict[str, Pair], found: dict[str, list[dict[str, Any]]]) -> int
         return 1
     here = exact_pairs().keys()
     entries = {name: results.entry(pairs[name], of_model) for name, of_model in runs.items()}
-    results.save({name: was for name, was in known.items() if name in here} | entries)
+    results.save({name: was for name, was in (known | entries).items() if name in here})
     print("\n".join(results.table(entries)))
     return 0
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.package import ModelPackage
-from tools.exactness.work import N_IMAGES, Pair
+from tools.exactness.work import Pair
 
 FILE: Final = Path(__file__).resolve().parents[2] / "models" / "exactness.json"
 _ABOUT: Final = (
-    "Digests (SHA-256, one byte a number, C order) of the latents and pixels of the first images of MNIST's test set, equal in "
-    "every run listed, and the bounds of every sum (spec/model.md, section 4). Written by python -m tools.exactness."
+    "Digests (SHA-256, one byte a number, C order) of the latents and pixels of the first images of MNIST's test set, or of drawn "
+    "ones for a model of any size (there also of what the prior's passes give), equal in every run listed, and the bounds of every sum (spec/model.md, section 4). Written by python -m tools.exactness."
 )
 _SHOWN: Final = 16  # digits of a digest in the table
 
@@ -79,6 +79,11 @@ def runs_of(known: dict[str, Any] | None, pair: Pair) -> list[dict[str, Any]]:
     return [{**run, "digests": known["digests"]} for run in known["runs"]]
 
 
+def of_most(digests: Iterable[str]) -> str:
+    """The key of the most images."""
+    return max(digests, key=int)
+
+
 def load() -> dict[str, Any]:
     """The models of the file; none where there is no file."""
     models: dict[str, Any] = json.loads(FILE.read_text("utf-8"))["models"] if FILE.exists() else {}
@@ -95,7 +100,7 @@ def table(models: dict[str, Any]) -> list[str]:
     """The lines of the table in models/README.md."""
     lines = ["| model | latents | pixels | largest sum | of 2^24 | runs | machines |", "|---|---|---|---|---|---|---|"]
     for name, found in sorted(models.items()):
-        of_all = found["digests"][str(N_IMAGES)]
+        of_all = found["digests"][of_most(found["digests"])]
         largest = max(layer["bound"] for half in found["bounds"].values() for layer in half)
         n_runs = sum(len(run["batches"]) for run in found["runs"])
         machines = ", ".join(sorted({run["machine"] for run in found["runs"]}))

@@ -15,7 +15,7 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ from aeformat.images import ImageFit, open_source
 from aeformat.model import store
 from aeformat.model.package import ModelPackage
 from aeformat.model.values import EXACT
+from tools.exactness import drawn
 
 BATCHES: Final = (1, 7, 64, 1000, 4096)
 BACKENDS: Final = ("numpy", "integers", "tensorflow")
@@ -37,9 +38,9 @@ Digests = dict[str, str]
 Loader = Callable[[ModelPackage, int], Network]
 
 
-def exact_pairs() -> dict[str, Pair]:
-    """The shipped pairs for images of one size of which both halves are exact, by name."""
-    pairs = {name: store.find_pair(name) for name in store.one_size_names()}
+def exact_pairs(names: Iterable[str] | None = None) -> dict[str, Pair]:
+    """The pairs of which both halves are exact, by name: the shipped ones, or those of these names or paths."""
+    pairs = {name: store.find_pair(name) for name in (store.shipped_names() if names is None else names)}
     return {name: pair for name, pair in pairs.items() if all(half.profile == EXACT for half in pair)}
 
 
@@ -51,14 +52,43 @@ def test_images(shape: tuple[int, ...], n_images: int) -> NDArray[np.uint8]:
 
 
 def loader(backend: str) -> Loader:
-    """Package and batch size -> network that computes so many rows at once.  backend: of BACKENDS."""
+    """Package and batch size -> network that computes so many rows at once.  backend: of BACKENDS.
+
+    Of any size: one that computes tiles of so many pixels along each side, in two threads where NumPy does.
+    """
     if backend != "tensorflow":
         from aeformat.backends.numpy_backend import NumpyNetwork
 
-        return lambda package, n_rows: NumpyNetwork(package, n_block=n_rows, integers=backend == "integers")
+        integers = backend == "integers"
+
+        def load(package: ModelPackage, n: int) -> Network:
+            if package.has_free_sizes:
+                return NumpyNetwork(package, integers=integers, tile=(n, n), n_threads=2)
+            return NumpyNetwork(package, n_block=n, integers=integers)
+
+        return load
     from aeformat.backends.tensorflow_backend import TensorflowNetwork
 
-    return lambda package, n_rows: TensorflowNetwork(package, n_block=n_rows)
+    def load_tensorflow(package: ModelPackage, n: int) -> Network:
+        return (
+            TensorflowNetwork(package, tile=(n, n)) if package.has_free_sizes else TensorflowNetwork(package, n_block=n)
+        )
+
+    return load_tensorflow
+
+
+def compute_drawn(pair: Pair, backend: str, tile: int) -> dict[int, Digests]:
+    """Of a model of any size: digests of the latents of drawn images, of what is made of them, and of the prior's passes."""
+    encoder, decoder = (loader(backend)(half, tile) for half in pair)
+    images = drawn.images()
+    latents = [encoder.run(image[None])[0] for image in images]
+    pixels = [
+        decoder.run(row[None], (image.shape[0], image.shape[1])) for row, image in zip(latents, images, strict=True)
+    ]
+    made = {"latents": digest(*latents), "pixels": digest(*pixels)}
+    if pair[1].passes is not None:
+        made["passes"] = drawn.digest_of_passes(pair[1], latents, by_tensorflow=backend == "tensorflow")
+    return {drawn.N_DRAWN: made}
 
 
 def compute(pair: Pair, images: NDArray[np.uint8], load: Loader, batch: int) -> dict[int, Digests]:
@@ -71,10 +101,10 @@ def compute(pair: Pair, images: NDArray[np.uint8], load: Loader, batch: int) -> 
     }
 
 
-def digest(numbers: NDArray[Any]) -> str:
+def digest(*arrays: NDArray[Any]) -> str:
     """SHA-256 of the numbers, of one byte each, in C order."""
-    assert numbers.dtype.itemsize == 1
-    return hashlib.sha256(numbers.tobytes()).hexdigest()
+    assert all(numbers.dtype.itemsize == 1 for numbers in arrays)
+    return hashlib.sha256(b"".join(numbers.tobytes() for numbers in arrays)).hexdigest()
 
 
 def about(backend: str) -> dict[str, str]:
@@ -92,18 +122,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--backend", choices=BACKENDS, required=True)
     parser.add_argument("--batches", type=int, nargs="+", default=BATCHES)
-    parser.add_argument("--models", nargs="+", help="names of exact models; all by default")
+    parser.add_argument("--models", nargs="+", help="names of exact models, or paths; all that are shipped by default")
     parser.add_argument("--images", type=int, default=N_IMAGES, help=f"how many of {N_IMAGES}, {N_FEW} or more")
     options = parser.parse_args(arguments)
     print(json.dumps(about(options.backend)), flush=True)
     load = loader(options.backend)
-    for name, pair in exact_pairs().items():
-        if options.models is not None and name not in options.models:
-            continue
-        images = test_images(pair[0].input.shape, options.images)
+    for name, pair in exact_pairs(options.models).items():
+        images = None if pair[0].has_free_sizes else test_images(pair[0].input.shape, options.images)
         for batch in options.batches:
             start = time.perf_counter()
-            made = compute(pair, images, load, batch)
+            made = compute_drawn(pair, options.backend, batch) if images is None else compute(pair, images, load, batch)
             seconds = round(time.perf_counter() - start, 1)
             print(json.dumps({"model": name, "batch": batch, "digests": made, "seconds": seconds}), flush=True)
     return 0

@@ -35,7 +35,7 @@ def maps() -> list[bytes]:
     for data in files():
         parts = take_apart(data)
         assert parts is not None
-        found += [parts.head, *(part.raw for part in parts.chunks if part.tag in (b"MANF", b"nAMe"))]
+        found += [parts.head, *(part.raw for part in parts.chunks if part.tag in (b"MANF", b"nAMe", b"fLDs"))]
     return [b"\0" + data for data in dict.fromkeys(found)]
 
 

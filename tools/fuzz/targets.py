@@ -22,6 +22,8 @@ from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
 from aeformat.backends.numpy_passes import prior_of
 from aeformat.cli.validate import exit_code_of
 from aeformat.container import canonical, rans_passes
+from aeformat.container.columns import RowFields, parse_fields
+from aeformat.container.field_types import BadFields
 from aeformat.container.header import LatentsHeader, parse_header
 from aeformat.container.limits import Limits
 from aeformat.container.names import BadNames, RowNames, parse_names
@@ -43,6 +45,7 @@ from aeformat.pipeline.checking import receipts_by
 from aeformat.reader import Latents, LatentStream, stream_latents
 from aeformat.receipt_proofs import ReceiptCheck
 from aeformat.report import Report
+from aeformat.sets.manifest import manifest_file, parse_manifest
 from aeformat.validator import validate
 from tools.fuzz.mutator import Mutator
 
@@ -76,7 +79,7 @@ def agree(left: object, right: object, what: str) -> None:
 class Outcome:
     """What reading came to.  error: (code, rule, at) of what ended it, None if nothing did.
 
-    blocks: (first_row, dtype, shape, bytes, names, receipts) each.
+    blocks: (first_row, dtype, shape, bytes, names, receipts, fields) each.
     """
 
     error: tuple[str, str, int] | None
@@ -110,8 +113,10 @@ def _in_pieces(data: bytes) -> list[list[bytes]]:
     return [[data], [data[:middle], data[middle:]], [data[at : at + 61] for at in range(0, len(data), 61)]]
 
 
-def _block(first_row: int, values: Any, names: RowNames | None, receipts: Receipts | None) -> tuple[object, ...]:
-    return first_row, values.dtype.str, _shape(values), values.tobytes(), names, receipts
+def _block(
+    first_row: int, values: Any, names: RowNames | None, receipts: Receipts | None, fields: RowFields | None
+) -> tuple[object, ...]:
+    return first_row, values.dtype.str, _shape(values), values.tobytes(), names, receipts, fields
 
 
 def _shape(values: Any) -> tuple[object, ...]:
@@ -129,7 +134,7 @@ def forward(pieces: Iterable[bytes], *, recover: bool = False, decoder_first: bo
         if decoder_first:
             decoder = stream.embedded_decoder
         for block in stream:
-            blocks.append(_block(*block[:4]))
+            blocks.append(_block(*block[:4], block.fields))
         decoder = stream.embedded_decoder
     except FormatError as error:
         return Outcome(_place(error), stream and stream.header, tuple(blocks), decoder)
@@ -175,7 +180,7 @@ def _seek(data: bytes, whole: Outcome) -> None:
         agree((header, trailer), (whole.header, whole.trailer), "header and trailer by seeking, and forward")
         agree(n_rows, sum(len(_array(block)) for _, *block in whole.blocks), "rows by seeking, and forward")
         agree(decoder, whole.decoder, "the decoder by seeking, and forward")
-    elif trailer.index_at and n_rows == sum(len(_array(block)) for _, *block in whole.blocks):
+    elif trailer is not None and trailer.index_at and n_rows == sum(len(_array(block)) for _, *block in whole.blocks):
         pass  # what is wrong stands behind the last rows, where nobody who seeks by the index comes
     elif whole.error[1] not in _PASSED_OVER:
         raise Disagreement(f"read by seeking without an error, forward not: {whole.error}")
@@ -192,9 +197,19 @@ def _rows(latents: Latents, first_row: int, n_rows: int) -> list[object]:
     names = [latents.names(row) for row in range(first_row, first_row + n_rows)]
     agree(latents[first_row].tobytes(), values[0].tobytes(), "one row, and several")
     known = [name for name in names if name is not None]
-    receipts = [block.receipts for block in latents.blocks(first_row, first_row + n_rows)]
-    agree(len(receipts), 1, "blocks by seeking, and forward")
-    return list(_block(0, values, RowNames.join(known) if known else None, receipts[0])[1:])
+    blocks = list(latents.blocks(first_row, first_row + n_rows))
+    agree(len(blocks), 1, "blocks by seeking, and forward")
+    fields, whole = latents.fields, blocks[0].fields
+    agree(dict(latents.field_types), {} if whole is None else dict(whole.types), "fields, and those of a block")
+    for name in () if whole is None else whole.types:
+        of_rows = fields[name][first_row : first_row + n_rows]
+        agree(_plain(of_rows), _plain(whole[name]) if whole else None, "a field alone, and of a block")
+    return list(_block(0, values, RowNames.join(known) if known else None, blocks[0].receipts, whole)[1:])
+
+
+def _plain(field: Any) -> object:
+    """One field's values; numbers by their bytes, because NaN is not equal to itself."""
+    return field if isinstance(field, list) else field.tobytes()
 
 
 def _walk(latents: Latents) -> int:
@@ -268,8 +283,18 @@ def _first_error(data: bytes) -> tuple[str, str, int] | None:
     return None
 
 
+def _fields(body: bytes, n_rows: int) -> str:
+    try:
+        fields = parse_fields(body, n_rows)
+    except BadFields as error:
+        return error.rule
+    agree(fields.to_bytes(), body, "fields, and what they encode to")
+    agree(RowFields.join([fields.slice(0, 1), fields.slice(1, n_rows)]), fields, "fields, and their parts joined")
+    return "fields"
+
+
 def maps(data: bytes) -> str:
-    """Canonical msgpack, headers, manifests, row names: what parses encodes to the same bytes again."""
+    """Canonical msgpack, headers, manifests, row names, fields: what parses encodes to the same bytes again."""
     body = data[1:]
     outcomes = []
     for depth in (4, 6):
@@ -305,6 +330,15 @@ def maps(data: bytes) -> str:
         else:
             agree(names.to_bytes(), body, "row names, and what they encode to")
             outcomes.append("names")
+        outcomes.append(_fields(body, max(n_rows, 1)))
+    try:
+        in_set = parse_manifest(manifest_file(body))
+    except FormatError as error:
+        outcomes.append(error.rule)
+    else:
+        if b"\xa3ext\x80" not in body:
+            agree(in_set.to_bytes(), manifest_file(body), "the manifest of a set, and what it encodes to")
+        outcomes.append("set")
     return " ".join(outcomes)
 
 

@@ -40,7 +40,7 @@ def of_crops(path: Path) -> list[Photograph]:
     if not rows or not set(rows[0]) >= _CROP_COLUMNS:
         raise UsageError(f"{path} has no columns {', '.join(sorted(_CROP_COLUMNS))}")
     for row in rows:
-        has_author = row["attribution"] or row["licence"].startswith(_NOBODY_TO_NAME)
+        has_author = row["attribution"] or (row["licence"] or "").startswith(_NOBODY_TO_NAME)
         if not (row["licence"] and has_author and row["file"].split("/")[0] in PARTS):
             raise UsageError(
                 f"{path}: {row['file']} has no licence, nobody to name, or is of neither {' nor '.join(PARTS)}"

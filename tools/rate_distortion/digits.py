@@ -177,8 +177,8 @@ class _Told:
     def __init__(self, told: Callable[[int], None]) -> None:
         self._told = told
 
-    def update(self, n_rows: int, /) -> None:
-        self._told(n_rows)
+    def update(self, n_rows: float, /) -> None:
+        self._told(round(n_rows))
 
 
 def as_data(points: list[Point]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from . import msgpack, passes, values
 from .described import check_described
 from .described import content as described_content
 from .errors import SpecError
+from .fields import Order
 from .msgpack import Node
 from .rans import Prior, count_steps, read_code
 from .sizes import (
@@ -60,6 +61,7 @@ class File:
     index_at: int = 0
     waiting: list[Chunk] = field(default_factory=list)  # the SIZE, rCPT and nAMe whose ROWS is still to come
     sizes: list[Entry] = field(default_factory=list)  # what that SIZE says
+    fields: Order = field(default_factory=Order)
 
     @property
     def n_chunks(self) -> int:
@@ -232,7 +234,7 @@ def row_bytes(header: dict[str, Any]) -> int:
 
 _CHUNK = struct.Struct("<4sIQIIII")
 _KIND_OF_TAG = {
-    b"dECo": "latents", b"SIZE": "latents", b"nAMe": "latents", b"rCPT": "latents", b"ROWS": "latents", b"iNDX": "latents",
+    b"dECo": "latents", b"fLDs": "latents", b"SIZE": "latents", b"nAMe": "latents", b"rCPT": "latents", b"ROWS": "latents", b"iNDX": "latents",
     b"MANF": "model", b"TENS": "model",
 }  # fmt: skip
 _NEVER_COMPRESSED = (b"dECo", b"iNDX", b"rCPT", b"SIZE")
@@ -310,9 +312,10 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     leads = tag == (b"SIZE" if is_sized else b"ROWS")  # the others of its rows go by it
     if leads and chunk.n_rows == 0:
         raise SpecError("C4-7", at + 4, f"{tag!r} without rows")
-    if tag not in _OF_ROWS and known and chunk.n_rows != 0:
+    alone = tag not in _OF_ROWS and tag != b"fLDs" and known
+    if alone and chunk.n_rows != 0:
         raise SpecError("C4-7", at + 4, f"n_rows {chunk.n_rows} in {tag!r}")
-    if known and (leads or tag not in _OF_ROWS) and chunk.first_row != (file.n_rows if leads else 0):
+    if known and (leads or alone) and chunk.first_row != (file.n_rows if leads else 0):
         raise SpecError("C4-7", at + 8, f"first_row {chunk.first_row}")
     if is_sized and tag in _OF_ROWS[1:]:
         _check_same_rows(chunk, file.waiting[0])
@@ -324,6 +327,9 @@ def read_chunk(file: File, check_order: Check, check_model: Check) -> Chunk | No
     never = tag in _NEVER_COMPRESSED or (known and file.header["codec"] == "none")
     if never and chunk.stored_len != chunk.raw_len:
         raise SpecError("C4-8", at + 16, "a chunk that is not compressed has stored_len = raw_len")
+    # C22-1, C22-2
+    if file.header["kind"] == "latents":
+        file.fields.check(chunk, known and tag in _OF_ROWS, file.n_rows)
     encoding = file.header.get("encoding", "u8")
     wide = encoding != "text19" and values.ENCODINGS[encoding][0] > 1
     padding = 0
@@ -565,6 +571,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
     def may_end() -> None:  # C4-6
         if file.waiting:
             raise SpecError("C4-6", file.at, "after a SIZE, a rCPT or a nAMe comes a ROWS")
+        file.fields.may_end(file.at)  # C22-1
 
     while True:
         front = file.waiting
@@ -578,6 +585,8 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
         elif chunk.tag == b"rCPT":
             if check_decoder and decoder and decoder.decode is None:
                 raise SpecError("C7-5", chunk.payload_at, "receipts of a decoder that is not exact")
+        elif chunk.tag == b"fLDs":
+            file.fields.take(chunk.raw(header, 1), chunk.n_rows, chunk.payload_at)
         elif chunk.tag == b"nAMe":
             names = read_names(chunk.raw(header, 1), chunk.n_rows, chunk.payload_at)
             for key, entries in names.items():
@@ -633,6 +642,7 @@ def read_latents(file: File, check_decoder: Callable[[File, Chunk], Decoder] | N
         "names_of_rows": names_of_rows,
         "receipts_of_rows": [receipts.stored.hex() if receipts else None for receipts in receipts_of_rows],
         "sizes_of_rows": sizes_of_rows,
+        "fields_of_rows": file.fields.of_rows,
         "embedded": embedded,
         "n_rows": file.n_rows,
         "n_chunks": file.n_chunks,

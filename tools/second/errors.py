@@ -11,7 +11,7 @@ _SAME_CODE = {
     "checksum": "C2-3 C2-6 C4-2 C4-11 C9-2",
     "limit": "C2-5 C3-13 C6-8 C13-1",
     "truncated": "C2-7 C4-1 C4-10 C9-1",
-    "structure": "C4-3 C4-4 C4-6 C4-7 C4-8 C4-9 C7-4 C7-5 C8-1 C9-3 C9-4 C9-7 M1-1 M1-3",
+    "structure": "C4-3 C4-4 C4-6 C4-7 C4-8 C4-9 C7-4 C7-5 C8-1 C9-3 C9-4 C9-7 C22-1 C22-2 M1-1 M1-3",
     "content": "C9-5 C9-6",
     "golden": "M6-2",
     "receipt": "C7-6",

@@ -9,7 +9,7 @@ from .free import latent_of
 from .model import POOLS, Model, golden_maps, multiply_adds
 from .sizes import count
 
-_KNOWN = (b"SIZE", b"nAMe", b"rCPT", b"ROWS", b"iNDX", b"MANF", b"TENS")  # a dECo is a file of its own
+_KNOWN = (b"fLDs", b"SIZE", b"nAMe", b"rCPT", b"ROWS", b"iNDX", b"MANF", b"TENS")  # a dECo is a file of its own
 
 
 def file_work(got: dict[str, Any]) -> int:
@@ -22,6 +22,8 @@ def _of_chunk(chunk: Chunk, header: dict[str, Any]) -> int:
     units: int = 4 * chunk.raw_len
     if chunk.tag in (b"nAMe", b"SIZE"):
         units += 512 * chunk.raw_len
+    if chunk.tag == b"fLDs":
+        units += 28 * chunk.raw_len
     if chunk.tag == b"ROWS" and header["encoding"] == "text19":
         units += 4_096 * (chunk.raw_len // 27)
     if (

@@ -64,9 +64,9 @@ class Curve:
 
     @property
     def front(self) -> list[Point]:
-        """By rising bits and PSNR: those that no point with fewer bits beats."""
+        """By rising bits and PSNR: those that no point with fewer bits beats.  One that loses nothing of a photograph is on no curve."""
         best: list[Point] = []
-        for point in self.points:
+        for point in (point for point in self.points if math.isfinite(point.psnr)):
             if not best or (point.psnr > best[-1].psnr and point.bits > best[-1].bits):
                 best.append(point)
         return best

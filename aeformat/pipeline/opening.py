@@ -1,0 +1,74 @@
+"""Files of latents opened for Python callers: as aeformat.reader has them, but rows of codec rans find their decoder.
+
+Owns when a decoder is looked for: at the first rows that cannot be read without one.  Importing it loads neither NumPy nor any
+network.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.reader import CACHE_BYTES
+from aeformat.errors import DecoderError
+from aeformat.paths import named
+from aeformat.reader import Latents, LatentStream, stream_latents
+
+if TYPE_CHECKING:
+    from aeformat.container.decoder_prior import DecoderPrior
+    from aeformat.pipeline.models import AnyModel
+
+
+def open_file(
+    path: str | os.PathLike[str],
+    *,
+    decoder: AnyModel | None = None,
+    limits: Limits = DEFAULT,
+    cache_bytes: int = CACHE_BYTES,
+    mmap: bool = False,
+    incomplete: bool = False,
+) -> Latents:
+    """Random access to the rows of a latents file.  See Latents.
+
+    decoder: for rows of codec rans: a Model, or what load_model takes; by default the one inside the file, else this
+    machine's with the model id that the file names.  It is looked for when rows first need it.
+    Raises FormatError, Truncated, UsageError, OSError; on the first rows what finding a decoder raises: DecoderMissing,
+    DecoderMismatch, GoldenMismatch.
+    """
+    finder = PriorFinder(decoder)
+    return Latents(path, limits=limits, cache_bytes=cache_bytes, mmap=mmap, incomplete=incomplete, find_prior=finder)
+
+
+def stream_file(
+    source: BinaryIO | str | os.PathLike[str],
+    *,
+    decoder: AnyModel | None = None,
+    recover: bool = False,
+    limits: Limits = DEFAULT,
+) -> LatentStream:
+    """The blocks of a latents file, read forward: from a binary stream, or from a path.  See LatentStream.
+
+    decoder: as of `open`.  A file that is opened by its path is closed at the end of a `with`.  Raises OSError, FormatError,
+    UsageError; on iteration what finding a decoder raises too.
+    """
+    return stream_latents(source, recover=recover, limits=limits, find_prior=PriorFinder(decoder))
+
+
+@dataclass(frozen=True)
+class PriorFinder:
+    """Called with a reader of latents, it gives the prior of their decoder.  It can be pickled, if the decoder can.
+
+    decoder: as of `open`.  Raises what finding a decoder raises.
+    """
+
+    decoder: AnyModel | None
+
+    def __call__(self, latents: Latents | LatentStream) -> DecoderPrior:
+        from aeformat.backends.numpy_passes import prior_of
+        from aeformat.pipeline.decoders import own_decoder
+        from aeformat.pipeline.models import as_model
+
+        with named(latents.name, DecoderError):
+            return prior_of(own_decoder(latents) if self.decoder is None else as_model(self.decoder).the_decoder)

@@ -1,0 +1,1 @@
+"""Sets: many latents files that are read and written as one (spec/sets.md)."""
