@@ -33,7 +33,7 @@ export function FileFacts({ document: file, onBytes }) {
         <h2 id="header-name">Header</h2>
         <Facts facts={[
           ["size", size(file.size)], ...(summary.kind === "latents" ? [["rows", number(summary.length)]] : []),
-          ...Object.entries(header).map(([key, value]) => [key, text(value)]),
+          ...Object.entries(header).map(([key, value]) => [key, text(key === "image" ? value.slice(0, 3) : value)]),
           ["format", `1.${summary.minor}, flags ${summary.flags}`], ["content id", summary.contentId],
         ]} />
       </section>
