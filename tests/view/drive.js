@@ -1,6 +1,6 @@
 // Drives a browser: node drive.js PREFIX CHROMIUM AXE < job.json > what the job's script returned.json
 //
-// The job: {script, width, height, dark, seconds}.  The script is the body of an async function with `page`, `context`, and `axe()`, which
+// The job: {script, width, height, dark}.  The script is the body of an async function with `page`, `context`, and `axe()`, which
 // gives what axe-core finds wrong with the page as it is.
 "use strict";
 
@@ -19,7 +19,7 @@ async function main() {
             colorScheme: job.dark ? "dark" : "light",
         });
         const page = await context.newPage();
-        page.setDefaultTimeout(1000 * (job.seconds || 300));
+        page.setDefaultTimeout(1000 * (Number(process.env.AEFORMAT_BROWSER_SECONDS) || 300));
         const errors = [];
         page.on("pageerror", (error) => errors.push(String(error)));
         page.on("console", (message) => message.type() === "error" && errors.push(message.text()));

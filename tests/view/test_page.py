@@ -196,7 +196,7 @@ def test_a_slider_moves_the_latent(digits):
         )
 
     with aeformat.open(digits) as latents:
-        row = np.array(latents.rows(7, 1))
+        row = np.array(latents.rows(7, 8))
     moved = row.copy()
     moved[0, 5] = 200
     decoder = aeformat.load_model("mnist-exact")

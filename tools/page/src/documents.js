@@ -48,7 +48,9 @@ export class Document extends Listened {
     return decoder ? hex(decoder) : "";
   }
 
+  /** The first broken rule, once the file has been checked: reading it by places may meet another one first. */
   get problems() {
+    if (!this.report) return [];
     const found = [...(this.report?.problems ?? [])];
     if (this.problem && !found.length) found.push(this.problem);
     return found;
@@ -69,7 +71,7 @@ export class Document extends Listened {
   }
 
   async #openDecoder() {
-    let bytes = this.given, place = "given by you";
+    let bytes = this.given, place = "dropped on this page";
     let decoder = bytes ? await this.ask({ do: "decoder", bytes }) : await this.ask({ do: "decoder" });
     if (!bytes) place = this.summary.kind === "model" ? "this file" : "inside the file";
     if (!decoder && this.needs) {
@@ -92,7 +94,7 @@ export class Document extends Listened {
   }
 
   #show() {
-    if (this.pictures || !this.summary || this.summary.kind !== "latents" || !this.decoder || this.problems.length) return;
+    if (this.pictures || !this.summary || this.summary.kind !== "latents" || !this.decoder || this.problem || this.problems.length) return;
     this.set({ pictures: new Pictures(this, this.summary.length) });
   }
 }
