@@ -120,7 +120,7 @@ function OneFile({ document }) {
           </button>
         ))}
       </div>
-      <div id="panel" class={`panel ${tab}`} role="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0} ref={panel}>
+      <div id="panel" class={`panel of-${tab}`} role="tabpanel" aria-labelledby={`tab-${tab}`} tabIndex={0} ref={panel}>
         {tab === "images" && <Images document={file} scroller={panel} onOpen={setOpen} />}
         {tab === "latents" && <Latents document={file} onOpen={setOpen} />}
         {tab === "try" && <Try document={file} />}

@@ -17,9 +17,11 @@ function rangeOf({ input }, values) {
 export function Sliders({ document: file, latent, image, onImage }) {
   const [values, setValues] = useState(latent.values);
   const [first, setFirst] = useState(0);
+  const [isEverywhere, setEverywhere] = useState(false);
   const [seconds, setSeconds] = useState(null);
   const [problem, setProblem] = useState("");
   const wanted = useRef(null), isBusy = useRef(false);
+  const channels = latent.dims.length > 1 ? latent.dims.at(-1) : 0;
   const { low, high, step } = rangeOf(file.decoder, latent.values);
 
   /** Draw the newest values; what was asked for while the decoder was busy is left out. */
@@ -42,7 +44,7 @@ export function Sliders({ document: file, latent, image, onImage }) {
     }
   };
   const set = (i, value) => {
-    const next = values.slice();
+    const next = isEverywhere ? shifted(values, i, value - values[i], channels, low, high) : values.slice();
     next[i] = value;
     setValues(next);
     draw(next);
@@ -62,6 +64,7 @@ export function Sliders({ document: file, latent, image, onImage }) {
           <label>Numbers from <input type="number" min={0} max={n - 1} step={MOST} value={first}
             onChange={({ target }) => setFirst(Math.max(0, Math.min(n - 1, Math.floor(Number(target.value)) || 0)))} /> of {number(n)}</label>
         )}
+        {channels > 0 && <label><input type="checkbox" checked={isEverywhere} onChange={({ target }) => setEverywhere(target.checked)} /> the channel everywhere</label>}
         <button type="button" onClick={reset}>Back to the file's</button>
         <span class="quiet" role="status">{problem || (seconds === null ? "" : `drawn in ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`}`)}</span>
       </p>
@@ -76,6 +79,13 @@ export function Sliders({ document: file, latent, image, onImage }) {
       </div>
     </div>
   );
+}
+
+/** One channel moved by as much in every place, within the range. */
+function shifted(values, i, delta, channels, low, high) {
+  const next = values.slice();
+  for (let j = i % channels; j < next.length; j += channels) next[j] = Math.max(low, Math.min(high, next[j] + delta));
+  return next;
 }
 
 /** Row, column and channel of a number; its place where there is one dimension. */
