@@ -244,6 +244,29 @@ def test_a_package_by_itself(pair):
     assert found["axe"] == []
 
 
+def test_a_large_file_keeps_nobody_waiting(digits, tmp_path):
+    """200 MB: images are there, the last one too, while the check goes on; and memory stays far below the size of the file."""
+    path, rows = tmp_path / "large.aef", np.random.default_rng(3).integers(90, 160, (1 << 16, 64)).astype(np.uint8)
+    with aeformat.open(digits) as latents:
+        header = latents.header._replace(codec="none", filter=None)
+    with path.open("wb") as sink, LatentsWriter(sink, header) as writer:
+        for _ in range(48):
+            writer.write(rows)
+    with viewing(path) as url:
+        found = drive(
+            "await page.goto(url); await page.waitForSelector('.cell canvas:not(.empty)');"
+            "await page.locator('.cell').first().focus(); await page.keyboard.press('End');"
+            f"{PIXELS} await drawn('[data-image=\"3145727\"] canvas'); const during = await page.innerText('.status');"
+            f"{READY} return {{ during, after: await page.innerText('.status'), last: await pixels('[data-image=\"3145727\"] canvas'), peak: peak() }};",
+            url=url,
+        )
+
+    assert path.stat().st_size > 200_000_000
+    assert "Checking" in found["during"] and "Valid" in found["after"]
+    assert np.array_equal(grey(found["last"]), aeformat.load_model("mnist-exact").decode(rows[-1:])[0, ..., 0])
+    assert found["peak"] < 450_000_000
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1440])
 def test_every_view_at_every_width(digits, width, dark):
