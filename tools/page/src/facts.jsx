@@ -120,7 +120,7 @@ function Chunks({ report, size: nBytes, onBytes }) {
                 <td>{stateOf(chunk, report)}</td>
               </tr>
             ))}
-            {trailerAt !== null && shown >= chunks.length && (
+            {trailerAt !== null && shown >= chunks.length && nChunks === chunks.length && (
               <tr><th scope="row"><code>TAIL</code></th><td><button type="button" class="link" onClick={() => onBytes(trailerAt, nBytes - trailerAt)}><span class="hidden">Show bytes from </span>{number(trailerAt)}</button></td><td /><td>{size(nBytes - trailerAt)}</td><td /><td /><td>holds</td></tr>
             )}
           </tbody>
@@ -128,7 +128,7 @@ function Chunks({ report, size: nBytes, onBytes }) {
       </div>
       <p class="bar">
         {shown < chunks.length && <button type="button" onClick={() => setShown(shown + PAGE)}>Show more chunks</button>}
-        <span class="quiet">{nChunks === null ? `${count(chunks.length, "chunk")}, then no more can be read` : count(nChunks, "chunk")}</span>
+        <span class="quiet">{nChunks === null ? `${count(chunks.length, "chunk")}, then no more can be read` : count(nChunks, "chunk")}{nChunks > chunks.length && `; the first ${number(chunks.length)} are listed`}</span>
       </p>
     </>
   );

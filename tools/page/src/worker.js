@@ -13,17 +13,17 @@ import { AefError } from "../../js/src/errors.js";
 import { open } from "../../js/src/file.js";
 import { forward } from "../../js/src/forward.js";
 import { loadPackage } from "../../js/src/load.js";
-import { readStart, Seeker } from "../../js/src/seek.js";
+import { readStart } from "../../js/src/seek.js";
 import { toSource } from "../../js/src/source.js";
 import { runStream } from "../../js/src/streams.js";
 import { useZstd } from "../../js/src/zstd.js";
+import { ChunkList } from "./chunklist.js";
 import { decode as decodeBlock, errorOf } from "./pixels.js";
 import { survey } from "./survey.js";
 
 useZstd(Decompress);
 
 const PIECE = 1048576;
-const MOST_CHUNKS = 5000; // that are listed
 const TYPES = { u8: Uint8Array, i8: Int8Array, u16: Uint16Array, f64: Float64Array, f32: Float32Array, f16: Float32Array, bf16: Float32Array };
 
 /** Key -> {source, file, pkg, against}. */
@@ -49,29 +49,33 @@ function describe(pkg) {
   };
 }
 
-/** Index entries of chunks, by their headers alone, up to the first that cannot be read. */
-async function listChunks(source) {
-  const chunks = [];
-  try {
-    const start = await readStart(source);
-    const seeker = new Seeker(source, start);
-    const trailer = await seeker.trailer();
-    for (let at = seeker.begin, number = 0; at < trailer.at && number < MOST_CHUNKS; number++) {
-      const { tag, nRows, firstRow, storedLen, rawLen, payloadAt, payloadCrc } = await seeker.chunk(at, number);
-      chunks.push({ tag, at, nRows, firstRow: Number(firstRow), storedLen, rawLen, payloadAt, payloadCrc });
-      at = payloadAt + storedLen;
-    }
-    return { chunks, nChunks: trailer.nChunks, trailerAt: trailer.at };
-  } catch (error) {
-    if (!(error instanceof AefError)) throw error;
-    return { chunks, nChunks: null, trailerAt: null };
+/** All bytes of a file in order, noting its chunks. */
+async function* pieces(source, list, tell) {
+  let at = 0, told = 0;
+  for await (const piece of source.stream ? bodyOf(await source.stream()) : ranges(source)) {
+    list?.take(piece, at);
+    yield piece;
+    at += piece.length;
+    if (at - told >= PIECE) tell((told = at));
   }
 }
 
-async function* pieces(source, tell) {
-  for (let at = 0; at < source.size; at += PIECE) {
-    yield bytesOf(await source.read(at, Math.min(PIECE, source.size - at)));
-    tell(at);
+async function* ranges({ size, read }) {
+  for (let at = 0; at < size; at += PIECE) yield bytesOf(await read(at, Math.min(PIECE, size - at)));
+}
+
+async function* bodyOf(stream) {
+  const reader = stream.getReader();
+  for (let step = await reader.read(); !step.done; step = await reader.read()) yield step.value;
+}
+
+/** null where the header is broken, which the check says. */
+async function chunkList(source) {
+  try {
+    return new ChunkList(await readStart(source));
+  } catch (error) {
+    if (error instanceof AefError) return null;
+    throw error;
   }
 }
 
@@ -141,10 +145,10 @@ const WORK = {
   /** Every rule of a validator, and the list of chunks. */
   async check({ source: from, decoder }, tell) {
     const source = await toSource(from);
-    const listed = await listChunks(source);
+    const list = await chunkList(source);
     const report = { rows: 0, notChecked: "", nReceipts: 0, nProved: 0, hasDecoder: Boolean(decoder), problems: [] };
     try {
-      const steps = runStream(forward({ isValidator: true, decoder: decoder && loadPackage(decoder) }), pieces(source, tell));
+      const steps = runStream(forward({ isValidator: true, decoder: decoder && loadPackage(decoder) }), pieces(source, list, tell));
       let step = await steps.next();
       for (; !step.done; step = await steps.next()) {
         if (step.value.type === "decoder") report.hasDecoder = true;
@@ -156,7 +160,7 @@ const WORK = {
       if (!(error instanceof AefError)) throw error;
       report.problems.push(plain(error));
     }
-    return { result: { ...report, ...listed } };
+    return { result: { ...report, ...(list?.found ?? { chunks: [], nChunks: null, trailerAt: null }) } };
   },
 
   /** The model id of a package, once its golden set has come out right; null where the file is none. */
