@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeformat.cli import common
-from aeformat.cli.remote import add_token
+from aeformat.cli.remote import SERVER, add_server, refuse_server
 from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=common.bounded_int(0, 65_535), default=0, help="port on 127.0.0.1 (default: any free one)"
     )
-    add_token(parser)
+    add_server(parser, "fetch")
     common.add_fit(parser)
 
 
@@ -47,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
     page()  # where there is none, nothing is fetched or read
     if options.against and len(options.files) > 1:
         raise UsageError("--against goes with one FILE")
+    if not any(map(_is_url, options.files)):
+        refuse_server(options, SERVER, "without a URL")
     if options.force and options.save is None:
         raise UsageError("--force goes with --save")
     with tempfile.TemporaryDirectory(prefix="aeformat-view-") as folder:
@@ -69,21 +71,29 @@ def _exhibit(options: argparse.Namespace, folder: Path) -> Exhibit:
 def _shown(name: str, number: int, options: argparse.Namespace, folder: Path) -> Shown:
     from aeformat.net.view.shown import Shown
 
-    is_url = name.startswith(("http://", "https://"))
+    is_url = _is_url(name)
     path = _fetched(name, folder / f"{number}.aef", options) if is_url else Path(common.ordinary(name)).resolve()
     against = _originals(name, path, options, folder / "originals") if options.against else None
     return Shown(name.rsplit("/", 1)[-1] if is_url else Path(name).name, path, against)
 
 
+def _is_url(name: str) -> bool:
+    return name.startswith(("http://", "https://"))
+
+
 def _fetched(url: str, path: Path, options: argparse.Namespace) -> Path:
-    """A file of a server, verified."""
-    from aeformat.cli.remote import server_options
+    """A file of a server, verified; also the decoder that it needs, if that is missing here and pays."""
+    from aeformat.cli.fetch import fetch_decoder
+    from aeformat.cli.remote import print_notice, server_options
     from aeformat.cli.serve import require_net
 
     require_net()
     from aeformat.net.client.fetching import fetch
 
-    fetch(url, path, server_options(options))
+    server = server_options(options)
+    fetch(url, path, server)
+    if server.policy != "never" and "/v1/containers/" in url and options.decoder is None:
+        fetch_decoder(url, path, server, print_notice)
     return path
 
 

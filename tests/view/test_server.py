@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import json
 import os
@@ -14,6 +15,7 @@ import threading
 
 import numpy as np
 import pytest
+from net.running import running, upload
 
 import aeformat
 from aeformat.cli import main as command
@@ -196,6 +198,23 @@ def test_what_cannot_be_shown_is_one_line(capsys, digits, tmp_path):
     for arguments, (code, text) in cases.items():
         found, err = run(capsys, *arguments, "--no-browser")
         assert (found, err.count("\n")) == (code, 1) and text in err
+
+
+def test_a_url_is_fetched_with_its_decoder(capsys, digits, tmp_path, monkeypatch):
+    """From `aeformat serve`: the file is verified; its decoder, which is not here, comes from the same server."""
+    monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
+    page = tmp_path / "page.html"
+    with running(tmp_path / "root") as server:
+        upload(server, digits.read_bytes())
+        upload(server, (places.shipped_folder() / "mnist-exact.decoder.aef").read_bytes())
+        url = f"{server.url}v1/containers/{hashlib.sha256(digits.read_bytes()).hexdigest()}"
+        monkeypatch.setattr(places, "shipped_files", list)
+        assert run(capsys, url, "--save", page, "--image-bytes", "1e9")[0] == 0
+
+    saved = json.loads(re.search(r'id="saved">(.*?)</script>', page.read_text())[1])
+    assert base64.b64decode(saved["files"][0]["base64"]) == digits.read_bytes()
+    assert len(saved["decoders"]) == 1
+    assert run(capsys, digits, "--image-bytes", "5")[0] == 2
 
 
 def test_save_replaces_no_file_without_force(capsys, digits, tmp_path):
