@@ -158,7 +158,7 @@ def test_a_hostile_file_runs_nothing(digits, tmp_path):
 
     problem = aeformat.validate(tmp_path / evil).problems[0]
     assert problem.rule in found["text"] and found["at"] == str(problem.inside_at + problem.at)
-    assert found["title"] == "aeformat"
+    assert found["title"] == "named.aef · aeformat"
 
 
 def test_originals_and_the_difference(digits):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import json
 import os
@@ -15,7 +14,6 @@ import threading
 
 import numpy as np
 import pytest
-from net.running import running, upload
 
 import aeformat
 from aeformat.cli import main as command
@@ -200,28 +198,20 @@ def test_what_cannot_be_shown_is_one_line(capsys, digits, tmp_path):
         assert (found, err.count("\n")) == (code, 1) and text in err
 
 
-def test_a_url_is_fetched_with_its_decoder(capsys, digits, tmp_path, monkeypatch):
-    """From `aeformat serve`: the file is verified; its decoder, which is not here, comes from the same server."""
-    monkeypatch.setenv("AEFORMAT_CACHE", str(tmp_path / "cache"))
-    page = tmp_path / "page.html"
-    with running(tmp_path / "root") as server:
-        upload(server, digits.read_bytes())
-        upload(server, (places.shipped_folder() / "mnist-exact.decoder.aef").read_bytes())
-        url = f"{server.url}v1/containers/{hashlib.sha256(digits.read_bytes()).hexdigest()}"
-        monkeypatch.setattr(places, "shipped_files", list)
-        assert run(capsys, url, "--save", page, "--image-bytes", "1e9")[0] == 0
-
-    saved = json.loads(re.search(r'id="saved">(.*?)</script>', page.read_text())[1])
-    assert base64.b64decode(saved["files"][0]["base64"]) == digits.read_bytes()
-    assert len(saved["decoders"]) == 1
-    assert run(capsys, digits, "--image-bytes", "5")[0] == 2
-
-
 def test_save_replaces_no_file_without_force(capsys, digits, tmp_path):
     page = tmp_path / "page.html"
     assert run(capsys, digits, "--save", page) == (0, "")
     assert run(capsys, digits, "--save", page)[0] == 2
     assert run(capsys, digits, "--save", page, "--force") == (0, "")
+
+
+def test_a_saved_page_has_a_largest_size(capsys, digits, tmp_path, monkeypatch):
+    """Browsers take no text of any length; nothing is written."""
+    monkeypatch.setattr(page_module, "MOST_BYTES", digits.stat().st_size - 1)
+
+    code, err = run(capsys, digits, "--save", tmp_path / "page.html")
+
+    assert code == 2 and "without --save" in err and not (tmp_path / "page.html").exists()
 
 
 def test_without_a_built_page_it_says_how_to_build_it(capsys, digits, monkeypatch):

@@ -16,6 +16,7 @@ from aeformat.errors import UsageError
 from aeformat.net.view.shown import Exhibit, Shown, header_of
 
 _MARK: Final = b"<!-- data -->"  # where the files go (tools/page/src/page.html)
+MOST_BYTES: Final = 250_000_000  # of all that is saved in one page: browsers take no longer text than 2^29 characters
 _STEP: Final = 3 << 18  # bytes that become base64 at a time; a multiple of three
 
 
@@ -31,18 +32,33 @@ def page() -> bytes:
 
 
 def write_saved_page(file: BinaryIO, exhibit: Exhibit) -> None:
-    """Write one page that has all in it: the files, their originals, and the decoders that they need and do not carry."""
+    """Write one page that has all in it: the files, their originals, and the decoders that they need.
+
+    Raises UsageError where that is more than MOST_BYTES.
+    """
+    decoders = _decoders(exhibit)
+    _check_size(exhibit, decoders)
     before, _, after = page().partition(_MARK)
     file.write(before + b'<script type="application/json" id="saved">{"files":[')
     for number, shown in enumerate(exhibit.files):
         file.write(b"," if number else b"")
         _write_file(file, shown)
     file.write(b'],"decoders":{')
-    for number, (model_id, path) in enumerate(_decoders(exhibit).items()):
+    for number, (model_id, path) in enumerate(decoders.items()):
         file.write(b"," if number else b"")
         file.write(_text(model_id) + b":")
         _write_base64(file, path)
     file.write(b"}}</script>" + after)
+
+
+def _check_size(exhibit: Exhibit, decoders: dict[str, Path]) -> None:
+    originals = [shown.against.path for shown in exhibit.files if shown.against is not None]
+    paths = [*(shown.path for shown in exhibit.files), *originals, *decoders.values()]
+    n_bytes = sum(path.stat().st_size for path in paths)
+    if n_bytes > MOST_BYTES:
+        raise UsageError(
+            f"{n_bytes:,} bytes are too many for one page, which may hold {MOST_BYTES:,}: look at them without --save"
+        )
 
 
 def _write_file(file: BinaryIO, shown: Shown) -> None:

@@ -61,6 +61,9 @@ export function App() {
     setOver(true);
   };
   const document = documents[current];
+  useEffect(() => {
+    window.document.title = document ? `${document.name} · aeformat` : "aeformat";
+  }, [document]);
   return (
     <div class={`app${isOver ? " over" : ""}`} onDrop={onDrop} onDragOver={onDragOver} onDragLeave={({ relatedTarget }) => relatedTarget || setOver(false)}>
       <header class="top">
