@@ -204,6 +204,24 @@ def test_a_slider_moves_the_latent(digits):
     assert np.array_equal(grey(found["back"]), decoder.decode(row)[0, ..., 0])
 
 
+def test_all_of_it_by_the_keyboard(digits):
+    """From the first Tab into a large image, to the next one, and back to where one was; then to another view."""
+    with viewing(digits) as url:
+        found = drive(
+            f"{PIXELS} await page.goto(url); {READY} await page.waitForSelector('.cell'); const press = async (...keys) => {{ for (const key of keys) await page.keyboard.press(key); }};"
+            "const where = () => page.evaluate(() => document.activeElement.dataset.image ?? document.activeElement.textContent);"
+            "await press('Tab', 'Tab'); const tab = await where();"
+            "await press('Tab', 'Tab', 'ArrowRight', 'ArrowRight'); await page.waitForFunction(() => document.activeElement.dataset.image === '2');"
+            "await press('Enter'); await drawn('dialog canvas'); await press('ArrowRight'); await page.getByText('4 of 100').waitFor();"
+            "await press('Escape'); await page.waitForSelector('dialog', { state: 'detached' }); const back = await where();"
+            "await press('Shift+Tab', 'Shift+Tab', 'ArrowRight', 'ArrowRight'); await page.getByRole('heading', { name: 'Header' }).waitFor();"
+            "return { tab, back, other: await where() };",
+            url=url,
+        )
+
+    assert found == {"tab": "Images", "back": "2", "other": "File"}
+
+
 def test_a_saved_page_works_offline(photographs, pair, tmp_path):
     """From disk, without network, decoder included."""
     need_page()
