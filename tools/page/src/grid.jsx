@@ -1,5 +1,6 @@
 /** The grid of images.  Only those in view are in the page, however many there are. */
 
+import { Component } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Picture } from "./canvas.jsx";
 import { useListened } from "./listened.js";
@@ -80,11 +81,22 @@ export function Grid({ document: file, show, scroller, onOpen }) {
     <ul class="grid" role="list" aria-label={`${number(pictures.length)} images`} ref={list} style={{ height: `${height}px` }} onKeyDown={onKeyDown}>
       {view.width > 0 && shown.map((i) => (
         <li key={i} aria-setsize={pictures.length} aria-posinset={i + 1} style={px({ top: Math.floor(i / columns) * rowHeight - shift, left: (i % columns) * (cell + GAP), width: cell, height: rowHeight - GAP })}>
-          <Cell i={i} image={pictures.get(i)} show={show} box={box} isCurrent={i === current} onFocus={() => setCurrent(i)} onOpen={onOpen} />
+          <SteadyCell i={i} image={pictures.get(i)} show={show} box={box} isCurrent={i === current} onFocus={setCurrent} onOpen={onOpen} />
         </li>
       ))}
     </ul>
   );
+}
+
+/** Draws a cell again only when something of it has changed: scrolling changes none. */
+class SteadyCell extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((key) => next[key] !== this.props[key]);
+  }
+
+  render(props) {
+    return <Cell {...props} />;
+  }
 }
 
 function Cell({ i, image, show, box, isCurrent, onFocus, onOpen }) {
@@ -92,7 +104,7 @@ function Cell({ i, image, show, box, isCurrent, onFocus, onOpen }) {
   const shown = useMemo(() => shownOf(image, show), [image, show]);
   const psnr = image?.psnr === undefined ? "" : decibels(image.psnr);
   return (
-    <button type="button" class="cell" data-image={i} tabIndex={isCurrent ? 0 : -1} onFocus={onFocus} onClick={() => onOpen(i)}>
+    <button type="button" class="cell" data-image={i} tabIndex={isCurrent ? 0 : -1} onFocus={() => onFocus(i)} onClick={() => onOpen(i)}>
       <span class="pair" style={px({ height: box })}>
         {show === "side" && <Picture image={image?.original} />}
         <Picture image={shown} />
