@@ -102,6 +102,20 @@ def test_photographs_of_their_own_size(photographs, pair):
         assert np.array_equal(pixels, made[name])
 
 
+def test_a_package_on_the_page_is_a_decoder(photographs, pair):
+    """Latents take it, wherever it stands among the files; alone they cannot be checked wholly, and say so."""
+    with viewing(photographs, f"{pair}.decoder.aef") as url:
+        found = drive(
+            f"await page.goto(url); {READY} await page.waitForSelector('.cell'); return page.innerText('.status');",
+            url=url,
+        )
+    with viewing(photographs) as url:
+        alone = drive(f"await page.goto(url); {READY} return page.innerText('.status');", url=url)
+
+    assert "Valid\n" in found and "among these files" in found
+    assert "Valid so far" in alone and "decoder not here" in alone and "not checked" in alone
+
+
 def test_files_can_be_dropped(digits, photographs, pair):
     """Latents whose decoder is not here say so; the decoder is dropped behind them, and their images appear."""
     with viewing(digits) as url:

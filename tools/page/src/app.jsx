@@ -14,6 +14,13 @@ import { Problems } from "./problems.jsx";
 import { Try } from "./try.jsx";
 import { count, size } from "./words.js";
 
+const DROPPED = "dropped on this page";
+
+/** @param {Blob | string} source a file, or the URL of one */
+async function bytesOf(source) {
+  return new Uint8Array(await (typeof source === "string" ? await fetch(source) : source).arrayBuffer());
+}
+
 export function App() {
   const [documents, setDocuments] = useState([]);
   const [current, setCurrent] = useState(0);
@@ -21,35 +28,38 @@ export function App() {
   const [state, setState] = useState("starting");
   const shared = useMemo(() => ({ engines: { look: new Engine(), check: new Engine() }, decoders: new Map(), find: async () => null }), []);
 
-  const findDecoder = async (id) => shared.decoders.get(id) ?? shared.find(id);
-  const add = (files) => {
+  const findDecoder = async (id) => {
+    const near = shared.decoders.get(id);
+    return near ? { bytes: await bytesOf(near.source), place: near.place } : shared.find(id);
+  };
+  /** Put files on the page.  A package among them is a decoder that files of latents can take. */
+  const add = async (files, place) => {
+    for (const { source } of files) {
+      const id = await shared.engines.check.ask({ do: "identify", source }).catch(() => null);
+      if (id) shared.decoders.set(id, { source, place });
+    }
     const fresh = files.map((file) => new Document(shared.engines, file, findDecoder));
     setDocuments((before) => {
-      setCurrent(before.length);
+      setCurrent(place === DROPPED ? before.length : 0);
       return [...before, ...fresh];
     });
     fresh.forEach((one) => one.load());
   };
   useEffect(() => {
-    given().then(({ files, findDecoder: find }) => {
+    given().then(async ({ files, findDecoder: find }) => {
       shared.find = find;
-      add(files);
-      setCurrent(0);
+      await add(files, "among these files");
       setState("ready");
-    }, () => setState("lost"));
+    }).catch(() => setState("lost"));
   }, []);
 
   /** Files from a person.  A decoder that a file on the page waits for goes to it. */
   const take = async (list) => {
-    const files = [...list].map((file) => ({ name: file.name, source: file }));
-    for (const { source } of files) {
-      const id = await shared.engines.check.ask({ do: "identify", source }).catch(() => null);
-      if (id) shared.decoders.set(id, { bytes: new Uint8Array(await source.arrayBuffer()), place: "dropped on this page" });
-    }
+    await add([...list].map((file) => ({ name: file.name, source: file })), DROPPED);
     for (const one of documents) {
-      if (one.needs && !one.decoder && shared.decoders.has(one.needs)) one.useDecoder(shared.decoders.get(one.needs).bytes);
+      const near = one.needs && !one.decoder && shared.decoders.get(one.needs);
+      if (near) one.useDecoder(await bytesOf(near.source), near.place);
     }
-    add(files);
   };
   const onDrop = (event) => {
     event.preventDefault();
@@ -139,7 +149,7 @@ function OneFile({ document }) {
 /** One line: is the file good, are its receipts proved, is its decoder here. */
 function Status({ document: { summary, report, problems, decoder, place, needs, size: nBytes, checked } }) {
   const what = problems.length ? "bad" : report ? "good" : "busy";
-  const word = { bad: `Broken${problems[0]?.rule ? `: rule ${problems[0].rule}` : ""}`, good: "Valid", busy: nBytes ? `Checking, ${Math.floor((100 * checked) / nBytes)} %` : "Opening" }[what];
+  const word = { bad: `Broken${problems[0]?.rule ? `: rule ${problems[0].rule}` : ""}`, good: report?.notChecked ? "Valid so far" : "Valid", busy: nBytes ? `Checking, ${Math.floor((100 * checked) / nBytes)} %` : "Opening" }[what];
   return (
     <p class="status" data-state={what}>
       <strong class={`chip ${what}`} role="status">{word}</strong>
@@ -147,6 +157,7 @@ function Status({ document: { summary, report, problems, decoder, place, needs, 
       {summary?.kind === "latents" && <span>{count(summary.length, "image")}</span>}
       {nBytes > 0 && <span>{size(nBytes)}</span>}
       {summary?.kind === "latents" && (decoder ? <span>decoder {place}</span> : report && needs && !problems.length && <span class="warn">decoder not here</span>)}
+      {report?.notChecked && <span>not checked: {report.notChecked}</span>}
     </p>
   );
 }

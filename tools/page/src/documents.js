@@ -35,9 +35,9 @@ export class Document extends Listened {
     this.#show();
   }
 
-  /** Take a decoder from a person. @param {Uint8Array} bytes */
-  async useDecoder(bytes) {
-    this.given = bytes;
+  /** Take a decoder from a person. @param {Uint8Array} bytes @param {string} place where it was found */
+  async useDecoder(bytes, place) {
+    this.given = { bytes, place };
     this.set({ decoder: null, report: null, problem: null, pictures: null, checked: 0, place: "" });
     await this.load();
   }
@@ -71,7 +71,7 @@ export class Document extends Listened {
   }
 
   async #openDecoder() {
-    let bytes = this.given, place = "dropped on this page";
+    let { bytes, place } = this.given ?? { bytes: null, place: "" };
     let decoder = bytes ? await this.ask({ do: "decoder", bytes }) : await this.ask({ do: "decoder" });
     if (!bytes) place = this.summary.kind === "model" ? "this file" : "inside the file";
     if (!decoder && this.needs) {

@@ -13,8 +13,8 @@ function rangeOf({ input }, values) {
   return { low, high, step: whole ? 1 : (high - low) / 200 };
 }
 
-/** @param {{document: any, latent: any, image: any, onImage: (image: any) => void}} props */
-export function Sliders({ document: file, latent, image, onImage }) {
+/** @param {{document: any, latent: any, image: any, start?: string, onImage: (image: any) => void}} props `start`: what the latent is */
+export function Sliders({ document: file, latent, image, start = "the file's", onImage }) {
   const [values, setValues] = useState(latent.values);
   const [first, setFirst] = useState(0);
   const [isEverywhere, setEverywhere] = useState(false);
@@ -65,7 +65,7 @@ export function Sliders({ document: file, latent, image, onImage }) {
             onChange={({ target }) => setFirst(Math.max(0, Math.min(n - 1, Math.floor(Number(target.value)) || 0)))} /> of {number(n)}</label>
         )}
         {channels > 0 && <label><input type="checkbox" checked={isEverywhere} onChange={({ target }) => setEverywhere(target.checked)} /> the channel everywhere</label>}
-        <button type="button" onClick={reset}>Back to the file's</button>
+        <button type="button" onClick={reset}>Back to {start}</button>
         <span class="quiet" role="status">{problem || (seconds === null ? "" : `drawn in ${seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`}`)}</span>
       </p>
       <div class="sliders">

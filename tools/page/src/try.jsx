@@ -19,7 +19,7 @@ export function Try({ document: file }) {
     <div class="page">
       <p>What this decoder makes of a latent that you choose. Move a slider to begin.</p>
       <div class="stage">{image && <Picture image={image} label="What the decoder makes" />}</div>
-      <Sliders document={file} latent={start} image={start.size} onImage={setImage} />
+      <Sliders document={file} latent={start} image={start.size} start="the beginning" onImage={setImage} />
     </div>
   );
 }
