@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
+import threading
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,12 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.net.view.page import page
 
     page()  # where there is none, nothing is fetched or read
-    if options.against and len(options.files) > 1:
-        raise UsageError("--against goes with one FILE")
-    if not any(map(_is_url, options.files)):
-        refuse_server(options, SERVER, "without a URL")
-    if options.force and options.save is None:
-        raise UsageError("--force goes with --save")
+    _check(options)
     with tempfile.TemporaryDirectory(prefix="aeformat-view-") as folder:
         exhibit = _exhibit(options, Path(folder))
         if options.save is not None:
@@ -60,12 +56,37 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Raises UsageError where an option would do nothing."""
+    if options.against and len(options.files) > 1:
+        raise UsageError("--against goes with one FILE")
+    for name in ("resize", "grayscale", "rgb", "background"):
+        if getattr(options, name) and not options.against:
+            raise UsageError(f"--{name} goes with --against")
+    if not any(map(_is_url, options.files)):
+        refuse_server(options, SERVER, "without a URL")
+    if options.force and options.save is None:
+        raise UsageError("--force goes with --save")
+    if options.save is not None and (options.no_browser or options.port):
+        raise UsageError("--no-browser and --port do nothing beside --save; leave them out")
+
+
 def _exhibit(options: argparse.Namespace, folder: Path) -> Exhibit:
     from aeformat.net.view.shown import Exhibit
 
-    given = None if options.decoder is None else Path(common.ordinary(options.decoder))
+    given = None if options.decoder is None else _decoder(options.decoder)
     files = [_shown(name, number, options, folder) for number, name in enumerate(options.files)]
     return Exhibit(files, given)
+
+
+def _decoder(name: str) -> Path:
+    """The file of --decoder.  Raises UsageError, FormatError where it is no package."""
+    from aeformat.model.identity import read_model_id
+
+    path = Path(common.ordinary(name)).resolve()
+    with common.opening(name):
+        read_model_id(path)
+    return path
 
 
 def _shown(name: str, number: int, options: argparse.Namespace, folder: Path) -> Shown:
@@ -84,14 +105,15 @@ def _is_url(name: str) -> bool:
 def _fetched(url: str, path: Path, options: argparse.Namespace) -> Path:
     """A file of a server, verified; also the decoder that it needs, if that is missing here and pays."""
     from aeformat.cli.fetch import fetch_decoder
-    from aeformat.cli.remote import print_notice, server_options
+    from aeformat.cli.remote import ByteProgress, print_notice, server_options
     from aeformat.cli.serve import require_net
 
     require_net()
     from aeformat.net.client.fetching import fetch
 
     server = server_options(options)
-    fetch(url, path, server)
+    with ByteProgress() as progress:
+        fetch(url, path, server, progress=progress.update)
     if server.policy != "never" and "/v1/containers/" in url and options.decoder is None:
         fetch_decoder(url, path, server, print_notice)
     return path
@@ -136,6 +158,6 @@ def _serve(options: argparse.Namespace, exhibit: Exhibit) -> None:
     with ViewServer(exhibit, options.port) as server:
         print(server.url, flush=True)
         if not options.no_browser:
-            webbrowser.open(server.url)
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()  # one in a terminal waits
         with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
             server.serve_forever(poll_interval=0.2)

@@ -6,11 +6,13 @@ import base64
 import http.client
 import json
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
 import threading
+import webbrowser
 
 import numpy as np
 import pytest
@@ -192,9 +194,12 @@ def test_what_cannot_be_shown_is_one_line(capsys, digits, tmp_path):
         (tmp_path / "none.aef",): (2, "no such file"),
         (digits, digits, "--against", tmp_path / "two.npy"): (2, "one FILE"),
         (digits, "--force"): (2, "--save"),
+        (digits, "--resize"): (2, "--against"),
+        (digits, "--decoder", digits): (2, "not a model"),
+        (digits, "--save", tmp_path / "page.html", "--port", 8000): (2, "beside --save"),
     }
     for arguments, (code, text) in cases.items():
-        found, err = run(capsys, *arguments, "--no-browser")
+        found, err = run(capsys, *arguments)
         assert (found, err.count("\n")) == (code, 1) and text in err
 
 
@@ -221,6 +226,23 @@ def test_without_a_built_page_it_says_how_to_build_it(capsys, digits, monkeypatc
     code, err = run(capsys, digits, "--no-browser")
 
     assert code == 2 and "npm run build" in err and err.count("\n") == 1
+
+
+def test_it_opens_the_browser(capsys, digits, monkeypatch):
+    """At the URL that it prints; not with --no-browser."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    opened: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(webbrowser, "open", opened.put)
+    monkeypatch.setattr(ViewServer, "serve_forever", interrupted)
+
+    assert command.main(["view", str(digits), "--no-browser"]) == 0
+    capsys.readouterr()
+    assert command.main(["view", str(digits)]) == 0
+    assert opened.get(timeout=300) == capsys.readouterr().out.strip()
+    assert opened.empty()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal")

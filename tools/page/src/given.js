@@ -31,7 +31,7 @@ function ofServer({ files }) {
 }
 
 async function fetchDecoder(id) {
-  const answer = await fetch(`decoders/${id}`);
-  if (answer.status !== 200) return null;
+  const answer = await fetch(`decoders/${id}`).catch(() => null); // the program has ended
+  if (answer?.status !== 200) return null;
   return { bytes: new Uint8Array(await answer.arrayBuffer()), place: "on this machine" };
 }
