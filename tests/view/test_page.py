@@ -85,7 +85,8 @@ def test_ten_thousand_digits(many):
 def test_photographs_of_their_own_size(photographs, pair):
     """Each has its name and the very pixels; their receipts are proved with a decoder from outside."""
     decoder = f"{pair}.decoder.aef"
-    with viewing(photographs, "--decoder", decoder) as url:
+    originals = photographs.with_name("images.npz")
+    with viewing(photographs, "--decoder", decoder, "--against", originals) as url:
         found = drive(
             f"{PIXELS} await page.goto(url); {READY} await drawn('[data-image=\"4\"] canvas');"
             "return { status: await page.innerText('.status'), text: await page.innerText('.grid'), images: await Promise.all([0, 4].map((i) => pixels(`[data-image=\"${i}\"] canvas`))) };",
@@ -100,6 +101,8 @@ def test_photographs_of_their_own_size(photographs, pair):
         assert name in found["text"]
         pixels = np.array(image["data"], np.uint8).reshape(image["height"], image["width"], 4)[..., :3]
         assert np.array_equal(pixels, made[name])
+        mse = np.mean((pixels.astype(int) - np.load(originals)[name]) ** 2) / 255**2
+        assert f"{-10 * np.log10(mse):.2f} dB" in found["text"]
 
 
 def test_a_package_on_the_page_is_a_decoder(photographs, pair):
