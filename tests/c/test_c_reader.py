@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
+import zstandard
 
 from .compiled import SANITIZERS, VECTORS, C, ask, compile_c, expected, missing, run_lines, vectors, with_zstd
 
@@ -82,9 +85,35 @@ def names_of(got: dict[str, Any], first: int, n: int) -> dict[str, Any] | None:
     return found or None
 
 
+NUMBERS = {
+    "int8": "b", "int16": "h", "int32": "i", "int64": "q", "uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q",
+    "float16": "e", "float32": "f", "float64": "d", "bool": "?",
+}  # fmt: skip
+
+
+def field_value(kind: str, sizes: list[int], text: str | None) -> Any:
+    """A value as the vectors have it."""
+    data = None if text is None else bytes.fromhex(text)
+    if data is None or kind in ("text", "bytes"):
+        return data if data is None else data.decode("utf-8") if kind == "text" else {"hex": text}
+    numbers = [number for (number,) in struct.iter_unpack("<" + NUMBERS[kind], data)]
+    assert len(numbers) == math.prod(sizes)
+    plain = [n if math.isfinite(n) else {"hex": struct.pack("<d", n).hex()} for n in numbers]
+    return plain if sizes else plain[0]
+
+
+def fields_of(got: dict[str, Any], first: int, n: int) -> dict[str, Any] | None:
+    """The fields of the rows of a block, as the vectors have them."""
+    columns: dict[str, list[Any]] = {}
+    for row in got["fields"][first : first + n]:
+        for name, kind, sizes, text in row:
+            columns.setdefault(bytes.fromhex(name).decode("utf-8"), []).append(field_value(kind, sizes, text))
+    return columns or None
+
+
 @pytest.mark.parametrize("path", [p for p in VALID if expected(p)["kind"] == "latents"], ids=vector_id)
 def test_valid_latents_are_read(path: Path, said: dict[Path, dict[str, Any]]) -> None:
-    """Header, all values, names, sizes, receipts and ids; row by row backwards through the index, too."""
+    """Header, all values, names, fields, sizes, receipts and ids; row by row backwards through the index, too."""
     want, got = expected(path), said[path]
     assert got["reader"] is None and got["validator"] is None
     header = msgpack.unpackb(bytes.fromhex(got["header"]))
@@ -100,13 +129,49 @@ def test_valid_latents_are_read(path: Path, said: dict[Path, dict[str, Any]]) ->
         "sizes": [sizes_of(block[2], n_free) for block in got["blocks"]],
         "receipts": [[block[3][i : i + 64] for i in range(0, len(block[3]), 64)] for block in got["blocks"]],
         "names": [names_of(got, block[0], block[1]) for block in got["blocks"]],
+        "fields": [fields_of(got, block[0], block[1]) for block in got["blocks"]],
     }  # fmt: skip
     if path.parts[-3] == "history":
         found["names"] = None if found["names"][0] is None else [n for block in found["names"] for n in block["names"]]
     assert {key: found[key] for key in want if key in found} == {key: want[key] for key in want if key in found}
-    assert got["known"] and got["seek_same"]
+    assert got["known"] and got["seek_same"] and got["seek_fields"] == got["fields"]
+    assert "fields" in want or not any(found["fields"])
     assert "receipts" in want or not any(found["receipts"])
     assert want.get("names") or not any(names or () for names in found["names"] or ())
+
+
+def with_compressed_fields(data: bytes) -> bytes:
+    """A file of codec "zstd" whose fields are stored as they are, with each fLDs as a zstd frame."""
+    at = 24 + struct.unpack_from("<I", data, 12)[0]
+    out, chain, number, index, index_at = bytearray(data[:at]), 0, 0, b"", 0
+    while data[at : at + 4] != b"TAIL":
+        tag, n_rows, first, stored, raw = struct.unpack_from("<4sIQII", data, at)
+        payload, front = data[at + 32 : at + 32 + stored], data[16:20] + struct.pack("<I", number)
+        if tag == b"fLDs":
+            payload = zstandard.ZstdCompressor(write_checksum=True).compress(payload)
+            assert len(payload) < raw
+        if tag == b"ROWS":
+            index += struct.pack("<QQII", len(out), first, n_rows, number)
+        if tag == b"iNDX":
+            payload, index_at = index, len(out)
+        head = struct.pack("<4sIQIII", tag, n_rows, first, len(payload), raw, zlib.crc32(front + payload))
+        checksum = struct.pack("<I", zlib.crc32(front + head))
+        out += head + checksum + payload
+        at, number, chain = at + 32 + stored, number + 1, zlib.crc32(checksum, chain)
+    tail = data[at : at + 16] + struct.pack("<QI", index_at, chain) + data[at + 28 : at + 60]
+    return bytes(out) + tail + struct.pack("<I", zlib.crc32(data[16:20] + tail[4:8] + tail))
+
+
+def test_compressed_fields_are_read(conformance: list[str], said: dict[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """Forward and through the index as if they were stored as they are; without memory the file is refused."""
+    stored, path = VECTORS / "container/valid/252-fields-zstd.aef", tmp_path / "fields.aef"
+    path.write_bytes(with_compressed_fields(stored.read_bytes()))
+
+    got, starved = ask(conformance, [f"check {path}", f"starve {path}"])
+
+    assert got["reader"] is None and got["validator"] is None and got["seek_same"]
+    assert got["fields"] == got["seek_fields"] == said[stored]["fields"]
+    assert starved["refused"] == starved["allocations"] > 4
 
 
 @pytest.mark.parametrize("path", [p for p in VALID if expected(p)["kind"] == "model"], ids=vector_id)

@@ -14,8 +14,8 @@ extern "C" {
 
 typedef enum { /* the codes of spec/registry.json; aef_code_name gives their names */
     AEF_OK, AEF_NOT_AEF, AEF_UNSUPPORTED, AEF_TRUNCATED, AEF_CHECKSUM, AEF_HEADER, AEF_STRUCTURE, AEF_LIMIT, AEF_COMPRESSION,
-    AEF_VALUE, AEF_CONTENT, AEF_RECEIPT, AEF_NAMES, AEF_MANIFEST, AEF_GOLDEN, AEF_DECODER_MISSING, AEF_DECODER_MISMATCH,
-    AEF_USAGE
+    AEF_VALUE, AEF_CONTENT, AEF_RECEIPT, AEF_NAMES, AEF_FIELDS, AEF_MANIFEST, AEF_GOLDEN, AEF_DECODER_MISSING,
+    AEF_DECODER_MISMATCH, AEF_USAGE
 } aef_code;
 
 typedef enum { AEF_F64, AEF_F32, AEF_F16, AEF_BF16, AEF_U8, AEF_I8, AEF_U16, AEF_I32, AEF_SUMS } aef_type;
@@ -68,6 +68,14 @@ aef_code aef_row(aef_file *file, uint64_t row, void *out, uint64_t *bytes);
 aef_code aef_pixels(aef_file *file, uint64_t row, void *out, uint64_t *bytes);
 /* The name of a row, as a value of msgpack: key is "names", "labels" or "sources"; *value is NULL if it has none. */
 aef_code aef_name(aef_file *file, uint64_t row, const char *key, const uint8_t **value, uint32_t *bytes);
+typedef struct { /* a field of a row; it points into the file or the reader, as long as no other row is asked for */
+    const char *name, *type; /* UTF-8 of name_bytes bytes; "int8" ... "float64", "bool", "text" or "bytes" */
+    uint32_t name_bytes, axes, sizes[8];
+    const uint8_t *value; /* the text or bytes, or numbers, little-endian, in C order; NULL if the row has none */
+    uint64_t bytes;
+} aef_field;
+/* Field 0, 1, ... of a row, in the order of their names; AEF_USAGE behind the last one. */
+aef_code aef_field_of(aef_file *file, uint64_t row, uint64_t number, aef_field *field);
 uint64_t aef_block_count(const aef_file *file); /* ROWS chunks */
 /* Of one ROWS: its rows, the payload of its SIZE and of its rCPT, in the file; 0 bytes where there is none. */
 aef_code aef_block(const aef_file *file, uint64_t block, uint64_t *first_row, uint32_t *n_rows, const uint8_t **sizes,
@@ -100,8 +108,7 @@ static uint32_t aef__u16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p
 static uint32_t aef__u32(const uint8_t *p) { return aef__u16(p) | aef__u16(p + 2) << 16; }
 static uint64_t aef__u64(const uint8_t *p) { return (uint64_t)aef__u32(p) | (uint64_t)aef__u32(p + 4) << 32; }
 static int64_t aef__i32(const uint8_t *p) {
-    uint32_t v = aef__u32(p); return v < 0x80000000u ? (int64_t)v : (int64_t)v - 0x100000000;
-}
+    uint32_t v = aef__u32(p); return v < 0x80000000u ? (int64_t)v : (int64_t)v - 0x100000000; }
 static void aef__put32(uint8_t *p, uint32_t v) { for (int i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i & 255u); }
 static int aef__byte(aef_type type, uint8_t v) { return type == AEF_I8 && v > 127 ? (int)v - 256 : (int)v; } /* u8 or i8 */
 /* Sums and products that stop at 2^64 - 1 instead of wrapping. */
@@ -141,13 +148,11 @@ static void aef__sha_block(uint32_t *h, const uint8_t *p) {
         uint32_t t2 = (AEF__ROT(a, 2) ^ AEF__ROT(a, 13) ^ AEF__ROT(a, 22)) + ((a & s[1]) ^ (a & s[2]) ^ (s[1] & s[2]));
         memmove(s + 1, s, 7 * sizeof *s); s[4] += t1; s[0] = t1 + t2; }
 #undef AEF__ROT
-    for (int i = 0; i < 8; i++) h[i] += s[i];
-}
+    for (int i = 0; i < 8; i++) h[i] += s[i]; }
 static void aef__sha_begin(aef__sha *s) {
     static const uint32_t h[8] = {0x6a09e667u, 0xbb67ae85u, 0x3c6ef372u, 0xa54ff53au,
                                   0x510e527fu, 0x9b05688cu, 0x1f83d9abu, 0x5be0cd19u};
-    memcpy(s->h, h, sizeof h); s->n = 0;
-}
+    memcpy(s->h, h, sizeof h); s->n = 0; }
 static void aef__sha_add(aef__sha *s, const uint8_t *p, uint64_t n) {
     while (n) {
         uint64_t have = s->n % 64, take = 64 - have < n ? 64 - have : n;
@@ -155,18 +160,15 @@ static void aef__sha_add(aef__sha *s, const uint8_t *p, uint64_t n) {
             aef__sha_block(s->h, p);
         } else {
             memcpy(s->block + have, p, (size_t)take); if (have + take == 64) aef__sha_block(s->h, s->block); }
-        p += take, n -= take, s->n += take; }
-}
+        p += take, n -= take, s->n += take; } }
 static void aef__sha_end(aef__sha *s, uint8_t *out) {
     uint64_t bits = s->n * 8;
     uint8_t tail[72] = {0x80};
     uint64_t pad = (119 - s->n % 64) % 64 + 1;
     for (int i = 0; i < 8; i++) tail[pad + (uint64_t)i] = (uint8_t)(bits >> (56 - 8 * i) & 255u);
-    aef__sha_add(s, tail, pad + 8); for (int i = 0; i < 32; i++) out[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)) & 255u);
-}
+    aef__sha_add(s, tail, pad + 8); for (int i = 0; i < 32; i++) out[i] = (uint8_t)(s->h[i / 4] >> (24 - 8 * (i % 4)) & 255u); }
 void aef_sha256(const void *data, uint64_t bytes, uint8_t digest[32]) {
-    aef__sha s; aef__sha_begin(&s); aef__sha_add(&s, (const uint8_t *)data, bytes); aef__sha_end(&s, digest);
-}
+    aef__sha s; aef__sha_begin(&s); aef__sha_add(&s, (const uint8_t *)data, bytes); aef__sha_end(&s, digest); }
 /* ---- numbers ---- */
 static const uint8_t aef__widths[9] = {8, 4, 2, 2, 1, 1, 2, 4, 4};
 typedef struct { /* of a binary format */
@@ -200,38 +202,32 @@ static int aef__narrow(aef_type type, uint64_t wide, uint64_t *bits) {
     fraction |= (uint64_t)1 << 52; if (e < 1 - most) shift += 1 - most - e;
     if (shift > 52 || fraction & (((uint64_t)1 << shift) - 1)) return 0;
     fraction >>= shift; /* with its leading one, if it is not subnormal: that adds 1 to the exponent */
-    *bits |= fraction + (e < 1 - most ? 0 : (uint64_t)(e + most - 1) << t.fraction_bits); return 1;
-}
+    *bits |= fraction + (e < 1 - most ? 0 : (uint64_t)(e + most - 1) << t.fraction_bits); return 1; }
 static uint64_t aef__load(aef_type type, const uint8_t *p) {
     switch (aef__widths[type]) {
     case 8: return aef__u64(p);
     case 4: return aef__u32(p);
     case 2: return aef__u16(p);
-    default: return *p; }
-}
+    default: return *p; } }
 size_t aef_type_bytes(aef_type type) { return aef__widths[type]; }
 double aef_number(aef_type type, const void *value) {
     int finite; const uint8_t *p = (const uint8_t *)value;
     if (type <= AEF_BF16) return aef__of_bits(aef__widen_float(type, aef__load(type, p), &finite));
-    return type == AEF_U16 ? (double)aef__u16(p) : type >= AEF_I32 ? (double)aef__i32(p) : (double)aef__byte(type, *p);
-}
+    return type == AEF_U16 ? (double)aef__u16(p) : type >= AEF_I32 ? (double)aef__i32(p) : (double)aef__byte(type, *p); }
 /* ---- text19 (container.md, section 5) ---- */
 enum { AEF__LIMBS = 44 }; /* 2^1074 and 10^342, times 64 bits */
 typedef struct { uint32_t limb[AEF__LIMBS]; } aef__big;
 static void aef__big_set(aef__big *b, uint64_t v) {
-    memset(b, 0, sizeof *b); b->limb[0] = (uint32_t)(v & 0xffffffffu), b->limb[1] = (uint32_t)(v >> 32);
-}
+    memset(b, 0, sizeof *b); b->limb[0] = (uint32_t)(v & 0xffffffffu), b->limb[1] = (uint32_t)(v >> 32); }
 static void aef__big_times(aef__big *b, uint32_t m) {
     uint64_t carry = 0;
     for (int i = 0; i < AEF__LIMBS; i++) {
-        carry += (uint64_t)b->limb[i] * m; b->limb[i] = (uint32_t)(carry & 0xffffffffu), carry >>= 32; }
-}
+        carry += (uint64_t)b->limb[i] * m; b->limb[i] = (uint32_t)(carry & 0xffffffffu), carry >>= 32; } }
 static void aef__big_scale(aef__big *b, int tens, int twos) { /* times 10^tens * 2^twos */
     for (; tens >= 9; tens -= 9) aef__big_times(b, 1000000000u);
     for (; tens > 0; tens--) aef__big_times(b, 10);
     for (; twos >= 31; twos -= 31) aef__big_times(b, 0x80000000u);
-    if (twos > 0) aef__big_times(b, (uint32_t)1 << twos);
-}
+    if (twos > 0) aef__big_times(b, (uint32_t)1 << twos); }
 static int aef__big_compare(const aef__big *a, const aef__big *b) {
     for (int i = AEF__LIMBS - 1; i >= 0; i--) if (a->limb[i] != b->limb[i]) return a->limb[i] < b->limb[i] ? -1 : 1;
     return 0; }
@@ -239,8 +235,7 @@ static void aef__big_minus(aef__big *a, const aef__big *b) { /* a >= b */
     int64_t borrow = 0;
     for (int i = 0; i < AEF__LIMBS; i++) {
         borrow += (int64_t)a->limb[i] - (int64_t)b->limb[i];
-        a->limb[i] = (uint32_t)(borrow & 0xffffffff), borrow = borrow < 0 ? -1 : 0; }
-}
+        a->limb[i] = (uint32_t)(borrow & 0xffffffff), borrow = borrow < 0 ? -1 : 0; } }
 /* Is digits * 10^k (10^18 <= digits < 10^19) the nearest decimal of 19 digits to a positive binary64?  0 if it is, -1 if the
  * number is too small for it, 1 if it is too large. */
 static int aef__decimal_of(uint64_t bits, uint64_t digits, int k) {
@@ -271,8 +266,7 @@ static int aef__cell(const uint8_t *p, uint64_t *bits) {
         int side = aef__decimal_of(v, digits, e - 18); if (side == 0) break;
         if (side == -before || (side > 0 ? v == 1 : v == most)) return 2;
         v = side > 0 ? v - 1 : v + 1, before = side; }
-    *bits = sign | v; return 0;
-}
+    *bits = sign | v; return 0; }
 /* The first of n cells' characters that breaks the grammar (C5-1), or n * 27. */
 static uint64_t aef__grammar(const uint8_t *p, uint64_t n) {
     static const char form[] = "sd.ddddddddddddddddddesddd";
@@ -314,21 +308,20 @@ static int aef__take(const uint8_t *p, uint64_t have, aef__token *t) {
     } else if (field) {
         t->shortest = v >= (field == 1 ? 128 : (uint64_t)1 << (4 * field));
         t->value = v > (uint64_t)1 << 53 ? (int64_t)1 << 53 : (int64_t)v; }
-    t->end = t->p; return 1;
-}
-static int aef__utf8(const uint8_t *p, uint64_t n) { /* strict, no NUL */
+    t->end = t->p; return 1; }
+static int aef__utf8(const uint8_t *p, uint64_t n, int nul) { /* strict; nul: U+0000 is allowed */
     for (uint64_t i = 0; i < n;) {
         uint32_t b = p[i], more = b < 0x80 ? 0 : b >= 0xc2 && b < 0xe0 ? 1 : b >= 0xe0 && b < 0xf0 ? 2 : b >= 0xf0 &&
             b < 0xf5 ? 3 : 9;
-        if (b == 0 || more == 9 || more >= n - i) return 0;
+        if ((b == 0 && !nul) || more == 9 || more >= n - i) return 0;
         for (uint32_t j = 1; j <= more; j++) if ((p[i + j] & 0xc0u) != 0x80) return 0;
         uint32_t c = more ? p[i + 1] : 0;
         if ((b == 0xe0 && c < 0xa0) || (b == 0xed && c > 0x9f) || (b == 0xf0 && c < 0x90) || (b == 0xf4 && c > 0x8f)) return 0;
         i += more + 1; }
     return 1; }
 static int aef__compare(const uint8_t *a, uint64_t n, const uint8_t *b, uint64_t m) {
-    int c = memcmp(a, b, (size_t)(n < m ? n : m)); return c ? c : n < m ? -1 : n > m;
-}
+    int c = memcmp(a, b, (size_t)(n < m ? n : m)); return c ? c : n < m ? -1 : n > m; }
+static const char *const aef__walk_rules[6] = {"", "C3-1", "C3-2", "C3-3", "C3-4", "C3-5"};
 /* C3-1 to C3-5: 0, or the number of the rule and where it is broken. */
 static int aef__walk(const uint8_t *p, uint64_t n, int most_deep, uint64_t *where) {
     struct {
@@ -346,7 +339,7 @@ static int aef__walk(const uint8_t *p, uint64_t n, int most_deep, uint64_t *wher
         if (t.value >= (int64_t)1 << 53 || t.value <= -((int64_t)1 << 53)) return 2;
         if (key && t.type != AEF__STR) return 4;
         i = (uint64_t)(t.end - p); if (is_text && t.n > n - i) return 1;
-        if (t.type == AEF__STR && !aef__utf8(t.p, t.n)) return 2;
+        if (t.type == AEF__STR && !aef__utf8(t.p, t.n, 0)) return 2;
         if (key) {
             if (stack[depth - 1].key && aef__compare(t.p, t.n, stack[depth - 1].key, stack[depth - 1].key_n) <= 0) return 4;
             stack[depth - 1].key = t.p, stack[depth - 1].key_n = t.n; }
@@ -358,8 +351,7 @@ static int aef__walk(const uint8_t *p, uint64_t n, int most_deep, uint64_t *wher
             stack[depth].left = items, stack[depth].key = NULL, stack[depth].map = t.type == AEF__MAP; depth++; }
         while (depth && stack[depth - 1].left == 0) depth--;
     } while (depth);
-    *where = i; return i == n ? 0 : 1;
-}
+    *where = i; return i == n ? 0 : 1; }
 /* What follows reads maps that have passed the walk. */
 static aef__token aef__at(const uint8_t *p) {
     aef__token t; (void)aef__take(p, UINT64_MAX, &t); if (t.type == AEF__STR || t.type == AEF__BIN) t.end = t.p + t.n; return t;
@@ -370,8 +362,7 @@ static const uint8_t *aef__skip(const uint8_t *p) {
     return p; }
 static int aef__is(const uint8_t *p, const char *text) { /* NULL is no text */
     if (!p) return 0;
-    aef__token t = aef__at(p); return t.type == AEF__STR && t.n == strlen(text) && !memcmp(t.p, text, (size_t)t.n);
-}
+    aef__token t = aef__at(p); return t.type == AEF__STR && t.n == strlen(text) && !memcmp(t.p, text, (size_t)t.n); }
 static const uint8_t *aef__get(const uint8_t *map, const char *key) {
     aef__token t = aef__at(map); const uint8_t *p = t.p;
     for (uint64_t i = 0; i < t.n; i++) {
@@ -380,25 +371,22 @@ static const uint8_t *aef__get(const uint8_t *map, const char *key) {
     return NULL; }
 static int aef__is_type(const uint8_t *p, int type) { return p && aef__at(p).type == type; }
 static int aef__is_id(const uint8_t *p) { return aef__is_type(p, AEF__BIN) && aef__at(p).n == 32; }
+static int aef__id_if_any(const uint8_t *p) { return !p || aef__is_id(p); }
 static int aef__whole(const uint8_t *p, int64_t lo, int64_t hi, int64_t *out) {
     if (!aef__is_type(p, AEF__INT)) return 0;
-    *out = aef__at(p).value; return *out >= lo && *out <= hi;
-}
+    *out = aef__at(p).value; return *out >= lo && *out <= hi; }
 /* A list of lo..hi items that are integers from least to most. */
 static int aef__whole_list(const uint8_t *p, uint64_t lo, uint64_t hi, int64_t least, int64_t most, int64_t *out, uint64_t *n) {
     if (!aef__is_type(p, AEF__LIST)) return 0;
     aef__token t = aef__at(p); if (t.n < lo || t.n > hi) return 0;
     for (uint64_t i = 0; i < t.n; i++, t.p = aef__skip(t.p)) if (!aef__whole(t.p, least, most, out + i)) return 0;
-    *n = t.n; return 1;
-}
+    *n = t.n; return 1; }
 /* The next word of a list of words with a space between; 0 at its end. */
 static int aef__word(const char **list, char word[24]) {
     size_t n = 0; while (**list == ' ') ++*list; for (; **list && **list != ' ' && n < 23; ++*list) word[n++] = **list;
-    word[n] = 0; return n > 0;
-}
+    word[n] = 0; return n > 0; }
 static int aef__has_all(const uint8_t *map, const char *words) {
-    char word[24]; while (aef__word(&words, word)) if (!aef__get(map, word)) return 0; return 1;
-}
+    char word[24]; while (aef__word(&words, word)) if (!aef__get(map, word)) return 0; return 1; }
 static int aef__has_only(const uint8_t *map, const char *words) {
     aef__token t = aef__at(map);
     for (uint64_t i = 0; i < t.n; i++, t.p = aef__skip(aef__skip(t.p))) {
@@ -437,8 +425,9 @@ typedef struct { /* the network, or the layers of passes */
 typedef struct { int type; uint64_t axes; int64_t shape[8], lo, hi; } aef__end;
 typedef struct { uint64_t at, payload, stored, raw, first_row, number; uint32_t n_rows; uint8_t tag[5]; int known; } aef__chunk;
 typedef struct { /* a ROWS with what stands before it; n_rows 0 until a seeking reader has looked */
-    aef__chunk rows, names, receipts, sizes; uint64_t at, first_row, number; int counted;
+    aef__chunk rows, names, receipts, sizes, fields; uint64_t at, first_row, number; int counted;
 } aef__block;
+typedef struct { uint64_t block; const uint8_t *p; void *memory; } aef__kept; /* a payload; block: the number of its ROWS + 1 */
 struct aef_file {
     aef_options opt; aef_error err; aef__memory *memory; uint64_t used; const uint8_t *data; uint64_t len, pos;
     uint32_t flags, header_len, header_crc; const uint8_t *header;
@@ -449,9 +438,9 @@ struct aef_file {
     /* chunks */
     uint64_t n_chunks, rows, index_at, n_blocks, room_blocks, steps, trailer_at; uint32_t chain;
     aef__block *blocks, next;
-    int had_decoder, had_index, had_rows, receipts; /* receipts: -1 not known yet, 0 or 1 */
-    aef__sha content; uint64_t cached; const uint8_t *cache; void *cache_memory; uint64_t named;
-    const uint8_t *name_map; void *name_memory; uint64_t proved_from, proved_to;
+    int had_decoder, had_index, had_rows, receipts, fields; /* the last two: -1 not known yet, 0 or 1 */
+    aef__sha content; uint64_t cached; const uint8_t *cache; void *cache_memory;
+    aef__kept names, columns; uint8_t *head; uint64_t head_len, proved_from, proved_to; /* head: of fields */
     /* a package */
     const uint8_t *manifest; uint64_t manifest_at, manifest_len, n_tensors, n_got, work, scale[2];
     aef__tensor *tensors; aef__net net[2]; int decodes, exact, is_free, has_prior, passes; aef__end input, output;
@@ -465,20 +454,19 @@ static int aef__fail_in(aef_file *f, aef_code code, const char *rule, uint64_t a
     return 0; /* in what follows 1 is success, 0 or NULL a failure that err tells */
 }
 static int aef__fail(aef_file *f, aef_code code, const char *rule, uint64_t at) { return aef__fail_in(f, code, rule, at, 0); }
+static int aef__misfit(aef_file *f, const char *rule, uint64_t at) { return aef__fail(f, AEF_STRUCTURE, rule, at); }
 static void *aef__new(aef_file *f, uint64_t n, uint64_t size) { /* zeroed; at least one byte */
     uint64_t bytes = aef__add(aef__mul(n, size), sizeof(aef__memory)); aef__memory *m = NULL;
     if (bytes <= f->opt.max_bytes - f->used && bytes <= SIZE_MAX) m = (aef__memory *)f->opt.alloc(f->opt.user, (size_t)bytes);
     if (!m) { (void)aef__fail(f, AEF_LIMIT, "", f->pos); return NULL; }
     memset(m, 0, (size_t)bytes); m->is.bytes = bytes, m->is.after = f->memory; if (f->memory) f->memory->is.before = m;
-    f->memory = m, f->used += bytes; return m + 1;
-}
+    f->memory = m, f->used += bytes; return m + 1; }
 static void aef__drop(aef_file *f, const void *p) {
     if (!p) return;
     aef__memory *m = (aef__memory *)(uintptr_t)p - 1;
     if (m->is.before) m->is.before->is.after = m->is.after; else f->memory = m->is.after;
     if (m->is.after) m->is.after->is.before = m->is.before;
-    f->used -= m->is.bytes; f->opt.release(f->opt.user, m);
-}
+    f->used -= m->is.bytes; f->opt.release(f->opt.user, m); }
 /* ---- preamble and header (sections 2 and 3) ---- */
 static const struct {
     const char *name;
@@ -499,15 +487,15 @@ static uint64_t aef__numbers(const uint8_t *p) { return p ? aef__at(p).n / 8 : 0
 static uint64_t aef__bits_of(const uint8_t *p, uint64_t i) { return aef__u64(aef__at(p).p + 8 * i); }
 static int aef__described(aef_file *f, const uint8_t *d) { /* C3-21 to C3-26 */
     static const char *const names[6][2] = {{"colour", "srgb bgr grey"}, {"crop", "none center random bucket"},
-        {"kind", "mean sample"}, {"resize", "none fit cover stretch"}, {"resize_filter", "nearest box bilinear hamming bicubic lanczos"},
-        {"value_range", "-1..1 0..1 0..255"}}, *const lists[3] = {"scale", "shift", "step"};
+        {"kind", "mean sample"}, {"resize", "none fit cover stretch"},
+        {"resize_filter", "nearest box bilinear hamming bicubic lanczos"}, {"value_range", "-1..1 0..1 0..255"}};
+    static const char *const lists[3] = {"scale", "shift", "step"};
     const uint8_t *axis = aef__get(d, "axis"), *size = aef__get(d, "size"), *seed = aef__get(d, "seed"), *v[6], *list[3];
     const uint8_t *software = aef__get(d, "software"), *id = aef__get(d, "foreign_encoder");
     int64_t along = 0, sizes[2]; uint64_t n; int ok = 1, known = 1, other[6] = {0}, many = 0;
     if (aef__at(d).n == 0) return aef__fail(f, AEF_HEADER, "C3-21", 24);
     if (!aef__has_only(d, "axis colour crop foreign_encoder kind resize resize_filter scale seed shift size software step "
-                          "value_range"))
-        return aef__fail(f, AEF_UNSUPPORTED, "C3-21", 24);
+                          "value_range")) return aef__fail(f, AEF_UNSUPPORTED, "C3-21", 24);
     for (int i = 0; ok && i < 6; i++) {
         if (!(v[i] = aef__get(d, names[i][0]))) continue;
         aef__token t = aef__at(v[i]); const char *words = names[i][1]; char word[24]; int found = 0;
@@ -518,7 +506,7 @@ static int aef__described(aef_file *f, const uint8_t *d) { /* C3-21 to C3-26 */
         if (!(list[i] = aef__get(d, lists[i]))) continue;
         aef__token t = aef__at(list[i]); ok = t.type == AEF__BIN && t.n % 8 == 0 && t.n >= 8 && t.n <= 16384; }
     ok = ok && (!axis || aef__whole(axis, 0, 7, &along)) && (!size || aef__whole_list(size, 2, 2, 1, 65535, sizes, &n)) &&
-         (!seed || aef__whole(seed, 0, ((int64_t)1 << 53) - 1, sizes)) && (!id || aef__is_id(id)) &&
+         (!seed || aef__whole(seed, 0, ((int64_t)1 << 53) - 1, sizes)) && aef__id_if_any(id) &&
          (!software || (aef__is_type(software, AEF__STR) && aef__is_text(aef__at(software).p, aef__at(software).n)));
     if (!ok) return aef__fail(f, AEF_HEADER, "C3-22", 24);
     if (!known) return aef__fail(f, AEF_UNSUPPORTED, "C3-23", 24);
@@ -541,8 +529,8 @@ static int aef__described(aef_file *f, const uint8_t *d) { /* C3-21 to C3-26 */
 static int aef__read_header(aef_file *f) {
     const uint8_t *h = f->header, *v; uint64_t n = 0, where, unit = 1;
     int is_free = f->flags & 1u, nameless = f->flags >> 1 & 1u, ok = 1;
-    static const char *const walk[6] = {"", "C3-1", "C3-2", "C3-3", "C3-4", "C3-5"};
-    int rule = aef__walk(h, f->header_len, 4, &where); if (rule) return aef__fail(f, AEF_HEADER, walk[rule], 24 + where);
+    int rule = aef__walk(h, f->header_len, 4, &where);
+    if (rule) return aef__fail(f, AEF_HEADER, aef__walk_rules[rule], 24 + where);
     const uint8_t *kind = aef__get(h, "kind"), *codec = aef__get(h, "codec"), *filter = aef__get(h, "filter");
     const uint8_t *encoding = aef__get(h, "encoding"), *order = aef__get(h, "byte_order"), *values = aef__get(h, "values");
     if (!aef__is_type(kind, AEF__STR)) return aef__fail(f, AEF_HEADER, "C3-6", 24);
@@ -554,19 +542,17 @@ static int aef__read_header(aef_file *f) {
     if (!aef__has_all(h, must) || (!f->model && f->flags & 16u && !described)) return aef__fail(f, AEF_HEADER, "C3-7", 24);
     if (!aef__has_only(h, f->model ? "byte_order codec ext filter kind model"
                                    : "byte_order codec decoder described dims encoder encoding ext filter foreign_decoder "
-                                     "image kind values") ||
-        (described && !(f->flags & 16u)) || (foreign && !nameless))
+                                     "image kind values") || (described && !(f->flags & 16u)) || (foreign && !nameless))
         return aef__fail(f, AEF_UNSUPPORTED, "C3-7", 24);
     v = aef__get(h, "ext");
-    ok = (!described || aef__is_type(described, AEF__MAP)) && (!foreign || aef__is_id(foreign)) &&
+    ok = (!described || aef__is_type(described, AEF__MAP)) && aef__id_if_any(foreign) &&
          aef__is_type(order, AEF__STR) && aef__is_type(codec, AEF__STR) && (!filter || aef__is_type(filter, AEF__STR)) &&
          (!v || aef__is_type(v, AEF__MAP));
     if (f->model) ok = ok && aef__is_id(aef__get(h, "model"));
     else {
         int64_t least = is_free ? 0 : 1; f->decoder_id = aef__get(h, "decoder");
         ok = ok && aef__is_type(encoding, AEF__STR) && (!values || aef__is_type(values, AEF__STR));
-        ok = ok && (!f->decoder_id || aef__is_id(f->decoder_id)) && (!aef__get(h, "encoder") || aef__is_id(aef__get(h,
-            "encoder")));
+        ok = ok && aef__id_if_any(f->decoder_id) && aef__id_if_any(aef__get(h, "encoder"));
         ok = ok && aef__whole_list(aef__get(h, "dims"), 1, 8, least, 0x7fffffff, f->dims, &f->axes); v = aef__get(h, "image");
         f->has_image = v != NULL;
         if (ok && v) {
@@ -597,8 +583,7 @@ static int aef__read_header(aef_file *f) {
     if (is_free && (f->model || n == 0 || (f->has_image && (f->image[0] == 0) != (f->image[1] == 0))))
         return aef__fail(f, AEF_HEADER, "C3-17", 24);
     if (is_free && f->codec == 2 && !(f->axes == 3 && f->dims[0] == 0 && f->dims[1] == 0 && f->dims[2] && (!f->has_image ||
-        f->free_image)))
-        return aef__fail(f, AEF_HEADER, "C3-18", 24);
+        f->free_image))) return aef__fail(f, AEF_HEADER, "C3-18", 24);
     if (nameless && (f->model || f->decoder_id || f->codec == 2)) return aef__fail(f, AEF_HEADER, "C3-19", 24);
     if (f->decoder_id) f->decoder_id = aef__at(f->decoder_id).p;
     if (f->flags & 16u && f->model) return aef__fail(f, AEF_HEADER, "C3-20", 24);
@@ -615,8 +600,7 @@ static int aef__read_preamble(aef_file *f) {
     if (f->header_len < 1 || f->header_len > 65536) return aef__fail(f, AEF_LIMIT, "C2-5", 12);
     if (f->header_len > f->len - 24) return aef__fail(f, AEF_TRUNCATED, "C2-7", f->len);
     if (aef__crc(0, p + 24, f->header_len) != f->header_crc) return aef__fail(f, AEF_CHECKSUM, "C2-6", 24);
-    f->header = p + 24, f->pos = 24 + (uint64_t)f->header_len; return aef__read_header(f);
-}
+    f->header = p + 24, f->pos = 24 + (uint64_t)f->header_len; return aef__read_header(f); }
 /* ---- compressed payloads (section 6) ---- */
 /* The zstd frame in n bytes, into out: 0, the number of the rule of section 6 that it breaks, or 7: zstd is not built in. */
 static int aef__zstd(const uint8_t *p, uint64_t n, uint8_t *out, uint64_t raw) {
@@ -663,8 +647,7 @@ static const uint8_t *aef__payload(aef_file *f, const aef__chunk *c, uint64_t w,
         *fresh = out = plain; if (!plain) return NULL; }
     if (!rule) return out;
     aef__drop(f, out);
-    *fresh = NULL; return NULL;
-}
+    *fresh = NULL; return NULL; }
 typedef struct { uint32_t x[1024], lanes, bits; const uint8_t *word, *end; int short_of_words; } aef__rans;
 /* One symbol, by the n + 1 sums of its frequencies. */
 static uint32_t aef__symbol(aef__rans *r, uint64_t lane, const uint32_t *cum, uint32_t n) {
@@ -675,8 +658,7 @@ static uint32_t aef__symbol(aef__rans *r, uint64_t lane, const uint32_t *cum, ui
     if (x < 65536) {
         if (r->word == r->end) { r->short_of_words = 1; return s; }
         x = x << 16 | aef__u16(r->word); r->word += 2; }
-    r->x[lane] = x; return s;
-}
+    r->x[lane] = x; return s; }
 static uint64_t aef__entries(const aef_file *f, const aef__block *b) { /* 1 where rows have no sizes of their own */
     return b->sizes.known ? b->sizes.raw / (4 + 4 * f->n_free) : 1; }
 /* Entry i: *n rows of so many values; dims (8) and image (3) may be NULL. */
@@ -734,8 +716,7 @@ static int aef__unrans(aef_file *f, aef__block *b, uint8_t *out) {
     const char *rule = r->short_of_words || r->word != r->end ? "C6-11" : NULL;
     for (uint64_t i = 0; !rule && i < lanes; i++) if (r->x[i] != 65536) rule = "C6-12";
     if (!rule && needless) rule = "C6-13";
-    aef__drop(f, r); return rule ? aef__fail(f, AEF_COMPRESSION, rule, at) : 1;
-}
+    aef__drop(f, r); return rule ? aef__fail(f, AEF_COMPRESSION, rule, at) : 1; }
 /* ---- rows (section 5) ---- */
 static uint64_t aef__value_at(const aef_file *f, const aef__block *b, uint64_t i) { /* the byte for an error of value i */
     return b->rows.payload + (b->rows.stored == b->rows.raw ? i * f->width : 0); }
@@ -743,14 +724,11 @@ static uint64_t aef__value_at(const aef_file *f, const aef__block *b, uint64_t i
 static int aef__convert(aef_file *f, const aef__block *b, const uint8_t *raw, uint8_t *out) {
     uint64_t bad3 = UINT64_MAX, bad4 = UINT64_MAX, total = b->rows.raw / f->width, w = aef__widths[f->values], n, at = 0, bits;
     aef_type own = (aef_type)aef__encodings[f->encoding].own, to = (aef_type)f->values;
-    if (f->encoding == 0)
-        for (uint64_t i = 0; i < aef__entries(f, b); i++) {
-            uint64_t values = aef__entry(f, b, i, &n, NULL, NULL);
-            for (uint64_t row = 0; row < n; row++, at += values) {
-                uint64_t bad = aef__grammar(raw + at * 27, values);
-                if (bad < values * 27)
-                    return aef__fail(f, AEF_VALUE, "C5-1", aef__value_at(f, b, at) + (b->rows.stored == b->rows.raw ? bad : 0));
-            } }
+    for (uint64_t i = 0; f->encoding == 0 && i < aef__entries(f, b); i++) {
+        uint64_t values = aef__entry(f, b, i, &n, NULL, NULL);
+        for (uint64_t row = 0; row < n; row++, at += values) {
+            uint64_t bad = aef__grammar(raw + at * 27, values), seen = b->rows.stored == b->rows.raw;
+            if (bad < values * 27) return aef__fail(f, AEF_VALUE, "C5-1", aef__value_at(f, b, at) + (seen ? bad : 0)); } }
     for (uint64_t i = 0; i < total; i++, raw += f->width) {
         int finite = 1;
         if (f->encoding == 0) {
@@ -780,13 +758,11 @@ static const uint8_t *aef__block_values(aef_file *f, uint64_t number, aef__block
     if (ok) ok = (same && f->values >= AEF_U8) || aef__convert(f, b, raw, out);
     if (!ok || out) aef__drop(f, fresh), fresh = NULL;
     if (!ok) { aef__drop(f, out); return NULL; }
-    f->cached = number, f->cache_memory = out ? out : fresh; return f->cache = out ? out : raw;
-}
+    f->cached = number, f->cache_memory = out ? out : fresh; return f->cache = out ? out : raw; }
 /* ---- names, receipts' runs, sizes (sections 5.1 and 7) ---- */
 typedef struct { const uint8_t *p; uint64_t n; } aef__text;
 static int aef__text_order(const void *a, const void *b) {
-    const aef__text *x = (const aef__text *)a, *y = (const aef__text *)b; return aef__compare(x->p, x->n, y->p, y->n);
-}
+    const aef__text *x = (const aef__text *)a, *y = (const aef__text *)b; return aef__compare(x->p, x->n, y->p, y->n); }
 static int aef__good_name(const uint8_t *p, uint64_t n) { /* C7-2 */
     uint64_t part = 0; if (n < 1 || n > 1024) return 0;
     if (n > 1 && p[1] == ':' && ((p[0] | 32u) >= 'a' && (p[0] | 32u) <= 'z')) return 0;
@@ -797,10 +773,9 @@ static int aef__good_name(const uint8_t *p, uint64_t n) { /* C7-2 */
         part = i + 1; }
     return 1; }
 static int aef__check_names(aef_file *f, const uint8_t *p, const aef__chunk *c) {
-    static const char *const walk[6] = {"", "C3-1", "C3-2", "C3-3", "C3-4", "C3-5"}, *const keys[3] = {"labels", "names",
-        "sources"};
+    static const char *const keys[3] = {"labels", "names", "sources"};
     uint64_t where, n = c->n_rows; int rule = aef__walk(p, c->raw, 4, &where), ok = 1;
-    if (rule) return aef__fail(f, AEF_NAMES, walk[rule], c->payload);
+    if (rule) return aef__fail(f, AEF_NAMES, aef__walk_rules[rule], c->payload);
     ok = aef__at(p).n > 0 && aef__has_only(p, "labels names sources");
     for (int k = 0; ok && k < 3; k++) {
         const uint8_t *list = aef__get(p, keys[k]); int64_t number; if (!list) continue;
@@ -817,14 +792,63 @@ static int aef__check_names(aef_file *f, const uint8_t *p, const aef__chunk *c) 
     if (!broken) {
         qsort(texts, (size_t)n, sizeof *texts, aef__text_order);
         for (uint64_t i = 1; i < n; i++) if (aef__text_order(texts + i - 1, texts + i) == 0) broken = "C7-3"; }
-    aef__drop(f, texts); return broken ? aef__fail(f, AEF_NAMES, broken, c->payload) : 1;
-}
+    aef__drop(f, texts); return broken ? aef__fail(f, AEF_NAMES, broken, c->payload) : 1; }
+static const struct { const char *type; uint64_t width; } aef__field_types[14] = {
+    {"int8", 1}, {"int16", 2}, {"int32", 4}, {"int64", 8}, {"uint8", 1}, {"uint16", 2}, {"uint32", 4}, {"uint64", 8},
+    {"float16", 2}, {"float32", 4}, {"float64", 8}, {"bool", 1}, {"text", 0}, {"bytes", 0}};
+/* The field of a head whose name stands at *p, which goes on; *each: its bytes a row, 0 for text and bytes.  0 by C22-4. */
+static int aef__read_field(const uint8_t **p, aef_field *field, uint64_t *each) {
+    aef__token name = aef__at(*p), list = aef__at(name.end); int64_t size; int k = 0; *p = aef__skip(name.end);
+    if (name.n > 256 || !aef__is_text(name.p, name.n) || list.type != AEF__LIST || list.n < 1 || list.n > 9) return 0;
+    while (k < 14 && !aef__is(list.p, aef__field_types[k].type)) k++;
+    if (k == 14 || (k > 11 && list.n > 1)) return 0;
+    field->name = (const char *)name.p, field->name_bytes = (uint32_t)name.n, field->type = aef__field_types[k].type;
+    field->axes = (uint32_t)list.n - 1, *each = aef__field_types[k].width;
+    for (uint32_t i = 0; i < field->axes; i++) {
+        list.p = aef__skip(list.p); if (!aef__whole(list.p, 1, 0x7fffffff, &size)) return 0;
+        field->sizes[i] = (uint32_t)size, *each = aef__mul(*each, (uint64_t)size); }
+    return 1; }
+/* The bytes of a column, of which left may be there: more than left if it is longer. */
+static uint64_t aef__column(const uint8_t *p, uint64_t left, uint64_t rows, uint64_t each) {
+    uint64_t bytes = aef__mul(rows, each ? each : 4);
+    for (uint64_t i = 0; !each && bytes <= left && i < rows; i++)
+        if (aef__u32(p + 4 * i) != UINT32_MAX) bytes += aef__u32(p + 4 * i);
+    return bytes; }
+/* The value of row i; *next, where it begins, goes on. */
+static void aef__field_value(const uint8_t *column, uint64_t i, uint64_t each, const uint8_t **next, aef_field *field) {
+    int none = !each && aef__u32(column + 4 * i) == UINT32_MAX;
+    field->value = none ? NULL : *next, field->bytes = none ? 0 : each ? each : aef__u32(column + 4 * i);
+    *next += field->bytes; }
+static int aef__check_columns(aef_file *f, const uint8_t *p, const aef__chunk *c) { /* C22-3 to C22-7 */
+    uint64_t n = c->raw < 4 ? 0 : aef__u32(p), where, each, rows = c->n_rows; aef_field field; const uint8_t *head = p + 4, *at;
+    if (n < 1 || n > 65536 || n > c->raw - 4 || aef__walk(head, n, 2, &where))
+        return aef__fail(f, AEF_FIELDS, "C22-3", c->payload);
+    aef__token map = aef__at(head); int ok = map.n >= 1 && map.n <= 256; at = map.p;
+    for (uint64_t i = 0; ok && i < map.n; i++) ok = aef__read_field(&at, &field, &each);
+    if (!ok) return aef__fail(f, AEF_FIELDS, "C22-4", c->payload);
+    if (!f->head) {
+        if (!(f->head = (uint8_t *)aef__new(f, n, 1))) return 0;
+        memcpy(f->head, head, (size_t)n), f->head_len = n; }
+    if (aef__compare(head, n, f->head, f->head_len)) return aef__fail(f, AEF_FIELDS, "C22-5", c->payload);
+    for (int step = 6; step < 8; step++) {
+        const uint8_t *column = head + n, *end = p + c->raw; at = map.p;
+        for (uint64_t i = 0; ok && i < map.n; i++) {
+            (void)aef__read_field(&at, &field, &each);
+            int text = !strcmp(field.type, "text"), bools = !strcmp(field.type, "bool");
+            uint64_t left = (uint64_t)(end - column), bytes = aef__column(column, left, rows, each); ok = bytes <= left;
+            const uint8_t *next = column + (each || !ok ? 0 : 4 * rows);
+            for (uint64_t row = 0; step == 7 && ok && (text || bools) && row < rows; row++) {
+                aef__field_value(column, row, each, &next, &field);
+                if (text) ok = aef__utf8(field.value, field.bytes, 1);
+                for (uint64_t j = 0; ok && bools && j < field.bytes; j++) ok = field.value[j] < 2; }
+            column += ok ? bytes : 0; }
+        if (!ok || column != end) return aef__fail(f, AEF_FIELDS, step == 6 ? "C22-6" : "C22-7", c->payload); }
+    return 1; }
 /* How many more of n rows of so many pixels go into a run that has rows and pixels already. */
 static uint64_t aef__run_room(const aef_file *f, uint64_t rows, uint64_t pixels, uint64_t each) {
     uint64_t room = 64 - rows; if (!f->free_image || each == 0) return room;
     if (rows == 0 && each > 1048576) return 1;
-    uint64_t fit = pixels < 1048576 ? (1048576 - pixels) / each : 0; return fit < room ? fit : room;
-}
+    uint64_t fit = pixels < 1048576 ? (1048576 - pixels) / each : 0; return fit < room ? fit : room; }
 static uint64_t aef__count_runs(const aef_file *f, const aef__block *b) {
     uint64_t runs = 0, rows = 0, pixels = 0, n; uint32_t image[3];
     for (uint64_t i = 0; i < aef__entries(f, b); i++) {
@@ -840,10 +864,10 @@ static int aef__check_sizes(aef_file *f, const aef__chunk *c, uint64_t *raw) {
     for (uint64_t i = 0; i < n; i++) {
         uint64_t some = aef__u32(p + i * entry); rows += some;
         if (some == 0 || rows > c->n_rows || (i == n - 1 && rows < c->n_rows))
-            return aef__fail(f, AEF_STRUCTURE, "C5-5", c->payload + i * entry); }
+            return aef__misfit(f, "C5-5", c->payload + i * entry); }
     for (uint64_t i = 1; i < n; i++)
         if (!memcmp(p + i * entry + 4, p + (i - 1) * entry + 4, (size_t)(entry - 4)))
-            return aef__fail(f, AEF_STRUCTURE, "C5-6", c->payload + i * entry);
+            return aef__misfit(f, "C5-6", c->payload + i * entry);
     for (uint64_t i = 0; i < n * (entry / 4); i++) {
         uint64_t k = i % (entry / 4), size = aef__u32(p + 4 * i);
         if (k && (size == 0 || size > (k > f->n_free_dims ? 65535u : 0x7fffffffu)))
@@ -858,13 +882,9 @@ static int aef__check_sizes(aef_file *f, const aef__chunk *c, uint64_t *raw) {
 /* ---- model packages: the manifest (model.md, sections 2, 3, 6 and 10) ---- */
 enum {
     AEF__DENSE, AEF__CONV, AEF__TRANSPOSE, AEF__AFFINE, AEF__ADD, AEF__CONCAT, AEF__UPSAMPLE, AEF__MAX_POOL, AEF__SLICE,
-        AEF__PAD,
-    AEF__CROP, AEF__RESHAPE, AEF__FLATTEN, AEF__LOOKUP, AEF__MEAN_POOL, AEF__SCALE, AEF__TO_U8, AEF__LEAKY, AEF__FLOATS,
-        AEF__KINDS = 25
+    AEF__PAD, AEF__CROP, AEF__RESHAPE, AEF__FLATTEN, AEF__LOOKUP, AEF__MEAN_POOL, AEF__SCALE, AEF__TO_U8, AEF__KINDS = 25
 };
-static const struct {
-    const char *kind, *keys;
-} aef__kinds[AEF__KINDS] = {
+static const struct { const char *kind, *keys; } aef__kinds[AEF__KINDS] = {
     {"dense", "weights bias"}, {"conv2d", "weights bias strides padding"}, {"conv2d_transpose", "weights bias strides crop"},
     {"affine", "weights bias"}, {"add", ""}, {"concat", "axis"}, {"upsample", "factors"}, {"max_pool", "size strides padding"},
     {"slice", "start stop"}, {"pad", "padding value"}, {"crop", "crop"}, {"reshape", "shape"}, {"flatten", ""},
@@ -885,8 +905,7 @@ static const int64_t aef__most = ((int64_t)1 << 53) - 1, aef__elements = 2684354
 static int aef__bad(aef_file *f, const char *rule) { return aef__fail(f, AEF_MANIFEST, rule, f->manifest_at); }
 static int aef__over(aef_file *f, const char *rule) { return aef__fail(f, AEF_LIMIT, rule, f->manifest_at); }
 static uint64_t aef__volume(const int64_t *shape, uint64_t axes) {
-    uint64_t n = 1; for (uint64_t i = 0; i < axes; i++) n = aef__mul(n, (uint64_t)shape[i]); return n;
-}
+    uint64_t n = 1; for (uint64_t i = 0; i < axes; i++) n = aef__mul(n, (uint64_t)shape[i]); return n; }
 /* M3-1 to M3-3 of one layer that makes value own. */
 static int aef__read_layer(aef_file *f, const uint8_t *p, aef__layer *l, int64_t own) {
     const uint8_t *kind = aef__is_type(p, AEF__MAP) ? aef__get(p, "kind") : NULL, *v;
@@ -909,8 +928,7 @@ static int aef__read_layer(aef_file *f, const uint8_t *p, aef__layer *l, int64_t
     int64_t in[64]; int many = l->kind == AEF__ADD || l->kind == AEF__CONCAT;
     if (!aef__whole_list(aef__get(p, "inputs"), many ? 2 : 1, many ? 64 : 1, 0, own - 1, in, &items)) return aef__bad(f,
         "M3-3");
-    l->n_in = (int)items; for (int i = 0; i < l->n_in; i++) l->in[i] = (uint16_t)in[i]; return 1;
-}
+    l->n_in = (int)items; for (int i = 0; i < l->n_in; i++) l->in[i] = (uint16_t)in[i]; return 1; }
 /* M3-5 of layer k: the shape of what it makes. */
 static int aef__shape(aef_file *f, aef__net *net, uint64_t k) {
     aef__layer *l = net->layer + k; aef__value *out = net->value + net->given + k, *in = net->value + l->in[0];
@@ -1032,14 +1050,12 @@ static int aef__read_end(const uint8_t *p, aef__end *e) { /* M2-2 of an endpoint
     if (!aef__is_type(p, AEF__MAP) || !aef__has_all(p, "shape type") || !aef__has_only(p, "range shape type")) return 0;
     e->type = aef__type(aef__get(p, "type"));
     return aef__whole_list(aef__get(p, "shape"), 1, 7, 0, aef__most, e->shape, &e->axes) &&
-           (e->type == AEF_U8 || e->type == AEF_I8 || e->type == AEF_F32);
-}
+           (e->type == AEF_U8 || e->type == AEF_I8 || e->type == AEF_F32); }
 static int aef__read_range(const uint8_t *p, aef__end *e) { /* M2-5 */
     int64_t lo = e->type == AEF_I8 ? -128 : 0, hi = e->type == AEF_I8 ? 127 : 255, r[2];
     const uint8_t *v = aef__get(p, "range"); uint64_t n; e->lo = lo, e->hi = hi; if (!v) return 1;
     if (e->type == AEF_F32 || !aef__whole_list(v, 2, 2, lo, hi, r, &n) || r[0] >= r[1] || (r[0] == lo && r[1] == hi)) return 0;
-    e->lo = r[0], e->hi = r[1]; return 1;
-}
+    e->lo = r[0], e->hi = r[1]; return 1; }
 static int aef__read_prior(aef_file *f, const uint8_t *p) { /* M2-2; its layers later */
     static const char *const names[4] = {"classes", "means", "picks", "tables"};
     int64_t most = (int64_t)f->n_tensors - 1; if (!aef__is_type(p, AEF__MAP)) return 0;
@@ -1049,8 +1065,7 @@ static int aef__read_prior(aef_file *f, const uint8_t *p) { /* M2-2; its layers 
     for (int i = passes ? 3 : 0; i < 4; i++) if (!aef__whole(aef__get(p, names[i]), 0, most, f->prior + i)) return 0;
     f->has_prior = 1, f->passes = passes != NULL; if (!passes) return 1;
     if (!aef__is_type(passes, AEF__MAP) || !aef__has_all(passes, "groups layers outputs") ||
-        !aef__has_only(passes, "groups layers outputs"))
-        return 0;
+        !aef__has_only(passes, "groups layers outputs")) return 0;
     v = aef__get(passes, "outputs"); if (!aef__is_type(v, AEF__LIST)) return 0;
     aef__token t = aef__at(v); f->outputs_n = t.n; f->group = (int64_t *)aef__new(f, 256, sizeof *f->group);
     f->outputs = (int64_t *)aef__new(f, t.n, 2 * sizeof *f->outputs); if (!f->group || !f->outputs) return 0;
@@ -1058,9 +1073,7 @@ static int aef__read_prior(aef_file *f, const uint8_t *p) { /* M2-2; its layers 
         if (!aef__whole_list(t.p, 2, 2, 0, aef__most, f->outputs + 2 * i, &n)) return 0;
     v = aef__get(passes, "layers");
     return aef__whole_list(aef__get(passes, "groups"), 1, 256, 1, aef__elements, f->group, &f->groups) && aef__is_type(v,
-        AEF__LIST) &&
-           aef__at(v).n > 0;
-}
+        AEF__LIST) && aef__at(v).n > 0; }
 static int aef__read_form(aef_file *f) { /* M2-2 */
     const uint8_t *p = f->manifest, *v = aef__get(p, "role"), *prior = aef__get(p, "prior");
     int ok = aef__has_all(p, "golden input layers output profile role tensors") &&
@@ -1070,7 +1083,7 @@ static int aef__read_form(aef_file *f) { /* M2-2 */
     ok = (f->decodes || aef__is(v, "encoder")) && (f->exact || aef__is(aef__get(p, "profile"), "float32")) &&
          aef__read_end(aef__get(p, "input"), &f->input) && aef__read_end(aef__get(p, "output"), &f->output) &&
          aef__is_type(aef__get(p, "layers"), AEF__LIST) && aef__at(aef__get(p, "layers")).n > 0 &&
-         aef__is_type(aef__get(p, "tensors"), AEF__LIST) && (!aef__get(p, "decoder") || aef__is_id(aef__get(p, "decoder")));
+         aef__is_type(aef__get(p, "tensors"), AEF__LIST) && aef__id_if_any(aef__get(p, "decoder"));
     if (!ok) return aef__bad(f, "M2-2");
     aef__token t = aef__at(aef__get(p, "tensors")); f->n_tensors = t.n;
     f->tensors = (aef__tensor *)aef__new(f, t.n < 4097 ? t.n : 4097, sizeof *f->tensors); if (!f->tensors) return 0;
@@ -1094,8 +1107,7 @@ static int aef__read_form(aef_file *f) { /* M2-2 */
              aef__whole(aef__get(v, "output"), 0, (int64_t)f->n_tensors - 1, f->golden[i] + 1);
     if (!ok || (prior && !aef__read_prior(f, prior))) return f->err.code ? 0 : aef__bad(f, "M2-2");
     if (aef__at(aef__get(p, "layers")).n > 1024 || f->n_tensors > 4096 ||
-        (f->passes && aef__at(aef__get(aef__get(prior, "passes"), "layers")).n > 1024))
-        return aef__over(f, "M2-2");
+        (f->passes && aef__at(aef__get(aef__get(prior, "passes"), "layers")).n > 1024)) return aef__over(f, "M2-2");
     return 1; }
 static int aef__read_net(aef_file *f, aef__net *net, const uint8_t *layers, uint64_t given, int exact) {
     aef__token t = aef__at(layers); net->n = t.n, net->given = given, net->exact = exact;
@@ -1196,8 +1208,7 @@ static int aef__read_manifest(aef_file *f) { /* steps 3 to 11 of model.md, secti
     for (uint64_t i = 0; i < f->n_tensors; i++) if (f->tensors[i].bytes > 268435456) return aef__over(f, "M2-6");
     if (f->exact && (f->input.type == AEF_F32 || f->output.type == AEF_F32)) return aef__bad(f, "M2-7");
     if (f->is_free && (latent->axes != 3 || image->shape[0] || image->shape[1] || latent->shape[0] || latent->shape[1] ||
-                       !image->shape[2] || !latent->shape[2]))
-        return aef__bad(f, "M2-8");
+                       !image->shape[2] || !latent->shape[2])) return aef__bad(f, "M2-8");
     if (!aef__read_net(f, net, aef__get(p, "layers"), 1, f->exact)) return 0;
     if (f->passes && !aef__read_net(f, net + 1, aef__get(aef__get(aef__get(p, "prior"), "passes"), "layers"), 5 * f->groups, 1))
         return 0;
@@ -1244,8 +1255,7 @@ static int aef__bound(aef_file *f, aef__layer *l, aef__value *in, aef__value *ou
         full |= w->type == AEF_I8 && v == -128; }
     for (uint64_t i = 0; i < sh * sw * d; i++) {
         sums[i] += aef__size_of(aef__item(b, i % d)); if (sums[i] > out->bound) out->bound = sums[i]; }
-    aef__drop(f, sums); return out->bound >> 31 ? aef__bad(f, "M4-1") : full ? aef__bad(f, "M4-5") : 1;
-}
+    aef__drop(f, sums); return out->bound >> 31 ? aef__bad(f, "M4-1") : full ? aef__bad(f, "M4-5") : 1; }
 static int aef__bounds(aef_file *f, aef__net *net) { /* steps 15 and 17 of model.md, section 1, and the intervals */
     for (uint64_t k = 0; k < net->n; k++) {
         aef__layer *l = net->layer + k; aef__value *in = net->value + l->in[0], *out = net->value + net->given + k;
@@ -1300,38 +1310,25 @@ static int aef__check_tables(aef_file *f) { /* M10-3 to M10-5; the sums of frequ
         for (uint64_t i = 0; i < f->tensors[f->prior[k]].count; i++)
             if (f->tensors[f->prior[k]].data[i] >= (k == 1 ? f->n_symbols : f->n_tables)) return aef__bad(f, "M10-5");
     return 1; }
-typedef struct { /* a value of one row: 8-bit numbers, or sums */
-    uint8_t *b; int32_t *s; uint64_t h, w, c, n;
-} aef__row_value;
-typedef union {
-    float f[16]; double d[16];
-} aef__sums;
+typedef struct { uint8_t *b; int32_t *s; uint64_t h, w, c, n; } aef__row_value; /* of one row: 8-bit numbers, or sums */
+typedef union { float f[16]; double d[16]; } aef__sums;
 /* sums[j] += x[i] * w[i][j]: exact, since no partial sum reaches 2^24 in float, 2^53 in double (section 4). */
-#define AEF__MAC(name, real)                                                                                      \
-    static void name(real *sums, const real *x, uint64_t n, const real *w, uint64_t stride) {                      \
-        real a[16];                                                                                                \
-        memcpy(a, sums, sizeof a);                                                                                 \
-        for (uint64_t i = 0; i < n; i++, w += stride) {                                                            \
-            real v = x[i];                                                                                         \
-            if (v < 0 || v > 0)                                                                                    \
-                for (int j = 0; j < 16; j++) a[j] += v * w[j];                                                     \
-        }                                                                                                          \
-        memcpy(sums, a, sizeof a);                                                                                 \
-    }
+#define AEF__MAC(name, real)                                                                   \
+    static void name(real *sums, const real *x, uint64_t n, const real *w, uint64_t stride) {   \
+        real a[16]; memcpy(a, sums, sizeof a);                                                  \
+        for (uint64_t i = 0; i < n; i++, w += stride) {                                         \
+            real v = x[i]; if (v < 0 || v > 0) for (int j = 0; j < 16; j++) a[j] += v * w[j]; } \
+        memcpy(sums, a, sizeof a); }
 AEF__MAC(aef__mac_float, float)
 AEF__MAC(aef__mac_double, double)
-static void aef__mac(const aef__layer *l, aef__sums *sums, const void *x, uint64_t at, uint64_t n, uint64_t row,
-    uint64_t column,
-                     uint64_t stride) {
-    if (l->wide) aef__mac_double(sums->d, (const double *)x + at, n, (const double *)l->weights + row * stride + column,
-        stride);
-    else aef__mac_float(sums->f, (const float *)x + at, n, (const float *)l->weights + row * stride + column, stride);
-}
+static void aef__mac(const aef__layer *l, aef__sums *sums, const void *x, uint64_t at, uint64_t n, uint64_t first,
+    uint64_t stride) { /* first: the number of the first weight */
+    if (l->wide) aef__mac_double(sums->d, (const double *)x + at, n, (const double *)l->weights + first, stride);
+    else aef__mac_float(sums->f, (const float *)x + at, n, (const float *)l->weights + first, stride); }
 static void aef__fill(int wide, void *to, uint64_t at, const uint8_t *from, uint64_t n, aef_type type) { /* from NULL: zeros */
     for (uint64_t i = 0; i < n; i++) {
         int v = from ? aef__byte(type, from[i]) : 0;
-        if (wide) ((double *)to)[at + i] = v; else ((float *)to)[at + i] = (float)v; }
-}
+        if (wide) ((double *)to)[at + i] = v; else ((float *)to)[at + i] = (float)v; } }
 /* Weights as rows of outputs for each input under each tap, then a row of the bias. */
 static int aef__prepare(aef_file *f, aef__layer *l, const aef__value *out) {
     aef__tensor *w = f->tensors + l->a[AEF__WEIGHTS], *b = f->tensors + l->a[AEF__BIAS];
@@ -1361,8 +1358,7 @@ static int aef__emit(aef_file *f, aef__layer *look, const int32_t *sums, uint64_
     return 1; }
 /* dense, conv2d and conv2d_transpose, one row of the output after the other. */
 static int aef__run_weights(aef_file *f, aef__net *net, aef__layer *l, aef__layer *look, aef__row_value *in,
-    aef__row_value *out,
-                            const aef__row_value *shape, const aef__value *made) {
+    aef__row_value *out, const aef__row_value *shape, const aef__value *made) {
     aef__tensor *w = f->tensors + l->a[AEF__WEIGHTS]; const int64_t *border = l->a + AEF__BORDER;
     int dense = l->kind == AEF__DENSE, across = l->kind == AEF__TRANSPOSE, ok;
     aef_type type = (aef_type)net->value[l->in[0]].type;
@@ -1390,17 +1386,15 @@ static int aef__run_weights(aef_file *f, aef__net *net, aef__layer *l, aef__laye
                 else memcpy(a.f, (const float *)l->weights + rows * stride + j, sizeof a.f);
                 for (uint64_t ky = across ? place % sh : 0; ky < kh; ky += across ? sh : 1) {
                     uint64_t y = across ? (place - ky) / sh : oy * sh + ky, X = ox + (across ? (uint64_t)border[2] : 0);
-                    if (!across) {
-                        aef__mac(l, &a, x, y % slots * wide_row + ox * sw * c, kw * c, ky * kw * c, j, stride); continue; }
-                    for (uint64_t kx = X % sw; ky <= place && y < in->h && kx < kw && kx <= X; kx += sw)
+                    uint64_t from = y % slots * wide_row + (across ? 0 : ox * sw * c), first = ky * kw * c * stride + j;
+                    if (!across) aef__mac(l, &a, x, from, kw * c, first, stride);
+                    for (uint64_t kx = X % sw; across && ky <= place && y < in->h && kx < kw && kx <= X; kx += sw)
                         if ((X - kx) / sw < in->w)
-                            aef__mac(l, &a, x, y % slots * wide_row + (X - kx) / sw * c, c, (ky * kw + kx) * c, j, stride); }
-                for (uint64_t i = 0; i < 16 && j + i < d;
-                    i++) sums[ox * d + j + i] = l->wide ? (int32_t)a.d[i] : (int32_t)a.f[i];
-            }
+                            aef__mac(l, &a, x, from + (X - kx) / sw * c, c, first + kx * c * stride, stride); }
+                for (uint64_t i = 0; i < 16 && j + i < d; i++)
+                    sums[ox * d + j + i] = l->wide ? (int32_t)a.d[i] : (int32_t)a.f[i]; }
         ok = aef__emit(f, look, sums, shape->w * d, out, oy * shape->w * d); }
-    aef__drop(f, x), aef__drop(f, held), aef__drop(f, sums); return ok;
-}
+    aef__drop(f, x), aef__drop(f, held), aef__drop(f, sums); return ok; }
 static int64_t aef__number_of(const aef__row_value *v, aef_type type,
     uint64_t i) { return v->s ? (int64_t)v->s[i] : aef__byte(type, v->b[i]); }
 /* Layer k of a row; the sums of one that only a lookup takes go through it at once. */
@@ -1469,8 +1463,7 @@ static aef__row_value *aef__row_values(aef_file *f, aef__net *net, uint64_t h, u
     return v; }
 static void aef__drop_values(aef_file *f, const aef__net *net, aef__row_value *v) {
     for (uint64_t i = 0; v && i < net->given + net->n; i++) aef__drop(f, v[i].b), aef__drop(f, v[i].s);
-    aef__drop(f, v);
-}
+    aef__drop(f, v); }
 /* One row, whose numbers are in range: latents of h x w for an image of H x W, or the other way round. */
 static int aef__run_row(aef_file *f, const uint8_t *in, uint64_t h, uint64_t w, uint64_t H, uint64_t W, uint8_t *out) {
     aef__net *net = f->net; if (!f->is_free) h = w = 1;
@@ -1489,8 +1482,7 @@ static int aef__run_row(aef_file *f, const uint8_t *in, uint64_t h, uint64_t w, 
     if (ok && f->is_free && f->decodes)
         for (uint64_t y = 0; y < H; y++) memcpy(out + y * W * last->c, last->b + y * last->w * last->c, (size_t)(W * last->c));
     else if (ok) memcpy(out, last->b, (size_t)last->n);
-    aef__drop_values(f, net, v); return ok;
-}
+    aef__drop_values(f, net, v); return ok; }
 static int aef__run_golden(aef_file *f) { /* M6-2 */
     for (uint64_t i = 0; i < f->n_golden; i++) {
         aef__tensor *in = f->tensors + f->golden[i][0], *want = f->tensors + f->golden[i][1];
@@ -1551,8 +1543,7 @@ static int aef__run_pass(aef_file *m, aef__rans *r, uint64_t pass, uint64_t firs
             x = i / channels % mean->w * 2 + (uint64_t)phase[1];
         for (uint64_t k = pass % 4 + 1; k < 5; k++) v[5 * g + k].b[(y * w + x) * channels + c] = z;
         out[(y * w + x) * all + first + c] = z; }
-    aef__drop(m, symbols); return 1;
-}
+    aef__drop(m, symbols); return 1; }
 /* One row of h x w by passes; each value is computed when a pass with symbols needs it. */
 static int aef__decode_passes(aef_file *m, aef__rans *r, uint64_t h, uint64_t w, uint8_t *out, int *needless) {
     aef__net *net = m->net + 1; aef__row_value *v = aef__row_values(m, net, h, w);
@@ -1568,8 +1559,7 @@ static int aef__decode_passes(aef_file *m, aef__rans *r, uint64_t h, uint64_t w,
                 if (need[net->given + k] == 1) ok = aef__run_layer(m, net, k, v), need[net->given + k] = 3;
             ok = ok && aef__run_pass(m, r, pass, first, v, w, out, needless); }
         if (pass % 4 == 3) first += (uint64_t)m->group[pass / 4]; }
-    aef__drop(m, need); aef__drop_values(m, net, v); return ok;
-}
+    aef__drop(m, need); aef__drop_values(m, net, v); return ok; }
 /* ---- receipts (container.md, section 7) ---- */
 typedef struct {
     uint64_t values, n; /* the row's first value in the block, and its number of values */
@@ -1581,8 +1571,7 @@ static void aef__place(const aef_file *f, const aef__block *b, uint64_t i, uint6
     for (;; ++*entry) {
         uint64_t rows, n = aef__entry(f, b, *entry, &rows, p->dims, p->image);
         if (i < *first + rows) { p->n = n, p->values = *values + (i - *first) * n; return; }
-        *first += rows, *values += rows * n; }
-}
+        *first += rows, *values += rows * n; } }
 /* What one row must be before it is computed: M3-12 (step 0), M4-7 (step 1). */
 static int aef__check_row(aef_file *f, const aef__block *b, const aef__row_place *p, const uint8_t *values, int step) {
     const aef_file *m = f->decoder;
@@ -1598,8 +1587,7 @@ static int aef__ready(aef_file *m) { return m->ready || (m->ready = aef__run_gol
 static int aef__pixels(aef_file *f, const aef__row_place *p, const uint8_t *values, uint8_t *out) {
     aef_file *m = f->decoder;
     if (aef__ready(m) && aef__run_row(m, values + p->values, p->dims[0], p->dims[1], p->image[0], p->image[1], out)) return 1;
-    f->err = m->err, m->err.code = AEF_OK; f->err.inside = 1; return 0;
-}
+    f->err = m->err, m->err.code = AEF_OK; f->err.inside = 1; return 0; }
 /* Proves the runs of a block (C7-6), or the one run with row only, a number in the block. */
 static int aef__prove(aef_file *f, aef__block *b, const uint8_t *values, uint64_t only) {
     uint64_t entry = 0, first = 0, before = 0;
@@ -1628,6 +1616,10 @@ static int aef__prove(aef_file *f, aef__block *b, const uint8_t *values, uint64_
         f->proved_from = b->rows.first_row + begin, f->proved_to = b->rows.first_row + end; }
     return 1; }
 /* ---- chunks and trailer (sections 4, 7, 8 and 9) ---- */
+/* The checksum of bytes that belong to chunk number of this file, or to its trailer. */
+static uint32_t aef__crc_in(const aef_file *f, uint64_t number, const uint8_t *p, uint64_t n) {
+    uint8_t front[8]; aef__put32(front, f->header_crc), aef__put32(front + 4, (uint32_t)number);
+    return aef__crc(aef__crc(0, front, 8), p, n); }
 static aef_file *aef__begin(const void *data, uint64_t bytes, const aef_options *options);
 static int aef__forward(aef_file *f);
 static int aef__tag(const aef__chunk *c, const char *tag) { return c->known && !memcmp(c->tag, tag, 4); }
@@ -1642,29 +1634,26 @@ static int aef__read_inside(aef_file *f, const aef__chunk *c) { /* C7-4 */
     aef_options opt = f->opt; opt.max_bytes -= f->used, opt.decoder = NULL, opt.seek = 0;
     aef_file *m = aef__begin(f->data + c->payload, c->raw, &opt); if (!m) return aef__fail(f, AEF_LIMIT, "", c->payload);
     int ok = aef__read_preamble(m), latents = ok && !m->model; if (ok && !latents) ok = aef__forward(m);
-    if (latents || (ok && (!m->decodes || memcmp(aef_content_id(m), f->decoder_id, 32)))) ok = aef__fail(f, AEF_STRUCTURE,
-        "C7-4", c->payload);
+    int other = latents || (ok && (!m->decodes || memcmp(aef_content_id(m), f->decoder_id, 32)));
+    if (other) ok = aef__misfit(f, "C7-4", c->payload);
     else if (!ok) ok = aef__fail_in(f, m->err.code, m->err.rule, m->err.at, 1); else ok = aef__fits(f, m);
     if (!ok) { aef_close(m); return 0; }
     f->opt.max_bytes -= m->used; if (f->own_decoder) aef_close(f->decoder);
-    f->decoder = m, f->own_decoder = 1; return 1;
-}
+    f->decoder = m, f->own_decoder = 1; return 1; }
 static int aef__read_chunk(aef_file *f, aef__chunk *c) { /* C4-1 to C4-5; 2 for a trailer */
-    static const char tags[] = "dECoSIZEnAMerCPTROWSiNDXMANFTENS";
-    uint64_t left = f->len - f->pos; const uint8_t *p = f->data + f->pos; uint8_t number[8]; memset(c, 0, sizeof *c);
+    static const char tags[] = "dECoSIZEnAMerCPTfLDsROWSiNDXMANFTENS";
+    uint64_t left = f->len - f->pos; const uint8_t *p = f->data + f->pos; memset(c, 0, sizeof *c);
     c->at = f->pos, c->number = f->n_chunks;
     if (!memcmp(p, "TAIL", left < 4 ? (size_t)left : 4)) return left < 64 ? aef__fail(f, AEF_TRUNCATED, "C9-1", f->len) : 2;
     if (left < 32) return aef__fail(f, AEF_TRUNCATED, "C4-1", f->len);
-    aef__put32(number, f->header_crc), aef__put32(number + 4, (uint32_t)c->number);
-    if (aef__crc(aef__crc(0, number, 8), p, 28) != aef__u32(p + 28)) return aef__fail(f, AEF_CHECKSUM, "C4-2", c->at + 28);
+    if (aef__crc_in(f, c->number, p, 28) != aef__u32(p + 28)) return aef__fail(f, AEF_CHECKSUM, "C4-2", c->at + 28);
     for (int i = 0; i < 4; i++)
-        if ((p[i] | 32u) < 'a' || (p[i] | 32u) > 'z' || (i == 2 && p[i] > 'Z')) return aef__fail(f, AEF_STRUCTURE, "C4-3",
-            c->at);
+        if ((p[i] | 32u) < 'a' || (p[i] | 32u) > 'z' || (i == 2 && p[i] > 'Z')) return aef__misfit(f, "C4-3", c->at);
     memcpy(c->tag, p, 4);
     c->n_rows = aef__u32(p + 4), c->first_row = aef__u64(p + 8), c->stored = aef__u32(p + 16), c->raw = aef__u32(p + 20);
     if (c->raw < 1 || c->raw > 268435456) return aef__fail(f, c->raw ? AEF_LIMIT : AEF_STRUCTURE, "C4-4", c->at + 20);
-    if (c->stored < 1 || c->stored > c->raw) return aef__fail(f, AEF_STRUCTURE, "C4-4", c->at + 16);
-    for (int i = 0; i < 32; i += 4) c->known |= !memcmp(c->tag, tags + i, 4);
+    if (c->stored < 1 || c->stored > c->raw) return aef__misfit(f, "C4-4", c->at + 16);
+    for (int i = 0; i < 36; i += 4) c->known |= !memcmp(c->tag, tags + i, 4);
     if (!(f->flags & 1u) && aef__tag(c, "SIZE")) c->known = 0;
     if (!c->known && c->tag[0] < 'a') return aef__fail(f, AEF_UNSUPPORTED, "C4-5", c->at);
     c->payload = c->at + 32;
@@ -1676,8 +1665,8 @@ static int aef__check_place(aef_file *f, aef__chunk *c) { /* C4-6 */
     int waits = b->sizes.known || b->receipts.known || b->names.known, free_rows = f->flags & 1u, ok = !f->had_index;
     int of_model = aef__tag(c, "MANF") || aef__tag(c, "TENS");
     if (f->model) {
-        if (c->known && !of_model) return aef__fail(f, AEF_STRUCTURE, "C4-6", c->at);
-        return (f->n_chunks == 0) == aef__tag(c, "MANF") ? 1 : aef__fail(f, AEF_STRUCTURE, "M1-1", c->at); }
+        if (c->known && !of_model) return aef__misfit(f, "C4-6", c->at);
+        return (f->n_chunks == 0) == aef__tag(c, "MANF") ? 1 : aef__misfit(f, "M1-1", c->at); }
     if (of_model) ok = 0;
     if (!rows && !names && !receipts) ok = ok && !waits;
     if (aef__tag(c, "dECo")) ok = ok && !f->had_decoder && !f->had_rows && !(f->flags & 2u);
@@ -1687,29 +1676,41 @@ static int aef__check_place(aef_file *f, aef__chunk *c) { /* C4-6 */
     if (rows || names) ok = ok && (f->receipts != 1 || b->receipts.known);
     if (rows || names || receipts || sizes) f->had_rows = 1;
     f->had_decoder |= aef__tag(c, "dECo"), f->had_index |= aef__tag(c, "iNDX");
-    return ok ? 1 : aef__fail(f, AEF_STRUCTURE, "C4-6", c->at); }
-static int aef__check_fields(aef_file *f, aef__chunk *c) { /* C4-7 and C4-8 */
+    return ok ? 1 : aef__misfit(f, "C4-6", c->at); }
+static int aef__check_counts(aef_file *f, aef__chunk *c) { /* C4-7 and C4-8 */
     aef__block *b = &f->next;
     int rows = aef__tag(c, "ROWS"), names = aef__tag(c, "nAMe"), receipts = aef__tag(c, "rCPT"), sizes = aef__tag(c, "SIZE");
+    int fields = aef__tag(c, "fLDs");
     const aef__chunk *like[2] = {&b->receipts, &b->names};
     uint64_t raw = c->raw;
     if (sizes || (rows && !b->sizes.known)) {
-        if (c->n_rows < 1) return aef__fail(f, AEF_STRUCTURE, "C4-7", c->at + 4);
-        if (c->first_row != f->rows) return aef__fail(f, AEF_STRUCTURE, "C4-7", c->at + 8);
+        if (c->n_rows < 1) return aef__misfit(f, "C4-7", c->at + 4);
+        if (c->first_row != f->rows) return aef__misfit(f, "C4-7", c->at + 8);
         for (int i = 0; rows && i < 2; i++)
             if (like[i]->known && (like[i]->n_rows != c->n_rows || like[i]->first_row != c->first_row))
-                return aef__fail(f, AEF_STRUCTURE, "C4-7", like[i]->at + (like[i]->n_rows != c->n_rows ? 4 : 8));
-    } else if (b->sizes.known || !(names || receipts)) {
-        if (c->n_rows != b->sizes.n_rows) return aef__fail(f, AEF_STRUCTURE, "C4-7", c->at + 4);
-        if (c->first_row != (b->sizes.known ? b->sizes.first_row : 0)) return aef__fail(f, AEF_STRUCTURE, "C4-7", c->at + 8); }
+                return aef__misfit(f, "C4-7", like[i]->at + (like[i]->n_rows != c->n_rows ? 4 : 8));
+    } else if (b->sizes.known || !(names || receipts || fields)) {
+        if (c->n_rows != b->sizes.n_rows) return aef__misfit(f, "C4-7", c->at + 4);
+        if (c->first_row != (b->sizes.known ? b->sizes.first_row : 0)) return aef__misfit(f, "C4-7", c->at + 8); }
     if (rows) raw = b->sizes.known ? b->first_row : aef__mul(c->n_rows, f->row_values * f->width);
     if (receipts) {
         aef__block runs = *b; runs.rows = *c;
         raw = 32 * (b->sizes.known ? aef__count_runs(f, &runs) : aef__ceil(c->n_rows, 64)); }
     if (sizes && (raw % (4 + 4 * f->n_free) || raw / (4 + 4 * f->n_free) > c->n_rows)) raw = 0;
-    if (raw != c->raw) return aef__fail(f, AEF_STRUCTURE, "C4-8", c->at + 20);
-    int plain = f->codec == 0 || !(rows || names || aef__tag(c, "MANF") || aef__tag(c, "TENS"));
-    return plain && c->stored != c->raw ? aef__fail(f, AEF_STRUCTURE, "C4-8", c->at + 16) : 1; }
+    if (raw != c->raw) return aef__misfit(f, "C4-8", c->at + 20);
+    int plain = f->codec == 0 || !(rows || names || fields || aef__tag(c, "MANF") || aef__tag(c, "TENS"));
+    return plain && c->stored != c->raw ? aef__misfit(f, "C4-8", c->at + 16) : 1; }
+static int aef__check_fields(aef_file *f, const aef__chunk *c) { /* C22-1 and C22-2 */
+    const aef__block *b = &f->next; int fields = aef__tag(c, "fLDs"), rows = aef__tag(c, "ROWS"), sizes = aef__tag(c, "SIZE");
+    int of_rows = f->flags & 1u ? sizes : rows || aef__tag(c, "nAMe") || aef__tag(c, "rCPT");
+    int first = of_rows && !b->receipts.known && !b->names.known; /* of the chunks of a ROWS, but for its fields */
+    if ((b->fields.known && !b->sizes.known && !of_rows) || (first && f->fields == 1 && !b->fields.known) ||
+        (fields && f->fields == 0)) return aef__misfit(f, "C22-1", c->at);
+    if (fields && c->n_rows < 1) return aef__misfit(f, "C22-2", c->at + 4);
+    if (fields && c->first_row != f->rows) return aef__misfit(f, "C22-2", c->at + 8);
+    if (rows && b->fields.known && b->fields.n_rows != c->n_rows) return aef__misfit(f, "C22-2", b->fields.at + 4);
+    if (rows) f->fields = b->fields.known;
+    return 1; }
 static int aef__read_rows(aef_file *f, aef__chunk *c) {
     aef__block *b = &f->next; uint64_t number = f->n_blocks;
     b->rows = *c, b->at = c->at, b->number = c->number, b->first_row = c->first_row;
@@ -1729,10 +1730,9 @@ static int aef__read_rows(aef_file *f, aef__chunk *c) {
         aef__block *more = (aef__block *)aef__new(f, room, sizeof *more); if (!more) return 0;
         if (f->n_blocks) memcpy(more, f->blocks, (size_t)f->n_blocks * sizeof *more);
         aef__drop(f, f->blocks); f->blocks = more, f->room_blocks = room; }
-    f->blocks[f->n_blocks++] = *b; f->rows += c->n_rows; memset(b, 0, sizeof *b); return 1;
-}
+    f->blocks[f->n_blocks++] = *b; f->rows += c->n_rows; memset(b, 0, sizeof *b); return 1; }
 static int aef__read_tensor(aef_file *f, aef__chunk *c) {
-    void *fresh = NULL; if (f->n_got == f->n_tensors) return aef__fail(f, AEF_STRUCTURE, "M1-3", c->at);
+    void *fresh = NULL; if (f->n_got == f->n_tensors) return aef__misfit(f, "M1-3", c->at);
     aef__tensor *t = f->tensors + f->n_got++; uint8_t digest[32];
     if (c->raw != t->bytes) return aef__fail(f, AEF_MANIFEST, "M1-4", c->payload);
     if (!(t->data = aef__payload(f, c, aef__widths[t->type], &fresh))) return 0;
@@ -1749,14 +1749,13 @@ static int aef__check_index(aef_file *f, aef__chunk *c) { /* C8-1, forward */
         const aef__block *b = i < f->n_blocks ? f->blocks + i : NULL;
         if (!b || 24 * (i + 1) > c->raw || aef__u64(p) != b->at || aef__u64(p + 8) != b->first_row ||
             aef__u32(p + 16) != b->rows.n_rows || aef__u32(p + 20) != b->number)
-            return aef__fail(f, AEF_STRUCTURE, "C8-1", c->payload + 24 * i); }
+            return aef__misfit(f, "C8-1", c->payload + 24 * i); }
     return 1; }
 static int aef__chunk_payload(aef_file *f, aef__chunk *c) { /* C4-9 to C4-11, then by tag */
-    uint8_t number[8]; void *fresh = NULL; int ok = 1;
+    void *fresh = NULL; int ok = 1;
     if (c->payload > f->len || c->stored > f->len - c->payload) return aef__fail(f, AEF_TRUNCATED, "C4-10", f->len);
-    for (uint64_t i = c->at + 32; i < c->payload; i++) if (f->data[i]) return aef__fail(f, AEF_STRUCTURE, "C4-9", i);
-    aef__put32(number, f->header_crc), aef__put32(number + 4, (uint32_t)c->number);
-    if (aef__crc(aef__crc(0, number, 8), f->data + c->payload, c->stored) != aef__u32(f->data + c->at + 24))
+    for (uint64_t i = c->at + 32; i < c->payload; i++) if (f->data[i]) return aef__misfit(f, "C4-9", i);
+    if (aef__crc_in(f, c->number, f->data + c->payload, c->stored) != aef__u32(f->data + c->at + 24))
         return aef__fail(f, AEF_CHECKSUM, "C4-11", c->payload);
     if (aef__tag(c, "ROWS")) return aef__read_rows(f, c);
     if (aef__tag(c, "TENS")) return aef__read_tensor(f, c);
@@ -1764,41 +1763,41 @@ static int aef__chunk_payload(aef_file *f, aef__chunk *c) { /* C4-9 to C4-11, th
     if (aef__tag(c, "dECo")) {
         f->inside = *c; if (f->codec == 2 || (f->opt.validate && !f->opt.seek)) return aef__read_inside(f, c); }
     if (aef__tag(c, "SIZE")) {
-        f->next.sizes = *c, f->next.first_row = 0;
-        return aef__check_sizes(f, c, &f->next.first_row); /* first_row: the raw bytes of its rows, until the ROWS comes */
-    }
+        f->next.sizes = *c, f->next.first_row = 0; /* first_row: the raw bytes of its rows, until the ROWS comes */
+        return aef__check_sizes(f, c, &f->next.first_row); }
     if (aef__tag(c, "rCPT")) {
         f->next.receipts = *c;
-        if (f->receipts < 0 && f->opt.validate && f->decoder && !f->decoder->exact) return aef__fail(f, AEF_STRUCTURE, "C7-5",
-            c->payload);
-    }
+        if (f->receipts < 0 && f->opt.validate && f->decoder && !f->decoder->exact) return aef__misfit(f, "C7-5", c->payload); }
     if (aef__tag(c, "nAMe")) {
         const uint8_t *p = aef__payload(f, c, 1, &fresh); ok = p && aef__check_names(f, p, c); aef__drop(f, fresh);
         f->next.names = *c; }
+    if (aef__tag(c, "fLDs")) {
+        const uint8_t *p = aef__payload(f, c, 1, &fresh); ok = p && aef__check_columns(f, p, c); aef__drop(f, fresh);
+        f->next.fields = *c; }
     if (aef__tag(c, "MANF")) {
         f->manifest_at = c->payload, f->manifest_len = c->raw; if (c->raw > 1048576) return aef__over(f, "M1-1");
         ok = (f->manifest = aef__payload(f, c, 1, &fresh)) != NULL && aef__read_manifest(f); }
     return ok; }
 static int aef__read_trailer(aef_file *f) {
-    const uint8_t *p = f->data + f->pos; uint64_t at = f->trailer_at = f->pos; uint8_t number[8], digest[32];
-    aef__put32(number, f->header_crc), memcpy(number + 4, p + 4, 4);
-    if (aef__crc(aef__crc(0, number, 8), p, 60) != aef__u32(p + 60)) return aef__fail(f, AEF_CHECKSUM, "C9-2", at + 60);
+    const uint8_t *p = f->data + f->pos; uint64_t at = f->trailer_at = f->pos; uint8_t digest[32];
+    if (aef__crc_in(f, aef__u32(p + 4), p, 60) != aef__u32(p + 60)) return aef__fail(f, AEF_CHECKSUM, "C9-2", at + 60);
     if (f->opt.seek) return 1;
-    if (f->next.sizes.known || f->next.receipts.known || f->next.names.known) return aef__fail(f, AEF_STRUCTURE, "C4-6", at);
-    if (f->model && f->n_chunks == 0) return aef__fail(f, AEF_STRUCTURE, "M1-1", at);
-    if (aef__u32(p + 4) != f->n_chunks) return aef__fail(f, AEF_STRUCTURE, "C9-3", at + 4);
-    if (aef__u64(p + 8) != f->rows || (!f->model && f->rows == 0)) return aef__fail(f, AEF_STRUCTURE, "C9-3", at + 8);
-    if (aef__u64(p + 16) != f->index_at) return aef__fail(f, AEF_STRUCTURE, "C9-4", at + 16);
+    if (f->next.sizes.known || f->next.receipts.known || f->next.names.known) return aef__misfit(f, "C4-6", at);
+    if (f->next.fields.known) return aef__misfit(f, "C22-1", at);
+    if (f->model && f->n_chunks == 0) return aef__misfit(f, "M1-1", at);
+    if (aef__u32(p + 4) != f->n_chunks) return aef__misfit(f, "C9-3", at + 4);
+    if (aef__u64(p + 8) != f->rows || (!f->model && f->rows == 0)) return aef__misfit(f, "C9-3", at + 8);
+    if (aef__u64(p + 16) != f->index_at) return aef__misfit(f, "C9-4", at + 16);
     if (aef__u32(p + 24) != f->chain) return aef__fail(f, AEF_CONTENT, "C9-5", at + 24);
-    if (f->n_got < f->n_tensors) return aef__fail(f, AEF_STRUCTURE, "M1-3", at);
+    if (f->n_got < f->n_tensors) return aef__misfit(f, "M1-3", at);
     if (f->model) memcpy(digest, aef__at(aef__get(f->header, "model")).p, 32); else aef__sha_end(&f->content, digest);
     if (!f->unknown && memcmp(digest, p + 28, 32)) return aef__fail(f, AEF_CONTENT, f->model ? "M1-2" : "C9-6", at + 28);
-    return f->len - at > 64 ? aef__fail(f, AEF_STRUCTURE, "C9-7", at + 64) : 1; }
+    return f->len - at > 64 ? aef__misfit(f, "C9-7", at + 64) : 1; }
 static int aef__step(aef_file *f) { /* a chunk; 2 at the trailer */
     aef__chunk c; int what = aef__read_chunk(f, &c); if (what != 1) return what;
-    if (!aef__check_place(f, &c) || (c.known && !aef__check_fields(f, &c)) || !aef__chunk_payload(f, &c)) return 0;
-    f->chain = aef__crc(f->chain, f->data + c.at + 28, 4); f->pos = c.payload + c.stored, f->n_chunks++; return 1;
-}
+    if (!aef__check_place(f, &c) || (c.known && !aef__check_counts(f, &c))) return 0;
+    if (!aef__check_fields(f, &c) || !aef__chunk_payload(f, &c)) return 0;
+    f->chain = aef__crc(f->chain, f->data + c.at + 28, 4); f->pos = c.payload + c.stored, f->n_chunks++; return 1; }
 static void aef__begin_content(aef_file *f) { /* the map in front of the content id, section 9 */
     static const char *const keys[7] = {"axis", "decoder", "dims", "foreign_decoder", "image", "scale", "shift"};
     const char *type = aef__type_names[f->values]; const uint8_t *d = aef__get(f->header, "described"), *v[7];
@@ -1810,10 +1809,10 @@ static void aef__begin_content(aef_file *f) { /* the map in front of the content
     for (int i = 0; i < 7; i++) {
         b[0] = (uint8_t)(0xa0 + strlen(keys[i])); memcpy(b + 1, keys[i], strlen(keys[i]));
         if (!v[i]) continue;
-        aef__sha_add(&f->content, b, 1 + strlen(keys[i])); aef__sha_add(&f->content, v[i], (uint64_t)(aef__skip(v[i]) - v[i])); }
+        aef__sha_add(&f->content, b, 1 + strlen(keys[i]));
+        aef__sha_add(&f->content, v[i], (uint64_t)(aef__skip(v[i]) - v[i])); }
     memcpy(b, "\xa6values", 7); b[7] = (uint8_t)(0xa0 + strlen(type)); memcpy(b + 8, type, strlen(type));
-    aef__sha_add(&f->content, b, 8 + strlen(type));
-}
+    aef__sha_add(&f->content, b, 8 + strlen(type)); }
 static int aef__forward(aef_file *f) { /* what follows the header, to the end */
     int what = 1; if (!f->model) aef__begin_content(f);
     while (what == 1) what = aef__step(f);
@@ -1826,43 +1825,41 @@ static int aef__seek(aef_file *f) { /* trailer and index; 2 if there is no index
     const uint8_t *p = f->data + f->pos;
     uint64_t chunks = aef__u32(p + 4), rows = aef__u64(p + 8), index_at = aef__u64(p + 16), before = 0, at = first;
     aef__chunk c; if (index_at == 0) return 2;
-    if (index_at < first || index_at >= f->pos || chunks == 0) return aef__fail(f, AEF_STRUCTURE, "C9-4", f->pos + 16);
+    if (index_at < first || index_at >= f->pos || chunks == 0) return aef__misfit(f, "C9-4", f->pos + 16);
     f->pos = index_at, f->n_chunks = chunks - 1; int what = aef__read_chunk(f, &c); if (!what) return 0;
-    if (what == 2 || !aef__tag(&c, "iNDX")) return aef__fail(f, AEF_STRUCTURE, "C9-4", f->trailer_at + 16);
-    if (c.stored != c.raw) return aef__fail(f, AEF_STRUCTURE, "C4-8", c.at + 16);
+    if (what == 2 || !aef__tag(&c, "iNDX")) return aef__misfit(f, "C9-4", f->trailer_at + 16);
+    if (c.stored != c.raw) return aef__misfit(f, "C4-8", c.at + 16);
     if (c.stored > f->len - c.payload) return aef__fail(f, AEF_TRUNCATED, "C4-10", f->len);
-    uint8_t number[8]; aef__put32(number, f->header_crc), aef__put32(number + 4, (uint32_t)c.number); p = f->data + c.payload;
-    if (aef__crc(aef__crc(0, number, 8), p, c.raw) != aef__u32(f->data + c.at + 24)) return aef__fail(f, AEF_CHECKSUM,
-        "C4-11", c.payload);
+    p = f->data + c.payload;
+    if (aef__crc_in(f, c.number, p, c.raw) != aef__u32(f->data + c.at + 24))
+        return aef__fail(f, AEF_CHECKSUM, "C4-11", c.payload);
     f->n_blocks = c.raw / 24; if (!(f->blocks = (aef__block *)aef__new(f, f->n_blocks, sizeof *f->blocks))) return 0;
     for (uint64_t i = 0; i < f->n_blocks; i++, p += 24) {
         aef__block *b = f->blocks + i;
         b->at = aef__u64(p), b->first_row = aef__u64(p + 8), b->rows.n_rows = aef__u32(p + 16), b->number = aef__u32(p + 20);
         int good = b->at >= at && b->at < index_at && b->first_row == before && b->rows.n_rows && (i == 0 ||
             b->number > b[-1].number);
-        if (!good || b->number >= c.number) return aef__fail(f, AEF_STRUCTURE, "C8-1", c.payload + 24 * i);
+        if (!good || b->number >= c.number) return aef__misfit(f, "C8-1", c.payload + 24 * i);
         before += b->rows.n_rows, at = b->at + 32; }
-    if (c.raw % 24 || before != rows || rows == 0) return aef__fail(f, AEF_STRUCTURE, "C8-1", c.payload + 24 * f->n_blocks);
-    f->index_at = index_at, f->rows = rows; return 1;
-}
+    if (c.raw % 24 || before != rows || rows == 0) return aef__misfit(f, "C8-1", c.payload + 24 * f->n_blocks);
+    f->index_at = index_at, f->rows = rows; return 1; }
 /* Looks at a ROWS of the index, and at what stands before it from where the ROWS before ends. */
 static int aef__look(aef_file *f, uint64_t i) {
     aef__block *b = f->blocks + i, want = *b; if (!f->opt.seek || b->rows.payload) return 1;
     uint64_t count = f->n_blocks, rows = f->rows; int ok = 1; f->pos = 24 + (uint64_t)f->header_len, f->n_chunks = 0;
     if (i) { /* the header of the ROWS before tells its end */
         aef__chunk c; f->pos = b[-1].at, f->n_chunks = b[-1].number; int what = aef__read_chunk(f, &c); if (!what) return 0;
-        if (what == 2 || !aef__tag(&c, "ROWS")) return aef__fail(f, AEF_STRUCTURE, "C8-1", f->index_at);
+        if (what == 2 || !aef__tag(&c, "ROWS")) return aef__misfit(f, "C8-1", f->index_at);
         f->pos = c.payload + c.stored, f->n_chunks++;
-        if (f->pos > want.at) return aef__fail(f, AEF_STRUCTURE, "C8-1", f->index_at); }
+        if (f->pos > want.at) return aef__misfit(f, "C8-1", f->index_at); }
     memset(&f->next, 0, sizeof f->next);
-    f->rows = want.first_row, f->n_blocks = i, f->receipts = -1, f->had_decoder = f->had_rows = i > 0, f->had_index = 0;
+    f->rows = want.first_row, f->n_blocks = i, f->receipts = f->fields = -1, f->had_index = 0;
+    f->had_decoder = f->had_rows = i > 0;
     while (ok == 1 && f->pos < want.at) ok = aef__step(f);
     if (ok == 1 && f->pos == want.at && f->n_chunks == want.number) ok = aef__step(f);
-    else if (ok) ok = aef__fail(f, AEF_STRUCTURE, "C8-1", f->index_at);
-    if (ok == 1 && (b->rows.n_rows != want.rows.n_rows || !b->rows.payload)) ok = aef__fail(f, AEF_STRUCTURE, "C8-1",
-        f->index_at);
-    f->n_blocks = count, f->rows = rows; return ok == 1;
-}
+    else if (ok) ok = aef__misfit(f, "C8-1", f->index_at);
+    if (ok == 1 && (b->rows.n_rows != want.rows.n_rows || !b->rows.payload)) ok = aef__misfit(f, "C8-1", f->index_at);
+    f->n_blocks = count, f->rows = rows; return ok == 1; }
 /* ---- what callers see ---- */
 static void *aef__malloc(void *user, size_t bytes) { return (void)user, malloc(bytes); }
 static void aef__free(void *user, void *block) { (void)user, free(block); }
@@ -1872,8 +1869,7 @@ static aef_file *aef__begin(const void *data, uint64_t bytes, const aef_options 
     if (!opt.max_bytes) opt.max_bytes = (uint64_t)1 << 30;
     aef_file *f = (aef_file *)opt.alloc(opt.user, sizeof *f); if (!f) return NULL;
     memset(f, 0, sizeof *f); f->opt = opt, f->data = bytes ? (const uint8_t *)data : (const uint8_t *)"", f->len = bytes;
-    f->receipts = -1, f->err.rule = "", f->named = f->cached = UINT64_MAX; return f;
-}
+    f->receipts = f->fields = -1, f->err.rule = "", f->cached = UINT64_MAX; return f; }
 aef_file *aef_open(const void *data, uint64_t bytes, const aef_options *options) {
     aef_file *f = aef__begin(data, bytes, options), *m = options ? options->decoder : NULL;
     if (!f || !aef__read_preamble(f)) return f;
@@ -1887,20 +1883,17 @@ aef_file *aef_open(const void *data, uint64_t bytes, const aef_options *options)
         if (what == 1 && f->codec == 2) (void)aef__look(f, 0); /* with the decoder that is inside */
         if (what != 2) return f;
         f->pos = begin; }
-    f->opt.seek = 0; (void)aef__forward(f); return f;
-}
+    f->opt.seek = 0; (void)aef__forward(f); return f; }
 void aef_close(aef_file *f) {
     if (!f) return;
     if (f->own_decoder) aef_close(f->decoder);
     while (f->memory) aef__drop(f, f->memory + 1);
-    f->opt.release(f->opt.user, f);
-}
+    f->opt.release(f->opt.user, f); }
 const aef_error *aef_failed(const aef_file *f) { return f->err.code ? &f->err : NULL; }
 const char *aef_code_name(aef_code code) {
-    static const char *const names[18] = {"ok", "not-aef", "unsupported", "truncated", "checksum", "header", "structure",
-        "limit",
-                                          "compression", "value", "content", "receipt", "names", "manifest", "golden",
-                                          "decoder-missing", "decoder-mismatch", "usage"};
+    static const char *const names[19] = {
+        "ok", "not-aef", "unsupported", "truncated", "checksum", "header", "structure", "limit", "compression", "value",
+        "content", "receipt", "names", "fields", "manifest", "golden", "decoder-missing", "decoder-mismatch", "usage"};
     return names[code]; }
 int aef_is_model(const aef_file *f) { return f->model; }
 int aef_minor(const aef_file *f) { return f->data[9]; }
@@ -1924,8 +1917,7 @@ static aef__block *aef__find(aef_file *f, uint64_t row, aef__row_place *p, uint6
         uint64_t middle = lo + (hi - lo) / 2; if (f->blocks[middle].first_row <= row) lo = middle; else hi = middle; }
     if (!aef__look(f, *number = lo)) { *code = f->err.code; return NULL; }
     aef__place(f, f->blocks + lo, row - f->blocks[lo].first_row, &entry, &first, &values, p);
-    *code = AEF_OK; return f->blocks + lo;
-}
+    *code = AEF_OK; return f->blocks + lo; }
 aef_code aef_row_shape(aef_file *f, uint64_t row, uint32_t *dims, uint32_t *image) {
     aef__row_place p; aef_code code; uint64_t number; if (!aef__find(f, row, &p, &number, &code)) return code;
     for (uint64_t i = 0; dims && i < f->axes; i++) dims[i] = p.dims[i];
@@ -1938,8 +1930,7 @@ aef_code aef_row(aef_file *f, uint64_t row, void *out, uint64_t *bytes) {
     if (room < *bytes) return AEF_USAGE;
     const uint8_t *values = aef__block_values(f, number, b);
     if (!values) return f->err.code ? f->err.code : AEF_DECODER_MISSING;
-    memcpy(out, values + p.values * w, (size_t)*bytes); return AEF_OK;
-}
+    memcpy(out, values + p.values * w, (size_t)*bytes); return AEF_OK; }
 aef_code aef_pixels(aef_file *f, uint64_t row, void *out, uint64_t *bytes) {
     aef__row_place p; aef_code code; uint64_t number, room = *bytes; aef__block *b = aef__find(f, row, &p, &number, &code);
     if (!b) return code;
@@ -1954,26 +1945,35 @@ aef_code aef_pixels(aef_file *f, uint64_t row, void *out, uint64_t *bytes) {
         row - b->first_row)) return f->err.code;
     if (!aef__check_row(f, b, &p, values, 0) || !aef__check_row(f, b, &p, values, 1)) return f->err.code;
     return aef__pixels(f, &p, values, (uint8_t *)out) ? AEF_OK : f->err.code; }
+/* The raw payload of a chunk of block number, kept until that of another block is asked for. */
+static const uint8_t *aef__keep(aef_file *f, aef__kept *k, const aef__chunk *c, uint64_t number) {
+    if (k->block == number + 1) return k->p;
+    aef__drop(f, k->memory); k->p = aef__payload(f, c, 1, &k->memory); k->block = k->p ? number + 1 : 0; return k->p; }
 aef_code aef_name(aef_file *f, uint64_t row, const char *key, const uint8_t **value, uint32_t *bytes) {
     aef__row_place p; aef_code code; uint64_t number; aef__block *b = aef__find(f, row, &p, &number, &code);
     *value = NULL, *bytes = 0; if (!b || !b->names.known) return code;
-    if (f->named != number) {
-        aef__drop(f, f->name_memory); f->named = UINT64_MAX;
-        if (!(f->name_map = aef__payload(f, &b->names, 1, &f->name_memory))) return f->err.code;
-        f->named = number; }
-    const uint8_t *list = aef__get(f->name_map, key); if (!list) return AEF_OK;
+    const uint8_t *map = aef__keep(f, &f->names, &b->names, number), *list; if (!map) return f->err.code;
+    if (!(list = aef__get(map, key))) return AEF_OK;
     list = aef__at(list).p; for (uint64_t i = b->first_row; i < row; i++) list = aef__skip(list);
-    *value = list, *bytes = (uint32_t)(aef__skip(list) - list); return AEF_OK;
-}
+    *value = list, *bytes = (uint32_t)(aef__skip(list) - list); return AEF_OK; }
+aef_code aef_field_of(aef_file *f, uint64_t row, uint64_t number, aef_field *field) {
+    aef__row_place place; aef_code code; uint64_t block, each = 0; aef__block *b = aef__find(f, row, &place, &block, &code);
+    if (!b || !b->fields.known) return b ? AEF_USAGE : code;
+    const uint8_t *p = aef__keep(f, &f->columns, &b->fields, block), *column, *next; if (!p) return f->err.code;
+    aef__token map = aef__at(p + 4); if (number >= map.n) return AEF_USAGE;
+    column = p + 4 + aef__u32(p);
+    for (uint64_t i = 0; aef__read_field(&map.p, field, &each) && i < number; i++)
+        column += aef__column(column, UINT64_MAX, b->rows.n_rows, each);
+    next = column + (each ? 0 : 4 * (uint64_t)b->rows.n_rows);
+    for (uint64_t i = 0; i <= row - b->first_row; i++) aef__field_value(column, i, each, &next, field);
+    return AEF_OK; }
 aef_code aef_block(const aef_file *f, uint64_t block, uint64_t *first_row, uint32_t *n_rows, const uint8_t **sizes,
-    uint64_t *sizes_bytes,
-                   const uint8_t **receipts, uint64_t *receipts_bytes) {
+    uint64_t *sizes_bytes, const uint8_t **receipts, uint64_t *receipts_bytes) {
     if (block >= f->n_blocks || !f->blocks[block].rows.payload) return AEF_USAGE;
     const aef__block *b = f->blocks + block;
     *first_row = b->first_row, *n_rows = b->rows.n_rows;
     *sizes = f->data + b->sizes.payload, *sizes_bytes = b->sizes.raw;
-    *receipts = f->data + b->receipts.payload, *receipts_bytes = b->receipts.raw; return AEF_OK;
-}
+    *receipts = f->data + b->receipts.payload, *receipts_bytes = b->receipts.raw; return AEF_OK; }
 aef_code aef_run(aef_file *f, const void *in, uint64_t in_bytes, const uint32_t *latent, const uint32_t *image, void *out,
     uint64_t *bytes) {
     const uint8_t *x = (const uint8_t *)in;
@@ -1993,8 +1993,6 @@ aef_code aef_run(aef_file *f, const void *in, uint64_t in_bytes, const uint32_t 
     for (uint64_t i = 0; i < in_bytes; i++) {
         int v = aef__byte((aef_type)f->input.type, x[i]); if (v < f->input.lo || v > f->input.hi) return AEF_VALUE; }
     if (aef__ready(f) && aef__run_row(f, x, latent ? latent[0] : 1, latent ? latent[1] : 1, image ? image[0] : 1,
-        image ? image[1] : 1, (uint8_t *)out))
-        return AEF_OK;
-    aef_code code = f->err.code; (void)aef__fail(f, AEF_OK, "", 0); return code;
-}
+        image ? image[1] : 1, (uint8_t *)out)) return AEF_OK;
+    aef_code code = f->err.code; (void)aef__fail(f, AEF_OK, "", 0); return code; }
 #endif /* AEF_IMPLEMENTATION */

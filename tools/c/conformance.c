@@ -66,6 +66,27 @@ static void names(aef_file *f) {
     printf("]}, ");
 }
 
+/* Of each row its fields: name, type, sizes and value. */
+static void fields(const char *key, aef_file *f) {
+    printf("\"%s\": [", key);
+    for (uint64_t row = 0; row < aef_row_count(f); row++) {
+        aef_field field;
+        aef_code code;
+        printf("%s", row ? ", [" : "[");
+        for (uint64_t i = 0; (code = aef_field_of(f, row, i, &field)) == AEF_OK; i++) {
+            printf("%s", i ? ", [" : "[");
+            hex(NULL, (const uint8_t *)field.name, field.name_bytes), printf(", \"%s\", [", field.type);
+            for (uint32_t k = 0; k < field.axes; k++) printf("%s%u", k ? ", " : "", (unsigned)field.sizes[k]);
+            printf("], ");
+            if (field.value) hex(NULL, field.value, field.bytes), printf("]");
+            else printf("null]");
+        }
+        if (code != AEF_USAGE) exit(3);
+        printf("]");
+    }
+    printf("], ");
+}
+
 /* All rows forward; the same rows backwards by a reader that seeks. */
 static void latents(aef_file *f, const unsigned char *data, uint64_t bytes) {
     aef_options seeking;
@@ -93,8 +114,10 @@ static void latents(aef_file *f, const unsigned char *data, uint64_t bytes) {
            (unsigned long long)rows);
     hex("values_sha256", digest, 32), printf(", ");
     hex("values_hex", all, total < 2048 ? total : 0);
-    free(all), aef_close(seeker);
+    free(all);
     names(f);
+    fields("fields", f), fields("seek_fields", seeker);
+    aef_close(seeker);
     printf("\"blocks\": [");
     for (uint64_t i = 0; i < aef_block_count(f); i++) {
         uint64_t first, sizes_n, receipts_n;

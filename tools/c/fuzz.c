@@ -49,10 +49,14 @@ static void use(aef_file *f) {
     for (uint64_t i = 0; out && i < aef_row_count(f) && i < 4; i++) {
         uint64_t row = i < 2 ? i : aef_row_count(f) - 1 - (i - 2), bytes = 1 << 20;
         const uint8_t *name;
+        uint8_t digest[32];
+        aef_field field;
         uint32_t n, dims[8], image[3];
         (void)aef_row_shape(f, row, dims, image);
         (void)aef_row(f, row, out, &bytes);
         (void)aef_name(f, row, "names", &name, &n);
+        for (uint64_t k = 0; k < 4 && aef_field_of(f, row, k, &field) == AEF_OK; k++)
+            aef_sha256(field.value, field.bytes, digest);
         bytes = 1 << 20;
         (void)aef_pixels(f, row, out, &bytes);
     }

@@ -78,6 +78,29 @@ export interface Names {
   sources?: Uint8Array[];
 }
 
+/** A field as the file declares it: spec/container.md, section 22. */
+export interface FieldType {
+  type:
+    | "int8" | "int16" | "int32" | "int64" | "uint8" | "uint16" | "uint32" | "uint64"
+    | "float16" | "float32" | "float64" | "bool" | "text" | "bytes";
+  /** of the numbers of one row; none: one number, text or byte string a row */
+  sizes: number[];
+}
+
+/** Numbers of a field; float16 comes as Float32Array. */
+export type FieldNumbers =
+  | Int8Array | Int16Array | Int32Array | BigInt64Array | Uint8Array | Uint16Array | Uint32Array | BigUint64Array
+  | Float32Array | Float64Array;
+
+/** A field of some rows. */
+export interface Column extends FieldType {
+  /** row after row, each in C order; null where a row has no text or no bytes */
+  values: FieldNumbers | boolean[] | (string | null)[] | (Uint8Array | null)[];
+}
+
+/** By the name of the field. */
+export type Fields = Record<string, Column>;
+
 export interface Rows {
   first: number;
   count: number;
@@ -86,6 +109,8 @@ export interface Rows {
   type: LatentsHeader["values"];
   sizes: Sizes[];
   names: (string | null)[];
+  /** null where the rows have none */
+  fields: Fields | null;
 }
 
 export interface Image {
@@ -101,7 +126,7 @@ export interface Image {
 export type StreamEvent =
   | { type: "header"; header: LatentsHeader | ModelHeader; preamble: { minor: number; flags: number; headerLen: number; headerCrc: number } }
   | { type: "decoder"; bytes: Uint8Array; at: number; package?: Package }
-  | { type: "rows"; firstRow: bigint; nRows: number; values: Values; sizes: Sizes[]; names: Names | null; receipts: Uint8Array | null }
+  | { type: "rows"; firstRow: bigint; nRows: number; values: Values; sizes: Sizes[]; names: Names | null; fields: Fields | null; receipts: Uint8Array | null }
   | { type: "trailer"; trailer: Trailer };
 
 interface File {
@@ -123,6 +148,10 @@ export interface LatentsFile extends File {
   decoder(): Promise<Package | null>;
   /** Rows by number; reads the chunks that they lie in and no more. */
   rows(first: number, count?: number): Promise<Rows>;
+  /** One field of rows by number; reads the chunks of fields that they lie in, and no rows. */
+  fields(name: string, first: number, count?: number): Promise<Column>;
+  /** Type and sizes of each field; null where rows have none. Reads the fields of the first chunk. */
+  fieldTypes(): Promise<Record<string, FieldType> | null>;
   /** What the decoder makes of rows; digests of receipts are checked before a pixel is handed out. */
   images(first: number, count?: number): Promise<Image[]>;
   /** Everything from the first byte on, by every rule. */

@@ -4,7 +4,8 @@
  * Start it by `startWorker()` of index.js: its first message, {do: "start", fzstd: URL}, says where the dependency is, because a
  * worker has no import map.
  *
- * Messages in:  {id, do: "open", source, decoder} | {id, do: "rows" | "images", first, count} | {id, do: "validate", bytes, decoder}
+ * Messages in:  {id, do: "open", source, decoder} | {id, do: "rows" | "images", first, count}
+ *               | {id, do: "fields", name, first, count} | {id, do: "fieldTypes"} | {id, do: "validate", bytes, decoder}
  *               | {id, do: "close"}
  * Messages out: {id, result} or {id, error: {rule, code, at, what, inside}}; pixels and values are handed over, not copied.
  */
@@ -36,6 +37,12 @@ const WORK = {
     const { values, ...rest } = await needFile().rows(first, count);
     const own = values.slice();
     return { result: { ...rest, values: own }, transfer: [own.buffer] };
+  },
+  async fields({ name, first, count }) {
+    return { result: await needFile().fields(name, first, count) };
+  },
+  async fieldTypes() {
+    return { result: await needFile().fieldTypes() };
   },
   async images({ first, count }) {
     const images = await needFile().images(first, count);

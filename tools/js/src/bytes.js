@@ -41,6 +41,15 @@ export function concat(pieces) {
   return out;
 }
 
+/** Typed arrays of one type as one. @param {any[]} parts */
+export function join(parts) {
+  if (parts.length === 1) return parts[0];
+  if (!parts.length) return new Uint8Array(0);
+  const out = new parts[0].constructor(parts.reduce((n, part) => n + part.length, 0));
+  parts.reduce((at, part) => (out.set(part, at), at + part.length), 0);
+  return out;
+}
+
 /** @param {Uint8Array} bytes */
 export function hex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -12,7 +12,7 @@ export const TRAILER_BYTES = 64;
 const LARGEST = 268435456;
 /** Tag -> kind of the files that have it. */
 export const TAGS = {
-  dECo: "latents", SIZE: "latents", nAMe: "latents", rCPT: "latents", ROWS: "latents", iNDX: "latents", MANF: "model", TENS: "model",
+  dECo: "latents", fLDs: "latents", SIZE: "latents", nAMe: "latents", rCPT: "latents", ROWS: "latents", iNDX: "latents", MANF: "model", TENS: "model",
 };
 const NEVER_COMPRESSED = ["dECo", "SIZE", "rCPT", "iNDX"];
 

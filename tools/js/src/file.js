@@ -3,15 +3,17 @@
  */
 
 import { AefError, decoderMissing, usage } from "./errors.js";
-import { equal, hex, product } from "./bytes.js";
+import { equal, hex, join, product } from "./bytes.js";
 import { fail, rawPayload } from "./chunks.js";
 import { loadPackage } from "./load.js";
+import { joinColumns, joinFields } from "./fields.js";
 import { forward } from "./forward.js";
 import { nameOf, readNames } from "./names.js";
 import { checkDigest, checkRun, pixelsOf } from "./receipts.js";
 import { checkDecoder, RowsReader } from "./rows.js";
 import { ENCODINGS } from "./encodings.js";
 import { readStart, Seeker } from "./seek.js";
+import { SeekFields } from "./seekfields.js";
 import { sha256 } from "./sha256.js";
 import { cutSizes, entryBytes, fixedSizes, readSizes, runsOf } from "./sizes.js";
 import { toSource } from "./source.js";
@@ -62,7 +64,7 @@ class ModelFile extends File {
 class LatentsFile extends File {
   constructor(source, seeker, trailer, entries) {
     super(source, seeker, trailer);
-    Object.assign(this, { seeker, entries });
+    Object.assign(this, { seeker, entries, seekFields: new SeekFields(seeker, entries) });
     this.nRows = trailer.nRows;
     this.length = Number(trailer.nRows);
     this.cache = null; // the last chunk that was read
@@ -104,12 +106,13 @@ class LatentsFile extends File {
     return low;
   }
 
-  /** A chunk of rows with its sizes, names and receipts. */
+  /** A chunk of rows with its sizes, names and receipts, and its fields where someone asks for them. */
   async #block(i) {
     if (this.cache?.i === i) return this.cache;
     const { header, preamble } = this;
-    const block = { i, entry: this.entries[i], names: null, receipts: null, receiptsAt: 0, sizes: fixedSizes(header, this.entries[i].nRows) };
+    const block = { i, entry: this.entries[i], names: null, readFields: async () => null, receipts: null, receiptsAt: 0, sizes: fixedSizes(header, this.entries[i].nRows) };
     for await (const { chunk, payload } of this.seeker.group(this.entries[i], this.entries[i - 1])) {
+      if (chunk.tag === "fLDs") block.readFields = () => this.seekFields.read(i, { chunk, payload });
       if (!["SIZE", "nAMe", "rCPT", "ROWS"].includes(chunk.tag)) continue;
       this.#checkRows(chunk, block.entry);
       if (chunk.tag === "SIZE" && preamble.flags & 1) block.sizes = this.#sizes(chunk, await payload());
@@ -151,16 +154,21 @@ class LatentsFile extends File {
     }
   }
 
-  /** Pieces of the chunks that rows `first` to `first + count - 1` lie in, with the place of the first of them in the chunk. */
-  async *#blocks(first, count) {
+  /** Which chunks rows `first` to `first + count - 1` lie in, and at which places there. */
+  *#spans(first, count) {
     this.#check(first, count);
     for (let row = first; row < first + count; ) {
-      const block = await this.#block(this.#find(row));
-      const from = Number(BigInt(row) - block.entry.firstRow);
-      const to = Math.min(block.entry.nRows, from + first + count - row);
-      yield { block, from, to };
+      const i = this.#find(row), { firstRow, nRows } = this.entries[i];
+      const from = Number(BigInt(row) - firstRow);
+      const to = Math.min(nRows, from + first + count - row);
+      yield { i, from, to };
       row += to - from;
     }
+  }
+
+  /** The chunks that rows lie in, read, with their places there. */
+  async *#blocks(first, count) {
+    for (const { i, from, to } of this.#spans(first, count)) yield { block: await this.#block(i), from, to };
   }
 
   /**
@@ -168,13 +176,36 @@ class LatentsFile extends File {
    * @param {number} first @param {number} [count]
    */
   async rows(first, count = 1) {
-    const values = [], sizes = [], names = [];
+    const values = [], sizes = [], names = [], fields = [];
     for await (const { block, from, to } of this.#blocks(first, count)) {
       values.push(...partsOf(block, from, to));
       sizes.push(...cutSizes(block.sizes, from, to));
       for (let i = from; i < to; i++) names.push(nameOf(block.names, i));
+      const found = await block.readFields();
+      if (found) fields.push(found.all(from, to));
     }
-    return { first, count, values: join(values), type: this.header.values, sizes, names };
+    return { first, count, values: join(values), type: this.header.values, sizes, names, fields: joinFields(fields) };
+  }
+
+  /** Type and sizes of each field; null where rows have none.  Reads the fields of the first chunk. */
+  async fieldTypes() {
+    return (await this.seekFields.of(0))?.types() ?? null;
+  }
+
+  /**
+   * One field of rows by number.  Reads the chunks of fields that they lie in, and no rows.
+   * @param {string} name @param {number} first @param {number} [count]
+   */
+  async fields(name, first, count = 1) {
+    const columns = [];
+    for (const { i, from, to } of this.#spans(first, count)) columns.push(await this.#field(i, name, from, to));
+    return columns.length ? joinColumns(columns) : this.#field(0, name, 0, 0);
+  }
+
+  async #field(i, name, from, to) {
+    const column = (await this.seekFields.of(i))?.one(name, from, to);
+    if (!column) throw usage(`the rows have no field ${JSON.stringify(name)}`);
+    return column;
   }
 
   /**
@@ -234,14 +265,6 @@ function partsOf({ values, sizes }, from, to) {
   const count = (some) => some.reduce((sum, { n, dims }) => sum + n * product(dims), 0);
   const start = count(cutSizes(sizes, 0, from));
   return [values.subarray(start, start + count(cutSizes(sizes, from, to)))];
-}
-
-function join(parts) {
-  if (parts.length === 1) return parts[0];
-  if (!parts.length) return new Uint8Array(0);
-  const out = new parts[0].constructor(parts.reduce((n, part) => n + part.length, 0));
-  parts.reduce((at, part) => (out.set(part, at), at + part.length), 0);
-  return out;
 }
 
 async function* pieces({ size, read }) {

@@ -60,15 +60,17 @@ function join(first, rest) {
   return bytes;
 }
 
-/** C4-6 to C4-8. */
+/** C4-6 to C4-8, then C22-1 and C22-2. */
 function checkHeader(chunk, { preamble, header }, checks) {
   const known = isKnown(chunk.tag, preamble.flags);
   if (known && TAGS[chunk.tag] !== header.kind) fail("C4-6", "structure", chunk.at, `a chunk "${chunk.tag}" in a file of kind ${header.kind}`);
   checks.place(chunk, known);
-  if (!known) return;
-  checks.rows(chunk);
-  checks.length(chunk);
-  checkStoredLen(chunk, header.codec);
+  if (known) {
+    checks.rows(chunk);
+    checks.length(chunk);
+    checkStoredLen(chunk, header.codec);
+  }
+  checks.fields?.(chunk);
 }
 
 /** What a chunk that is known holds. */

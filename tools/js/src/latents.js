@@ -5,6 +5,7 @@
 import { AefError, insideDecoder } from "./errors.js";
 import { equal, product } from "./bytes.js";
 import { fail, INDEX_ENTRY, indexEntry, rawPayload } from "./chunks.js";
+import { FieldsReader } from "./fields.js";
 import { readInside } from "./inside.js";
 import { readNames } from "./names.js";
 import { Places } from "./places.js";
@@ -22,6 +23,7 @@ export class LatentsChecks {
     this.rowsOf = [];
     this.pending = {}; // chunks in front of the next ROWS, by tag
     this.reader = new RowsReader(file);
+    this.fieldsReader = new FieldsReader();
     if (options.decoder) this.#useDecoder(options.decoder);
   }
 
@@ -46,8 +48,18 @@ export class LatentsChecks {
       if (!nRows) wrong(4);
       if (firstRow !== this.file.nRows) wrong(8);
       for (const before of [this.pending.rCPT, this.pending.nAMe]) if (before) sameRows(before, chunk, (field) => wrong(field, before.at));
-    } else if (first === "SIZE") sameRows(chunk, this.pending.SIZE, wrong);
+    } else if (first === "SIZE" && tag !== "fLDs") sameRows(chunk, this.pending.SIZE, wrong);
     this.pending[tag] = chunk;
+  }
+
+  /** C22-1 and C22-2. */
+  fields(chunk) {
+    this.places.fields.check(chunk);
+    const { fLDs } = this.pending;
+    const wrong = (field) => fail("C22-2", "structure", fLDs.at + field, "the rows of a fLDs do not fit");
+    if (chunk.tag === "fLDs" && !chunk.nRows) wrong(4);
+    if (chunk.tag === "fLDs" && chunk.firstRow !== this.file.nRows) wrong(8);
+    if (chunk.tag === "ROWS" && fLDs) sameRows(fLDs, chunk, wrong);
   }
 
   /** C4-8, but for `stored_len`. */
@@ -76,13 +88,14 @@ export class LatentsChecks {
   units({ tag, rawLen, storedLen, nRows }, stored) {
     if (tag === "dECo") return 0;
     if (tag === "nAMe" || tag === "SIZE") return 516 * rawLen;
+    if (tag === "fLDs") return 32 * rawLen;
     if (tag !== "ROWS") return 4 * rawLen;
     if (this.file.header.encoding === "text19") return 4 * rawLen + 4096 * (rawLen / 27);
     return 4 * rawLen + (this.file.header.codec === "rans" && storedLen < rawLen ? this.reader.units(stored, this.#sizes(nRows), nRows) : 0);
   }
 
   read(chunk, stored) {
-    return { dECo: this.#decoder, nAMe: this.#names, rCPT: this.#receipts, ROWS: this.#rows, iNDX: this.#index }[chunk.tag]?.call(this, chunk, stored) ?? null;
+    return { dECo: this.#decoder, fLDs: this.#fields, nAMe: this.#names, rCPT: this.#receipts, ROWS: this.#rows, iNDX: this.#index }[chunk.tag]?.call(this, chunk, stored) ?? null;
   }
 
   /** C7-4, for whoever looks inside. */
@@ -105,6 +118,12 @@ export class LatentsChecks {
     return { ...found, package: pkg };
   }
 
+  #fields(chunk, stored) {
+    const raw = rawPayload(stored, chunk, undefined, 1);
+    this.rowFields = this.fieldsReader.read(raw === stored ? Uint8Array.from(raw) : raw, chunk.nRows, chunk.payloadAt);
+    return null;
+  }
+
   #names(chunk, stored) {
     const raw = rawPayload(stored, chunk, undefined, 1);
     this.names = readNames(raw, chunk.nRows, chunk.payloadAt);
@@ -125,14 +144,19 @@ export class LatentsChecks {
     const values = this.reader.read(chunk, stored, sizes);
     const found = {
       type: "rows", firstRow: chunk.firstRow, nRows: chunk.nRows, values, sizes, chunk,
-      names: this.names ?? null, receipts: this.receipts?.digests ?? null,
+      names: this.names ?? null, fields: this.#takeFields(chunk), receipts: this.receipts?.digests ?? null,
     };
     this.rowsOf.push(chunk);
     file.nRows += BigInt(chunk.nRows);
     if (this.receipts) this.#prove(found);
     this.pending = {};
-    this.names = this.receipts = this.sizes = undefined;
+    this.names = this.rowFields = this.receipts = this.sizes = undefined;
     return found;
+  }
+
+  /** The fields of the rows of a ROWS; a validator hands out none. */
+  #takeFields({ nRows }) {
+    return this.rowFields && !this.options.isValidator ? this.rowFields.all(0, nRows) : null;
   }
 
   /** M3-12, M4-7 and C7-6, for whoever has the decoder and computes. */

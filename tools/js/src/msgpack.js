@@ -114,7 +114,7 @@ class Walk {
       const from = this.at;
       const key = this.string(kind, length, start);
       const raw = this.bytes.subarray(from, this.at);
-      if (before && compare(before, raw) >= 0) this.fail("C3-4", start, `the key "${key}" is not greater than the one before it`);
+      if (before && compareBytes(before, raw) >= 0) this.fail("C3-4", start, `the key "${key}" is not greater than the one before it`);
       before = raw;
       out[key] = this.value(level + 1);
     }
@@ -123,7 +123,7 @@ class Walk {
 }
 
 /** Like memcmp. @param {Uint8Array} a @param {Uint8Array} b */
-function compare(a, b) {
+export function compareBytes(a, b) {
   const n = Math.min(a.length, b.length);
   for (let i = 0; i < n; i++) if (a[i] !== b[i]) return a[i] - b[i];
   return a.length - b.length;

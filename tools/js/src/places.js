@@ -1,5 +1,5 @@
 /**
- * Where the chunks of latents may stand: C4-6.
+ * Where the chunks of latents may stand: C4-6 and C22-1.
  */
 
 import { fail } from "./chunks.js";
@@ -18,9 +18,12 @@ export class Places {
     this.hasDecoder = false;
     this.hasBegun = false; // a SIZE, rCPT, nAMe or ROWS has been there
     this.hasReceipts = null; // what the first ROWS said
+    this.fields = new FieldPlaces();
   }
 
-  check({ tag, at }, known) {
+  /** C4-6, for which fields are a chunk that is not known. */
+  check({ tag, at }, isKnown) {
+    const known = isKnown && tag !== "fLDs";
     if (!this.#mayFollow(tag, known)) fail("C4-6", "structure", at, `a chunk "${tag}" cannot stand here`);
     this.before = known ? tag : "";
     if (!known || tag === "iNDX") return;
@@ -45,5 +48,37 @@ export class Places {
   /** May the file end here? */
   end(at) {
     if (NEXT[this.before]?.length) fail("C4-6", "structure", at, `the file ends behind a "${this.before}"`);
+    this.fields.end(at);
+  }
+}
+
+const OF_ROWS = ["SIZE", "rCPT", "nAMe", "ROWS"];
+
+/** Where fields may and must stand; which of the chunks of rows comes first, C4-6 has said before. */
+class FieldPlaces {
+  constructor() {
+    this.before = "";
+    this.isPending = false; // in front of the next ROWS
+    this.has = null; // what the first ROWS said
+  }
+
+  /** C22-1. */
+  check({ tag, at }) {
+    if (!this.#mayFollow(tag)) fail("C22-1", "structure", at, `a chunk "${tag}" cannot stand here`);
+    this.before = tag;
+    if (tag === "fLDs") this.isPending = true;
+    if (tag !== "ROWS") return;
+    this.has ??= this.isPending;
+    this.isPending = false;
+  }
+
+  #mayFollow(tag) {
+    if (this.before === "fLDs") return OF_ROWS.includes(tag);
+    if (tag === "fLDs") return this.has !== false;
+    return !OF_ROWS.includes(tag) || this.has !== true || this.isPending;
+  }
+
+  end(at) {
+    if (this.before === "fLDs") fail("C22-1", "structure", at, "the file ends behind fields");
   }
 }

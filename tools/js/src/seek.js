@@ -35,7 +35,7 @@ export class Seeker {
   constructor(source, { preamble, header }) {
     Object.assign(this, { source, preamble, header });
     this.begin = PREAMBLE_BYTES + preamble.headerLen;
-    this.hasReceipts = null; // what the first ROWS that was looked at says of all others
+    this.hasReceipts = this.hasFields = null; // what the first ROWS that was looked at says of all others
   }
 
   /** The trailer: C9-1, C9-2, and that it ends the file. */
@@ -114,23 +114,31 @@ export class Seeker {
     return entries;
   }
 
-  /** C4-6 of what follows the last ROWS. @param {Entry[]} entries */
+  /** C4-6 and C22-1 of what follows the last ROWS. @param {Entry[]} entries */
   async checkEnd(entries) {
     const entry = entries.at(-1), places = this.#places(true);
     const end = this.last.indexAt ? Number(this.last.indexAt) : this.last.at;
     let { payloadAt: at, storedLen: n, number } = await this.chunk(entry.at, entry.number);
     for (at += n, number++; at < end; number++) {
       const chunk = await this.chunk(at, number);
-      places.check(chunk, isKnown(chunk.tag, this.preamble.flags));
+      this.#checkPlace(places, chunk);
       at = chunk.payloadAt + chunk.storedLen;
     }
-    places.end(this.last.at);
+    places.end(end);
     if (at !== end) fail("C8-1", "structure", entry.indexedAt ?? entry.at, "the index does not lead to the last chunk of rows");
   }
 
-  /** What C4-6 knows in front of the chunks of a ROWS. */
+  /** What C4-6 and C22-1 know in front of the chunks of a ROWS. */
   #places(hasBegun) {
-    return Object.assign(new Places(this.preamble.flags), { hasBegun, hasReceipts: this.hasReceipts });
+    const places = Object.assign(new Places(this.preamble.flags), { hasBegun, hasReceipts: this.hasReceipts });
+    places.fields.has = this.hasFields;
+    return places;
+  }
+
+  /** C4-6 and C22-1. */
+  #checkPlace(places, chunk) {
+    places.check(chunk, isKnown(chunk.tag, this.preamble.flags));
+    places.fields.check(chunk);
   }
 
   /**
@@ -149,12 +157,14 @@ export class Seeker {
     const places = this.#places(Boolean(before));
     for (; at <= entry.at; number++) {
       const chunk = await some.chunk(at, number);
-      places.check(chunk, isKnown(chunk.tag, this.preamble.flags));
+      this.#checkPlace(places, chunk);
       this.#checkEntry(entry, chunk);
+      if (chunk.tag === "fLDs") checkFieldRows(chunk, entry);
       yield { chunk, payload: () => some.payload(chunk) };
       at = chunk.payloadAt + chunk.storedLen;
     }
     this.hasReceipts = places.hasReceipts;
+    this.hasFields = places.fields.has;
   }
 
   /** C8-1: the index leads to this very chunk. */
@@ -169,6 +179,11 @@ export class Seeker {
 /** C4-7 of a chunk that speaks of no rows. */
 function checkNoRows({ tag, at, nRows, firstRow }) {
   if (nRows || firstRow) fail("C4-7", "structure", nRows ? at + 4 : at + 8, `a ${tag} that speaks of rows`);
+}
+
+/** C22-2. */
+function checkFieldRows({ at, nRows, firstRow }, entry) {
+  if (nRows !== entry.nRows || firstRow !== entry.firstRow) fail("C22-2", "structure", at + (nRows === entry.nRows ? 8 : 4), "the rows of a fLDs do not fit");
 }
 
 function wrongEntry(entry, chunk) {

@@ -88,6 +88,22 @@ function names(found) {
   return found && plain({ ...found });
 }
 
+/** A number of a field: a NaN or an infinity is written as the hex of its float64. */
+function plainNumber(x) {
+  if (typeof x !== "number" || Number.isFinite(x)) return typeof x === "bigint" ? Number(x) : plain(x);
+  return { hex: hex(contentBytes(Float64Array.of(x), "f64")) };
+}
+
+/** A field row by row: a list for each where the field has sizes. */
+function plainColumn({ sizes, values }, nRows) {
+  const all = Array.from(values, plainNumber), each = all.length / nRows;
+  return sizes.length ? Array.from({ length: nRows }, (_, i) => all.slice(i * each, (i + 1) * each)) : all;
+}
+
+function fields(found, nRows) {
+  return found && Object.fromEntries(Object.entries(found).map(([name, column]) => [name, plainColumn(column, nRows)]));
+}
+
 function validLatents(problems, bytes, want) {
   const has = (key) => key in want;
   for (const pieces of feeds(bytes)) {
@@ -122,6 +138,7 @@ function comparePerRows(problems, rows, want) {
     return compare(problems, "names", all.length ? plain(all) : null, want.names);
   }
   compare(problems, "names", rows.map((row) => names(row.names)), want.names ?? rows.map(() => null));
+  compare(problems, "fields", rows.map((row) => fields(row.fields, row.nRows)), want.fields ?? rows.map(() => null));
   const digests = (all) => all && Array.from({ length: all.length / 32 }, (_, i) => hex(all.subarray(32 * i, 32 * i + 32)));
   compare(problems, "receipts", rows.map((row) => digests(row.receipts)), want.receipts ?? rows.map(() => null));
   if (want.sizes) compare(problems, "sizes", rows.map((row) => row.sizes.map(({ n, free }) => [n, ...free])), want.sizes);
