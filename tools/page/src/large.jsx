@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Picture } from "./canvas.jsx";
-import { difference } from "./pixels.js";
+import { difference, errorOf } from "./pixels.js";
 import { Sliders } from "./sliders.jsx";
 import { decibels, number } from "./words.js";
 
@@ -66,6 +66,7 @@ function Comparison({ image, decoded, original, isMoved }) {
     if (chosen === "reference") return reference;
     return chosen === "difference" ? difference(image, reference, gain) : image;
   }, [image, reference, chosen, gain]);
+  const { psnr, mse } = useMemo(() => (isMoved ? errorOf(image, original) : decoded), [image, decoded, original]);
   return (
     <>
       {reference && (
@@ -84,8 +85,8 @@ function Comparison({ image, decoded, original, isMoved }) {
       <div class="stage"><Picture image={shown} label={`${views[chosen]} image, ${image.width} by ${image.height} pixels`} /></div>
       <dl class="numbers">
         <div><dt>Size</dt><dd>{image.width} × {image.height}, {image.channels === 1 ? "grey" : `${image.channels} channels`}</dd></div>
-        {decoded.psnr !== undefined && <div><dt>PSNR</dt><dd>{decibels(decoded.psnr)}</dd></div>}
-        {decoded.mse !== undefined && <div><dt>MSE</dt><dd>{decoded.mse.toPrecision(4)}</dd></div>}
+        {psnr !== undefined && <div><dt>PSNR</dt><dd>{decibels(psnr)}</dd></div>}
+        {mse !== undefined && <div><dt>MSE</dt><dd>{mse.toPrecision(4)}</dd></div>}
       </dl>
     </>
   );
