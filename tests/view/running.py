@@ -38,8 +38,13 @@ def viewing(*arguments: object) -> Iterator[str]:
             process.terminate()
 
 
-def drive(script: str, *, width: int = 1200, height: int = 800, dark: bool = False, **values: Any) -> Any:
-    """What a script returns that drives a browser (drive.js); the page must have reported no error.  values: its constants."""
+def drive(
+    script: str, *, refused: bool = False, width: int = 1200, height: int = 800, dark: bool = False, **values: Any
+) -> Any:
+    """What a script returns that drives a browser (drive.js); the page must have reported no error.
+
+    refused: but for what a server, or the page's own policy, refuses.  values: constants of the script.
+    """
     need_page()
     node, chromium = program("node"), program("chromium")
     prefix = npm("AEFORMAT_BROWSER", "playwright-core")
@@ -54,5 +59,6 @@ def drive(script: str, *, width: int = 1200, height: int = 800, dark: bool = Fal
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["errors"] == []
+    expected = ("Failed to load resource", "Content Security Policy") if refused else ()
+    assert [error for error in found["errors"] if not any(text in error for text in expected)] == []
     return found.get("result")

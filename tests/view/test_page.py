@@ -29,6 +29,12 @@ const pixels = (selector) => page.evaluate((selector) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
   return { width: canvas.width, height: canvas.height, data: Array.from(data) };
 }, selector);
+// What has been asked of the page's own thread is done after some frames: it draws again in the next frame, and paints behind that.
+const settled = () => page.evaluate(() => new Promise((resolve) => {
+  let n = 0;
+  const step = () => (++n > 5 ? resolve() : requestAnimationFrame(() => setTimeout(step)));
+  step();
+}));
 const drawn = (selector) => page.waitForFunction((selector) => document.querySelector(selector)?.width > 1, selector);
 """
 DROP = """
@@ -41,6 +47,8 @@ const drop = async (files) => {
   await page.dispatchEvent(".app", "drop", { dataTransfer: transfer });
 };
 """
+
+VIEWS = {"Images": ".cell canvas", "Latents": ".map", "File": "table", "Problems": ".page", "Bytes": ".hex .line"}
 
 
 def grey(found: dict) -> np.ndarray:
@@ -178,6 +186,21 @@ def test_a_hostile_file_runs_nothing(digits, tmp_path):
     assert found["title"] == "named.aef · aeformat"
 
 
+def test_the_page_speaks_to_nobody_else(digits):
+    """Its own policy stops what a hostile file could try, if there were a way: another address, a script, an image."""
+    with viewing(digits) as url:
+        found = drive(
+            f"await page.goto(url); {READY} return page.evaluate(() => new Promise((resolve) => {{"
+            "  const stopped = []; document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => stopped.push(effectiveDirective) === 3 && resolve(stopped.sort()));"
+            "  fetch('http://127.0.0.1:9/').catch(() => null);"
+            "  const script = document.createElement('script'); script.textContent = 'document.title = 1'; document.body.append(script);"
+            "  const image = new Image(); image.src = 'http://127.0.0.1:9/x.png'; }));",
+            url=url, refused=True,
+        )  # fmt: skip
+
+    assert found == ["connect-src", "img-src", "script-src-elem"]
+
+
 def test_originals_and_the_difference(digits):
     """PSNR is that of the pixels; the difference is black where nothing differs."""
     with viewing(digits, "--against", digits.with_name("originals.npy")) as url:
@@ -187,7 +210,7 @@ def test_originals_and_the_difference(digits):
             "await page.getByRole('radio', { name: 'Beside the original' }).check(); await page.waitForFunction(() => document.querySelectorAll('[data-image=\"3\"] canvas').length === 2);"
             "await page.locator('[data-image=\"3\"]').click(); await drawn('dialog canvas');"
             "await page.locator('dialog').getByRole('radio', { name: 'Difference' }).check();"
-            "await page.getByRole('combobox', { name: 'times' }).selectOption('1'); await page.waitForTimeout(200);"
+            "await page.getByRole('combobox', { name: 'times' }).selectOption('1'); await settled();"
             "return { text, original: await pixels('[data-image=\"3\"] canvas'), difference: await pixels('dialog canvas'), axe: await axe() };",
             url=url,
         )
@@ -206,8 +229,8 @@ def test_a_slider_moves_the_latent(digits):
         found = drive(
             f"{PIXELS} await page.goto(url); {READY} await page.locator('[data-image=\"7\"]').click(); await drawn('dialog canvas');"
             "await page.getByText('Move the latent').click(); await page.locator('.sliders input').nth(5).fill('200');"
-            "await page.getByText('drawn in').waitFor(); await page.waitForTimeout(200); const moved = await pixels('dialog canvas');"
-            "await page.getByRole('button', { name: 'Back to' }).click(); await page.waitForTimeout(200);"
+            "await page.getByText('drawn in').waitFor(); await settled(); const moved = await pixels('dialog canvas');"
+            "await page.getByRole('button', { name: 'Back to' }).click(); await settled();"
             "return { moved, back: await pixels('dialog canvas') };",
             url=url,
         )
@@ -310,13 +333,13 @@ def test_every_view_at_every_width(digits, width, dark):
     """Nothing sticks out, and axe finds nothing wrong."""
     with viewing(digits) as url:
         found = drive(
-            f"await page.goto(url); {READY} const wrong = [];"
-            "for (const tab of ['Images', 'Latents', 'File', 'Problems', 'Bytes']) {"
-            "  await page.getByRole('tab', { name: tab }).click(); await page.waitForTimeout(500); wrong.push(...await axe());"
+            f"{PIXELS} await page.goto(url); {READY} const wrong = [];"
+            "for (const [tab, there] of Object.entries(views)) {"
+            "  await page.getByRole('tab', { name: tab }).click(); await page.waitForSelector(there); await settled(); wrong.push(...await axe());"
             "  if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wrong.push(`${tab} is too wide`);"
             "}"
             "return wrong;",
-            url=url, width=width, dark=dark,
+            url=url, views=VIEWS, width=width, dark=dark,
         )  # fmt: skip
 
     assert found == []
