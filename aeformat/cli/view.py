@@ -155,9 +155,8 @@ def _save(options: argparse.Namespace, exhibit: Exhibit) -> None:
 def _serve(options: argparse.Namespace, exhibit: Exhibit) -> None:
     from aeformat.net.view.server import ViewServer
 
-    with ViewServer(exhibit, options.port) as server:
+    with ViewServer(exhibit, options.port) as server, contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         print(server.url, flush=True)
         if not options.no_browser:
             threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()  # one in a terminal waits
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-            server.serve_forever(poll_interval=0.2)
+        server.serve_forever(poll_interval=0.2)
