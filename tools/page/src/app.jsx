@@ -141,7 +141,7 @@ function OneFile({ document }) {
         {tab === "problems" && <Problems document={file} onBytes={onBytes} />}
         {tab === "bytes" && <Bytes document={file} mark={mark} />}
       </div>
-      {open >= 0 && file.pictures && <Large document={file} index={open} onMove={setOpen} onClose={() => setOpen(-1)} />}
+      {open >= 0 && file.pictures && !file.problems.length && <Large document={file} index={open} onMove={setOpen} onClose={() => setOpen(-1)} />}
     </main>
   );
 }
@@ -149,10 +149,12 @@ function OneFile({ document }) {
 /** One line: is the file good, are its receipts proved, is its decoder here. */
 function Status({ document: { summary, report, problems, decoder, place, needs, size: nBytes, checked } }) {
   const what = problems.length ? "bad" : report ? "good" : "busy";
-  const word = { bad: `Broken${problems[0]?.rule ? `: rule ${problems[0].rule}` : ""}`, good: report?.notChecked ? "Valid so far" : "Valid", busy: nBytes ? `Checking, ${Math.floor((100 * checked) / nBytes)} %` : "Opening" }[what];
+  const bad = problems[0]?.rule ? `Broken: rule ${problems[0].rule}` : "Cannot be shown";
+  const word = { bad, good: report?.notChecked ? "Valid so far" : "Valid", busy: nBytes ? "Checking" : "Opening" }[what];
   return (
     <p class="status" data-state={what}>
       <strong class={`chip ${what}`} role="status">{word}</strong>
+      {what === "busy" && nBytes > 0 && <span>{Math.floor((100 * checked) / nBytes)} %</span>}
       {report && !problems.length && report.nReceipts > 0 && <span>{report.nProved} of {count(report.nReceipts, "receipt")} proved</span>}
       {summary?.kind === "latents" && <span>{count(summary.length, "image")}</span>}
       {nBytes > 0 && <span>{size(nBytes)}</span>}

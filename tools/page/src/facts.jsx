@@ -83,7 +83,7 @@ export function Network({ document: file }) {
 function Checks({ document: { report, problems, size: nBytes, checked } }) {
   if (!report) return <p>{nBytes ? `${Math.floor((100 * checked) / nBytes)} % of the file is checked.` : "The file is being checked."}</p>;
   const rest = report.notChecked && <p>Not checked: {report.notChecked}.</p>;
-  if (problems.length) return <p>The file breaks a rule; see Problems. What stands behind that place was not checked.</p>;
+  if (problems.length) return <p>See Problems. What stands behind the first of them was not checked.</p>;
   return (
     <>
       <p>Every checksum, length and place holds.</p>
