@@ -170,7 +170,7 @@ def test_inputs_that_do_not_fit(aeformat, folder, make, name, code):
     """Refused with one line that names the input; nothing is written."""
     make()
     before = listing()
-    ran = aeformat("pack", name, "-o", "o.aef")
+    ran = aeformat("pack", name, "-o", "o.aef", "--model", "mnist-exact")
     assert ran.code == code and one_line(ran.err) and name in ran.err
     assert listing() == before
 
@@ -180,9 +180,9 @@ def test_misfits_name_the_shape_and_the_way_out(aeformat, folder):
     from PIL import Image
 
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save("c.png")
-    ran = aeformat("pack", "c.png", "-o", "o.aef")
+    ran = aeformat("pack", "c.png", "-o", "o.aef", "--model", "mnist-exact")
     assert ran.code == 1 and "28" in ran.err and "--" in ran.err
-    assert aeformat("pack", "c.png", "-o", "o.aef", "--resize", "--grayscale").code == 0
+    assert aeformat("pack", "c.png", "-o", "o.aef", "--model", "mnist-exact", "--resize", "--grayscale").code == 0
 
 
 def test_an_existing_output_is_kept(aeformat, folder, packed):

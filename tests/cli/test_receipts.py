@@ -46,7 +46,7 @@ def test_what_was_packed_with_receipts_is_proved_when_it_is_unpacked(aeformat, f
     unpacked = aeformat("unpack", "r.aef", "-o", out, "--backend", backend)
 
     assert unpacked.code == 0 and "receipts" in unpacked.err
-    assert aeformat("eval", "r.aef", "--against", "plain.npy").out.count("identical") == 1
+    assert aeformat("eval", "r.aef", "--against", "plain.npy").out.count("identical") == 2
 
 
 def test_receipts_are_shown(aeformat, folder):

@@ -127,5 +127,5 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return [_plain_value(item) for item in value.reshape(-1)]
     if isinstance(value, np.floating) and not np.isfinite(value):
-        return {"hex": np.float64(value).astype("<f8").tobytes().hex()}
+        return {"hex": np.array(value, "<f8").tobytes().hex()}
     return value.item() if isinstance(value, np.generic) else value
