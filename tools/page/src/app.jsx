@@ -116,10 +116,10 @@ function OneFile({ document }) {
     setMark({ at, n });
     setWanted("bytes");
   };
-  const onKeyDown = ({ key }) => {
+  const onKeyDown = ({ key, target }) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
     if (!step) return;
-    const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+    const next = tabs[(tabs.indexOf(target.id.slice("tab-".length)) + step + tabs.length) % tabs.length];
     setWanted(next);
     window.document.getElementById(`tab-${next}`)?.focus();
   };

@@ -30,6 +30,8 @@ export function Grid({ document: file, show, scroller, onOpen }) {
   const [view, setView] = useState({ top: 0, height: 600, width: 0 });
   const [current, setCurrent] = useState(0);
   const list = useRef(null), focusNext = useRef(false);
+  const latest = useRef(0); // keys can come faster than the page is drawn
+  const choose = useRef((i) => setCurrent((latest.current = i))).current;
   const nCanvases = show === "side" ? 2 : 1;
 
   useLayoutEffect(() => {
@@ -66,13 +68,13 @@ export function Grid({ document: file, show, scroller, onOpen }) {
     if (top < view.top) scroller.current.scrollTop = list.current.offsetTop + top;
     if (top + rowHeight > view.top + view.height) scroller.current.scrollTop = list.current.offsetTop + top + rowHeight - view.height;
     focusNext.current = true;
-    setCurrent(target);
+    choose(target);
   };
   const onKeyDown = (event) => {
     const step = KEYS[event.key]?.(columns);
     if (step === undefined && event.key !== "Home" && event.key !== "End") return;
     event.preventDefault();
-    move(event.key === "Home" ? 0 : event.key === "End" ? pictures.length - 1 : current + step);
+    move(event.key === "Home" ? 0 : event.key === "End" ? pictures.length - 1 : latest.current + step);
   };
 
   const shown = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i);
@@ -81,7 +83,7 @@ export function Grid({ document: file, show, scroller, onOpen }) {
     <ul class="grid" role="list" aria-label={`${number(pictures.length)} images`} ref={list} style={{ height: `${height}px` }} onKeyDown={onKeyDown}>
       {view.width > 0 && shown.map((i) => (
         <li key={i} aria-setsize={pictures.length} aria-posinset={i + 1} style={px({ top: Math.floor(i / columns) * rowHeight - shift, left: (i % columns) * (cell + GAP), width: cell, height: rowHeight - GAP })}>
-          <SteadyCell i={i} image={pictures.get(i)} show={show} box={box} isCurrent={i === current} onFocus={setCurrent} onOpen={onOpen} />
+          <SteadyCell i={i} image={pictures.get(i)} show={show} box={box} isCurrent={i === current} onFocus={choose} onOpen={onOpen} />
         </li>
       ))}
     </ul>
