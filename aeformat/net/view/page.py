@@ -16,6 +16,13 @@ from aeformat.errors import UsageError
 from aeformat.net.view.shown import Exhibit, Shown, header_of
 
 _MARK: Final = b"<!-- data -->"  # where the files go (tools/page/src/page.html)
+PAGE_FIELDS: Final = {  # header fields; the policy of what it may load is in the page itself
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 MOST_BYTES: Final = 250_000_000  # of all that is saved in one page: browsers take no longer text than 2^29 characters
 _STEP: Final = 3 << 18  # bytes that become base64 at a time; a multiple of three
 

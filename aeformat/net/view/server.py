@@ -14,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from aeformat.net.view.page import page
+from aeformat.net.view.page import PAGE_FIELDS, page
 from aeformat.net.view.shown import Exhibit
 
 _HOST: Final = "127.0.0.1"
@@ -23,13 +23,6 @@ _COPY_BYTES: Final = 1 << 18
 _RANGE: Final = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 _FILE: Final = re.compile(r"(files|against)/(\d{1,6})")
 _DECODER: Final = re.compile(r"decoders/([0-9a-f]{64})")
-_ALWAYS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class ViewServer(http.server.ThreadingHTTPServer):
@@ -126,7 +119,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _send_head(self, status: HTTPStatus, n_bytes: int, fields: dict[str, str]) -> None:
         self.send_response(status)
         length = {} if status == HTTPStatus.NO_CONTENT else {"Content-Length": str(n_bytes)}
-        for name, value in (_ALWAYS | fields | length).items():
+        for name, value in (PAGE_FIELDS | fields | length).items():
             self.send_header(name, value)
         self.end_headers()
 

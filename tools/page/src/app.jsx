@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Document } from "./documents.js";
 import { Engine } from "./engine.js";
 import { FileFacts, Network } from "./facts.jsx";
-import { given } from "./given.js";
+import { fromStore, given, NotAllowed } from "./given.js";
 import { Grid } from "./grid.jsx";
 import { Bytes } from "./hex.jsx";
 import { Large } from "./large.jsx";
@@ -26,11 +26,27 @@ export function App() {
   const [current, setCurrent] = useState(0);
   const [isOver, setOver] = useState(false);
   const [state, setState] = useState("starting");
+  const [store, setStore] = useState(null);
+  const [refusal, setRefusal] = useState("");
   const shared = useMemo(() => ({ engines: { look: new Engine(), check: new Engine() }, decoders: new Map(), find: async () => null }), []);
 
   const findDecoder = async (id) => {
     const near = shared.decoders.get(id);
     return near ? { bytes: await bytesOf(near.source), place: near.place } : shared.find(id);
+  };
+  const begin = async ({ files, findDecoder: find }) => {
+    shared.find = find;
+    await add(files, "among these files");
+    setState("ready");
+  };
+  const unlock = async (from, token) => {
+    try {
+      await begin(await fromStore(from, token));
+    } catch (error) {
+      if (!(error instanceof NotAllowed)) throw error;
+      setRefusal(error.message);
+      setState("locked");
+    }
   };
   /** Put files on the page.  A package among them is a decoder that files of latents can take. */
   const add = async (files, place) => {
@@ -46,10 +62,10 @@ export function App() {
     fresh.forEach((one) => one.load());
   };
   useEffect(() => {
-    given().then(async ({ files, findDecoder: find }) => {
-      shared.find = find;
-      await add(files, "among these files");
-      setState("ready");
+    given().then(({ store, ...all }) => {
+      if (!store) return begin(all);
+      setStore(store);
+      return unlock(store, "");
     }).catch(() => setState("lost"));
   }, []);
 
@@ -87,14 +103,31 @@ export function App() {
         <span class="grow" />
         <label class="button"><input class="hidden" type="file" multiple accept=".aef" onChange={({ target }) => (take(target.files), (target.value = ""))} />Open…</label>
       </header>
-      {document ? <OneFile key={document.key} document={document} /> : <Empty state={state} />}
+      {document ? <OneFile key={document.key} document={document} /> : state === "locked" ? <Locked refusal={refusal} onToken={(token) => unlock(store, token).catch(() => setState("lost"))} /> : <Empty state={state} />}
     </div>
   );
 }
 
 function Empty({ state }) {
-  const text = { starting: "The files are being listed.", lost: "The program that shows this page has ended. Start aeformat view again.", ready: "Drop .aef files here. They stay on this machine." };
+  const text = { starting: "The files are being listed.", lost: "The program that gave this page does not answer.", ready: "Drop .aef files here. They stay on this machine." };
   return <main class="empty"><p role="status">{text[state]}</p></main>;
+}
+
+/** The server wants to know who reads.  The token stays in this page. */
+function Locked({ refusal, onToken }) {
+  const onSubmit = (event) => {
+    event.preventDefault();
+    onToken(event.target.elements.token.value.trim());
+  };
+  return (
+    <main class="empty">
+      <form class="bar" onSubmit={onSubmit}>
+        <label>Token <input name="token" type="password" autocomplete="off" required /></label>
+        <button>Show</button>
+        <p role="alert">{refusal}</p>
+      </form>
+    </main>
+  );
 }
 
 const TABS = { images: "Images", latents: "Latents", try: "Try", file: "File", problems: "Problems", bytes: "Bytes" };

@@ -39,6 +39,11 @@ function get(key) {
   return found;
 }
 
+/** @param {any} from a Blob, a URL, or {url, headers} */
+function sourceOf(from) {
+  return from.url ? toSource(from.url, { fetch: { headers: from.headers } }) : toSource(from);
+}
+
 /** What a package says of itself, for people. @param {any} pkg */
 function describe(pkg) {
   const { layers, tensors, prior } = pkg.manifest;
@@ -82,8 +87,8 @@ async function chunkList(source) {
 const WORK = {
   /** Open a file: its header, and what its trailer says. */
   async open({ key, source, against }) {
-    const bytes = await toSource(source);
-    files.set(key, { source: bytes, file: null, pkg: null, against: against ? { ...against, source: await toSource(against.source) } : null });
+    const bytes = await sourceOf(source);
+    files.set(key, { source: bytes, file: null, pkg: null, against: against ? { ...against, source: await sourceOf(against.source) } : null });
     const file = await open(bytes);
     get(key).file = file;
     const { kind, header, preamble, contentId, length = 0 } = file;
@@ -144,7 +149,7 @@ const WORK = {
 
   /** Every rule of a validator, and the list of chunks. */
   async check({ source: from, decoder }, tell) {
-    const source = await toSource(from);
+    const source = await sourceOf(from);
     const list = await chunkList(source);
     const report = { rows: 0, notChecked: "", nReceipts: 0, nProved: 0, hasDecoder: Boolean(decoder), problems: [] };
     try {
@@ -165,7 +170,7 @@ const WORK = {
 
   /** The model id of a package, once its golden set has come out right; null where the file is none. */
   async identify({ source: from }) {
-    const source = await toSource(from);
+    const source = await sourceOf(from);
     const { header } = await readStart(source);
     return { result: header.kind === "model" ? hex(header.model) : null };
   },
