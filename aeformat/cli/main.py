@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "pack": "images -> .aef",
     "unpack": ".aef -> images",
     "info": "what a file says of itself",
+    "view": "a page in the browser: images, latents, receipts, problems",
     "validate": "check files against the spec, report all problems",
     "check": "which rows are current, changed, new or gone, against images and a decoder; make them current",
     "convert": "the same latents in another encoding or codec",
