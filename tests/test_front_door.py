@@ -14,10 +14,10 @@ import aeformat
 from aeformat.images import demo_digits
 
 PUBLIC = [
-    "AeformatError", "BackendUnavailable", "Batch", "Batches", "Block", "Checked", "DecoderError", "DecoderMismatch",
+    "SOURCE_FIELDS", "AeformatError", "BackendUnavailable", "Batch", "Batches", "Block", "Checked", "DecoderError", "DecoderMismatch",
     "DecoderMissing", "Described", "Encoded", "FormatError", "GoldenMismatch", "Hint", "ImageError", "LatentStream",
     "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
-    "SOURCE_FIELDS", "SetWriter", "Truncated", "Unpacked", "Unsupported", "Updated", "UsageError", "__version__",
+    "SetWriter", "Truncated", "Unpacked", "Unsupported", "Updated", "UsageError", "__version__",
     "batches", "check", "create", "create_set", "decode", "encode", "find_model", "load_model", "model_id", "open",
     "pack", "source_fields", "stream", "unpack", "update", "validate",
 ]  # fmt: skip
