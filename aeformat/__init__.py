@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from aeformat.exchange.network_id import model_id
+    from aeformat.loading.batches import Batches, batches
+    from aeformat.loading.reading import Batch
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.create import create
     from aeformat.pipeline.files import pack, unpack
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from aeformat.pipeline.models import Model, find_model, load_model
     from aeformat.pipeline.opening import stream_file as stream
     from aeformat.pipeline.pack import Packed
+    from aeformat.pipeline.sources import SOURCE_FIELDS, source_fields
     from aeformat.pipeline.unpack import Unpacked
     from aeformat.reader import Latents, LatentStream
     from aeformat.report import Problem, Report
@@ -61,17 +64,25 @@ if TYPE_CHECKING:
     from aeformat.sets.opening import open_latents_or_set as open
     from aeformat.sets.set_reader import LatentsSet
     from aeformat.sets.set_writer import SetWriter, create_set
+    from aeformat.staleness.check import Checked, check
+    from aeformat.staleness.encoding import Encoded
+    from aeformat.staleness.update import Updated, update
 
 __version__ = "1.0.0"
 
 __all__ = [
+    "SOURCE_FIELDS",
     "AeformatError",
     "BackendUnavailable",
+    "Batch",
+    "Batches",
     "Block",
+    "Checked",
     "DecoderError",
     "DecoderMismatch",
     "DecoderMissing",
     "Described",
+    "Encoded",
     "FormatError",
     "GoldenMismatch",
     "Hint",
@@ -90,8 +101,11 @@ __all__ = [
     "Truncated",
     "Unpacked",
     "Unsupported",
+    "Updated",
     "UsageError",
     "__version__",
+    "batches",
+    "check",
     "create",
     "create_set",
     "decode",
@@ -101,19 +115,25 @@ __all__ = [
     "model_id",
     "open",
     "pack",
+    "source_fields",
     "stream",
     "unpack",
+    "update",
     "validate",
 ]
 
 _HOMES: Final = {  # name -> module, and the name there where it is another
     "AeformatError": "errors",
     "BackendUnavailable": "errors",
+    "Batch": "loading.reading",
+    "Batches": "loading.batches",
     "Block": "container.payloads",
+    "Checked": "staleness.check",
     "DecoderError": "errors",
     "DecoderMismatch": "errors",
     "DecoderMissing": "errors",
     "Described": "container.described",
+    "Encoded": "staleness.encoding",
     "FormatError": "errors",
     "GoldenMismatch": "errors",
     "Hint": "errors",
@@ -128,11 +148,15 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "RaggedRows": "container.ragged",
     "Report": "report",
     "RowSizes": "container.sizes",
+    "SOURCE_FIELDS": "pipeline.sources",
     "SetWriter": "sets.set_writer",
     "Truncated": "errors",
     "Unpacked": "pipeline.unpack",
     "Unsupported": "errors",
+    "Updated": "staleness.update",
     "UsageError": "errors",
+    "batches": "loading.batches",
+    "check": "staleness.check",
     "create": "pipeline.create",
     "create_set": "sets.set_writer",
     "decode": "pipeline.arrays",
@@ -142,8 +166,10 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "model_id": "exchange.network_id",
     "open": "sets.opening:open_latents_or_set",
     "pack": "pipeline.files",
+    "source_fields": "pipeline.sources",
     "stream": "pipeline.opening:stream_file",
     "unpack": "pipeline.files",
+    "update": "staleness.update",
     "validate": "sets.checking:validate_any",
 }
 

@@ -288,6 +288,12 @@ class ImageError(AeformatError, ValueError):
     code = "image"
 
 
+class CacheInvalid(AeformatError, ValueError):
+    """A file of another tool's cache cannot be read, or holds what a row or a field cannot hold."""
+
+    code = "cache"
+
+
 class BackendUnavailable(UsageError):
     """The backend that was asked for is not installed."""
 

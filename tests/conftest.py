@@ -70,15 +70,15 @@ def python_be() -> str:
 
 @pytest.fixture(scope="session")
 def torch_command() -> list[str]:
-    """A Python that has torch and onnxscript, in `torch_environment`; skips where there is none.
+    """A Python that has torch, onnxscript and torchdata, in `torch_environment`; skips where there is none.
 
-    It is a program of its own: a process that has TensorFlow is large enough.  AEFORMAT_TORCH names a folder with both, where
-    pip install --target has put them; else this Python has them.
+    It is a program of its own: a process that has TensorFlow is large enough.  AEFORMAT_TORCH names a folder with all three,
+    where pip install --target has put them; else this Python has them.
     """
     given = os.environ.get("AEFORMAT_TORCH")
-    modules = ("torch", "onnxscript")
+    modules = ("torch", "onnxscript", "torchdata")
     if not given and not all(importlib.util.find_spec(name) for name in modules):
-        _skip_or_fail('torch and onnxscript are not installed: pip install "aeformat[torch]"')
+        _skip_or_fail('torch, onnxscript or torchdata is not installed: pip install "aeformat[torch]" torchdata')
     return [sys.executable]
 
 

@@ -185,3 +185,40 @@ def test_the_pythons_that_are_promised_are_those_that_ci_runs():
     assert promised[0] == re.search(r'requires-python = ">=(.+)"', about)[1]
     for matrix in re.findall(r"python: \[(.+)\]", workflow):
         assert re.findall(r'"(.+?)"', matrix) == promised
+
+
+def names_in(path: Path) -> set[str]:
+    """The files of a wheel or an sdist, as they are in the source tree."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            return set(wheel.namelist())
+    with tarfile.open(path) as sdist:
+        return {name.partition("/")[2] for name in sdist.getnames()}
+
+
+def test_the_page_of_view_goes_along_where_it_is_built(hatchling, tmp_path):
+    """Although git ignores it; with and without it all else is the same."""
+    source = tmp_path / "checkout"
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        ".gitignore",
+        "aeformat/__init__.py",
+        "aeformat/data/rules.json",
+    ):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    for name in re.findall(r'"(models/[^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8")):
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_bytes(b"")
+
+    found = []
+    for folder in (tmp_path / "without", tmp_path / "with"):
+        for builder in ("wheel", "sdist"):
+            path = build(builder, source, folder)
+            found.append(names_in(path))
+        (source / "aeformat/data/view.html").write_text("the page")
+
+    page = {"aeformat/data/view.html"}
+    assert [found[2] - found[0], found[3] - found[1]] == [page, page]

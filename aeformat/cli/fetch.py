@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from aeformat.cli.remote import add_report, add_server, refuse_server, report_of
 from aeformat.cli.serve import require_net
 
 if TYPE_CHECKING:
-    from aeformat.cli.transfer_report import Report
     from aeformat.net.client.options import Options
 
 
@@ -45,11 +45,11 @@ def run(options: argparse.Namespace) -> int:
         if options.progress != "json" and not options.quiet:
             print(f"{path}: {fetched.n_bytes:,} bytes, sha256 {sha256}", file=sys.stderr)
         if server.policy != "never" and "/v1/containers/" in options.url:
-            _fetch_decoder(options.url, path, server, report)
+            fetch_decoder(options.url, path, server, report.notice)
     return 0
 
 
-def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> None:
+def fetch_decoder(url: str, path: Path, server: Options, notice: Callable[[str], None]) -> None:
     """Fetch the decoder of a fetched file.  If that fails, print a notice: the command has not failed, the file is here."""
     from aeformat.container.header import LatentsHeader
     from aeformat.errors import DecoderError
@@ -69,6 +69,6 @@ def _fetch_decoder(url: str, path: Path, server: Options, report: Report) -> Non
     image_bytes = scan.image_bytes / scan.n_rows if server.image_bytes is None else server.image_bytes
     need = DecoderNeed(scan.n_rows, image_bytes, scan.size)
     try:
-        registry_decoder(address.url, header.decoder, server, need=need, notify=report.notice)
+        registry_decoder(address.url, header.decoder, server, need=need, notify=notice)
     except DecoderError as error:
-        report.notice(f"without its decoder: {describe(error)}")
+        notice(f"without its decoder: {describe(error)}")

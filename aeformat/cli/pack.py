@@ -43,6 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--refine-rounds", type=common.bounded_int(1, 16), metavar="N",
         help="how often --refine looks: each round takes as long as the first, and finds less (default: 2)",
     )  # fmt: skip
+    parser.add_argument(
+        "--sources", action="store_true",
+        help="record the SHA-256 of each image file, by which aeformat check tells whether a row is current",
+    )  # fmt: skip
     parser.add_argument("--record-encoder", action="store_true", help="name the encoder in the header as well")
     parser.add_argument(
         "--batch-rows", type=common.bounded_int(1, 1 << 20), default=4096, metavar="N",
@@ -84,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
         prior=prior_of(decoder),
         embed=package_bytes(decoder) if options.embed_decoder else None,
         record_encoder=options.record_encoder,
+        sources=options.sources,
         batch_rows=options.batch_rows,
         refine=_refinement(options, decoder, source.n_rows),
         receipts_by=common.network(decoder, options.backend, source.n_rows) if options.receipts else None,

@@ -7,11 +7,15 @@ checked before the library may allocate for it.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import zstandard
 
 from aeformat.container import limits
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _FRAME_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _FRAME_HEADER_MAX: Final = 18  # magic included
@@ -135,7 +139,17 @@ def unshuffle(filtered: bytes | memoryview, value_bytes: int) -> bytes | memoryv
     import numpy as np
 
     planes = np.frombuffer(filtered, np.uint8).reshape(value_bytes, -1)
+    if value_bytes == 2:  # whole numbers are put together several times faster than bytes that lie apart
+        pairs = planes[1].astype("<u2")
+        pairs <<= 8
+        pairs |= planes[0]
+        return _read_only(pairs.view(np.uint8))
     out = np.empty((planes.shape[1], value_bytes), np.uint8)
     for i, plane in enumerate(planes):  # several times faster than one transposed copy
         out[:, i] = plane
-    return out.tobytes()
+    return _read_only(out.reshape(-1))
+
+
+def _read_only(array: NDArray[np.uint8]) -> memoryview:
+    array.setflags(write=False)
+    return array.data

@@ -7,7 +7,7 @@ bf16, which NumPy lacks, is handed out and taken as float32 whose lower 16 bits 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import text19
 from aeformat.container.assigned import VALUE_TYPES
@@ -17,6 +17,9 @@ from aeformat.container.sizes import RowSizes
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
+
+
+_BF16_EXPONENT: Final = 0x7F80  # all ones: NaN or infinity
 
 
 class BadValue(ValueError):
@@ -69,14 +72,20 @@ def _lines(sizes: RowSizes) -> text19.Lines:
     return text19.lines_until(sizes.row_ends()) if sizes.form.n_free else sizes.form.n_values
 
 
-def decode(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | None = None) -> NDArray[Any] | Any:
+def decode(
+    raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | None = None, *, bf16_bits: bool = False
+) -> NDArray[Any] | Any:
     """Raw payload -> rows in the header's value type: (n, *dims), or RaggedRows if they have sizes of their own.
 
-    sizes: of the rows; may be left out where the header says them.  Raises BadValue.
+    sizes: of the rows; may be left out where the header says them.  bf16_bits: bf16 comes as its bits, uint16, not widened.
+    Raises BadValue.
     """
     import numpy as np
 
     spec, sizes = header.encoding_spec, _all_equal(raw, header) if sizes is None else sizes
+    if bf16_bits and header.values == "bf16":
+        bits = _stored_bits(raw, header, sizes) if spec.own == "bf16" else _bits_of(decode(raw, header, sizes))
+        return _shaped(bits, header, sizes)
     if spec.is_text:
         try:
             stored: NDArray[Any] = text19.parse_rows(raw, _lines(sizes))
@@ -95,6 +104,27 @@ def decode(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | Non
         values = _narrow(stored, header.values)
         _check_same(values, stored, header.values, spec.n_bytes)
     return _shaped(values, header, sizes)
+
+
+def _stored_bits(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes) -> NDArray[Any]:
+    """The bits of bf16 as they are stored, without a copy where the machine is little-endian.  C5-3."""
+    import numpy as np
+
+    stored = _stored(raw, header).astype(np.uint16, copy=False)
+    endless = (stored & np.uint16(_BF16_EXPONENT)) == _BF16_EXPONENT
+    if endless.any():
+        index = int(np.flatnonzero(endless)[0])
+        value = (stored[index : index + 1].astype(np.uint32) << 16).view(np.float32)[0]
+        raise _not_finite(index, header.encoding_spec.n_bytes, sizes, value)
+    return stored
+
+
+def _bits_of(values: NDArray[Any] | RaggedRows) -> NDArray[Any]:
+    """The bits of bf16 that was widened."""
+    import numpy as np
+
+    flat = values.flat if isinstance(values, RaggedRows) else values.reshape(-1)
+    return (flat.view(np.uint32) >> 16).astype(np.uint16)
 
 
 def stored_view(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | None = None) -> NDArray[Any] | Any:
@@ -163,7 +193,11 @@ def _check_finite(stored: NDArray[Any], width: int, sizes: RowSizes) -> None:
     finite = np.isfinite(stored)
     if not finite.all():
         index = int(np.flatnonzero(~finite)[0])
-        raise BadValue("C5-3", index * width, f"row {sizes.row_of(index)} of this chunk holds {stored[index]}")
+        raise _not_finite(index, width, sizes, stored[index])
+
+
+def _not_finite(index: int, width: int, sizes: RowSizes, value: Any) -> BadValue:
+    return BadValue("C5-3", index * width, f"row {sizes.row_of(index)} of this chunk holds {value}")
 
 
 def _narrow(stored: NDArray[Any], values: str) -> NDArray[Any]:

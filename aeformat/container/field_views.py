@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from aeformat.container.columns import RowFields, empty_column, joined, taken
 from aeformat.container.field_types import FieldType, FieldTypes
 from aeformat.container.selection import selected_rows
+from aeformat.container.tables import arrow_table
 from aeformat.container.variable import VariableColumn
+from aeformat.errors import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -106,6 +108,26 @@ class Fields(Mapping[str, Field]):
 
     def __len__(self) -> int:
         return len(self._fields)
+
+    def to_arrow(self, rows: Rows = ...) -> Any:
+        """A pyarrow.Table of all fields of some rows, by default of all; arrays are lists of a fixed size.
+
+        Raises UsageError (pyarrow is not installed), and as picking values does.
+        """
+        return arrow_table(
+            {name: field.type for name, field in self.items()}, {name: field[rows] for name, field in self.items()}
+        )
+
+    def to_pandas(self, rows: Rows = ...) -> Any:
+        """A pandas.DataFrame of all fields of some rows, by default of all.
+
+        Raises UsageError (pyarrow or pandas is not installed), and as picking values does.
+        """
+        table = self.to_arrow(rows)
+        try:
+            return table.to_pandas()
+        except ImportError:
+            raise UsageError('pandas is not installed: pip install "aeformat[arrow]"') from None
 
     def __repr__(self) -> str:
         return f"<fields {', '.join(self._fields)}>"

@@ -59,6 +59,11 @@ class Fronts:
             if names is not None and names.names is not None:
                 yield first, names.names
 
+    def all_names(self) -> Iterator[tuple[int, int, RowNames | None]]:
+        """(first row, rows, their names, labels and sources) of each chunk of rows.  Raises FormatError."""
+        for position, entry in enumerate(self._entries):
+            yield entry.first_row, entry.n_rows, self._read_names(position)
+
     @property
     def field_types(self) -> FieldTypes:
         """The types of the fields that all rows have; empty where there are none.  Raises FormatError."""

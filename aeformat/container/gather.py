@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from aeformat.container import encodings
 from aeformat.container.header import LatentsHeader
 from aeformat.container.payloads import Block
 from aeformat.container.ragged import RaggedRows, join_rows
@@ -21,35 +20,37 @@ if TYPE_CHECKING:
 BlockOf = Callable[[int], Block]  # the number of a row -> the whole chunk that holds it
 
 
-def gathered(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader) -> NDArray[Any] | RaggedRows:
-    """These rows, in that order; read-only.  Raises what block_of raises."""
-    values = _ragged(rows, block_of, header) if header.has_free_sizes else _array(rows, block_of, header)
+def gathered(
+    rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader, dtype: np.dtype[Any]
+) -> NDArray[Any] | RaggedRows:
+    """These rows, in that order, of that type; read-only.  Raises what block_of raises."""
+    values = _ragged(rows, block_of, header, dtype) if header.has_free_sizes else _array(rows, block_of, header, dtype)
     values.setflags(write=False)
     return values
 
 
-def _array(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader) -> NDArray[Any]:
+def _array(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
     import numpy as np
 
-    values = np.empty((len(rows), *header.dims), encodings.array_type(header.values))
-    for here, block in _by_chunk(rows, block_of):
+    values = np.empty((len(rows), *header.dims), dtype)
+    for here, block in by_chunk(rows, block_of):
         values[here] = block.values[rows[here] - block.first_row]
     return values
 
 
-def _ragged(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader) -> RaggedRows:
+def _ragged(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader, dtype: np.dtype[Any]) -> RaggedRows:
     import numpy as np
 
-    nothing = np.empty(0, encodings.array_type(header.values))
+    nothing = np.empty(0, dtype)
     parts: list[Any] = [RaggedRows(nothing, RowSizes.none(header.form))]
     places = [np.empty(0, np.int64)]
-    for here, block in _by_chunk(rows, block_of):
+    for here, block in by_chunk(rows, block_of):
         parts.append(block.values[rows[here] - block.first_row])
         places.append(here)
     return join_rows(parts)[np.argsort(np.concatenate(places))]
 
 
-def _by_chunk(rows: NDArray[np.int64], block_of: BlockOf) -> Iterator[tuple[NDArray[np.int64], Block]]:
+def by_chunk(rows: NDArray[np.int64], block_of: BlockOf) -> Iterator[tuple[NDArray[np.int64], Block]]:
     """(places among the rows that are wanted, the chunk that holds these), for one chunk after another."""
     import numpy as np
 

@@ -164,17 +164,22 @@ def _bad_code(chunk: ChunkRead, error: rans.BadCode) -> FormatError:
 
 
 def rows(
-    chunk: ChunkRead, header: LatentsHeader, prior: AnyPrior | None = None, budget: costs.StepBudget | None = None
+    chunk: ChunkRead,
+    header: LatentsHeader,
+    prior: AnyPrior | None = None,
+    budget: costs.StepBudget | None = None,
+    *,
+    bf16_bits: bool = False,
 ) -> NDArray[Any] | RaggedRows:
     """The values of a ROWS chunk whose sizes are known, in the header's value type: (n, *dims), or RaggedRows.
 
-    prior: of the header's decoder, for codec rans.  budget: see check_coded.  Raises CompressionInvalid, LimitExceeded (C6-8),
-    ValueInvalid, DecoderMissing.
+    prior: of the header's decoder, for codec rans.  budget: see check_coded.  bf16_bits: as in `decode`.
+    Raises CompressionInvalid, LimitExceeded (C6-8), ValueInvalid, DecoderMissing.
     """
     assert chunk.sizes is not None
     raw = raw_rows(chunk, header, prior, budget)
     try:
-        return decode(raw, header, chunk.sizes)
+        return decode(raw, header, chunk.sizes, bf16_bits=bf16_bits)
     except BadValue as error:
         inside = error.at if chunk.header.stored_bytes == chunk.header.raw_bytes else 0
         raise ValueInvalid(error.rule, chunk.payload_at + inside, f"chunk {chunk.number}: {error.what}") from None

@@ -22,6 +22,7 @@ from aeformat.container.field_views import Fields
 from aeformat.container.fronts import Fronts
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.name_index import NameIndex
+from aeformat.container.names import RowNames
 from aeformat.container.opened import INSTEAD, OpenedFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
@@ -51,12 +52,13 @@ class Latents(RowAccess):
     path: the file.  Only preamble, header, trailer and index are read at first; each chunk is
     checked when one of its rows is wanted.  The content id as a whole is not checked: read forward for that.
     cache_bytes: chunks that were used last are kept decoded, as many as make that together, and always one.
-    mmap: rows of uncompressed binary encodings lie in the mapped file, without a copy (bf16 is still widened).  If another
-    program then cuts the file, the system ends whoever touches what is gone (SIGBUS).  Without it all but `stored_chunks`
-    copies, so that a file which is cut meanwhile is an error (Truncated).
+    mmap: rows of uncompressed binary encodings lie in the mapped file, without a copy (bf16 is still widened, unless it comes
+    as bits).  If another program then cuts the file, the system ends whoever touches what is gone (SIGBUS).  Without it all
+    but `stored_chunks` copies, so that a file which is cut meanwhile is an error (Truncated).
     incomplete: take a file that is cut, or that is being written, and hand out the rows of its whole chunks; `damage` then
     says what comes behind them.
     find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
+    bf16_bits: as `as_bits`.
     It can be pickled, if find_prior can: the file is opened again by its path, and must still have the same content id.
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
@@ -70,6 +72,7 @@ class Latents(RowAccess):
         mmap: bool = False,
         incomplete: bool = False,
         find_prior: Callable[[Latents], DecoderPrior] | None = None,
+        bf16_bits: bool = False,
     ) -> None:
         self._limits, self._is_mapped, self._find_prior = limits, mmap, find_prior
         self._options: dict[str, Any] = {
@@ -77,7 +80,9 @@ class Latents(RowAccess):
             "mmap": mmap,
             "incomplete": incomplete,
             "find_prior": find_prior,
+            "bf16_bits": bf16_bits,
         }
+        self.has_bf16_bits = bf16_bits
         self._decoding = ForkLock()  # of codec rans, whose steps are counted
         self._prior: AnyPrior | None = None
         self._has_used_decoder = False  # the embedded one
@@ -151,7 +156,7 @@ class Latents(RowAccess):
             payloads.check_coded(chunk, self.header, self._budget)
             if self.needs_prior and self._find_prior is not None:
                 self.give_prior(self._find_prior(self))
-        values = payloads.rows(chunk, self.header, self._prior, self._budget)
+        values = payloads.rows(chunk, self.header, self._prior, self._budget, bf16_bits=self.has_bf16_bits)
         values.setflags(write=False)  # it is handed out more than once
         names = None if front.names is None else payloads.row_names(front.names, self.header)
         receipts = None if front.receipts is None else payloads.row_receipts(front.receipts, front.sizes)
@@ -185,6 +190,18 @@ class Latents(RowAccess):
         before = self._starts[first]
         return RowSizes.join(parts).slice(start - before, stop - before)
 
+    def chunk_starts(self) -> list[int]:
+        """The first row of each chunk of rows, in order.  No row is read."""
+        return list(self._starts)
+
+    def as_bits(self) -> Latents:
+        """The same file, opened again: bf16 comes as its bits, uint16, and is not widened.
+
+        Raises as opening does, UsageError if it is another file by now.
+        """
+        options = {**self._options, "bf16_bits": True}
+        return _reopened(os.path.abspath(self.name), self._limits, options, self.content_id, self._prior)  # noqa: PTH100
+
     def with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Ascending numbers of rows, and beside them all rows that the same digests of receipts are for.
 
@@ -208,6 +225,11 @@ class Latents(RowAccess):
     def row_names(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """(first row, names of the rows from there on) of each chunk whose rows have names.  No row is read."""
         return self._fronts.named(self._starts)
+
+    def all_names(self) -> Iterator[tuple[int, int, RowNames | None]]:
+        """(first row, rows, their names, labels and sources) of each chunk.  No row is read.  Raises FormatError."""
+        with named(self.name):
+            yield from self._fronts.all_names()
 
     def name_of(self, row: int) -> str | None:
         """The name of a row; None if it has none.  The row is not read.  Raises FormatError."""

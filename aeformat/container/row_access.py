@@ -17,6 +17,7 @@ from aeformat.container.names import RowNames
 from aeformat.container.payloads import Block
 from aeformat.container.ragged import RaggedRows, join_rows
 from aeformat.container.selection import selected_row, selected_rows
+from aeformat.container.sizes import RowSizes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +31,27 @@ class RowAccess(ABC):
 
     header: LatentsHeader
     n_rows: int
+    has_bf16_bits: bool = False
+    """Whether bf16 comes as its bits, uint16: of what `as_bits` has made."""
 
     @abstractmethod
     def _block(self, row: int) -> Block:
         """The whole chunk that holds a row which is there; its values are read-only."""
+
+    @abstractmethod
+    def as_bits(self) -> RowAccess:
+        """The same rows, opened again: bf16 comes as its bits, uint16, and is not widened.  Other values come as they do.
+
+        For programs that know the type (torch.bfloat16, ml_dtypes.bfloat16): take a view.  Raises as opening does.
+        """
+
+    @abstractmethod
+    def chunk_starts(self) -> list[int]:
+        """The first row of each chunk of rows, in order.  No row is read; each shard is opened.  Raises FormatError."""
+
+    @abstractmethod
+    def sizes(self, start: int = 0, stop: int | None = None) -> RowSizes:
+        """The sizes of rows start to stop - 1, by default of all.  No row is read.  Raises IndexError, FormatError."""
 
     @abstractmethod
     def index_of(self, name: str) -> int:
@@ -63,10 +81,11 @@ class RowAccess(ABC):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the arrays that come out: the header's value type, in this machine's byte order."""
+        """Of the arrays that come out: the header's value type, in this machine's byte order; of bf16 see `as_bits`."""
         import numpy as np
 
-        return np.dtype(encodings.array_type(self.header.values))
+        is_bits = self.has_bf16_bits and self.header.values == "bf16"
+        return np.dtype(np.uint16 if is_bits else encodings.array_type(self.header.values))
 
     def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> NDArray[Any]:
         """All rows, for NumPy: np.asarray(latents).
@@ -104,7 +123,7 @@ class RowAccess(ABC):
             return self.rows(chosen.start, chosen.stop)
         import numpy as np
 
-        return gathered(np.asarray(chosen, np.int64), self._block, self.header)
+        return gathered(np.asarray(chosen, np.int64), self._block, self.header, self.dtype)
 
     def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
         """Rows start to stop - 1 in the header's value type, (stop - start, *dims) or a RaggedRows; read-only.

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final
 from aeformat.errors import NetworkInvalid
 from aeformat.exchange.network_id import PIECE_BYTES, NetworkTensor, check_length, checked_type
 
-_TYPES: Final = {
+TYPES: Final = {
     "BOOL": "bool", "U8": "u8", "U16": "u16", "U32": "u32", "U64": "u64", "I8": "i8", "I16": "i16", "I32": "i32",
     "I64": "i64", "F16": "f16", "F32": "f32", "F64": "f64", "BF16": "bf16", "F8_E4M3": "f8_e4m3fn", "F8_E5M2": "f8_e5m2",
 }  # fmt: skip
@@ -29,6 +29,13 @@ _KEYS: Final = {"dtype", "shape", "data_offsets"}
 @contextlib.contextmanager
 def open_safetensors(path: Path) -> Iterator[list[NetworkTensor]]:
     """Its tensors, in the order of the file.  Raises NetworkInvalid, Unsupported, OSError."""
+    with open_with_metadata(path) as (tensors, _):
+        yield tensors
+
+
+@contextlib.contextmanager
+def open_with_metadata(path: Path) -> Iterator[tuple[list[NetworkTensor], dict[str, str]]]:
+    """The same, and what stands under __metadata__."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(_LENGTH.size)
@@ -41,7 +48,9 @@ def open_safetensors(path: Path) -> Iterator[list[NetworkTensor]]:
         if len(text) < n_bytes:
             raise _bad("it ends inside its header")
         start = _LENGTH.size + n_bytes
-        yield list(_tensors(_json(text), file, start, size - start))
+        header = _json(text)
+        metadata = _metadata(header)
+        yield list(_tensors(header, file, start, size - start)), metadata
 
 
 def _bad(what: str) -> NetworkInvalid:
@@ -76,11 +85,16 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no integer")
 
 
-def _tensors(header: dict[str, Any], file: BinaryIO, start: int, n_bytes: int) -> Iterator[NetworkTensor]:
-    """Checked against each other: they cover the rest of the file, of n_bytes."""
+def _metadata(header: dict[str, Any]) -> dict[str, str]:
+    """Taken out of a header."""
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise _bad("its __metadata__ is no object of strings")
+    return metadata
+
+
+def _tensors(header: dict[str, Any], file: BinaryIO, start: int, n_bytes: int) -> Iterator[NetworkTensor]:
+    """Checked against each other: they cover the rest of the file, of n_bytes."""
     found = {name: _entry(name, entry) for name, entry in header.items()}
     at = 0
     for name, (kind, shape, first, end) in sorted(found.items(), key=lambda item: item[1][2:]):
@@ -89,7 +103,7 @@ def _tensors(header: dict[str, Any], file: BinaryIO, start: int, n_bytes: int) -
         at = end
         if at > n_bytes:
             break
-        ours = checked_type(name, _TYPES.get(kind), kind)
+        ours = checked_type(name, TYPES.get(kind), kind)
         check_length(name, ours, shape, end - first)
         yield NetworkTensor(name, ours, shape, partial(_pieces, file, start + first, end - first))
     if at != n_bytes:

@@ -16,6 +16,8 @@ import numpy as np
 from aeformat.errors import Hint, ImageError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 MAX_PIXELS: Final = 89_478_485  # of one image; Pillow's own default bound against decompression bombs
@@ -37,6 +39,7 @@ class ImageBlock:
 
     images: NDArray[np.uint8]  # (n, h, w, c)
     names: list[str] | None  # one per image, relative POSIX paths
+    paths: list[Path] | None = None  # of the files, where each image is a file of its own
 
 
 @dataclass(frozen=True, slots=True)

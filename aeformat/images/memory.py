@@ -25,6 +25,7 @@ class ArraySource:
         self.label = label
         self.files: Sequence[str | Path] = ()
         self.left_out: Sequence[str] = ()
+        self.has_paths = False
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
         """Yield blocks of exactly n_rows images; the last may have fewer."""
@@ -42,6 +43,7 @@ class ArraysSource:
         self.label = label
         self.files: Sequence[str | Path] = ()
         self.left_out: Sequence[str] = ()
+        self.has_paths = False
         self._fit = fit
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:

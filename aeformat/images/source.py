@@ -47,6 +47,7 @@ class ImageSource(Protocol):
     label: str  # what a person calls this input
     files: Sequence[str | Path]  # all that is read; "-" for standard input
     left_out: Sequence[str]  # what was found in folders and is no image: a line for each folder
+    has_paths: bool  # whether each image is a file of its own
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
         """Yield blocks of exactly n_rows images; the last may have fewer.  Raises ImageError.
@@ -98,6 +99,7 @@ class _Concatenation:
         self.label = parts[0].label if len(parts) == 1 else f"{parts[0].label} and {len(parts) - 1} more"
         self.files: Sequence[str | Path] = [file for part in parts for file in part.files]
         self.left_out = left_out
+        self.has_paths = all(isinstance(part, FilesInput) for part in parts)
         self._parts, self._names = parts, names
         self._in_blocks = _of_one_size if takes_any_size else _in_blocks
 
@@ -107,7 +109,8 @@ class _Concatenation:
         at = 0
         for images in self._in_blocks(chain.from_iterable(part.pieces(n_rows) for part in self._parts), n_rows):
             first, at = at, at + len(images)
-            ready = [ImageBlock(images, None if self._names is None else self._names[first:at])]
+            paths = [Path(file) for file in self.files[first:at]] if self.has_paths else None
+            ready = [ImageBlock(images, None if self._names is None else self._names[first:at], paths)]
             del images  # a photograph takes much memory: only the caller holds it
             yield ready.pop()
 

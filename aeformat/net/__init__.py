@@ -1,7 +1,7 @@
 """Sending and fetching containers over HTTP, and the server for it (spec/transport.md).
 
 The state machines of aeformat.transport decide; this package carries out what they decide, with sockets, files, clocks and
-threads.  Needs the extra [net].
+threads.  Needs the extra [net], but for `view`.
 
     from aeformat import net
 

@@ -92,6 +92,8 @@ def _check_latents(latents: object) -> None:
     if latents is None or isinstance(latents, (bytes, bytearray, memoryview)):
         what = f"latents are an array, a path or an opened file, and this is of type {type(latents).__name__}"
         raise UsageError(what)
+    if isinstance(latents, Latents) and latents.has_bf16_bits:
+        raise UsageError("these latents come as bits, which no decoder takes; give what as_bits was called on")
     if callable(getattr(latents, "read", None)):
         raise UsageError("this is a file object; aeformat.stream(file) makes latents of it")
 

@@ -92,7 +92,7 @@ def create(
         if foreign_decoder is not None:
             header = header._replace(foreign_decoder=_foreign_id(foreign_decoder, header))
         header = header._replace(encoder=_encoder_id(encoder), ext=_checked_ext(ext))
-        header = header._replace(described=_checked_description(described, header))
+        header = header._replace(described=checked_description(described, header))
         checked_level(level, header.codec)
     types = given_types(fields)
     embedded = package_bytes(package) if package is not None and embed_decoder else None
@@ -168,7 +168,7 @@ def _foreign_id(given: object, header: LatentsHeader) -> bytes:
     return bytes(given)
 
 
-def _checked_description(described: Described | None, header: LatentsHeader) -> Described | None:
+def checked_description(described: Described | None, header: LatentsHeader) -> Described | None:
     """What goes with the rest of the header; None where nothing is said.  Raises UsageError."""
     if described is None:
         return None

@@ -59,6 +59,7 @@ def pack(
     refine: Price | None = None,
     refine_rounds: int | None = None,
     record_encoder: bool = False,
+    sources: bool = False,
     resize: bool = False,
     grayscale: bool = False,
     rgb: bool = False,
@@ -78,6 +79,7 @@ def pack(
     codec: "none", "zstd" or "rans"; by default the one that makes the smaller file.  level: zstd's, 1 to 22.
     embed_decoder: let the decoder travel in the file.  record_encoder: name the encoder in the header.
     receipts: record digests of the decoded pixels; exact decoders only.
+    sources: record the SHA-256 of each image file, by which `check` tells whether a row is current; image files only.
     refine: bits that a unit of squared error over an image is worth, to look for better latents than the encoder's, in
     refine_rounds rounds (1 to 16; by default 2); "auto" for the price that goes with the decoder's steps, of a model that takes
     images of any size.
@@ -113,6 +115,7 @@ def pack(
         prior=prior_of(decoder),
         embed=package_bytes(decoder) if embed_decoder else None,
         record_encoder=record_encoder,
+        sources=sources,
         batch_rows=batch_rows,
         refine=refinement,
         receipts_by=of.network(decoder, backend, n_rows) if receipts else None,

@@ -25,9 +25,12 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import UsageError
 from aeformat.live_file import LiveFile
 from aeformat.paths import checked_path
+from aeformat.pipeline.sources import source_fields_of, sources_of, with_sources
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from aeformat.pipeline.sources import AnySource
 
 
 class LatentsFile:
@@ -69,6 +72,7 @@ class LatentsFile:
         names: Iterable[str | os.PathLike[str]] | RowNames | None = None,
         *,
         images: Sequence[tuple[int, int]] | None = None,
+        sources: Iterable[AnySource] | None = None,
         fields: Mapping[str, Any] | None = None,
     ) -> None:
         """Add rows.
@@ -77,6 +81,8 @@ class LatentsFile:
         Where dims has free sizes: n arrays, each of its own shape.
         names: of the same n rows, relative POSIX paths: str or pathlib.Path.
         images: (height, width) of the image of each row, if and only if the header leaves these free.
+        sources: what each row was made from: a path, whose file is read and digested, or the SHA-256 of the bytes of a file.
+        `aeformat.check` tells by it which rows are current.  Paths also give the fields of SOURCE_FIELDS, if the file has them.
         fields: values by name, one for each row, for all fields that the file was created with: an array of numbers, a list of
         str or of bytes, None where a row has none.
 
@@ -95,6 +101,10 @@ class LatentsFile:
         if self._is_rounded and values.dtype.newbyteorder("=") == np.float32:
             values = self._rounded(values)
         of_rows = names if names is None or isinstance(names, RowNames) else RowNames(names=_row_names(names))
+        if sources is not None:
+            found = sources_of(sources)
+            of_rows = with_sources(of_rows, found)
+            fields = source_fields_of(found, self.field_types) | dict(fields or {})
         of_fields = self._row_fields(fields or {}, len(values))
         try:
             self._writer.write(values, of_rows, fields=of_fields)
@@ -108,10 +118,11 @@ class LatentsFile:
         names: Iterable[str | os.PathLike[str]] | RowNames | None = None,
         *,
         images: Sequence[tuple[int, int]] | None = None,
+        sources: Iterable[AnySource] | None = None,
         **fields: Any,
     ) -> None:
         """Add rows, as `append` does, with each field as an argument of its name: write(rows, caption=[...], label=...)."""
-        self.append(latents, names, images=images, fields=fields)
+        self.append(latents, names, images=images, sources=sources, fields=fields)
 
     def flush(self) -> int:
         """Put all rows so far on disk, as whole chunks; returns how many there are, which no crash takes away.

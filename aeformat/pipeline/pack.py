@@ -22,8 +22,12 @@ from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline.pack_sized import SizedRows
 from aeformat.pipeline.progress import SILENT, Progress
+from aeformat.pipeline.sources import read_source, with_sources
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
@@ -48,6 +52,7 @@ class PackOptions:
     batch_rows: rows encoded at once, 1 to 2^20; no effect on the bytes.
     refine: how to look for better latents than the encoder's.
     receipts_by: the decoder whose pixels receipts are recorded of; None for no receipts.
+    sources: record the SHA-256 of each image file.
 
     Raises UsageError for a codec that there is none of, a level that it does not take, and for batches out of range.
     """
@@ -61,6 +66,7 @@ class PackOptions:
     batch_rows: int = BATCH_ROWS
     refine: Refiner | None = None
     receipts_by: Network | None = None
+    sources: bool = False
 
     def __post_init__(self) -> None:
         checked_level(self.level, self.codec)
@@ -170,6 +176,8 @@ def pack(
             f"refining weighs errors against the bits of codec rans, and codec {options.codec} writes others",
             hint=Hint.USE_RANS,
         )
+    if options.sources:
+        _check_has_paths(source)
     with writer_for(sink, header, options.level, options.embed, options.prior) as writer:
         if header.has_free_sizes:
             n_rows = _pack_sized(source, encoder, writer, header, options, progress)
@@ -201,7 +209,7 @@ def _pack_rows(
         digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
         if header.values != latents_type:
             values = _rounded(values, header, writer.n_rows + writer.n_waiting)
-        writer.write(values, None if block.names is None else RowNames(names=tuple(block.names)), digests)
+        writer.write(values, _row_names(block.names, block.paths if options.sources else None), digests)
         if options.refine is None:
             progress.update(len(values))
     return writer.n_rows + writer.n_waiting
@@ -219,7 +227,8 @@ def _pack_sized(
     latents_type = encoder.package.manifest.output.type
     rows = SizedRows(writer, header)
     for block in source.blocks(options.batch_rows):
-        size, names = (block.images.shape[1], block.images.shape[2]), block.names
+        size = block.images.shape[1], block.images.shape[2]
+        names = _row_names(block.names, block.paths if options.sources else None)
         values = encoder.run(block.images)
         if options.refine is not None:
             values = options.refine.refine(values, block.images, progress)
@@ -233,6 +242,19 @@ def _pack_sized(
             progress.update(len(values))
     rows.flush()
     return rows.n_rows
+
+
+def _row_names(names: Sequence[str] | None, paths: Sequence[Path] | None) -> RowNames | None:
+    """paths: whose digests are recorded."""
+    of_rows = None if names is None else RowNames(names=tuple(names))
+    return of_rows if paths is None else with_sources(of_rows, [read_source(path) for path in paths])
+
+
+def _check_has_paths(source: ImageSource) -> None:
+    if not source.has_paths:
+        raise UsageError(
+            f"{source.label}: sources are recorded of image files, and some of these images are in no file of their own"
+        )
 
 
 def _rounded(values: NDArray[Any], header: LatentsHeader, first_row: int) -> NDArray[Any]:

@@ -14,8 +14,6 @@ from aeformat.container.names import RowNames
 from aeformat.container.ragged import RaggedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -61,7 +59,7 @@ class SizedRows:
         self._writer, self._header = writer, header
         self._rows: list[NDArray[Any]] = []
         self._sizes: list[tuple[int, int]] = []
-        self._names: list[str] = []
+        self._names: list[RowNames] = []
         self._digests = RunDigests()
         self._n_bytes = 0
 
@@ -74,7 +72,7 @@ class SizedRows:
         self,
         latents: NDArray[Any],
         size: tuple[int, int],
-        names: Sequence[str] | None,
+        names: RowNames | None,
         decoded: NDArray[np.uint8] | None,
     ) -> None:
         """Rows (n, *dims) of images of one size.  decoded: what the decoder makes of them, for receipts."""
@@ -89,7 +87,7 @@ class SizedRows:
             self._sizes.append(size)
             self._n_bytes += row_bytes
             if names is not None:
-                self._names.append(names[number])
+                self._names.append(names.slice(number, number + 1))
             if decoded is not None:
                 self._digests.add(decoded[number])
 
@@ -98,6 +96,6 @@ class SizedRows:
         if not self._rows:
             return
         rows = RaggedRows.of(self._header.form, self._rows, self._sizes)
-        names = RowNames(names=tuple(self._names)) if self._names else None
+        names = RowNames.join(self._names) if self._names else None
         self._writer.write(rows, names, self._digests.take() or None)
         self._rows, self._sizes, self._names, self._n_bytes = [], [], [], 0

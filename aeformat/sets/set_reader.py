@@ -19,6 +19,7 @@ from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.field_views import Fields
 from aeformat.container.name_index import NameIndex
+from aeformat.container.names import RowNames
 from aeformat.container.payloads import Block
 from aeformat.container.reader import CACHE_BYTES, Latents
 from aeformat.container.recent import ForkLock
@@ -61,12 +62,19 @@ class LatentsSet(RowAccess):
         self._begin(
             place,
             manifest,
-            {"cache_bytes": cache_bytes, "mmap": mmap, "open_files": open_files, "find_prior": find_prior},
+            {
+                "cache_bytes": cache_bytes,
+                "mmap": mmap,
+                "open_files": open_files,
+                "find_prior": find_prior,
+                "bf16_bits": False,
+            },
         )
 
     def _begin(self, place: Path, manifest: Manifest, options: dict[str, Any]) -> None:
         self.name, self.manifest, self._options = os.fspath(place), manifest, options
         self._folder = place.parent
+        self.has_bf16_bits = options["bf16_bits"]
         self.header, self.n_rows = manifest.header, manifest.n_rows
         self._ends = list(accumulate(shard.rows for shard in manifest.shards))
         self._lock = ForkLock()
@@ -104,6 +112,7 @@ class LatentsSet(RowAccess):
             cache_bytes=share,
             mmap=self._options["mmap"],
             find_prior=self._options["find_prior"],
+            bf16_bits=self.has_bf16_bits,
         )
         with named(latents.name):
             check_shard(latents, shard, self.manifest)
@@ -118,6 +127,19 @@ class LatentsSet(RowAccess):
         number, before = self._place(row)
         block = self._shard(number).block_of(row - before)
         return block._replace(first_row=block.first_row + before)
+
+    def chunk_starts(self) -> list[int]:
+        """The first row of each chunk of rows, in order.  No row is read; each shard is opened.  Raises FormatError."""
+        befores = [0, *self._ends]
+        return [
+            befores[number] + start
+            for number in range(len(self.shards))
+            for start in self._shard(number).chunk_starts()
+        ]
+
+    def as_bits(self) -> LatentsSet:
+        """The same set, opened again: bf16 comes as its bits, uint16, and is not widened."""
+        return _restored(self.name, self.manifest.to_bytes(), {**self._options, "bf16_bits": True})
 
     def sizes(self, start: int = 0, stop: int | None = None) -> RowSizes:
         """The sizes of rows start to stop - 1, by default of all.  No row is read.  Raises IndexError, FormatError."""
@@ -146,6 +168,13 @@ class LatentsSet(RowAccess):
             before = self._ends[number - 1] if number else 0
             for first, names in self._shard(number).row_names():
                 yield before + first, names
+
+    def all_names(self) -> Iterator[tuple[int, int, RowNames | None]]:
+        """(first row, rows, their names, labels and sources) of each chunk.  No row is read.  Raises FormatError."""
+        for number in range(len(self.shards)):
+            before = self._ends[number - 1] if number else 0
+            for first, n_rows, names in self._shard(number).all_names():
+                yield before + first, n_rows, names
 
     def _name_of(self, row: int) -> str | None:
         number, before = self._place(row)

@@ -5,7 +5,6 @@ Owns that a shard is whole and on disk before a manifest names it, and that no w
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,11 +18,11 @@ from aeformat.live_file import lock_file
 from aeformat.paths import checked_path
 from aeformat.pipeline.create import create
 from aeformat.pipeline.latents_file import LatentsFile
+from aeformat.pipeline.sources import file_digest as file_digest
 from aeformat.sets.manifest import NAME, Manifest, Shard, parse_manifest
 from aeformat.sets.set_reader import check_shard
 
 LOCK_NAME: Final = f"{NAME}.lock"
-_READ_BYTES: Final = 1 << 20
 
 
 class SetWriter:
@@ -42,12 +41,8 @@ class SetWriter:
         return ShardFile(create(temporary, **self._options), temporary, self._finish)
 
     def _finish(self, temporary: Path) -> Path:
-        """Name a shard by its digest (S4-1)."""
-        place = self.folder / f"{file_digest(temporary).hex()}.aef"
-        temporary.replace(place)
-        sync_folder(self.folder)
-        self._finished.append(place)
-        return place
+        self._finished.append(finished(temporary))
+        return self._finished[-1]
 
     def add(self, path: str | os.PathLike[str]) -> None:
         """Take a latents file that is there, in the folder of the set or below, as a shard of the next commit."""
@@ -59,7 +54,7 @@ class SetWriter:
         Other processes may commit at the same time: no shard of theirs is lost, and none is added twice.
         Raises UsageError (a shard that does not go with the set), FormatError, OSError; then nothing has been committed.
         """
-        facts = [self._shard(path) for path in self._finished]
+        facts = [shard_of(self.folder, path) for path in self._finished]
         with locked(self.folder):
             data = read_manifest(self.folder)
             if data is None and not facts:
@@ -70,23 +65,11 @@ class SetWriter:
                     raise UsageError(f"{shard.name} has another header or other fields than the set; convert it first")
             new = now.with_shards((shard for shard, _ in facts), data)
             if data is None or new.shards != now.shards:
-                _replace(self.folder, new.to_bytes())
+                replace_manifest(self.folder, new)
             else:
                 new = now
         self._finished.clear()
         return new
-
-    def _shard(self, path: Path) -> tuple[Shard, Manifest]:
-        try:
-            name = path.absolute().relative_to(self.folder.absolute()).as_posix()
-        except ValueError:
-            raise UsageError(f"{path} is not in the folder of the set; move it there first") from None
-        with Latents(path) as latents:
-            assert latents.content_id is not None  # it is complete
-            shard = Shard(name, file_digest(path), latents.n_rows, latents.content_id, latents.n_bytes)
-            of_shard = Manifest(latents.header, latents.field_types, (shard,))
-            check_shard(latents, shard, of_shard)
-        return shard, of_shard
 
 
 class ShardFile:
@@ -151,15 +134,29 @@ def read_manifest(folder: Path) -> bytes | None:
         return None
 
 
-def _replace(folder: Path, data: bytes) -> None:
+def replace_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put a manifest in place, in one step; the caller holds the lock."""
     with AtomicFile(folder / NAME, force=True) as file:
-        file.write(data)
+        file.write(manifest.to_bytes())
 
 
-def file_digest(path: Path) -> bytes:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(_READ_BYTES):
-            digest.update(data)
-    return digest.digest()
+def finished(temporary: Path) -> Path:
+    """Name a shard that is whole by its digest (S4-1)."""
+    place = temporary.parent / f"{file_digest(temporary).hex()}.aef"
+    temporary.replace(place)
+    sync_folder(place.parent)
+    return place
+
+
+def shard_of(folder: Path, path: Path) -> tuple[Shard, Manifest]:
+    """A latents file as a shard of a set in this folder, and a manifest of it alone.  Raises UsageError, FormatError."""
+    try:
+        name = path.absolute().relative_to(folder.absolute()).as_posix()
+    except ValueError:
+        raise UsageError(f"{path} is not in the folder of the set; move it there first") from None
+    with Latents(path) as latents:
+        assert latents.content_id is not None  # it is complete
+        shard = Shard(name, file_digest(path), latents.n_rows, latents.content_id, latents.n_bytes)
+        of_shard = Manifest(latents.header, latents.field_types, (shard,))
+        check_shard(latents, shard, of_shard)
+    return shard, of_shard

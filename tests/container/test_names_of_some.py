@@ -13,7 +13,7 @@ from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import NamesInvalid
 from aeformat.pipeline.convert import convert
-from aeformat.reader import stream_latents
+from aeformat.reader import open_latents, stream_latents
 
 HEADER = LatentsHeader(
     decoder=bytes(32), dims=(2,), image=(4, 4, 1), encoding="u8", codec="none", filter="none", values="u8", encoder=None
@@ -79,3 +79,15 @@ def test_valid_names_are_converted(path):
     sink = io.BytesIO()
     convert(stream_latents(io.BytesIO(path.read_bytes())), sink, encoding=None, codec="none")
     assert rows(sink.getvalue()) == rows(path.read_bytes())
+
+
+def test_all_names_are_had_without_a_row(tmp_path):
+    """Chunk by chunk, sources among them; None where a chunk has none."""
+    sourced = RowNames(("e", "f"), None, (bytes(32), bytes([1]) * 32))
+    with (tmp_path / "some.aef").open("wb") as file, LatentsWriter(file, HEADER) as writer:
+        for part in (A, None, sourced):
+            writer.write(np.zeros((2, 2), np.uint8), part)
+    with open_latents(tmp_path / "some.aef") as latents:
+        latents._read_block = None  # rows cannot be read now
+
+        assert list(latents.all_names()) == [(0, 2, A), (2, 2, None), (4, 2, sourced)]

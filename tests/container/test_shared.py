@@ -162,7 +162,9 @@ def test_a_pickle_opens_the_file_again(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pickle.loads(data) as again:
         assert same_bits(again[:], VALUES)
-        assert again._options == {"cache_bytes": 5, "mmap": True, "incomplete": False, "find_prior": None}
+        assert again._options == {
+        "cache_bytes": 5, "mmap": True, "incomplete": False, "find_prior": None, "bf16_bits": False,
+    }  # fmt: skip
 
 
 def test_a_pickle_of_another_file_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import aeformat
 from aeformat.container import limits
 from aeformat.container.ragged import RaggedRows
 from aeformat.errors import ImageError, UsageError, ValueInvalid
+from aeformat.images.files import save_png
 from aeformat.model.file_io import read_package, write_package
 from aeformat.model.graph import Graph
 from aeformat.model.manifest import Endpoint
@@ -204,3 +206,21 @@ def test_latents_of_a_decoder_with_passes_are_coded(coded_model: aeformat.Model,
     assert_same(aeformat.decode(tmp_path / "None.aef"), expected)
     assert_same(aeformat.decode(tmp_path / "None.aef", rows=[6, 1]), [expected[6], expected[1]])
     assert aeformat.validate(tmp_path / "None.aef").problems == []
+
+
+def test_sources_of_image_files_are_recorded(model: aeformat.Model, tmp_path: Path) -> None:
+    """Of each row that of its file, however many images are encoded at once; of arrays there are none."""
+    (tmp_path / "images").mkdir()
+    names = [f"{at}.png" for at in range(len(IMAGES))]
+    for name, image in zip(names, IMAGES, strict=True):
+        save_png(tmp_path / "images" / name, image)
+
+    aeformat.pack(tmp_path / "images", tmp_path / "a.aef", model=model, sources=True, batch_rows=2)
+
+    with aeformat.open(tmp_path / "a.aef") as latents:
+        said = [latents.names(row) for row in range(len(latents))]
+    assert [row.names for row in said] == [(name,) for name in names]
+    digests = [hashlib.sha256((tmp_path / "images" / name).read_bytes()).digest() for name in names]
+    assert [row.sources for row in said] == [(digest,) for digest in digests]
+    with pytest.raises(UsageError, match="in no file of their own"):
+        aeformat.pack(IMAGES, tmp_path / "b.aef", model=model, sources=True)

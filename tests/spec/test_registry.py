@@ -82,7 +82,7 @@ def test_types_of_foreign_networks():
     types = ASSIGNED["network_types"]
 
     assert {e["type"]: e["bytes"] for e in types} == network_id.TYPE_BYTES
-    assert {e["safetensors"]: e["type"] for e in types} == safetensors_read._TYPES
+    assert {e["safetensors"]: e["type"] for e in types} == safetensors_read.TYPES
     assert {e["onnx"]: e["type"] for e in types} == onnx_read._TYPES
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -20,6 +21,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from aeformat.errors import UsageError
 from aeformat.net.server.blob_routes import BlobRoutes
 from aeformat.net.server.metrics import Metrics
 from aeformat.net.server.responses import problem_response
@@ -28,6 +30,7 @@ from aeformat.net.server.storage import Storage
 from aeformat.net.server.tokens import METRICS, SERVER_METRICS, Tokens
 from aeformat.net.server.upload_routes import UploadRoutes
 from aeformat.net.server.uploads import Uploads
+from aeformat.net.view.page import PAGE_FIELDS, page
 from aeformat.transport import draft
 from aeformat.transport.problems import Problem
 from aeformat.transport.transfer_limits import TransferLimits
@@ -35,6 +38,7 @@ from aeformat.transport.transfer_limits import TransferLimits
 HEADER_BYTES: Final = 65_536
 _SWEEP_SECONDS: Final = 60.0
 _THREADS: Final = 64
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Server:
@@ -67,6 +71,7 @@ class Server:
             Route("/v1/uploads", handler(uploads.list_uploads), methods=["GET"]),
             Route("/v1/uploads/{name}", handler(uploads.upload), methods=["GET", "PATCH", "DELETE", "OPTIONS"]),
             Route("/metrics", handler(self.counters)),
+            Route("/view/{name}", handler(self.view)),
         ]
         app = Starlette(
             routes=routes, lifespan=self._lifespan, exception_handlers={HTTPException: _not_routed, Exception: _failed}
@@ -101,6 +106,15 @@ class Server:
         """Answer GET v1/openapi.json."""
         text = files("aeformat.net.server").joinpath("openapi.json").read_text(encoding="utf-8")
         return Response(text, media_type="application/json")
+
+    async def view(self, request: Request) -> Response:
+        """Answer GET view/{sha256}: the page that asks for this container, with the token that its reader types."""
+        if not _DIGEST.fullmatch(request.path_params["name"]):
+            raise Problem("not-found", "not found")
+        try:
+            return Response(page(), media_type="text/html", headers=PAGE_FIELDS)
+        except UsageError as error:  # it was not built
+            raise Problem("not-found", "this installation has no page") from error
 
     async def counters(self, request: Request) -> Response:
         """Answer GET metrics: of the caller's tenant, or of the whole server (T10-7)."""

@@ -1,0 +1,20 @@
+"""The latents that ostris' ai-toolkit keeps in its folders _latent_cache: a .safetensors for each image.
+
+The tensor is called latent.  What it was made from is metadata; other tensors become fields.
+As of toolkit/dataloader_mixins.py of ostris/ai-toolkit, commit 002279cec335268639355a793aee60c4f4ba6f73.
+"""
+
+from __future__ import annotations
+
+from aeformat.adapters.items import Contents
+from aeformat.adapters.safetensors_files import SafetensorsFiles
+
+
+class AiToolkitFiles(SafetensorsFiles):
+    """A folder _latent_cache, or one above it."""
+
+    name = "ai-toolkit"
+
+    def rows(self, contents: Contents, key: str | None) -> list[dict[str, str]]:
+        """One row."""
+        return super().rows(contents, key or "latent")

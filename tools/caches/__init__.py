@@ -1,0 +1,1 @@
+"""Caches as other tools write them, for tests/adapters and tools/adapter_matrix.py."""
