@@ -126,7 +126,7 @@ class RangeTask:
             try:
                 with path.open("wb") as file:
                     wishes.pack(ranged.source, model, file)
-            except ImageError:
+            except ImageError:  # S5-5: none is left, or one is bad
                 if len(ranged.skipped) < ranged.n_rows:
                     raise
                 return Mark(None, None, {}, tuple(ranged.skipped))

@@ -100,7 +100,7 @@ class DaskWorkers:
                     number = waiting.popleft()
                     key = f"aeformat-{number}-{uuid.uuid4().hex}"
                     given[number] = client.submit(task, number, key=key, pure=False)
-                with contextlib.suppress(self._dask.TimeoutError):
+                with contextlib.suppress(self._dask.TimeoutError), client.as_current():
                     self._dask.wait(list(given.values()), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
                 if client.status != "running" or any(
                     future.status in ("cancelled", "lost") for future in given.values()
