@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from aeformat.errors import AeformatError, ImageError, SetInvalid, UsageError
+from aeformat.errors import AeformatError, Hint, ImageError, SetInvalid, UsageError
 from aeformat.paths import absolute, checked_path, is_url, named
 from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline.models import Model
@@ -74,6 +74,7 @@ def pack_set(
     batch_rows: int = BATCH_ROWS,
     backend: str = "auto",
     progress: Progress = SILENT,
+    notify: Callable[[str], object] = _log.warning,
 ) -> PackedSet:
     """Images to a set of latents, by one process or by many; what was committed.
 
@@ -84,7 +85,8 @@ def pack_set(
     rows_per_shard: images in one shard, the unit of work.
     skip_bad_images: leave out images that cannot be read or do not fit, and record which; else they are an error, once all
     other shards have been made.
-    The other keywords are those of `pack`.  progress: told of shards.
+    The other keywords are those of `pack`.  progress: told of shards.  notify: told in one line what was left out of folders,
+    and of a scheduler that is gone; by default it is logged.
 
     The rows are listed once, and the plan is kept beside the shards: the same call goes on where an earlier one ended, and does
     nothing twice.  All rows are in the set when it returns, or none: the manifest is the only commit.
@@ -110,8 +112,10 @@ def pack_set(
     of = model_at(name)
     place = place_at(absolute(checked_path(output)))
     plan = planned(place, _named(inputs), of, wishes, rows_per_shard)
+    for line in plan.left_out:
+        notify(line)
     task = RangeTask(place.name, plan.request.id, _model_name(name), skip_bad_images, batch_rows, backend)
-    return finished(place, plan, _runner(dask)(task, range(len(plan.parts))), progress)
+    return finished(place, plan, _runner(dask, notify)(task, range(len(plan.parts))), progress)
 
 
 def _named(inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
@@ -135,18 +139,17 @@ def planned(place: Place, inputs: tuple[str, ...], of: Model, wishes: Wishes, ro
     if plan is None:
         wishes.options(of, None)  # what does not go together is said before anything is listed
         plan = write_plan(place, request, find_rows(inputs, wishes.fit(of)))
-        _log.info("planned %d rows in %d shards", plan.n_rows, len(plan.parts))
-    for line in plan.left_out:
-        _log.warning("%s", line)
     return plan
 
 
-def _runner(dask: str | None) -> Callable[[RangeTask, Iterable[int]], Iterator[Outcome]]:
+def _runner(
+    dask: str | None, notify: Callable[[str], object]
+) -> Callable[[RangeTask, Iterable[int]], Iterator[Outcome]]:
     if dask is None:
         return run_here
     from aeformat.scaling.workers import DaskWorkers
 
-    return DaskWorkers(dask).run
+    return DaskWorkers(dask, notify=notify).run
 
 
 def run_here(task: RangeTask, numbers: Iterable[int]) -> Iterator[Outcome]:
@@ -171,13 +174,15 @@ def finished(place: Place, plan: Plan, outcomes: Iterator[Outcome], progress: Pr
             marks[number] = outcome
             progress.update(1)
     if bad:
-        others = f", and of {len(bad) - 1:,} more shards" if len(bad) > 1 else ""
-        raise ImageError(
-            f"{bad[0].sentence}: an image of one shard{others}; nothing is committed, {len(marks):,} of {len(plan.parts):,} "
-            "shards are kept: mend it and call again, or have bad images skipped",
-            hint=bad[0].hint,
-        )
+        raise _summed_up(bad, len(marks), len(plan.parts))
     return commit_marks(place, [marks[number] for number in sorted(marks)], len(plan.parts))
+
+
+def _summed_up(bad: Sequence[ImageError], n_made: int, n_ranges: int) -> ImageError:
+    """The first error, with what has become of the job."""
+    others = "" if len(bad) == 1 else f", {len(bad)} of them have such an image"
+    what = f"nothing is committed; {n_made:,} of {n_ranges:,} shards are made and kept{others}"
+    return ImageError(f"{bad[0].sentence}; {what}", hint=bad[0].hint or Hint.SKIP_BAD_IMAGES)
 
 
 def commit_marks(place: Place, marks: Sequence[Mark], n_ranges: int) -> PackedSet:

@@ -7,7 +7,6 @@ lost is given out again.  Knows nothing of what a range is.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 import uuid
 from collections import deque
@@ -16,11 +15,11 @@ from typing import Any, Final, TypeVar
 
 from aeformat.errors import AeformatError, UsageError
 
-_log: Final = logging.getLogger(__name__)
 LOCAL: Final = "local"
 _AHEAD: Final = 2  # ranges given out for each thread of the cluster
 _POLL_SECONDS: Final = 1.0
 _CONNECT_SECONDS: Final = 10
+_FIRST_SECONDS: Final = 30.0
 PATIENCE_SECONDS: Final = 300.0  # without a scheduler, or without a worker
 Made = TypeVar("Made")
 
@@ -28,16 +27,18 @@ Made = TypeVar("Made")
 class DaskWorkers:
     """A cluster.  address: of its scheduler, or "local".  patience: seconds to wait for a scheduler that is gone.
 
+    notify: told of that, in one line.
+
     Raises UsageError where Dask is not installed.
     """
 
-    def __init__(self, address: str, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, address: str, *, notify: Callable[[str], object], patience: float = PATIENCE_SECONDS) -> None:
         try:
             import distributed
         except ImportError as error:
             raise UsageError('Dask is not installed: pip install "aeformat[dask]"') from error
         self._dask: Any = distributed
-        self._address, self._patience = address, patience
+        self._address, self._notify, self._patience = address, notify, patience
 
     def run(
         self, task: Callable[[int], Made], numbers: Iterable[int]
@@ -45,15 +46,19 @@ class DaskWorkers:
         """Call the task with each number on some worker; results and errors, as they come.  Raises UsageError."""
         waiting = deque(numbers)
         with self._cluster() as address:
+            patience = min(_FIRST_SECONDS, self._patience)  # an address that is wrong is said soon
             while waiting:
-                client = self._connected(address)
+                client = self._connected(address, patience)
+                patience = self._patience
                 try:
                     yield from self._through(client, task, waiting)
                 finally:
                     with contextlib.suppress(*self._lost()):
                         client.close(timeout=_CONNECT_SECONDS)
                 if waiting:
-                    _log.warning("%s: the scheduler is gone; %d shards are given out again", address, len(waiting))
+                    self._notify(
+                        f"{address}: the scheduler is gone; waiting for it, to give out {len(waiting):,} shards again"
+                    )
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[str]:
@@ -63,12 +68,12 @@ class DaskWorkers:
         with self._dask.LocalCluster(threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
             yield cluster.scheduler_address
 
-    def _connected(self, address: str) -> Any:
+    def _connected(self, address: str, patience: float) -> Any:
         """A client; waits as long as patience lasts.  Raises UsageError."""
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + patience
         while True:
             try:
-                return self._dask.Client(address, timeout=min(_CONNECT_SECONDS, self._patience), set_as_default=False)
+                return self._dask.Client(address, timeout=min(_CONNECT_SECONDS, patience), set_as_default=False)
             except self._lost() as error:
                 if time.monotonic() > end:
                     raise UsageError(f"{address}: no Dask scheduler answers: {error}") from error
