@@ -83,10 +83,15 @@ class DaskWorkers:
 
     def _lost(self) -> tuple[type[BaseException], ...]:
         """What says that the scheduler does not answer."""
-        from asyncio import CancelledError
-        from asyncio import TimeoutError as Late
+        import asyncio
+        import concurrent.futures as threads
 
-        return (OSError, Late, CancelledError, self._dask.comm.CommClosedError, self._dask.client.FutureCancelledError)
+        return (
+            OSError,
+            asyncio.TimeoutError,
+            asyncio.CancelledError,
+            threads.CancelledError,
+        )  # CommClosedError is the first
 
     def _through(
         self, client: Any, task: Callable[[int], Made], waiting: deque[int]

@@ -16,6 +16,7 @@ from aeformat.container.payloads import Block
 from aeformat.container.reader import Latents
 from aeformat.container.stream import LatentStream
 from aeformat.errors import SetInvalid
+from aeformat.model.match import check_named
 from aeformat.paths import named
 from aeformat.pipeline.unpack import Decoded, give_prior, unpack
 from aeformat.sets.manifest import Manifest, Shard, parse_manifest
@@ -68,7 +69,11 @@ class SetStream:
 
         Raises as `unpack` of one file does, IndexError.
         """
-        found, loaded = Once(find), Once(load)
+        with named(self.name):
+            check_named(self.header)
+        return self._images(Once(find), Once(load), rows)
+
+    def _images(self, found: FindDecoder, loaded: LoadNetwork, rows: range | None) -> Iterator[Decoded]:
         if rows is None:
             for stream in self.shards():
                 yield from unpack(stream, found, loaded)
