@@ -64,6 +64,22 @@ def write_pipe(folder: Path, n: int) -> None:
                     database.execute(f"INSERT INTO shard_{shard} VALUES (?, ?)", entry)
                     file.write(data.getvalue())
         database.commit()
+    text_embeddings(folder / "text_embeddings_1")
+
+
+def text_embeddings(folder: Path) -> None:
+    """What the tool keeps beside the folder latents, in the same form; one row."""
+    folder.mkdir()
+    data = io.BytesIO()
+    torch.save({"prompt_embeds": torch.ones(2, 3)}, data)
+    (folder / "shard_0.bin").write_bytes(data.getvalue())
+    with contextlib.closing(sqlite3.connect(folder / "metadata.db")) as database:
+        database.execute("CREATE TABLE fingerprint(value)")
+        database.execute("CREATE TABLE items(shard, shard_index)")
+        database.execute("INSERT INTO items VALUES (0, 0)")
+        database.execute("CREATE TABLE shard_0(offset, size)")
+        database.execute("INSERT INTO shard_0 VALUES (0, ?)", (len(data.getvalue()),))
+        database.commit()
 
 
 def pipe_in(folder: Path) -> Any:
@@ -109,12 +125,14 @@ def main(folder: Path, n: int) -> None:
         "simpletuner": (partial(write, is_zipped=True), held_in),
         "diffusion-pipe": (write_pipe, pipe_in),
     }
+    beside = {"diffusion-pipe": ["text_embeddings_1"]}  # what is left out, and said
     for name, (make, held) in cases.items():
         here = folder / name
         make(here / "cache", n)
         report = import_cache(name, here / "cache", here / "set", ImportOptions())
         back = export_cache(name, here / "set", here / "again")
-        if held(here / "cache") != held(here / "again") or back.not_kept or report.not_kept:
+        left_out = [lost["first"] for lost in report.to_map()["not_kept"]]
+        if held(here / "cache") != held(here / "again") or back.not_kept or left_out != beside.get(name, []):
             raise SystemExit(f"{name}: not the same")
         sys.stdout.write(
             json.dumps({"format": name, "rows": report.rows, "encoding": report.encoding, "differing_bits": 0}) + "\n"
