@@ -8,7 +8,7 @@ rows, in the shuffled order that it makes, as batches of torch.bfloat16.  In a r
 a machine that is busy for a while slows them alike; the table has medians of the ratios within rounds.  Cold: the files have been taken out of
 the system's cache (posix_fadvise DONTNEED), so it needs Linux; a disk may have a cache of its own, and names and sizes of files stay in memory.
 
---work: a folder on the disk that is meant; all contenders lie there, some 9 copies of the rows.  What has been written and measured is
+--work: a folder on the disk that is meant; all contenders lie there, some 10 copies of the rows.  What has been written and measured is
 noted there in state.json: the same line again goes on behind it.
 --for: begin nothing more after so many seconds, and end with exit code 3 if anything is left.  --rounds 0 writes the folders and measures nothing.
 More rounds can be asked for later.
