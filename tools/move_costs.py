@@ -38,14 +38,18 @@ def cost(of: str, write: Callable[[Path, int], None], folder: Path, n: int) -> d
     export_cache(of, folder / "set", folder / "again")
     exported = time.perf_counter()
     return {
-        "format": of, "rows": made.rows, "files": made.files, "set_files": made.shards + 1,
+        "format": of, "rows": made.rows, "files": len(_files(folder / "cache")), "set_files": made.shards + 1,
         "mb": round(_bytes(folder / "cache") / 1e6, 1), "set_mb": round(_bytes(folder / "set") / 1e6, 1),
         "import_s": round(imported - began, 1), "export_s": round(exported - imported, 1),
     }  # fmt: skip
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def sentence(found: dict[str, Any]) -> str:
