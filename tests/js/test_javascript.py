@@ -22,7 +22,6 @@ import aeformat
 from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter
 from aeformat.images import demo_digits
-
 from tools.conformance.javascript import Chromium
 from tools.conformance.programs import Missing
 from tools.conformance.vectors import all_vectors

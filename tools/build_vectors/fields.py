@@ -124,7 +124,9 @@ def _later() -> Iterator[Case]:
 
     largest, of_largest = _of_size(65_536)
     file = _TWO.with_(before={0: [_chunk(payload(largest, of_largest))]})
-    yield _with_fields(file.good(258, "fields-head-65536", "A head as long as one may be.", "C22-3 C22-4"), [of_largest])
+    yield _with_fields(
+        file.good(258, "fields-head-65536", "A head as long as one may be.", "C22-3 C22-4"), [of_largest]
+    )
 
 
 def _of_size(n_bytes: int) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
@@ -134,7 +136,7 @@ def _of_size(n_bytes: int) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
     left = n_bytes - len(emit(head)) - len(emit("y" * 200)) - len(emit(["bool"]))
     head["y" * (200 + left)] = ["bool"]
     assert len(emit(head)) == n_bytes
-    return head, dict.fromkeys(head, [True, False])
+    return head, {name: [True, False] for name in head}
 
 
 def _with_fields(case: Case, values: Sequence[Any]) -> Case:
