@@ -22,7 +22,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -30,21 +29,10 @@ from typing import Any, Final
 import aeformat
 from tools.bench_loaders.contenders import CONTENDERS
 from tools.bench_loaders.table import OURS, table
+from tools.measuring import machine, run_child
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+_CHILD: Final = "tools.bench_loaders.child"
 MOSAIC: Final = "MosaicML streaming"
-
-
-def run_child(python: str, **given: Any) -> dict[str, Any]:
-    """What a child process prints.  Raises SystemExit with the end of what it said."""
-    code = "import sys; from tools.bench_loaders.child import main; main(sys.argv[1])"
-    done = subprocess.run(
-        [python, "-c", code, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{given}\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def measured(options: argparse.Namespace, n_rows: int, size: int, versions: dict[str, str]) -> dict[str, Any]:
@@ -57,7 +45,7 @@ def measured(options: argparse.Namespace, n_rows: int, size: int, versions: dict
         folder = options.work / f"{n_rows}x{size}" / str(number)
         folder.mkdir(parents=True)
         given = {"name": name, "folder": os.fspath(folder), "rows": n_rows, "size": size}
-        written = run_child(python, do="write", **given)
+        written = run_child(_CHILD, python=python, do="write", **given)
         versions.update({f"{package}": found for package, found in written.pop("versions").items()})
         contenders[name] = {**written, "runs": {}, "given": given}
         print(f"{name}: {written['bytes']:,} bytes", file=sys.stderr)
@@ -67,7 +55,7 @@ def measured(options: argparse.Namespace, n_rows: int, size: int, versions: dict
                 for name, found in contenders.items():
                     column = f"{'cold' if is_cold else 'warm'} {n_workers}"
                     asked = {"batch_size": options.batch_size, "workers": n_workers, "seed": round_number}
-                    one = run_child(pythons[name], do="load", cold=is_cold, **asked, **found["given"])
+                    one = run_child(_CHILD, python=pythons[name], do="load", cold=is_cold, **asked, **found["given"])
                     found["runs"].setdefault(column, []).append(one)
                     print(f"{round_number} {column} {name}: {one['rows_a_second']:,.0f}", file=sys.stderr)
     for found in contenders.values():
@@ -100,7 +88,7 @@ def main() -> None:
     out = options.out or options.work / "loaders"
     versions = {"aeformat": aeformat.__version__, "Python": platform.python_version()}
     results = {
-        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "batch_size": options.batch_size, "workers": options.workers, "rounds": options.rounds, "versions": versions,
         "data": [measured(options, n_rows, size, versions) for n_rows, size in options.data],
     }  # fmt: skip
