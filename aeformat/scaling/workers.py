@@ -7,6 +7,7 @@ lost is given out again.  Knows nothing of what a range is.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import uuid
 from collections import deque
@@ -45,7 +46,7 @@ class DaskWorkers:
     ) -> Iterator[tuple[int, Made | AeformatError | OSError]]:
         """Call the task with each number on some worker; results and errors, as they come.  Raises UsageError."""
         waiting = deque(numbers)
-        with self._cluster() as address:
+        with _quiet(), self._cluster() as address:
             patience = min(_FIRST_SECONDS, self._patience)  # an address that is wrong is said soon
             while waiting:
                 client = self._connected(address, patience)
@@ -65,7 +66,9 @@ class DaskWorkers:
         if self._address != LOCAL:
             yield self._address
             return
-        with self._dask.LocalCluster(threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with self._dask.LocalCluster(
+            threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster:
             yield cluster.scheduler_address
 
     def _connected(self, address: str, patience: float) -> Any:
@@ -141,3 +144,15 @@ class DaskWorkers:
         if isinstance(error, ImportError):
             raise UsageError(f"{self._address}: a worker lacks what this takes: {error}") from error
         raise error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask's client does not log that it lost its scheduler: that is said here, in one line."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
