@@ -104,7 +104,7 @@ class DaskWorkers:
         idle_since = time.monotonic()
         try:
             while waiting or given:
-                n_threads = sum(client.nthreads().values())
+                n_threads = _n_threads(client)
                 if n_threads:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > self._patience:
@@ -144,6 +144,15 @@ class DaskWorkers:
         if isinstance(error, ImportError):
             raise UsageError(f"{self._address}: a worker lacks what this takes: {error}") from error
         raise error
+
+
+def _n_threads(client: Any) -> int:
+    """Of all workers that there are.  Raises ConnectionError where the scheduler is gone."""
+    scheduler = client.scheduler  # None from the moment that the client has lost it, in a thread of its own
+    if scheduler is None:
+        raise ConnectionError("the scheduler is gone")
+    threads: dict[str, int] = client.sync(scheduler.ncores, workers=None)
+    return sum(threads.values())
 
 
 @contextlib.contextmanager

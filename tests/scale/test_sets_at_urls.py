@@ -118,6 +118,10 @@ def test_images_in_a_tree_keep_their_names(url, tmp_path, capsys):
     names = sorted(f"{number % 3}/{number:02}.png" for number in range(12))
     assert names_in(f"{url}/out") == names
     assert main(["check", f"{url}/out", "--images", str(folder)]) == 0
+    assert main(["check", f"{url}/out", "--images", f"{url}/in/"]) == 0
+    put(f"{url}/in/0/00.png", png(pixels[1]))
+    assert main(["check", f"{url}/out", "--images", f"{url}/in/"]) == 1
+    assert main(["check", f"{url}/out", "--images", f"{url}/in/", "--update", "os:listdir"]) == 2
     with aeformat.open(f"{url}/out") as latents:
         expected = aeformat.load_model(MODEL).encode(pixels[[int(name[2:4]) for name in names]])
         assert np.array_equal(latents[:], expected)
