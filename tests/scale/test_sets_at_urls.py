@@ -83,6 +83,10 @@ def test_a_set_is_read_by_its_url(url, images, in_folder, tmp_path, capsys):
     assert np.array_equal(whole, np.load(tmp_path / "here.npy"))
     assert np.array_equal(whole[6:27], np.load(tmp_path / "some.npy"))
     assert len(np.load(tmp_path / "latents.npy")) == N_IMAGES
+    aeformat.unpack(url, tmp_path / "picked.npy", rows=[3, 7, 8, 40])
+    assert np.array_equal(whole[[3, 7, 8, 40]], np.load(tmp_path / "picked.npy"))
+    aeformat.unpack(shard_url, tmp_path / "shard.npy")
+    assert np.array_equal(whole[16:24], np.load(tmp_path / "shard.npy"))
     capsys.readouterr()
     assert main(["eval", "--json", url, "--against", str(tmp_path / "digits.npy")]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == N_IMAGES
