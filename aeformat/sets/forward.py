@@ -18,13 +18,14 @@ from aeformat.container.stream import LatentStream
 from aeformat.errors import SetInvalid
 from aeformat.model.match import check_named
 from aeformat.paths import named
-from aeformat.pipeline.unpack import Decoded, Numbers, give_prior, rows_array, unpack
+from aeformat.pipeline.unpack import Decoded, give_prior, rows_array, unpack
 from aeformat.sets.manifest import Manifest, Shard, parse_manifest
 from aeformat.sets.places import beside, manifest_path, opener
 from aeformat.sets.set_reader import check_shard
 
 if TYPE_CHECKING:
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
+    from aeformat.pipeline.unpack import Numbers
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
