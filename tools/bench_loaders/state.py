@@ -34,7 +34,7 @@ def asked_of(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
 def steps(options: argparse.Namespace, names: list[str]) -> Iterator[Step]:
     """All of them, in order: folders first, then round after round."""
     data = [f"{n_rows}x{size}" for n_rows, size in options.data]
-    columns = [f"{kind} {n}" for kind in ("cold", "warm") for n in options.workers]
+    columns = [f"{kind} {n}" for n in options.workers for kind in ("cold", "warm")]
     yield from (Step(one, name, "", 0) for one in data for name in names)
     yield from (
         Step(one, name, column, number)
