@@ -22,43 +22,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aeformat
 from tools.bench_loaders.contenders import CONTENDERS
 from tools.bench_loaders.state import State, asked_of, steps
 from tools.bench_loaders.table import OURS, table
+from tools.measuring import machine, run_child
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+_CHILD: Final = "tools.bench_loaders.child"
 MOSAIC: Final = "MosaicML streaming"
-
-
-def run_child(python: str, **given: Any) -> dict[str, Any]:
-    """What a child process prints.  Raises SystemExit with the end of what it said."""
-    code = "import sys; from tools.bench_loaders.child import main; main(sys.argv[1])"
-    done = subprocess.run(
-        [python, "-c", code, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{given}\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def machine() -> str:
-    """The system, the processor and how many of it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
-    return f"{platform.system()} {platform.release()}, {os.cpu_count()} cores of {model}"
 
 
 def _data(text: str) -> tuple[int, int]:
@@ -101,7 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
             sys.stderr.write("not all is measured yet: the same line goes on\n")
             raise SystemExit(3)
         python = options.mosaic if step.name == MOSAIC else sys.executable
-        state.note(step, run_child(python, **state.given(step)))
+        state.note(step, run_child(_CHILD, python=python, **state.given(step)))
     if options.rounds:
         results = {"machine": machine(), **state.results(options, left_out)}
         out = options.out or options.work / "loaders"

@@ -33,14 +33,19 @@ def kept_bits(path: Path, n_rows: int, size: int) -> Iterator[NDArray[np.uint16]
 
 
 def bits_of(n_rows: int, size: int, seed: int = 0) -> Iterator[NDArray[np.uint16]]:
-    """The bits of bf16, (n, 4, size, size), until there are n_rows; the last of 256 rows each."""
+    """The bits of bf16, (n, 4, size, size), until there are n_rows; 256 rows each but the last."""
+    return map(_rounded, values_of(n_rows, size, seed))
+
+
+def values_of(n_rows: int, size: int, seed: int = 0) -> Iterator[NDArray[np.float32]]:
+    """The same rows before they are rounded."""
     for first in range(0, n_rows, _BLOCK):
         rng = np.random.default_rng([seed, first])
         n = min(_BLOCK, n_rows - first)
         fields = sum(_smooth(rng, n, size, step) * np.float32(weight) for step, weight in _SCALES)
         values = np.einsum("dc,nchw->ndhw", _MIX, fields) + _MEAN[:, None, None]
         values *= rng.uniform(0.7, 1.3, (n, 1, 1, 1)).astype(np.float32)  # pictures differ in contrast
-        yield _rounded(values)
+        yield values
 
 
 def _smooth(rng: np.random.Generator, n: int, size: int, step: int) -> NDArray[np.float32]:
