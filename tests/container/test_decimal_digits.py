@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from aeformat.container import decimal_digits, text19
 from aeformat.container.decimal_digits import digits_of
-from aeformat.container.powers_of_ten import powers_of_ten
+from aeformat.container.powers_of_ten import ten_to_the
 from aeformat.container.text19 import BadText, format_rows, parse_rows
 from aeformat.container.text_cells import plain_cells, read_cells, write_cells
 
@@ -145,7 +145,7 @@ def test_settled_digits_are_the_nearest_by_exact_arithmetic():
 def test_powers_of_ten_are_as_exact_as_promised():
     """To 2^-106, and with no error from 10^0 to 10^45."""
     first = -348
-    powers = powers_of_ten(range(first, 330))
+    powers = ten_to_the(range(first, 330))
     for k, (high, low, exponent) in enumerate(zip(*(part.tolist() for part in powers), strict=True), first):
         right = Fraction(10) ** k / Fraction(2) ** exponent
         assert 1 <= high < 2
