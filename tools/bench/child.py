@@ -57,7 +57,7 @@ def write(asked: Asked) -> dict[str, Any]:
     def call() -> None:
         asked.rival.write(asked.folder, values, names)
 
-    seconds, peak = _timed(call, asked.seconds, before=lambda: _emptied(asked.folder))
+    seconds, peak, _ = _timed(call, asked.seconds, before=lambda: _emptied(asked.folder))
     files = [path for path in asked.folder.rglob("*") if path.is_file()]
     return {"seconds": seconds, "peak": peak, "bytes": sum(path.stat().st_size for path in files), "files": len(files)}
 
@@ -65,8 +65,7 @@ def write(asked: Asked) -> dict[str, Any]:
 def read(asked: Asked) -> dict[str, Any]:
     """Seconds of one call, from the path to all rows in memory."""
     read_all = asked.rival.read
-    seconds, peak = _timed(lambda: read_all(asked.place), asked.seconds)
-    values, names = read_all(asked.place)
+    seconds, peak, (values, names) = _timed(lambda: read_all(asked.place), asked.seconds)
     _check(asked.name, values, asked.values)
     if names != asked.names:
         raise SystemExit(f"{asked.name} read other names than were written")
@@ -77,7 +76,7 @@ def pick(asked: Asked) -> dict[str, Any]:
     """Seconds of opening, of one row, and of a batch, at random; the file is in the system's cache."""
     opener = asked.rival.open
     assert opener is not None
-    opening, _ = _timed(lambda: opener(asked.place), asked.seconds)
+    opening, *_ = _timed(lambda: opener(asked.place), asked.seconds)
     opened, rng = opener(asked.place), np.random.default_rng(0)
     n_rows = len(asked.values)
     for row in rng.permutation(n_rows)[:_TEST_ROWS].tolist():
@@ -102,11 +101,12 @@ def flips(asked: Asked) -> dict[str, Any]:
 
 def _timed(
     call: Callable[[], Any], seconds: float, before: Callable[[], None] = lambda: None
-) -> tuple[float, int | None]:
-    """Seconds of the fastest call, and bytes of memory that the first one took beyond what was there."""
+) -> tuple[float, int | None, Any]:
+    """Seconds of the fastest call, bytes of memory that the first one took beyond what was there, and what the last one returned."""
     times: list[float] = []
-    peak = None
+    peak = result = None
     while not times or (sum(times) < seconds and len(times) < _MOST_CALLS):
+        result = None  # two at a time would be more than is counted
         before()
         is_counted = not times and forget_peak()
         resident = resident_bytes() if is_counted else 0
@@ -115,8 +115,7 @@ def _timed(
         times.append(time.perf_counter() - began)
         if is_counted:
             peak = peak_bytes() - resident
-        del result
-    return min(times), peak
+    return min(times), peak, result
 
 
 def _mean(call: Callable[[Any], Any], given: Iterator[Any], seconds: float) -> float:
