@@ -23,7 +23,7 @@ from aeformat.container.fronts import Fronts
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.name_index import NameIndex
 from aeformat.container.names import RowNames
-from aeformat.container.opened import INSTEAD, OpenedFile
+from aeformat.container.opened import INSTEAD, OpenedFile, RandomFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
 from aeformat.container.ragged import RaggedRows
@@ -36,7 +36,7 @@ from aeformat.container.sizes import RowSizes
 from aeformat.container.stream import latents_header
 from aeformat.container.wire import IndexEntry, Trailer
 from aeformat.errors import FormatError, StructureInvalid, UsageError
-from aeformat.paths import checked_path, named
+from aeformat.paths import absolute, checked_path, named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +59,7 @@ class Latents(RowAccess):
     says what comes behind them.
     find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
     bf16_bits: as `as_bits`.
+    open_file: opens the file by its path; another one than OpenedFile reads what is no file of this machine.
     It can be pickled, if find_prior can: the file is opened again by its path, and must still have the same content id.
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
@@ -73,6 +74,7 @@ class Latents(RowAccess):
         incomplete: bool = False,
         find_prior: Callable[[Latents], DecoderPrior] | None = None,
         bf16_bits: bool = False,
+        open_file: Callable[[str], RandomFile] = OpenedFile,
     ) -> None:
         self._limits, self._is_mapped, self._find_prior = limits, mmap, find_prior
         self._options: dict[str, Any] = {
@@ -81,6 +83,7 @@ class Latents(RowAccess):
             "incomplete": incomplete,
             "find_prior": find_prior,
             "bf16_bits": bf16_bits,
+            "open_file": open_file,
         }
         self.has_bf16_bits = bf16_bits
         self._decoding = ForkLock()  # of codec rans, whose steps are counted
@@ -100,7 +103,7 @@ class Latents(RowAccess):
 
     def _open(self, *, incomplete: bool) -> None:
         limits = self._limits
-        self._file = OpenedFile(self.name)
+        self._file: RandomFile = self._options["open_file"](self.name)
         self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
             framing = Framing(self._file.read, self._file.size, limits)
@@ -200,7 +203,7 @@ class Latents(RowAccess):
         Raises as opening does, UsageError if it is another file by now.
         """
         options = {**self._options, "bf16_bits": True}
-        return _reopened(os.path.abspath(self.name), self._limits, options, self.content_id, self._prior)  # noqa: PTH100
+        return _reopened(absolute(self.name), self._limits, options, self.content_id, self._prior)
 
     def with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Ascending numbers of rows, and beside them all rows that the same digests of receipts are for.
@@ -265,7 +268,7 @@ class Latents(RowAccess):
         return None if self.trailer is None else self.trailer.content_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        path = os.path.abspath(self.name)  # noqa: PTH100 - pathlib costs start-up time that embedders would pay
+        path = absolute(self.name)
         return _reopened, (path, self._limits, self._options, self.content_id, self._prior)
 
     def stored_chunks(self) -> Iterator[NDArray[Any] | Any]:

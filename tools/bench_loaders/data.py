@@ -6,6 +6,7 @@ No row is a copy of another, and none is taken from a photograph: all are drawn 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,18 @@ _MIX: Final = np.array(
     [[0.9, 0.2, -0.1, 0.3], [-0.2, 1.1, 0.25, 0.1], [0.15, -0.3, 0.8, 0.2], [0.1, 0.2, -0.25, 0.7]], np.float32
 )  # of four channels
 _MEAN: Final = np.array([0.15, -0.1, 0.25, -0.3], np.float32)
+
+
+def kept_bits(path: Path, n_rows: int, size: int) -> Iterator[NDArray[np.uint16]]:
+    """bits_of, drawn once: afterwards read from that file."""
+    if not path.exists():
+        beside = path.with_suffix(".new")
+        with beside.open("wb") as file:
+            for block in bits_of(n_rows, size):
+                file.write(block.tobytes())
+        beside.replace(path)
+    rows = np.memmap(path, np.uint16, "r", shape=(n_rows, 4, size, size))
+    yield from (np.array(rows[first : first + _BLOCK]) for first in range(0, n_rows, _BLOCK))
 
 
 def bits_of(n_rows: int, size: int, seed: int = 0) -> Iterator[NDArray[np.uint16]]:
