@@ -24,7 +24,7 @@ from tools.measuring import forget_peak, peak_bytes, resident_bytes
 BATCH_ROWS: Final = 256
 _FEW: Final = 16
 _MOST_CALLS: Final = 20
-_FLIP_BYTES: Final = 1 << 20  # of rows
+_FLIP_BYTES: Final = 1 << 18  # of rows
 _TEST_ROWS: Final = 50
 
 
@@ -94,7 +94,7 @@ def pick(asked: Asked) -> dict[str, Any]:
 
 
 def flips(asked: Asked) -> dict[str, Any]:
-    """What becomes of flipped bits: see flips.py.  A megabyte of rows is written, without names."""
+    """What becomes of flipped bits: see flips.py.  256 KiB of rows are written, without names."""
     values = asked.values[: max(1, _FLIP_BYTES // asked.values[0].nbytes)]
     return flipped(asked.rival, values, asked.folder / "flipped")
 
