@@ -54,7 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
         for data in () if options.tables else options.data:
             before = results["data"].get(data) if options.more else None
             results["data"][data] = measured(data, wanted, before)
-        _write(results, options.out)
+            _write(results, options.out)  # now: the next one may be stopped
+        if options.tables:
+            _write(results, options.out)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
