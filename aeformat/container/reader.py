@@ -7,6 +7,7 @@ first array.
 from __future__ import annotations
 
 import os
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -177,9 +178,11 @@ class Latents(RowAccess):
         if self.header.has_free_sizes or not isinstance(self._file, OpenedFile):
             return None
         starts, kept = [*self._starts, self.n_rows], self._options["cache_bytes"]
+        me = weakref.proxy(self)  # in no circle: a reader that is let go of lets go of its file at once
         chunks = ChunksOfRows(
-            self.name, self._file, self.header, starts, self._checked_rows, self._read_block, self._blocks, kept
-        )
+            self.name, self._file, self.header, starts,
+            lambda position: me._checked_rows(position), lambda position: me._read_block(position), self._blocks, kept,
+        )  # fmt: skip
         return FastRows(chunks, self.dtype, is_mapped=self._is_mapped, bf16_bits=self.has_bf16_bits)
 
     def _checked_rows(self, position: int) -> tuple[Front, ChunkRead]:
