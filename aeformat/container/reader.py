@@ -181,7 +181,9 @@ class Latents(RowAccess):
         me = weakref.proxy(self)  # in no circle: a reader that is let go of lets go of its file at once
         chunks = ChunksOfRows(
             self.name, self._file, self.header, starts,
-            lambda position: me._checked_rows(position), lambda position: me._read_block(position), self._blocks, kept,
+            lambda position: me._checked_rows(position),  # noqa: PLW0108 - the method itself would hold the reader
+            lambda position: me._read_block(position),  # noqa: PLW0108
+            self._blocks, kept,
         )  # fmt: skip
         return FastRows(chunks, self.dtype, is_mapped=self._is_mapped, bf16_bits=self.has_bf16_bits)
 
