@@ -11,6 +11,7 @@ import errno
 import mmap
 import os
 import stat
+from typing import Protocol
 
 from aeformat.errors import Truncated, UsageError
 from aeformat.paths import checked_path
@@ -29,6 +30,21 @@ else:  # Windows
         with _lock:  # of all files: the place is the descriptor's
             os.lseek(handle, at, os.SEEK_SET)
             return os.read(handle, n_bytes)
+
+
+class RandomFile(Protocol):
+    """What random access takes of a file, wherever it is.  Each method raises OSError too.  size: in bytes."""
+
+    size: int
+
+    def read(self, at: int, n_bytes: int, /) -> bytes:
+        """A copy of n_bytes from byte `at` on, fewer where the file ends.  Raises UsageError, Truncated."""
+
+    def view(self) -> memoryview:
+        """The whole file without a copy.  Raises UsageError where it cannot be mapped."""
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 class OpenedFile:
