@@ -7,9 +7,11 @@ first array.
 from __future__ import annotations
 
 import os
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +19,10 @@ from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
 from aeformat.container.described import Described
+from aeformat.container.fast_rows import ChunksOfRows, FastRows
 from aeformat.container.field_types import FieldTypes
 from aeformat.container.field_views import Fields
+from aeformat.container.front import Front
 from aeformat.container.fronts import Fronts
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.name_index import NameIndex
@@ -110,9 +114,8 @@ class Latents(RowAccess):
             self.header = latents_header(framing.header)
             if self._lies_in_file:
                 framing.view = self._file.view()
-            size_of = partial(
-                _block_bytes, is_mapped=self._lies_in_file
-            )  # no bound method: it would keep the file open
+            # No bound method: it would keep the file open.
+            size_of = (lambda _: _MAPPED_BYTES) if self._lies_in_file else attrgetter("n_bytes")
             self._blocks: Recent[Block] = Recent(self._options["cache_bytes"], size_of)
             self._open_rows(framing, incomplete=incomplete)
         except BaseException:
@@ -152,9 +155,46 @@ class Latents(RowAccess):
             with self._decoding:
                 return self._decoded(position)
 
-    def _decoded(self, position: int) -> Block:
+    def _row(self, row: int) -> NDArray[Any]:
+        found = None if self._fast is None else self._fast.row(row)
+        return super()._row(row) if found is None else found
+
+    def _gathered(self, rows: NDArray[Any]) -> NDArray[Any] | RaggedRows:
+        if self._fast is None:
+            return super()._gathered(rows)
+        with named(self.name):
+            return self._fast.gathered(rows, self._block)
+
+    def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
+        """As RowAccess has it; many rows of one size are read by several threads."""
+        self._check_range(start, stop)
+        with named(self.name):
+            found = None if self._fast is None else self._fast.rows(start, stop, self._block)
+        return super().rows(start, stop) if found is None else found
+
+    @cached_property
+    def _fast(self) -> FastRows | None:
+        """For rows of one size in a file of this machine; elsewhere each request costs more than what it saves."""
+        if self.header.has_free_sizes or not isinstance(self._file, OpenedFile):
+            return None
+        starts, kept = [*self._starts, self.n_rows], self._options["cache_bytes"]
+        me = weakref.proxy(self)  # in no circle: a reader that is let go of lets go of its file at once
+        chunks = ChunksOfRows(
+            self.name, self._file, self.header, starts,
+            lambda position: me._checked_rows(position),  # noqa: PLW0108 - the method itself would hold the reader
+            lambda position: me._read_block(position),  # noqa: PLW0108
+            self._blocks, kept,
+        )  # fmt: skip
+        return FastRows(chunks, self.dtype, is_mapped=self._is_mapped, bf16_bits=self.has_bf16_bits)
+
+    def _checked_rows(self, position: int) -> tuple[Front, ChunkRead]:
+        """What stands in front of a chunk of rows, and the chunk."""
         entry, front = self._entries[position], self._fronts.of(position)
-        chunk = self._rows_chunk(entry, front.sizes)
+        return front, self._rows_chunk(entry, front.sizes)
+
+    def _decoded(self, position: int) -> Block:
+        entry = self._entries[position]
+        front, chunk = self._checked_rows(position)
         if payloads.is_coded(chunk, self.header) and self._prior is None:
             payloads.check_coded(chunk, self.header, self._budget)
             if self.needs_prior and self._find_prior is not None:
@@ -164,7 +204,10 @@ class Latents(RowAccess):
         names = None if front.names is None else payloads.row_names(front.names, self.header)
         receipts = None if front.receipts is None else payloads.row_receipts(front.receipts, front.sizes)
         fields = None if front.fields is None else self._fronts.fields(position)
-        return Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header), fields)
+        block = Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header), fields)
+        if self._fast is not None:
+            self._fast.take(block, position)
+        return block
 
     def __repr__(self) -> str:
         if self.header.has_free_sizes:
@@ -343,12 +386,6 @@ class Latents(RowAccess):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _block_bytes(block: Block, *, is_mapped: bool) -> int:
-    """What a chunk takes that is kept."""
-    values = block.values.flat if isinstance(block.values, RaggedRows) else block.values
-    return _MAPPED_BYTES if is_mapped else int(values.nbytes)
 
 
 def _reopened(

@@ -127,8 +127,8 @@ def test_what_is_left_open_is_settled_one_by_one(monkeypatch):
     assert _cells(values).tobytes() == cells.tobytes()
 
 
-def test_scaled_values_have_the_error_that_is_promised():
-    """Within 2^-39 of value * 10^k, in which 2^-32 is left open."""
+def test_settled_digits_are_the_nearest_by_exact_arithmetic():
+    """Half a unit at most from value * 10^k; what is left open, 2^-32 more at most."""
     values = np.abs(np.concatenate([_random(2_000), _single(500), np.arange(1.0, 500.0)]))
     values = values[values > np.finfo(np.float64).tiny]
     made = digits_of(values)
