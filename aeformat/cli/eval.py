@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         counted = common.CountedInput(file)
         with common.opening(options.file):
             latents = stream_latents(cast("BinaryIO", counted))
-        blocks = unpack(latents, find, loader(options.backend, n_rows))
+        blocks = unpack(latents, find, loader(options.backend, n_rows), ahead=common.is_ordinary(options.file))
         fit = common.fit_of(options, latents.header.image_shape)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
         common.say_left_out(source.left_out)
