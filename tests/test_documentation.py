@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
     ROOT / "tools" / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "tools").glob("*.md")),
 ]  # fmt: skip
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -155,7 +156,7 @@ def test_options_that_pages_name_are_options():
     """Each --option in README and docs/ is one that the command line has."""
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "aeformat" / "cli").glob("*.py"))
     known = set(re.findall(r'"(--[\w-]+)"', sources))
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md"):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "SECURITY.md"):
         named = set(re.findall(r"(?<![\w-])(--[a-z][\w-]+)", page.read_text(encoding="utf-8")))
         assert named <= known, page_id(page)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import aeformat
 from aeformat.errors import UsageError
+from aeformat.images import demo_digits
 from aeformat.pipeline import ahead
 from aeformat.pipeline.ahead import computed_ahead
 
@@ -122,3 +125,19 @@ def test_whoever_stops_in_between_leaves_no_thread_behind() -> None:
 
 def test_no_items_give_no_results() -> None:
     assert list(computed_ahead(lambda item: item, [], no_bytes)) == []
+
+
+@pytest.mark.parametrize("receipts", [False, True], ids=["plain", "receipts"])
+def test_files_and_images_are_the_same_with_one_thread_and_with_four(
+    receipts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = np.tile(demo_digits(), (55, 1, 1, 1))  # more rows than a chunk of mnist-exact has
+    images[:, 0, 0, 0] = np.arange(len(images)) % 251
+    for n_threads in (1, 4):
+        monkeypatch.setattr(ahead, "n_cores", lambda n=n_threads: n)
+        file, out = tmp_path / f"{n_threads}.aef", tmp_path / f"{n_threads}.npy"
+        aeformat.pack(images, file, model="mnist-exact", receipts=receipts, backend="numpy")
+        aeformat.unpack(file, out, backend="numpy")
+
+    assert (tmp_path / "1.aef").read_bytes() == (tmp_path / "4.aef").read_bytes()
+    assert (tmp_path / "1.npy").read_bytes() == (tmp_path / "4.npy").read_bytes()

@@ -74,7 +74,7 @@ def npz(folder: Path, n: int) -> None:
 def safetensors(folder: Path, n: int) -> None:
     """bfloat16, an eight-bit float beside it, and metadata."""
     for i, row in enumerate(rows(n)):
-        eight = ("F8_E4M3", (3,), bytes([i, 0x7F, 0xFF]))
+        eight = ("F8_E4M3", (3,), bytes([i % 256, 0x7F, 0xFF]))
         write_safetensors(folder / f"{i}.safetensors", {"latent": bf16(row), "eight": eight}, caption=f"ein Bär {i}")
 
 
@@ -131,6 +131,17 @@ def musubi(folder: Path, n: int) -> None:
         write_safetensors(folder / f"clip{i}_00000-005_0096x0064_wan.safetensors", tensors, **about)
 
 
+def musubi_controls(folder: Path, n: int) -> None:
+    """The same file: save_latent_cache_flux_2, and the number of save_latent_cache_kandinsky5, which is no array."""
+    for i, row in enumerate(rows(n)):
+        tensors = {f"latents_{row.shape[1]}x{row.shape[2]}_bfloat16": bf16(row)}
+        for number, control in enumerate(rows(i % 3, seed=i)):
+            tensors[f"latents_control_{number}_{control.shape[1]}x{control.shape[2]}_bfloat16"] = bf16(control)
+        tensors["vae_scaling_factor"] = ("F32", (), np.float32(0.476986).tobytes())
+        about = {"architecture": "flux_2", "width": "96", "height": "64", "format_version": "1.0.1"}
+        write_safetensors(folder / f"img{i}_0096x0064_f2.safetensors", tensors, **about)
+
+
 def ai_toolkit(folder: Path, n: int) -> None:
     """ostris/ai-toolkit, toolkit/dataloader_mixins.py: LatentCachingMixin.cache_latents_all_latents.
 
@@ -153,7 +164,7 @@ def webdataset(folder: Path, n: int) -> None:
                 if begin <= i < end:
                     members = {"cls": str(i).encode(), "latents.npy": npy_file(row), "txt": f"ein Bär {i}".encode()}
                     if i % 2:
-                        members |= {"jpg": bytes([255, 216, i]), "mask.npy": npy_file(np.ones((i, 2), bool))}
+                        members |= {"jpg": bytes([255, 216, i % 256]), "mask.npy": npy_file(np.ones((i, 2), bool))}
                     for extension, data in members.items():
                         member = tarfile.TarInfo(f"part/{i:04d}.{extension}")
                         member.size = len(data)
@@ -187,7 +198,7 @@ def table(n: int) -> Any:
         "latents": pa.array([row.tolist() for row in rows(n)], nested),
         "label": pa.array(range(n), pa.int16()),
         "caption": pa.array([None if i == 1 else f"ein Bär {i}" for i in range(n)]),
-        "hash": pa.array([bytes([i, 255]) for i in range(n)], pa.binary()),
+        "hash": pa.array([bytes([i % 256, 255]) for i in range(n)], pa.binary()),
         "vector": pa.array([[i, 0.1, -0.0] for i in range(n)], pa.list_(pa.float16(), 3)),
         "score": pa.array([None if i == 2 else i / 3 for i in range(n)], pa.float64()),
         "date": pa.array([0] * n, pa.timestamp("ms")),
@@ -233,6 +244,7 @@ WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who w
     "kohya sd, sdxl": ("kohya", kohya),
     "kohya, resolutions": ("kohya", kohya_resolutions),
     "musubi-tuner": ("musubi", musubi),
+    "musubi-tuner, control images": ("musubi", musubi_controls),
     "ai-toolkit": ("ai-toolkit", ai_toolkit),
     "HDF5": ("hdf5", hdf5),
     "Parquet": ("parquet", parquet),
