@@ -7,6 +7,7 @@ first array.
 from __future__ import annotations
 
 import os
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -155,11 +156,11 @@ class Latents(RowAccess):
                 return self._decoded(position)
 
     def _row(self, row: int) -> NDArray[Any]:
-        found = None if self.header.has_free_sizes else self._fast.row(row)
+        found = None if self._fast is None else self._fast.row(row)
         return super()._row(row) if found is None else found
 
     def _gathered(self, rows: NDArray[Any]) -> NDArray[Any] | RaggedRows:
-        if self.header.has_free_sizes:
+        if self._fast is None:
             return super()._gathered(rows)
         with named(self.name):
             return self._fast.gathered(rows, self._block)
@@ -168,15 +169,22 @@ class Latents(RowAccess):
         """As RowAccess has it; many rows of one size are read by several threads."""
         self._check_range(start, stop)
         with named(self.name):
-            found = None if self.header.has_free_sizes else self._fast.rows(start, stop, self._block)
+            found = None if self._fast is None else self._fast.rows(start, stop, self._block)
         return super().rows(start, stop) if found is None else found
 
     @cached_property
-    def _fast(self) -> FastRows:
+    def _fast(self) -> FastRows | None:
+        """For rows of one size in a file of this machine; elsewhere each request costs more than what it saves."""
+        if self.header.has_free_sizes or not isinstance(self._file, OpenedFile):
+            return None
         starts, kept = [*self._starts, self.n_rows], self._options["cache_bytes"]
+        me = weakref.proxy(self)  # in no circle: a reader that is let go of lets go of its file at once
         chunks = ChunksOfRows(
-            self.name, self._file, self.header, starts, self._checked_rows, self._read_block, self._blocks, kept
-        )
+            self.name, self._file, self.header, starts,
+            lambda position: me._checked_rows(position),  # noqa: PLW0108 - the method itself would hold the reader
+            lambda position: me._read_block(position),  # noqa: PLW0108
+            self._blocks, kept,
+        )  # fmt: skip
         return FastRows(chunks, self.dtype, is_mapped=self._is_mapped, bf16_bits=self.has_bf16_bits)
 
     def _checked_rows(self, position: int) -> tuple[Front, ChunkRead]:
@@ -197,7 +205,7 @@ class Latents(RowAccess):
         receipts = None if front.receipts is None else payloads.row_receipts(front.receipts, front.sizes)
         fields = None if front.fields is None else self._fronts.fields(position)
         block = Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header), fields)
-        if not self.header.has_free_sizes:
+        if self._fast is not None:
             self._fast.take(block, position)
         return block
 
