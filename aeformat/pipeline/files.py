@@ -144,7 +144,7 @@ def unpack(
         chosen = None if rows is None else ascending(rows, latents.n_rows)
         n_rows = latents.n_rows if chosen is None else len(chosen)
         load = network_loader(model, backend, n_rows if chosen is None else n_computed(latents, chosen))
-        blocks = decoded(stream if chosen is None else latents, find, load, chosen)
+        blocks = decoded(stream if chosen is None else latents, find, load, chosen, ahead=True)
         size = one_size(latents, chosen)
         shape = latents.header.image_shape
         with open_sink(target, shape, n_rows, force=force, inputs=[file], one_size=size) as sink:
