@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from aeformat.backends import numpy_floats, numpy_layers
+from aeformat.backends import numpy_convolutions, numpy_floats, numpy_layers
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks
 from aeformat.backends.numpy_adjoint import Adjoint
 from aeformat.backends.numpy_float_sums import float_sums
@@ -21,7 +21,7 @@ from aeformat.backends.numpy_pixels import JOINS, Join
 from aeformat.backends.tiled import Tiled, own_sides
 from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.free_sizes import Size
-from aeformat.model.memory import block_rows
+from aeformat.model.memory import Stage, stages
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.tiles import Tile
 from aeformat.model.values import EXACT
@@ -63,7 +63,8 @@ class NumpyNetwork:
         self._local = threading.local()  # each thread has its own scratch memory
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
-        self._n_block = n_block or (1 if package.has_free_sizes else block_rows(package.manifest))
+        self._stages = [] if package.has_free_sizes else _stages(package, n_block)
+        self._n_block = max((stage.n_rows for stage in self._stages), default=1)
         self._tiled = Tiled(package, self._run_tile, tile=tile, n_threads=n_threads) if package.has_free_sizes else None
         self._sides = [own_sides(step) for step in package.plan]
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
@@ -78,10 +79,25 @@ class NumpyNetwork:
 
     def _run_block(self, rows: Rows) -> Rows:
         """The result lies in scratch memory: the next block overwrites it."""
-        values, scratch = [rows.astype(self._dtypes[0], copy=False)], self._scratch()
-        for step, op, sides in zip(self.package.plan, self._ops, self._sides, strict=True):
-            values.append(op([values[number] for number in step.inputs], scratch, sides))
-        return values[-1]
+        scratch, shapes = self._scratch(), [value.shape for value in self.package.manifest.values]
+        for stage in self._stages:
+            rows = rows.astype(self._dtypes[stage.start], copy=False)
+            if len(rows) <= stage.n_rows:
+                rows = self._run_stage(stage, rows, scratch)
+                continue
+            made = scratch.array(stage, (len(rows), *shapes[stage.stop]), self._dtypes[stage.stop])
+            for first in range(0, len(rows), stage.n_rows):
+                part = slice(first, first + stage.n_rows)
+                made[part] = self._run_stage(stage, rows[part], scratch)
+            rows = made
+        return rows
+
+    def _run_stage(self, stage: Stage, rows: Rows, scratch: Scratch) -> Rows:
+        values = {stage.start: rows}
+        for number in range(stage.start, stage.stop):
+            xs = [values[value] for value in self.package.plan[number].inputs]
+            values[number + 1] = self._ops[number](xs, scratch, self._sides[number])
+        return values[stage.stop]
 
     def _run_tile(self, rows: Rows, tile: Tile) -> Rows:
         """The same for a part of an image."""
@@ -118,7 +134,9 @@ class NumpyNetwork:
         made_dtype = self._dtypes[number + 1]
         match step.kind:
             case "dense" | "conv2d" | "conv2d_transpose" | "affine":
-                return float_sums(step) if step.bounds is None else _LINEAR[step.kind](step, made_dtype)
+                if step.bounds is None:
+                    return float_sums(step)
+                return (_LINEAR if self.package.has_free_sizes else _OF_ONE_SIZE)[step.kind](step, made_dtype)
             case "lookup":
                 sums = self._sums_of(step.inputs[0])
                 if self.package.has_free_sizes:
@@ -142,9 +160,23 @@ _LINEAR: Final = {
     "conv2d_transpose": numpy_layers.conv2d_transpose,
     "affine": numpy_layers.affine,
 }
+_OF_ONE_SIZE: Final = {
+    **_LINEAR,
+    "conv2d": numpy_convolutions.conv2d,
+    "conv2d_transpose": numpy_convolutions.conv2d_transpose,
+}
 _SUMS: Final = frozenset({*_LINEAR, "add"})
 _MOVES: Final = frozenset({"concat", "upsample", "slice", "max_pool", "pad", "crop", "reshape", "flatten"})
 _KEEP_TYPE: Final = _SUMS | _MOVES  # kinds whose inputs have the type of their output
+
+
+def _stages(package: ModelPackage, n_block: int | None) -> list[Stage]:
+    """n_block: rows computed at once, if not as many as the network's size suggests."""
+    usual = stages(package.manifest)
+    if n_block is None:
+        return usual
+    most = max(stage.n_rows for stage in usual)
+    return [stage._replace(n_rows=n_block if stage.n_rows == most else min(stage.n_rows, n_block)) for stage in usual]
 
 
 def sum_dtype(step: Step, *, integers: bool = False) -> DType:

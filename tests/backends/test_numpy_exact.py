@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from model.networks import cancelling, note_halves, random_exact, random_rows
 from model.plain import evaluate
 
-from aeformat.backends import numpy_backend, numpy_layers
+from aeformat.backends import numpy_backend, numpy_convolutions, numpy_layers
 from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
 from aeformat.errors import ValueInvalid
 from aeformat.model.golden import check_golden
@@ -48,6 +48,7 @@ def test_blocks_and_strips_of_any_size_give_the_same(
     monkeypatch: pytest.MonkeyPatch, unfolded: int, block: int
 ) -> None:
     monkeypatch.setattr(numpy_layers, "UNFOLDED", unfolded)
+    monkeypatch.setattr(numpy_convolutions, "UNFOLDED", 64 * unfolded)
     for seed in range(15):
         package = random_exact(seed)
         rows = random_rows(package.input, 7, np.random.default_rng(seed))
