@@ -24,6 +24,7 @@ Owns the bridge to torch.utils.data and torch.distributed.  torch is imported in
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchSampler", "Dataset", "IterableDataset", "collate"]
 
+_SMALL_BYTES: Final = 1 << 14
 _TAKEN: Final = ("latents", "row", "name")  # keys of a batch that are no fields
 
 
@@ -144,7 +146,7 @@ class IterableDataset(_Position, torch.utils.data.IterableDataset):  # type: ign
         """In a worker its part of the rank's batches, else all of them."""
         worker = torch.utils.data.get_worker_info()
         progress = self._begin(0, 1) if worker is None else self._begin(worker.id, worker.num_workers)
-        return (_tensors(self._reader.read(rows), self._reader) for rows in self._rest(progress))
+        return (_read(self._reader, rows) for rows in self._rest(progress))
 
     def batches_done(self, n_batches: int) -> dict[str, Any]:
         """The state of this epoch after so many batches of this rank."""
@@ -189,7 +191,7 @@ class Dataset(torch.utils.data.Dataset):  # type: ignore[misc]
     def _whole(self, rows: list[int]) -> dict[str, Any]:
         import numpy as np
 
-        return _tensors(self._reader.read(np.array(rows, np.int64)), self._reader)
+        return _read(self._reader, np.array(rows, np.int64))
 
 
 class BatchSampler(_Position, torch.utils.data.Sampler):  # type: ignore[misc]
@@ -258,11 +260,60 @@ def _share(rank: int | None, world_size: int | None, uneven: Uneven) -> Share:
     return Share(0, 1, uneven)
 
 
-def _tensors(batch: Batch, reader: BatchReader) -> dict[str, Any]:
-    latents = torch.from_numpy(batch.values)
+def _read(reader: BatchReader, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """A batch; in a worker of DataLoader one that costs little to send."""
+    if torch.utils.data.get_worker_info() is None:
+        batch = reader.read(rows)
+        return _tensors(batch, reader, torch.from_numpy(batch.values))
+    shared = _Shared()
+    batch = reader.read(rows, shared.empty)
+    return _Sent(_tensors(batch, reader, shared.tensor))
+
+
+def _tensors(batch: Batch, reader: BatchReader, latents: Any) -> dict[str, Any]:
     if reader.latents.header.values == "bf16":
         latents = latents.view(torch.bfloat16)
     made = {"latents": latents, "row": torch.from_numpy(batch.rows)}
     for name, values in batch.fields.items():
         made[name] = values if isinstance(values, list) else torch.from_numpy(values)
     return made if batch.names is None else {**made, "name": batch.names}
+
+
+class _Shared:
+    """Makes one array in memory that the training process can have without a copy."""
+
+    tensor: Any = None
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """As numpy.empty; the same memory as `tensor`."""
+        import numpy as np
+
+        storage = torch.UntypedStorage._new_shared(math.prod(shape) * dtype.itemsize)  # as torch's default_collate does
+        of = torch.from_numpy(np.empty(0, dtype)).dtype
+        self.tensor = torch.empty(0, dtype=of).set_(storage).view(shape)
+        made: NDArray[Any] = self.tensor.numpy()
+        return made
+
+
+class _Sent(dict[str, Any]):
+    """A batch of a worker; in the training process it is a dict.
+
+    Small tensors go through the pipe: each tensor in shared memory costs a handshake of two processes, which takes longer.
+    """
+
+    def __copy__(self) -> _Sent:
+        return _Sent(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        small = [key for key, value in self.items() if _is_small(value)]
+        return _received, ({key: value.numpy() if key in small else value for key, value in self.items()}, small)
+
+
+def _received(values: dict[str, Any], small: list[str]) -> dict[str, Any]:
+    return {key: torch.from_numpy(value) if key in small else value for key, value in values.items()}
+
+
+def _is_small(value: Any) -> bool:
+    if type(value) is not torch.Tensor or not value.is_cpu or value.requires_grad:
+        return False
+    return value.nbytes <= _SMALL_BYTES and value.dtype is not torch.bfloat16  # which NumPy does not have

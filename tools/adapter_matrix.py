@@ -24,21 +24,27 @@ from tools.caches.writers import NEEDS, WRITERS, arrays_in, differing_bits  # no
 ROWS = 120
 
 
+def line(tool: str, folder: Path, n: int) -> tuple[str, int]:
+    """(the line of one cache, differing bits), made in an empty folder."""
+    of, write = WRITERS[tool]
+    write(folder / "cache", n)
+    made = import_cache(of, folder / "cache", folder / "set", ImportOptions())
+    export_cache(of, folder / "set", folder / "again")
+    bits = differing_bits(arrays_in(folder / "cache"), arrays_in(folder / "again"))
+    return f"| {tool} | `{of}` | {made.rows} | {made.encoding} | both ways | {bits} |", bits
+
+
 def main(n: int) -> int:
     """Print the table; 1 if a bit differs."""
     print("| cache | format | rows | encoding | import and export | differing bits |\n|---|---|---|---|---|---|")
     total = 0
     with tempfile.TemporaryDirectory() as name:
-        for tool, (of, write) in WRITERS.items():
+        for tool in WRITERS:
             if tool in NEEDS and importlib.util.find_spec(NEEDS[tool]) is None:
                 print(f"{tool} is left out: {NEEDS[tool]} is not installed", file=sys.stderr)
                 continue
-            folder = Path(name) / tool
-            write(folder / "cache", n)
-            made = import_cache(of, folder / "cache", folder / "set", ImportOptions())
-            export_cache(of, folder / "set", folder / "again")
-            bits = differing_bits(arrays_in(folder / "cache"), arrays_in(folder / "again"))
-            print(f"| {tool} | `{of}` | {made.rows} | {made.encoding} | both ways | {bits} |")
+            text, bits = line(tool, Path(name) / tool, n)
+            print(text)
             total += bits
         if importlib.util.find_spec("torch"):
             total += _torch(Path(name) / "torch", n)

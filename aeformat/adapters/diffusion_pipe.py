@@ -22,6 +22,7 @@ from aeformat.errors import CacheInvalid
 
 _DATABASE: Final = "metadata.db"
 _SHARD: Final = re.compile(r"shard_\d{1,9}\.bin")
+_TEXTS: Final = re.compile(r"text_embeddings_\d+")  # as utils/dataset.py of the tool calls such folders
 _FINGERPRINT: Final = "fingerprint"
 _IN_SHARD: Final = "shard"
 _MOST_SHARDS: Final = 10**9
@@ -35,6 +36,10 @@ class DiffusionPipeFiles(CacheFormat):
     def why_not(self, name: str) -> str | None:
         """As CacheFormat's; a shard is part of its database."""
         return "" if _SHARD.fullmatch(name) else super().why_not(name)
+
+    def why_not_below(self, folder: str) -> str | None:
+        """As CacheFormat's."""
+        return "text embeddings, which are a set of their own" if _TEXTS.fullmatch(folder) else None
 
     def items(self, path: Path, file: str, key: str | None) -> Iterator[Item]:
         """As CacheFormat's."""

@@ -55,6 +55,10 @@ class CacheFormat:
         """Why a file is none of this format, in words; None if it is, "" if it is part of another one."""
         return None if name.endswith(self.suffix) else f"not {self.suffix}"
 
+    def why_not_below(self, folder: str) -> str | None:
+        """Why nothing in a folder of that name, below the one that was asked for, is of this format; None if it may be."""
+        return None
+
     def file_name(self, name: str) -> str:
         """The file of a row that comes from another format, or from none."""
         return name if name.endswith(self.suffix) else name + self.suffix

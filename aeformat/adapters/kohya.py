@@ -2,7 +2,8 @@
 
 The arrays are latents, original_size, crop_ltrb, and where asked for latents_flipped and alpha_mask.  A file that holds an
 image at several resolutions has them once for each, with a suffix: latents_32x64 (height x width).  Each is a row.
-As of library/strategy_base.py and strategy_sd.py of kohya-ss/sd-scripts, commit 040c04f17e70ff12474ffc0704f183e154d90d71.
+As of library/strategy_base.py, strategy_sd.py and, for the outputs of text encoders, the other strategy_*.py of
+kohya-ss/sd-scripts, commit 040c04f17e70ff12474ffc0704f183e154d90d71.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from aeformat.adapters.arrays import NpzFiles
 from aeformat.adapters.items import LATENT, Contents
 from aeformat.errors import CacheInvalid
 
-_TEXTS: Final = "_te_outputs.npz"
+_TEXTS: Final = ("_te_outputs.npz", "_te.npz")  # of SDXL; of flux, sd3, lumina, anima, hi
 _LATENTS: Final = "latents"
 _KEY: Final = re.compile(r"(.*?)((?:_\d+x\d+)?)", re.DOTALL)
 
@@ -27,7 +28,8 @@ class KohyaFiles(NpzFiles):
     def why_not(self, name: str) -> str | None:
         """As CacheFormat's."""
         if name.endswith(_TEXTS):
-            return f"outputs of text encoders, which are a set of their own: format npz, files '*{_TEXTS}'"
+            suffix = next(suffix for suffix in _TEXTS if name.endswith(suffix))
+            return f"outputs of text encoders, which are a set of their own: format npz, files '*{suffix}'"
         return super().why_not(name)
 
     def rows(self, contents: Contents, key: str | None) -> list[dict[str, str]]:

@@ -32,6 +32,8 @@ def _below(
         relative = prefix + name
         if is_folder and is_link:
             leave_out("a link to a folder, which is not followed", relative)
+        elif is_folder and (not_below := of.why_not_below(name)):
+            leave_out(f"a folder {name} ({not_below})", relative)
         elif is_folder:
             yield from _below(folder / name, f"{relative}/", of, pattern, leave_out)
         elif (why := _why_not(of, name, pattern)) is None:

@@ -54,7 +54,7 @@ def add_codec(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
         "--level",
         type=bounded_int(1, MAX_LEVEL),
         metavar="N",
-        help=f"of zstd, 1 to {MAX_LEVEL} (default: 3)",
+        help=f"of zstd, 1 to {MAX_LEVEL} (default: 1 where a number takes several bytes, else 3)",
     )
 
 

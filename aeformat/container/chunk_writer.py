@@ -28,7 +28,7 @@ class ContainerWriter:
     Raises FormatError where what it is given would break the spec.
     """
 
-    def __init__(self, sink: Sink, header: Header, *, level: int = compression.DEFAULT_LEVEL) -> None:
+    def __init__(self, sink: Sink, header: Header, *, level: int | None = None) -> None:
         data = header.to_bytes()
         self._sink, self._header, self._level = sink, header, level
         self._header_crc = crc32(data)
@@ -40,7 +40,7 @@ class ContainerWriter:
 
     @classmethod
     def going_on(
-        cls, sink: Sink, header: Header, sequence: ChunkSequence, header_crc: int, end: int, *, level: int
+        cls, sink: Sink, header: Header, sequence: ChunkSequence, header_crc: int, end: int, *, level: int | None
     ) -> ContainerWriter:
         """Behind the chunks of a file that was written before.  end: its bytes so far.  Nothing is written yet."""
         writer = cls.__new__(cls)
@@ -72,7 +72,8 @@ class ContainerWriter:
             stored = raw if coded is None else coded
         elif self._header.codec != "none" and tag not in assigned.NEVER_COMPRESSED:
             width = value_bytes if self._header.filter == "shuffle" else 1
-            stored = compression.compress(raw, level=self._level, value_bytes=width)
+            compress = compression.compress_rows if tag == assigned.ROWS else compression.compress
+            stored = compress(raw, level=self._level, value_bytes=width)
         number = self._sequence.n_chunks
         crc = bound_crc(self._header_crc, number, stored)
         chunk = ChunkHeader(tag, n_rows, first_row, len(stored), len(raw), crc)

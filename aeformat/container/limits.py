@@ -29,7 +29,10 @@ WORK: Final = 1_073_741_824  # C13-1, in its units: what any file may cost a val
 WORK_A_BYTE: Final = 16_384  # and what each byte of the file pays for beside that
 MEMORY_BYTES: Final = 268_435_456  # C13-1: what proving a package may take
 MEMORY_BYTES_A_BYTE: Final = 8  # and what each byte of its file pays for beside that
-WRITER_CHUNK_BYTES: Final = 1_048_576  # what a writer aims at; section 12
+WRITER_CHUNK_BYTES: Final = 131_072  # what a writer aims at: a random row costs its chunk; section 12
+WRITER_LARGE_CHUNK_BYTES: Final = (
+    1_048_576  # likewise of text, of codec rans and of fields, which lose more by small chunks
+)
 WRITER_CHUNK_ROWS: Final = 4_096  # and at most this many rows, because a chunk is what a cut file loses
 WRITER_RANS_ROWS: Final = 16_384  # of codec rans, which pays for each chunk some bytes a lane
 

@@ -122,13 +122,11 @@ class Parser:
     What is fed must not be written over before it is used up.
 
     A validator that wants every problem passes `on_problem`: it is told of each problem after which the parser can go
-    on.  What leaves the parser without a place to go on from is raised all the same.  crc32: for the payloads.
+    on.  What leaves the parser without a place to go on from is raised all the same.
     """
 
-    def __init__(
-        self, limits: Limits = DEFAULT, *, on_problem: OnProblem = raise_problem, crc32: wire.Crc32 = crc32
-    ) -> None:
-        self._limits, self._on_problem, self._crc32 = limits, on_problem, crc32
+    def __init__(self, limits: Limits = DEFAULT, *, on_problem: OnProblem = raise_problem) -> None:
+        self._limits, self._on_problem = limits, on_problem
         self._buffer = _Buffer()
         self._at = 0  # in the file, of the first byte that is not used up
         self._step: Callable[[], Event | None] = self._read_preamble
@@ -277,7 +275,7 @@ class Parser:
             first = next(i for i, byte in enumerate(zeros) if byte)
             self._problems([StructureInvalid("C4-9", payload_at - padding + first, "padding is not zero")])
         number = self._sequence.n_chunks - 1
-        if wire.bound_crc(self._preamble.header_crc, number, stored, crc32=self._crc32) != chunk.payload_crc:
+        if wire.bound_crc(self._preamble.header_crc, number, stored) != chunk.payload_crc:
             what = f"the checksum of chunk {number}'s payload does not match"
             self._problems([ChecksumMismatch("C4-11", payload_at, what)])
         elif chunk.tag == assigned.INDEX:

@@ -1,7 +1,8 @@
 """text19: values as lines of 19-digit decimals (spec/container.md, section 5).
 
-Owns text <-> float64 arrays.  Python's own "%.18e" and float() are correctly rounded on every platform; what is done here
-is the fixed width and the refusal of anything else.  The work goes in bulk through NumPy, about as fast as C's printf.
+Owns text <-> float64 arrays, and the refusal of anything else.  Text is read twice if need be: in bulk by text_cells.py,
+and where that does not give back the very bytes, cell by cell by Python's float() and "%.18e", which are correctly rounded on
+every platform.  The second way alone says what is wrong.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from aeformat.container.assigned import TEXT19_CELL_BYTES
+from aeformat.container.text_cells import TEXT_BYTES, plain_cells, read_cells, write_cells
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,10 +20,9 @@ if TYPE_CHECKING:
     LineEnds = Callable[[int, int], NDArray[np.bool_]]  # (first cell, how many) -> whether each ends its line
     Lines = int | LineEnds  # cells of every line, or where lines end
 
-_CELL: Final = TEXT19_CELL_BYTES - 1  # characters of a cell without its separator
-_SHORT: Final = _CELL - 1  # the same with a two-digit exponent, which is all that "%e" gives most values
 _SIGNS: Final = b"+-"
-_BLOCK: Final = 65_536  # values formatted or parsed at once, so that temporaries stay small
+_BLOCK: Final = 8_192  # values formatted or parsed at once, so that temporaries stay in the cache of a core
+_PLAIN_BLOCK: Final = 65_536
 
 
 class BadText(ValueError):
@@ -44,44 +45,24 @@ def lines_until(ends: NDArray[np.int64]) -> LineEnds:
     return is_last
 
 
-def format_rows(values: NDArray[np.float64], lines: Lines) -> bytes:
+def format_rows(values: NDArray[np.float64], lines: Lines) -> memoryview:
     """(n_values,) finite float64 -> lines of cells, 27 bytes a value."""
     import numpy as np
 
     out = np.empty((values.size, TEXT19_CELL_BYTES), np.uint8)
     for start in range(0, values.size, _BLOCK):
-        block = values[start : start + _BLOCK]
-        out[start : start + len(block), :_CELL] = _cells(block)
-        out[start : start + len(block), _CELL] = _separators(lines, start, len(block))
-    return out.tobytes()
+        _format(values[start : start + _BLOCK], start, lines, out[start : start + _BLOCK])
+    return out.reshape(-1).data
 
 
-def _separators(lines: Lines, first: int, n: int) -> NDArray[np.int64]:
-    """What follows each of n cells."""
-    import numpy as np
-
-    is_last = np.arange(first + 1, first + 1 + n) % lines == 0 if isinstance(lines, int) else lines(first, n)
-    return np.where(is_last, ord("\n"), ord(" "))
+def _format(values: NDArray[np.float64], first_cell: int, lines: Lines, cells: NDArray[np.uint8]) -> None:
+    write_cells(values, cells)
+    cells[_line_ends(lines, first_cell, len(cells)), TEXT_BYTES] = ord("\n")
 
 
-def _cells(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """(n,) float64 -> (n, 26) characters."""
-    import numpy as np
-
-    text = ("%+.18e" * len(values)) % tuple(values.tolist())
-    if len(text) == _SHORT * len(values):  # all exponents have two digits: put a zero in front of each
-        short = np.frombuffer(text.encode("ascii"), np.uint8).reshape(-1, _SHORT)
-        cells = np.empty((len(values), _CELL), np.uint8)
-        cells[:, : _CELL - 3] = short[:, : _SHORT - 2]
-        cells[:, _CELL - 3] = ord("0")
-        cells[:, _CELL - 2 :] = short[:, _SHORT - 2 :]
-        return cells
-    padded = b"".join(_pad(b"%+.18e" % value) for value in values.tolist())
-    return np.frombuffer(padded, np.uint8).reshape(-1, _CELL)
-
-
-def _pad(cell: bytes) -> bytes:
-    return cell if len(cell) == _CELL else cell[:-2] + b"0" + cell[-2:]
+def _line_ends(lines: Lines, first: int, n: int) -> slice | NDArray[np.bool_]:
+    """Which of n cells end their line."""
+    return slice(-(first + 1) % lines, None, lines) if isinstance(lines, int) else lines(first, n)
 
 
 def parse_rows(text: bytes | memoryview, lines: Lines) -> NDArray[np.float64]:
@@ -90,19 +71,37 @@ def parse_rows(text: bytes | memoryview, lines: Lines) -> NDArray[np.float64]:
 
     cells = np.frombuffer(text, np.uint8).reshape(-1, TEXT19_CELL_BYTES)
     out = np.empty(len(cells), np.float64)
-    starts = range(0, len(cells), _BLOCK)
+    again = np.empty((min(_BLOCK, len(cells)), TEXT19_CELL_BYTES), np.uint8)
+    for start in range(0, len(cells), _BLOCK):
+        block = cells[start : start + _BLOCK]
+        values = read_cells(block)
+        if not np.isfinite(values).all():
+            return _parse_plainly(cells, lines)
+        _format(values, start, lines, again[: len(block)])
+        if not np.array_equal(again[: len(block)], block):
+            return _parse_plainly(cells, lines)
+        out[start : start + len(block)] = values
+    return out
+
+
+def _parse_plainly(cells: NDArray[np.uint8], lines: Lines) -> NDArray[np.float64]:
+    """The same from (n_values, 27) characters, cell by cell, with one rule after the other for all of them."""
+    import numpy as np
+
+    out = np.empty(len(cells), np.float64)
+    starts = range(0, len(cells), _PLAIN_BLOCK)
     for start in starts:
-        _check_grammar(cells[start : start + _BLOCK], start, lines)
+        _check_grammar(cells[start : start + _PLAIN_BLOCK], start, lines)
     infinite_at: int | None = None
     for start in starts:
-        block = cells[start : start + _BLOCK]
+        block = cells[start : start + _PLAIN_BLOCK]
         values = np.array(bytes(block).split(), np.float64)  # each by Python's float()
         finite = np.isfinite(values)
-        rounded = _cells(np.where(finite, values, 0.0)) == block[:, :_CELL]
+        rounded = plain_cells(np.where(finite, values, 0.0)) == block[:, :TEXT_BYTES]
         wrong = np.flatnonzero(finite & ~rounded.all(axis=1))
         if wrong.size:
             index = int(wrong[0])
-            cell = bytes(block[index, :_CELL]).decode("ascii")
+            cell = bytes(block[index, :TEXT_BYTES]).decode("ascii")
             at = (start + index) * TEXT19_CELL_BYTES
             raise BadText("C5-2", at, f"text cell {cell} is not a correctly rounded binary64")
         if infinite_at is None and not finite.all():
@@ -122,7 +121,9 @@ def _check_grammar(cells: NDArray[np.uint8], first_cell: int, lines: Lines) -> N
         good[:, column] = np.isin(cells[:, column], list(_SIGNS))
     good[:, 2] = cells[:, 2] == ord(".")
     good[:, 21] = cells[:, 21] == ord("e")
-    good[:, _CELL] = cells[:, _CELL] == _separators(lines, first_cell, len(cells))
+    good[:, TEXT_BYTES] = cells[:, TEXT_BYTES] == ord(" ")
+    ends = _line_ends(lines, first_cell, len(cells))
+    good[ends, TEXT_BYTES] = cells[ends, TEXT_BYTES] == ord("\n")
     bad = np.flatnonzero(~good)
     if bad.size:
         at = int(bad[0])

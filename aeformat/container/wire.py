@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from aeformat.container import limits
 from aeformat.container.assigned import MAGIC, MAJOR, MINOR_OF_FLAG, TRAILER
+from aeformat.container.crc import checksum
 from aeformat.errors import (
     ChecksumMismatch,
     FormatError,
@@ -35,12 +35,10 @@ _TRAILER = struct.Struct("<4sIQQI32s")  # likewise
 _PREFIX = struct.Struct("<II")
 _CRC = struct.Struct("<I")
 
-Crc32 = Callable[[bytes | memoryview, int], int]  # zlib.crc32, or what computes the same
 
-
-def bound_crc(header_crc: int, number: int, data: bytes | memoryview, *, crc32: Crc32 = zlib.crc32) -> int:
+def bound_crc(header_crc: int, number: int, data: bytes | memoryview) -> int:
     """crc32(header_crc | number | data): the checksum that binds bytes to a file and a position in it."""
-    return crc32(data, zlib.crc32(_PREFIX.pack(header_crc, number)))
+    return checksum(data, zlib.crc32(_PREFIX.pack(header_crc, number)))
 
 
 def crc_field(crc: int) -> bytes:

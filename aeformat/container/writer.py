@@ -11,7 +11,7 @@ from bisect import bisect_right
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from aeformat.container import assigned, compression, costs, limits, rans, rans_passes
+from aeformat.container import assigned, costs, limits, rans, rans_passes
 from aeformat.container import receipts as rcpt
 from aeformat.container.chunk_writer import ContainerWriter, Sink
 from aeformat.container.columns import RowFields
@@ -43,9 +43,10 @@ class LatentsWriter:
     """Writes rows of latents.
 
     sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
-    as make about 1 MiB, at most 4,096 (16,384 with codec rans).  level: zstd's.  decoder: the bytes of a decoder's whole
+    as make about 128 KiB, at most 4,096; of text and with codec rans 1 MiB, with codec rans at most 16,384.  level: zstd's;
+    None for the default.  decoder: the bytes of a decoder's whole
     container, to travel inside the file.  prior: the decoder's, for codec rans.  With receipts, chunks end where runs of them
-    do.  Rows of their own size go into a chunk as long as they make no more than 1 MiB together.
+    do.  Rows of their own size go into a chunk as long as they make no more than that together.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
     is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
     Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
@@ -57,7 +58,7 @@ class LatentsWriter:
         header: LatentsHeader,
         *,
         chunk_rows: int | None = None,
-        level: int = compression.DEFAULT_LEVEL,
+        level: int | None = None,
         decoder: bytes | None = None,
         prior: DecoderPrior | None = None,
     ) -> None:
@@ -71,8 +72,10 @@ class LatentsWriter:
             raise missing_prior(header)
         self._budget = costs.StepBudget()
         self._out = ContainerWriter(sink, header, level=level)
+        is_large = header.encoding_spec.is_text or prior is not None
+        self.chunk_bytes = limits.WRITER_LARGE_CHUNK_BYTES if is_large else limits.WRITER_CHUNK_BYTES
         self.chunk_rows = chunk_rows or min(
-            max(1, limits.WRITER_CHUNK_BYTES // header.row_bytes),
+            max(1, self.chunk_bytes // header.row_bytes),
             limits.WRITER_CHUNK_ROWS if prior is None else limits.WRITER_RANS_ROWS,
         )
         self._content = ContentId(header)
@@ -98,7 +101,7 @@ class LatentsWriter:
         sink: Sink,
         written: WrittenSoFar,
         *,
-        level: int = compression.DEFAULT_LEVEL,
+        level: int | None = None,
         prior: DecoderPrior | None = None,
     ) -> LatentsWriter:
         """Behind what is whole of a file: `sink` takes the bytes from there on.  Raises as the constructor does."""
@@ -186,7 +189,7 @@ class LatentsWriter:
 
     def _stop_for_fields(self, fields: RowFields, start: int, stop: int) -> int:
         """How many of rows start to stop - 1 go into the chunk that waits, so that fields make no more than 1 MiB."""
-        room = limits.WRITER_CHUNK_BYTES - self._waiting_field_bytes
+        room = limits.WRITER_LARGE_CHUNK_BYTES - self._waiting_field_bytes
         n_fit = int(fields.slice(start, stop).sizes.cumsum().searchsorted(room, "right"))
         return start + (max(n_fit, 1) if not self.n_waiting else n_fit)
 
@@ -207,13 +210,13 @@ class LatentsWriter:
     def _is_full(self, receipts: rcpt.Receipts | None) -> bool:
         if not self._header.has_free_sizes:
             return self.n_waiting == self._most_rows(receipts)
-        return self.n_waiting >= self.chunk_rows or self._waiting_bytes >= limits.WRITER_CHUNK_BYTES
+        return self.n_waiting >= self.chunk_rows or self._waiting_bytes >= self.chunk_bytes
 
     def _stop(self, values: NDArray[Any] | RaggedRows, start: int, receipts: rcpt.Receipts | None) -> int:
         """How far rows from `start` on go into the chunk that waits; `start` itself where none does."""
         if not isinstance(values, RaggedRows):
             return min(start + self._most_rows(receipts) - self.n_waiting, len(values))
-        left = (limits.WRITER_CHUNK_BYTES - self._waiting_bytes) // self._header.encoding_spec.n_bytes
+        left = (self.chunk_bytes - self._waiting_bytes) // self._header.encoding_spec.n_bytes
         stop = values.sizes.stop_within(start, left, self.chunk_rows - self.n_waiting)
         first = start + 1  # an empty chunk takes at least that
         if receipts is not None:

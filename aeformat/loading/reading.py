@@ -5,10 +5,11 @@ Owns what a batch is.  Knows nothing of the order in which rows come.
 
 from __future__ import annotations
 
+import math
 import os
 from bisect import bisect_right
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from aeformat.container.columns import joined, taken
 from aeformat.container.gather import by_chunk
@@ -22,6 +23,11 @@ from aeformat.sets.opening import open_latents_or_set
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    Empty = Callable[[tuple[int, ...], np.dtype[Any]], NDArray[Any]]
+
+
+_LARGE_ROW_BYTES: Final = 2048  # rows of as many are copied one by one: once, where picking many at a time copies twice
 
 
 class Batch(NamedTuple):
@@ -73,33 +79,39 @@ class BatchReader:
     def _read(self, number: int) -> Block:
         return self.latents.block_of(self.starts[number])
 
-    def read(self, rows: NDArray[np.int64]) -> Batch:
+    def read(self, rows: NDArray[np.int64], empty: Empty | None = None) -> Batch:
         """The batch of these rows, at least one, in that order; its arrays can be written to.
 
+        empty: makes the array of the values, by its shape and type, as numpy.empty does.
         Raises FormatError, ValueError (rows of several shapes).
         """
         import numpy as np
 
         found = list(by_chunk(rows, self._block))
-        values = self._values(rows, found)
+        values = self._values(rows, found, empty or np.empty)
         order = np.argsort(np.concatenate([here for here, _ in found]))
         fields = {name: self._field(name, rows, found, order) for name in self.fields}
         return Batch(rows, values, self._names(rows, found), fields)
 
-    def _values(self, rows: NDArray[np.int64], found: list[tuple[NDArray[np.int64], Block]]) -> NDArray[Any]:
-        import numpy as np
-
-        if not self.latents.header.has_free_sizes:
-            values = np.empty((len(rows), *self.latents.header.dims), self.latents.dtype)
+    def _values(
+        self, rows: NDArray[np.int64], found: list[tuple[NDArray[np.int64], Block]], empty: Empty
+    ) -> NDArray[Any]:
+        header, dtype = self.latents.header, self.latents.dtype
+        if not header.has_free_sizes and math.prod(header.dims) * dtype.itemsize < _LARGE_ROW_BYTES:
+            values = empty((len(rows), *header.dims), dtype)
             for here, block in found:
                 values[here] = block.values[rows[here] - block.first_row]
             return values
-        arrays: dict[int, NDArray[Any]] = {
-            int(place): block.values[int(rows[place]) - block.first_row] for here, block in found for place in here
-        }
-        if len({array.shape for array in arrays.values()}) > 1:
-            raise ValueError("rows of several shapes are not one batch")
-        return np.stack([arrays[place] for place in range(len(rows))])
+        arrays: dict[int, NDArray[Any]] = {}
+        for here, block in found:
+            own = (rows[here] - block.first_row).tolist()
+            arrays |= {place: block.values[row] for place, row in zip(here.tolist(), own, strict=True)}
+        values = empty((len(rows), *arrays[0].shape), dtype)
+        for place, array in arrays.items():
+            if array.shape != values.shape[1:]:
+                raise ValueError("rows of several shapes are not one batch")
+            values[place] = array
+        return values
 
     def _names(self, rows: NDArray[np.int64], found: list[tuple[NDArray[np.int64], Block]]) -> list[str] | None:
         if not self.has_names:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aeformat.container.compression import DEFAULT_LEVEL
 from aeformat.container.continuing import WrittenSoFar, read_written
 from aeformat.container.header import LatentsHeader
 from aeformat.container.writer import LatentsWriter
@@ -53,9 +52,8 @@ def appended(path: str, wanted: Wanted, *, recover: bool, rounds_to: tuple[str, 
             header, types = _checked(path, written, wanted, recover=recover), written.field_types
             types = wanted.field_types if not written.n_chunks else types
             file.begin_at(written.end)
-            level = DEFAULT_LEVEL if wanted.level is None else wanted.level
             prior = wanted.prior if header.codec == "rans" else None
-            writer = LatentsWriter.going_on(file.file, written, level=level, prior=prior)
+            writer = LatentsWriter.going_on(file.file, written, level=wanted.level, prior=prior)
     except BaseException:
         file.abort()
         raise

@@ -113,7 +113,7 @@ def usual_codec(encoding: str | None, decoder: ModelPackage) -> str:
     return "rans" if decoder.has_prior and own in RANS_ENCODINGS else "zstd"
 
 
-def checked_level(level: int | None, codec: str) -> int:
+def checked_level(level: int | None, codec: str) -> int | None:
     """The level for zstd; None: the usual one.
 
     Raises UsageError for a codec that there is none of, a level out of range, or one for another codec than zstd.
@@ -121,7 +121,7 @@ def checked_level(level: int | None, codec: str) -> int:
     if codec not in CODECS:
         raise UsageError(f"unknown codec {codec!r}; there are {', '.join(CODECS)}")
     if level is None:
-        return compression.DEFAULT_LEVEL
+        return None
     check_number("level", level, 1, compression.MAX_LEVEL)
     if codec != "zstd":
         raise UsageError(f"a level does nothing with codec {codec}; leave it out, or take codec zstd")

@@ -78,9 +78,7 @@ class SizedRows:
         """Rows (n, *dims) of images of one size.  decoded: what the decoder makes of them, for receipts."""
         row_bytes = latents[0].size * self._header.encoding_spec.n_bytes
         for number, row in enumerate(latents):
-            is_full = (
-                self._n_bytes + row_bytes > limits.WRITER_CHUNK_BYTES or len(self._rows) == self._writer.chunk_rows
-            )
+            is_full = self._n_bytes + row_bytes > self._writer.chunk_bytes or len(self._rows) == self._writer.chunk_rows
             if self._rows and is_full:
                 self.flush()
             self._rows.append(row)

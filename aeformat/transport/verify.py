@@ -17,7 +17,6 @@ from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.parser import ChunkRead, Event, HeaderRead, Parser
 from aeformat.container.payloads import RowReader
 from aeformat.errors import ChecksumMismatch, FormatError, LimitExceeded, NotAef
-from aeformat.transport.crc import crc32
 from aeformat.transport.transfer_limits import TransferLimits
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Verifier:
         self._container_limits = container.Limits(
             chunk_bytes=limits.chunk_bytes, package_bytes=limits.model_bytes, rans_steps=limits.rans_steps
         )
-        self._parser = Parser(self._container_limits, crc32=crc32)
+        self._parser = Parser(self._container_limits)
         self._sha256 = hashlib.sha256()
         self._rows: RowReader | None = None
         self._package: PackageReader | None = None

@@ -7,9 +7,13 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from aeformat.cli.main import main
-from tools.caches.writers import WRITERS
+from tests.exchange.needs import need
+from tools.adapter_matrix import ROWS
+from tools.adapter_matrix import line as line_of
+from tools.caches.writers import NEEDS, WRITERS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "caches.md"
 BLOCK = re.compile(r"^```(sh|py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -41,7 +45,17 @@ def test_all_lines_run(tmp_path, monkeypatch, capsys):
     assert "not kept" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("tool", WRITERS)
+def test_the_table_is_what_the_tool_prints(tmp_path, tool):
+    if tool in NEEDS:
+        need(NEEDS[tool])
+    text, bits = line_of(tool, tmp_path, ROWS)
+
+    assert bits == 0
+    assert text in PAGE.read_text(encoding="utf-8").splitlines()
+
+
 def test_the_table_is_of_these_caches():
     """Each that the tool writes stands in it, with no differing bit."""
-    table = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.endswith("| 0 |")]
-    assert {line.split(" | ")[0][2:] for line in table} == {*WRITERS, ".pt", "SimpleTuner", "diffusion-pipe"}
+    table = [row for row in PAGE.read_text(encoding="utf-8").splitlines() if row.endswith("| 0 |")]
+    assert {row.split(" | ")[0][2:] for row in table} == {*WRITERS, ".pt", "SimpleTuner", "diffusion-pipe"}

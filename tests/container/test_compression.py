@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import tracemalloc
 
+import numpy as np
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeformat.container.compression import BadFrame, compress, decompress, shuffle, unshuffle
+from aeformat.container.compression import BadFrame, compress, compress_rows, decompress, shuffle, unshuffle
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 RAW = bytes(range(64)) * 4
@@ -224,3 +225,49 @@ def test_a_decoder_of_frames_that_gives_less_is_not_believed(monkeypatch):
         decompress(frame, raw_bytes=100, value_bytes=1)
 
     assert caught.value.rule == "C6-6" and "99 bytes, not 100" in caught.value.what
+
+
+def _ends_of_blocks(frame: bytes, raw_bytes: int) -> list[int]:
+    """Where in the content each block of a frame ends, found by decompressing the frame up to there."""
+    ends, at = [], 4 + 1 + (1 if raw_bytes < 256 else 2 if raw_bytes < 65_792 else 4)
+    while True:
+        head = int.from_bytes(frame[at : at + 3], "little")
+        at += 3 + (1 if head >> 1 & 3 == 1 else head >> 3)
+        ends.append(len(zstandard.ZstdDecompressor().decompressobj().decompress(frame[:at])))
+        if head & 1:
+            return ends
+
+
+@pytest.mark.parametrize("level", [None, 1, 3, 19])
+@pytest.mark.parametrize("value_bytes", [2, 4, 8])
+def test_a_block_ends_where_a_plane_ends(level, value_bytes):
+    """A plain frame for every reader, whose blocks hold bytes of one plane each."""
+    values = np.random.default_rng(5).normal(size=2_000).astype(f"f{value_bytes}")
+    values[0] = 0  # so that a frame is smaller, though half of its bytes are noise
+    values[100:900] = values[0]
+    raw = values.tobytes()
+    stored = bytes(compress_rows(raw, level=level, value_bytes=value_bytes))
+    assert zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False) == shuffle(raw, value_bytes)
+    assert bytes(decompress(stored, raw_bytes=len(raw), value_bytes=value_bytes)) == raw
+    ends = _ends_of_blocks(stored, len(raw))
+    assert set(range(2_000, len(raw) + 1, 2_000)) <= set(ends)
+
+
+def test_planes_in_blocks_of_their_own_take_less():
+    """Numbers as a sigmoid layer makes them, widened: 128 rows of 64."""
+    values = 1 / (1 + np.exp(-np.random.default_rng(6).normal(size=(128, 64)).astype(np.float32)))
+    raw = values.astype(np.float64).tobytes()
+    assert len(compress_rows(raw, level=None, value_bytes=8)) < 0.9 * len(compress(raw, level=3, value_bytes=8))
+
+
+def test_bytes_have_no_planes():
+    """Where a value is one byte, rows are compressed as all else is."""
+    raw = bytes(range(64)) * 50
+    assert compress_rows(raw, level=None, value_bytes=1) == compress(raw, level=None, value_bytes=1)
+    assert compress(raw, level=None, value_bytes=1) == compress(raw, level=3, value_bytes=1)
+
+
+def test_what_does_not_get_smaller_is_stored_as_it_is():
+    """Noise in all planes."""
+    raw = np.random.default_rng(7).bytes(4_000)
+    assert compress_rows(raw, level=None, value_bytes=4) is raw

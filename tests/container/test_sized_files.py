@@ -416,10 +416,11 @@ class TestSeeking:
         self.refused(self.PARTS.insert(2, names), open_bytes, "C4-6")
 
 
-def test_a_million_rows_of_one_byte_take_no_memory_each():
+def test_a_million_rows_of_one_byte_take_no_memory_each(monkeypatch):
     """Handing out a block makes nothing for its rows before they are asked for."""
     import tracemalloc
 
+    monkeypatch.setattr(limits, "WRITER_CHUNK_BYTES", 1 << 20)
     head = sized_header("u8", (0,), (28, 28, 1), codec="zstd", filter="none")
     values = np.zeros(1 << 20, np.uint8)
     sink = io.BytesIO()

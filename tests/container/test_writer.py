@@ -147,13 +147,16 @@ def test_a_chunk_above_the_limit_is_not_written():
         writer.write(row)
 
 
-def test_a_chunk_is_about_a_mebibyte():
+def test_a_chunk_is_about_128_kibibytes():
     """Section 12, counted in raw bytes; at least one row."""
-    rows = np.zeros((5_000, 64))
+    rows = np.zeros((600, 64))
     blocks = list(stream_latents(io.BytesIO(write(rows, header("f64le", (64,), codec="zstd")))))
-    assert [len(block.values) for block in blocks] == [2_048, 2_048, 904]
-    rows = np.zeros((10_000, 64), np.uint8)  # small rows: no more than 4,096, because a chunk is what a cut loses
-    blocks = list(stream_latents(io.BytesIO(write(rows, header("u8", (64,), codec="zstd")))))
+    assert [len(block.values) for block in blocks] == [256, 256, 88]
+    rows = np.zeros((10_000, 8), np.uint8)  # small rows: no more than 4,096, because a chunk is what a cut loses
+    blocks = list(stream_latents(io.BytesIO(write(rows, header("u8", (8,), codec="zstd")))))
     assert [len(block.values) for block in blocks] == [4_096, 4_096, 1_808]
+    rows = np.zeros((700, 64))  # text loses more by small chunks: a mebibyte
+    blocks = list(stream_latents(io.BytesIO(write(rows, header("text19", (64,), codec="zstd")))))
+    assert [len(block.values) for block in blocks] == [606, 94]
     blocks = list(stream_latents(io.BytesIO(write(np.zeros((2, 2**21), np.uint8), header("u8", (2**21,))))))
     assert [len(block.values) for block in blocks] == [1, 1]

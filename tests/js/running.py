@@ -71,7 +71,7 @@ def browse(url: str) -> Any:
     if not (PACKAGE / "node_modules" / "fzstd").is_dir():
         _missing("fzstd: run `npm ci --prefix tools/js`")
     prefix = npm("AEFORMAT_BROWSER", "playwright-core")
-    command = [executable, str(HERE / "use_page.js"), str(prefix), chromium, url]
+    command = [executable, str(ROOT / "tools" / "conformance" / "use_page.js"), str(prefix), chromium, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_DEADLINE, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ import aeformat
 from aeformat.container.names import RowNames
 from aeformat.container.writer import LatentsWriter
 from aeformat.images import demo_digits
+from tools.conformance.javascript import Chromium
+from tools.conformance.programs import Missing
+from tools.conformance.vectors import all_vectors
 
-from .running import HERE, PACKAGE, ROOT, VECTORS, browse, node, npm, program, serving
+from .running import HERE, PACKAGE, ROOT, VECTORS, _missing, browse, node, npm, program, serving
 
 OPEN = 'import { AefError, loadPackage, open, validate } from "aeformat";\nimport { readFileSync } from "node:fs";\n'
 
@@ -188,18 +192,17 @@ def test_a_stream_tells_everything(digits):
     assert found == {"header": 1, "decoder": 1, "rows": 1, "trailer": 1}
 
 
-def test_every_vector_in_a_browser():
-    """Chromium passes what Node passes."""
-    files = {
-        "vectors.html": HERE / "vectors.html",
-        "list.json": json.dumps(vectors()).encode(),
-        "aeformat": PACKAGE,
-        "vectors": VECTORS,
-    }
-    with serving(files) as site:
-        found = browse(f"{site.url}/vectors.html")
+def test_every_vector_in_a_browser(tmp_path):
+    """Chromium passes what Node passes, and notices what does not pass."""
+    vectors = all_vectors()
+    wrong = replace(vectors[0], name="wrong", want=vectors[0].want | {"n_rows": 99})
+    try:
+        page = Chromium(tmp_path, [*vectors, wrong])
+    except Missing as error:
+        _missing(str(error))
 
-    assert found == {"vectors": len(vectors()), "failed": []}
+    assert page.tally.passed == len(vectors)
+    assert list(page.tally.failed) == ["wrong"]
 
 
 def test_a_worker_decodes(digits):

@@ -95,9 +95,12 @@ def check_distributed(folder: Path) -> object:
 def check_tensors(folder: Path) -> object:
     """bf16 is torch.bfloat16, never widened; fields, names and pinned memory as they should be."""
     for kind in ("a.aef", "set"):
+        alone = next(iter(at.IterableDataset(folder / kind, 16, **OPTIONS)))
         for batch in DataLoader(at.IterableDataset(folder / kind, 16, **OPTIONS), batch_size=None, num_workers=1):
             rows = batch["row"].tolist()
             assert batch["latents"].dtype == torch.bfloat16
+            assert type(batch) is dict and list(batch) == list(alone)
+            assert batch["latents"].is_shared() and not batch["row"].is_shared()  # small ones came through the pipe
             wanted = torch.from_numpy(np.stack([made.values_of(row) for row in rows]))
             assert torch.equal(batch["latents"].float(), wanted)
             assert batch["label"].tolist() == rows and batch["crop"].tolist() == [[row, 1, 2, 3] for row in rows]

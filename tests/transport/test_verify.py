@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
-import sys
-import zlib
 from dataclasses import replace
-from random import Random
 
 import numpy as np
 import pytest
@@ -21,7 +17,6 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ContentMismatch, FormatError
 from aeformat.model.file_io import package_bytes, read_package
 from aeformat.reader import events, stream_latents
-from aeformat.transport.crc import crc32
 from aeformat.transport.transfer_limits import TransferLimits
 from aeformat.transport.upload_actions import Answer, Append
 from aeformat.transport.upload_server import UploadServer
@@ -137,30 +132,3 @@ def test_an_error_inside_a_whole_chunk_is_no_damage():
     data = parts.change(0, stored=bytes(inside)).join()
     status, slug, (rule, _), upload = answered(data)
     assert (status, slug, rule, upload.state) == (422, "invalid-container", "C4-11", State.FAILED)
-
-
-@pytest.mark.parametrize("n_bytes", [0, 1, 7, 8, 63, 1000, 5000, 100_001])
-@pytest.mark.parametrize("at", [0, 1])
-def test_the_faster_checksum_is_the_same(n_bytes, at):
-    """For each length, each alignment in memory, and each value before."""
-    data = memoryview(Random(n_bytes).randbytes(n_bytes + at))[at:]
-    for before in (0, 1, 0xFFFFFFFF):
-        assert crc32(data, before) == zlib.crc32(data, before)
-    assert crc32(data) == zlib.crc32(data)
-
-
-@pytest.mark.parametrize("is_there", [False, True])
-def test_the_faster_checksum_is_not_needed(is_there):
-    """With and without ISA-L the same files are accepted; if it is installed it is used."""
-    if is_there:
-        pytest.importorskip("isal")
-    code = (
-        "import sys\n"
-        f"if not {is_there}: sys.modules['isal'] = None\n"
-        "import zlib\n"
-        "from aeformat.transport import crc, verify\n"
-        "verifier = verify.Verifier(verify.TransferLimits())\n"
-        "verifier.feed(sys.stdin.buffer.read())\n"
-        f"sys.exit(not (verifier.is_complete and (crc.crc32 is not zlib.crc32) == {is_there}))\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], input=FILE).returncode == 0

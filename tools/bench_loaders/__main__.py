@@ -1,14 +1,17 @@
 """Loaders of latents beside one another: size on disk, and rows a second of shuffled batches, cold and warm.
 
     python -m tools.bench_loaders --work DIR [--out FILE] [--data ROWSxSIZE ...] [--workers N ...] [--rounds N]
-                                  [--batch-size N] [--only NAME ...] [--mosaic PYTHON]
+                                  [--batch-size N] [--only NAME ...] [--mosaic PYTHON] [--for SECONDS]
 
 Every contender of contenders.py writes the same rows (data.py).  Then, round after round, each loads one epoch in a process of its own: all
 rows, in the shuffled order that it makes, as batches of torch.bfloat16.  In a round the contenders come one after another, so that
 a machine that is busy for a while slows them alike; the table has medians of the ratios within rounds.  Cold: the files have been taken out of
-the system's cache (posix_fadvise DONTNEED), so it needs Linux; a disk may have a cache of its own.
+the system's cache (posix_fadvise DONTNEED), so it needs Linux; a disk may have a cache of its own, and names and sizes of files stay in memory.
 
---work: an empty folder on the disk that is meant; all contenders lie there at a time, some 9 copies of the rows.
+--work: a folder on the disk that is meant; all contenders lie there, some 10 copies of the rows.  What has been written and measured is
+noted there in state.json: the same line again goes on behind it.
+--for: begin nothing more after so many seconds, and end with exit code 3 if anything is left.  --rounds 0 writes the folders and measures nothing.
+More rounds can be asked for later.
 --out: FILE.json and FILE.md are written; by default `loaders` in --work.
 --mosaic: MosaicML streaming pins numpy below 2.2 and brings some hundred packages, so it has an environment of its own: the path of a
 Python that has mosaicml-streaming and torch.  Without it, it is left out, and the table says so.
@@ -19,60 +22,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import shutil
-import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aeformat
 from tools.bench_loaders.contenders import CONTENDERS
+from tools.bench_loaders.state import State, asked_of, steps
 from tools.bench_loaders.table import OURS, table
+from tools.measuring import machine, run_child
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+_CHILD: Final = "tools.bench_loaders.child"
 MOSAIC: Final = "MosaicML streaming"
-
-
-def run_child(python: str, **given: Any) -> dict[str, Any]:
-    """What a child process prints.  Raises SystemExit with the end of what it said."""
-    code = "import sys; from tools.bench_loaders.child import main; main(sys.argv[1])"
-    done = subprocess.run(
-        [python, "-c", code, json.dumps(given)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{given}\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def measured(options: argparse.Namespace, n_rows: int, size: int, versions: dict[str, str]) -> dict[str, Any]:
-    """All contenders on rows of one size."""
-    pythons = {name: options.mosaic if name == MOSAIC else sys.executable for name in options.only}
-    left_out = {MOSAIC: "it needs an environment of its own, see --mosaic"} if not pythons.get(MOSAIC) else {}
-    pythons = {name: python for name, python in pythons.items() if python}
-    contenders: dict[str, Any] = {}
-    for number, (name, python) in enumerate(pythons.items()):
-        folder = options.work / f"{n_rows}x{size}" / str(number)
-        folder.mkdir(parents=True)
-        given = {"name": name, "folder": os.fspath(folder), "rows": n_rows, "size": size}
-        written = run_child(python, do="write", **given)
-        versions.update({f"{package}": found for package, found in written.pop("versions").items()})
-        contenders[name] = {**written, "runs": {}, "given": given}
-        print(f"{name}: {written['bytes']:,} bytes", file=sys.stderr)
-    for round_number in range(options.rounds):
-        for is_cold in (True, False):
-            for n_workers in options.workers:
-                for name, found in contenders.items():
-                    column = f"{'cold' if is_cold else 'warm'} {n_workers}"
-                    asked = {"batch_size": options.batch_size, "workers": n_workers, "seed": round_number}
-                    one = run_child(pythons[name], do="load", cold=is_cold, **asked, **found["given"])
-                    found["runs"].setdefault(column, []).append(one)
-                    print(f"{round_number} {column} {name}: {one['rows_a_second']:,.0f}", file=sys.stderr)
-    for found in contenders.values():
-        shutil.rmtree(found.pop("given")["folder"])
-    return {"rows": n_rows, "size": size, "contenders": contenders, "left_out": left_out}
 
 
 def _data(text: str) -> tuple[int, int]:
@@ -82,8 +45,8 @@ def _data(text: str) -> tuple[int, int]:
     return int(n_rows), int(size)
 
 
-def main() -> None:
-    """Measure, and write the results."""
+def options_of(arguments: list[str] | None) -> argparse.Namespace:
+    """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench_loaders")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path)
@@ -93,21 +56,35 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
     parser.add_argument("--mosaic", metavar="PYTHON")
-    options = parser.parse_args()
+    parser.add_argument("--for", type=float, default=float("inf"), dest="seconds", metavar="SECONDS")
+    options = parser.parse_args(arguments)
     if OURS not in options.only:
         options.only.insert(0, OURS)
-    options.work.mkdir(parents=True, exist_ok=True)
-    out = options.out or options.work / "loaders"
-    versions = {"aeformat": aeformat.__version__, "Python": platform.python_version()}
-    results = {
-        "machine": f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores",
-        "batch_size": options.batch_size, "workers": options.workers, "rounds": options.rounds, "versions": versions,
-        "data": [measured(options, n_rows, size, versions) for n_rows, size in options.data],
-    }  # fmt: skip
-    out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    text = table(results)
-    out.with_suffix(".md").write_text(text, "utf-8")
-    print(text)
+    return options
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, and write the results."""
+    options = options_of(arguments)
+    end = time.monotonic() + options.seconds
+    left_out = {} if options.mosaic else {MOSAIC: "it needs an environment of its own, see --mosaic"}
+    names = [name for name in options.only if name not in left_out]
+    base = {"aeformat": aeformat.__version__, "Python": platform.python_version()}
+    state = State(options.work, asked_of(options, names), base)
+    for step in steps(options, names):
+        if state.has(step):
+            continue
+        if time.monotonic() > end:
+            sys.stderr.write("not all is measured yet: the same line goes on\n")
+            raise SystemExit(3)
+        python = options.mosaic if step.name == MOSAIC else sys.executable
+        state.note(step, run_child(_CHILD, python=python, **state.given(step)))
+    if options.rounds:
+        results = {"machine": machine(), **state.results(options.rounds, left_out)}
+        out = options.out or options.work / "loaders"
+        out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        out.with_suffix(".md").write_text(table(results), "utf-8")
+        print(table(results))
 
 
 if __name__ == "__main__":

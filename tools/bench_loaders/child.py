@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tools.bench_loaders.contenders import CONTENDERS, Asked
-from tools.bench_loaders.data import bits_of
+from tools.bench_loaders.data import kept_bits
 
 
 def write(name: str, folder: Path, n_rows: int, size: int) -> dict[str, Any]:
-    """Bytes of all files, and seconds, the drawing of the rows included."""
-    began = time.perf_counter()
-    CONTENDERS[name].write(folder, bits_of(n_rows, size))
+    """Bytes of all files."""
+    CONTENDERS[name].write(folder, kept_bits(folder.parent / "rows.bin", n_rows, size))
     os.sync()
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         "bytes": sum(path.stat().st_size for path in files),
         "disk_bytes": sum(path.stat().st_blocks * 512 for path in files),
         "files": len(files),
-        "seconds": time.perf_counter() - began,
         "versions": {package: version(package) for package in CONTENDERS[name].packages},
     }
 

@@ -6,6 +6,7 @@ No row is a copy of another, and none is taken from a photograph: all are drawn 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,15 +20,32 @@ _MIX: Final = np.array(
 _MEAN: Final = np.array([0.15, -0.1, 0.25, -0.3], np.float32)
 
 
+def kept_bits(path: Path, n_rows: int, size: int) -> Iterator[NDArray[np.uint16]]:
+    """bits_of, drawn once: afterwards read from that file."""
+    if not path.exists():
+        beside = path.with_suffix(".new")
+        with beside.open("wb") as file:
+            for block in bits_of(n_rows, size):
+                file.write(block.tobytes())
+        beside.replace(path)
+    rows = np.memmap(path, np.uint16, "r", shape=(n_rows, 4, size, size))
+    yield from (np.array(rows[first : first + _BLOCK]) for first in range(0, n_rows, _BLOCK))
+
+
 def bits_of(n_rows: int, size: int, seed: int = 0) -> Iterator[NDArray[np.uint16]]:
-    """The bits of bf16, (n, 4, size, size), until there are n_rows; the last of 256 rows each."""
+    """The bits of bf16, (n, 4, size, size), until there are n_rows; 256 rows each but the last."""
+    return map(_rounded, values_of(n_rows, size, seed))
+
+
+def values_of(n_rows: int, size: int, seed: int = 0) -> Iterator[NDArray[np.float32]]:
+    """The same rows before they are rounded."""
     for first in range(0, n_rows, _BLOCK):
         rng = np.random.default_rng([seed, first])
         n = min(_BLOCK, n_rows - first)
         fields = sum(_smooth(rng, n, size, step) * np.float32(weight) for step, weight in _SCALES)
         values = np.einsum("dc,nchw->ndhw", _MIX, fields) + _MEAN[:, None, None]
         values *= rng.uniform(0.7, 1.3, (n, 1, 1, 1)).astype(np.float32)  # pictures differ in contrast
-        yield _rounded(values)
+        yield values
 
 
 def _smooth(rng: np.random.Generator, n: int, size: int, step: int) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from tools.build_vectors.emit import Token, emit
 from tools.build_vectors.framing import Chunk, Draft
 from tools.build_vectors.latents import Latents, plain
 from tools.build_vectors.sample_networks import TWO_PIXELS
+from tools.build_vectors.settled import work_of
 from tools.build_vectors.sized import sized
 
 _HEAD = {"caption": ["text"], "crop": ["int32", 4], "label": ["int64"]}
@@ -98,6 +99,44 @@ def _valid() -> Iterator[Case]:
         255, "fields-sized", "In front of the SIZE of rows of their own size.", "C22-1", chunks=draft.chunks
     )
     yield _with_fields(case, [{"label": [3, 4]}, {"label": [9]}])
+    yield from _later()
+
+
+def _later() -> Iterator[Case]:
+    """What the first readers of this section left unseen."""
+    order: dict[str, Any] = {"9": ["text"], "10": ["int16"], "__proto__": ["uint8", 2], "a": ["bool"]}
+    of_order: dict[str, Sequence[Any]] = {
+        "9": ["nine", None], "10": [-10, 10], "__proto__": [[1, 2], [3, 4]], "a": [True, False],
+    }  # fmt: skip
+    file = _TWO.with_(before={0: [_chunk(payload(order, of_order))]})
+    about = "Columns stand in the order of the names as bytes: 10, 9, __proto__, a."
+    yield _with_fields(file.good(256, "fields-name-order", about, "C22-3 C22-6"), [of_order])
+
+    equal = {"label": [9] * 300}
+    long = Latents(blocks=[[[i % 5] for i in range(300)]], dims=[1], codec="zstd", index=True)
+    chunk = _chunk(payload(_LABEL, equal), 300, 0, long)
+    assert chunk.raw_len is not None and len(chunk.payload) < chunk.raw_len
+    file = long.with_(before={0: [chunk]})
+    about = "Compressed, and what is counted is the raw payload: 32 units a byte."
+    case = file.good(257, "fields-compressed", about, "C4-8 C13-1 C22-6")
+    case.expected["file_work"] = work_of(file.draft)
+    yield _with_fields(case, [equal])
+
+    largest, of_largest = _of_size(65_536)
+    file = _TWO.with_(before={0: [_chunk(payload(largest, of_largest))]})
+    yield _with_fields(
+        file.good(258, "fields-head-65536", "A head as long as one may be.", "C22-3 C22-4"), [of_largest]
+    )
+
+
+def _of_size(n_bytes: int) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """A head of so many bytes, with 256 fields, and their values."""
+    names = [f"{i:03}" + "x" * 245 for i in range(255)]
+    head: dict[str, Any] = {name: ["bool"] for name in names}
+    left = n_bytes - len(emit(head)) - len(emit("y" * 200)) - len(emit(["bool"]))
+    head["y" * (200 + left)] = ["bool"]
+    assert len(emit(head)) == n_bytes
+    return head, {name: [True, False] for name in head}
 
 
 def _with_fields(case: Case, values: Sequence[Any]) -> Case:
@@ -174,6 +213,7 @@ def _payloads() -> Iterator[Case]:
         (1626, "head-unsorted", raw_of(b"\x82" + emit("b") + emit(["uint8"]) + emit("a") + emit(["uint8"])), "C22-3", "Keys out of order."),
         (1627, "head-deep", raw_of(emit({"label": ["uint8", [1]]})), "C22-3", "A list in a list."),
         (1628, "head-trailing", raw_of(label + b"\0"), "C22-3", "A byte behind the map."),
+        (1629, "head-65537-whole", payload(*_of_size(65_537)), "C22-3", "A head over the limit, else good."),
         (1630, "none", raw_of(emit({})), "C22-4", "No field."),
         (1631, "257", raw_of(emit(many), bytes(2 * 257)), "C22-4", "257 fields."),
         (1632, "name-empty", raw_of(emit({"": ["uint8"]})), "C22-4", "A name of no bytes."),

@@ -335,11 +335,13 @@ def work_of(draft: Draft, encoding: str = "", n_values: int = 0, network: Networ
     total = 0
     for chunk in draft.chunks:
         raw_len = len(chunk.payload) if chunk.raw_len is None else chunk.raw_len
-        if chunk.tag not in (b"dECo", b"MANF", b"TENS", b"ROWS", b"nAMe", b"rCPT", b"iNDX") or chunk.tag == b"dECo":
+        if chunk.tag not in (b"MANF", b"TENS", b"ROWS", b"nAMe", b"rCPT", b"iNDX", b"fLDs"):
             continue
         total += 4 * raw_len
         if chunk.tag == b"nAMe":
             total += 512 * raw_len
+        if chunk.tag == b"fLDs":
+            total += 28 * raw_len
         if chunk.tag == b"ROWS" and encoding == "text19":
             total += 4_096 * (raw_len // 27)
         if chunk.tag == b"ROWS" and encoding == "rans" and len(chunk.payload) < raw_len:

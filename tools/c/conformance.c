@@ -4,9 +4,11 @@
  *   check FILE                      as a reader, as a validator, and, if it is good, all of it
  *   run FILE h w H W HEX            one row through a package; sizes 0 where they are fixed
  *   pixels FILE DECODER ROW         one row of latents to pixels; DECODER "-" if it is inside
+ *   decode FILE OUT                 all rows to pixels, by the decoder inside, into the file OUT; with the processor's time
  *   starve FILE                     once with each allocation failing
  */
 #include <stdio.h>
+#include <time.h>
 
 #define AEF_IMPLEMENTATION
 #include "aef.h"
@@ -198,6 +200,27 @@ static void pixels(char *arguments) {
     aef_close(f), aef_close(options.decoder), free(data), free(package), free(out);
 }
 
+/* Opened without the checks of a validator: the golden set is tried before the first pixel all the same. */
+static void decode(char *arguments) {
+    char path[1024], to[1024];
+    uint64_t bytes, n = 0, row = 0;
+    if (sscanf(arguments, "%1023s %1023s", path, to) != 2) exit(2);
+    unsigned char *data = read_file(path, &bytes), *out = NULL;
+    FILE *file = fopen(to, "wb");
+    clock_t begin = clock();
+    aef_file *f = aef_open(data, bytes, NULL);
+    aef_code code = aef_failed(f) ? aef_failed(f)->code : AEF_OK;
+    for (; file && code == AEF_OK && row < aef_row_count(f); row++) {
+        if ((code = aef_pixels(f, row, NULL, &n)) != AEF_OK) break;
+        if (!(out = (unsigned char *)realloc(out, (size_t)n + 1))) exit(3);
+        if ((code = aef_pixels(f, row, out, &n)) == AEF_OK && fwrite(out, 1, (size_t)n, file) != (size_t)n) exit(2);
+    }
+    printf("{\"code\": \"%s\", \"rows\": %llu, \"seconds\": %.6f}\n", aef_code_name(code), (unsigned long long)row,
+           (double)(clock() - begin) / CLOCKS_PER_SEC);
+    if (!file || fclose(file)) exit(2);
+    aef_close(f), free(data), free(out);
+}
+
 static long left; /* allocations that still work */
 
 static void *allocate(void *user, size_t bytes) { return (void)user, left-- > 0 ? malloc(bytes) : NULL; }
@@ -230,6 +253,7 @@ int main(void) {
         if (!strncmp(line, "check ", 6)) check(line + 6);
         else if (!strncmp(line, "run ", 4)) run(line + 4);
         else if (!strncmp(line, "pixels ", 7)) pixels(line + 7);
+        else if (!strncmp(line, "decode ", 7)) decode(line + 7);
         else if (!strncmp(line, "starve ", 7)) starve(line + 7);
         else return 2;
         fflush(stdout);

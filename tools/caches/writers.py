@@ -131,6 +131,17 @@ def musubi(folder: Path, n: int) -> None:
         write_safetensors(folder / f"clip{i}_00000-005_0096x0064_wan.safetensors", tensors, **about)
 
 
+def musubi_controls(folder: Path, n: int) -> None:
+    """The same file: save_latent_cache_flux_2, and the number of save_latent_cache_kandinsky5, which is no array."""
+    for i, row in enumerate(rows(n)):
+        tensors = {f"latents_{row.shape[1]}x{row.shape[2]}_bfloat16": bf16(row)}
+        for number, control in enumerate(rows(i % 3, seed=i)):
+            tensors[f"latents_control_{number}_{control.shape[1]}x{control.shape[2]}_bfloat16"] = bf16(control)
+        tensors["vae_scaling_factor"] = ("F32", (), np.float32(0.476986).tobytes())
+        about = {"architecture": "flux_2", "width": "96", "height": "64", "format_version": "1.0.1"}
+        write_safetensors(folder / f"img{i}_0096x0064_f2.safetensors", tensors, **about)
+
+
 def ai_toolkit(folder: Path, n: int) -> None:
     """ostris/ai-toolkit, toolkit/dataloader_mixins.py: LatentCachingMixin.cache_latents_all_latents.
 
@@ -233,6 +244,7 @@ WRITERS: dict[str, tuple[str, Writer]] = {  # what is shown -> the format, who w
     "kohya sd, sdxl": ("kohya", kohya),
     "kohya, resolutions": ("kohya", kohya_resolutions),
     "musubi-tuner": ("musubi", musubi),
+    "musubi-tuner, control images": ("musubi", musubi_controls),
     "ai-toolkit": ("ai-toolkit", ai_toolkit),
     "HDF5": ("hdf5", hdf5),
     "Parquet": ("parquet", parquet),

@@ -32,8 +32,8 @@ def page() -> bytes:
     file = resources.files("aeformat").joinpath("data/view.html")
     if not file.is_file():
         raise UsageError(
-            "this installation has no page, as it was made from a checkout: run npm ci --prefix tools/page && "
-            "npm run build --prefix tools/page there (Node 18 or newer), then install again"
+            "this installation has no page, as it was made from a checkout: run npm ci and npm run build "
+            "there, in tools/page (Node 18 or newer), then install again"
         )
     return file.read_bytes()
 
@@ -64,7 +64,7 @@ def _check_size(exhibit: Exhibit, decoders: dict[str, Path]) -> None:
     n_bytes = sum(path.stat().st_size for path in paths)
     if n_bytes > MOST_BYTES:
         raise UsageError(
-            f"{n_bytes:,} bytes are too many for one page, which may hold {MOST_BYTES:,}: look at them without --save"
+            f"{n_bytes:,} bytes are too many for one page, which may hold {MOST_BYTES:,}: look at them without saving"
         )
 
 
