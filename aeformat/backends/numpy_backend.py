@@ -6,25 +6,27 @@ numpy_pixels.py, numpy_floats.py and numpy_lookup.py.
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 
 from aeformat.backends import numpy_convolutions, numpy_floats, numpy_layers
-from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks
+from aeformat.backends.base import Rows, array_type, checked_rows
+from aeformat.backends.exact_sums import SUM_AXIS
 from aeformat.backends.numpy_adjoint import Adjoint
 from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
-from aeformat.backends.tiled import Tiled, own_sides
+from aeformat.backends.tiled import Tiled, for_each, n_cores, own_sides
 from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.free_sizes import Size
 from aeformat.model.memory import Stage, stages
 from aeformat.model.package import ModelPackage, Step
 from aeformat.model.tiles import Tile
-from aeformat.model.values import EXACT
+from aeformat.model.values import EXACT, Interval
 
 DType = np.dtype[Any]
 
@@ -45,8 +47,8 @@ class NumpyNetwork:
     """One half of an autoencoder in NumPy.  See base.Network.  Threads may share it.
 
     n_block: rows computed at once; the default depends on the network's size.  integers: for the exact profile only; compute
-    sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.  tile, n_threads: for free
-    sizes, the pixels of the output that are computed at once, and how many such tiles side by side.
+    sums and lookups in 64-bit integers instead of floats; slower, except where floats are emulated.  tile: for free
+    sizes, the pixels of the output that are computed at once.  n_threads: blocks or tiles computed side by side.
     """
 
     def __init__(
@@ -60,7 +62,8 @@ class NumpyNetwork:
     ) -> None:
         assert not integers or package.profile == EXACT
         self.package = package
-        self._local = threading.local()  # each thread has its own scratch memory
+        self._spare: list[Scratch] = []  # memory that no thread uses now
+        self._n_threads = n_threads or n_cores()
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
         self._stages = [] if package.has_free_sizes else _stages(package, n_block)
@@ -75,11 +78,19 @@ class NumpyNetwork:
         if self._tiled is not None:
             return self._tiled.run(rows, image)
         assert image is None
-        return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=False)
+        made = np.empty((len(rows), *self.package.output.shape), array_type(self.package.output))
+        blocks = [slice(first, first + self._n_block) for first in range(0, len(rows), self._n_block)]
 
-    def _run_block(self, rows: Rows) -> Rows:
+        def compute(block: slice) -> None:
+            with self._scratch() as scratch:
+                made[block] = self._run_block(rows[block], scratch)
+
+        for_each(compute, blocks, self._n_threads)
+        return made
+
+    def _run_block(self, rows: Rows, scratch: Scratch) -> Rows:
         """The result lies in scratch memory: the next block overwrites it."""
-        scratch, shapes = self._scratch(), [value.shape for value in self.package.manifest.values]
+        shapes = [value.shape for value in self.package.manifest.values]
         for stage in self._stages:
             rows = rows.astype(self._dtypes[stage.start], copy=False)
             if len(rows) <= stage.n_rows:
@@ -101,18 +112,23 @@ class NumpyNetwork:
 
     def _run_tile(self, rows: Rows, tile: Tile) -> Rows:
         """The same for a part of an image."""
-        values, scratch = [rows.astype(self._dtypes[0], copy=False)], self._scratch()
-        for number, (step, op) in enumerate(zip(self.package.plan, self._ops, strict=True)):
-            parts = zip(step.inputs, tile.takes(number), strict=True)
-            xs = [values[value][:, down, across] for value, (down, across) in parts]
-            values.append(op(xs, scratch, tile.sides(number)))
+        values = [rows.astype(self._dtypes[0], copy=False)]
+        with self._scratch() as scratch:
+            for number, (step, op) in enumerate(zip(self.package.plan, self._ops, strict=True)):
+                parts = zip(step.inputs, tile.takes(number), strict=True)
+                xs = [values[value][:, down, across] for value, (down, across) in parts]
+                values.append(op(xs, scratch, tile.sides(number)))
         return values[-1]
 
-    def _scratch(self) -> Scratch:
-        if not hasattr(self._local, "scratch"):
-            self._local.scratch = Scratch()
-        scratch: Scratch = self._local.scratch
-        return scratch
+    @contextmanager
+    def _scratch(self) -> Iterator[Scratch]:
+        """Memory that no other thread uses meanwhile."""
+        try:
+            scratch = self._spare.pop()
+        except IndexError:
+            scratch = Scratch()
+        yield scratch
+        self._spare.append(scratch)
 
     def _join(self, number: int, step: Step) -> Join:
         if step.kind in JOINS:
@@ -186,17 +202,36 @@ def sum_dtype(step: Step, *, integers: bool = False) -> DType:
     return np.dtype(np.float32 if step.bounds is None or step.bound < FLOAT32_EXACT else np.float64)
 
 
+def one_sign_reach(step: Step, span: Interval | None) -> int:
+    """The largest absolute value of any part of a layer's sums, without the bias; span: what the layer reads.
+
+    Where no number that it reads is negative, a part of a sum, whatever its order, is at most that of all positive weights, and
+    at least that of all negative ones: often half of the bound.
+    """
+    if step.kind not in SUM_AXIS or span is None or span.lo < 0:
+        return step.bound
+    weights, axis = step.arrays["weights"], SUM_AXIS[step.kind]
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    up, down = (np.maximum(way * weights.astype(np.int64), 0).sum(axis=others).max() for way in (1, -1))
+    return int(max(up, down)) * span.hi
+
+
 def _carriers(package: ModelPackage, *, integers: bool) -> list[DType]:
     """The number type that holds each value of the network.
 
     An 8-bit value whose readers all compute in one type of sums is held in that type from the start: that saves a conversion.
     """
     values, plan = package.manifest.values, package.plan
+    spans = [package.input.interval, *(step.interval for step in plan)]
     dtypes: list[DType] = [_NATURAL.get(value.type, np.dtype(np.float64)) for value in values]
     dtypes[-1] = array_type(package.output)
     for number in reversed(range(len(values))):
         if number and plan[number - 1].kind in _SUMS:
-            dtypes[number] = sum_dtype(plan[number - 1], integers=integers)
+            step = plan[number - 1]
+            fits = (
+                step.bounds is not None and not integers and one_sign_reach(step, spans[step.inputs[0]]) < FLOAT32_EXACT
+            )
+            dtypes[number] = np.dtype(np.float32) if fits else sum_dtype(step, integers=integers)
             continue
         readers = [k for k, step in enumerate(plan) if number in step.inputs]
         read_as = {dtypes[k + 1] if plan[k].kind in _KEEP_TYPE else dtypes[number] for k in readers}
