@@ -106,6 +106,18 @@ def test_threads_share_a_network() -> None:
             np.testing.assert_array_equal(found, right)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_threads_of_its_own_do_not_change_a_row(n_threads: int) -> None:
+    """Many small blocks side by side, and blocks that are cut once more for layers of images."""
+    for seed in range(8):
+        package = random_exact(seed)
+        rows = random_rows(package.input, 60, np.random.default_rng(seed))
+
+        made = NumpyNetwork(package, n_block=3, n_threads=n_threads).run(rows)
+
+        np.testing.assert_array_equal(made, evaluate(package, rows))
+
+
 def test_rows_that_do_not_lie_in_order_in_memory_are_fine() -> None:
     package = random_exact(11)
     network = NumpyBackend().load(package)
