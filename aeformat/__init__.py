@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from aeformat.pipeline.unpack import Unpacked
     from aeformat.reader import Latents, LatentStream
     from aeformat.report import Problem, Report
+    from aeformat.scaling.job import PackedSet, pack_set
     from aeformat.sets.checking import validate_any as validate
     from aeformat.sets.opening import open_latents_or_set as open
     from aeformat.sets.set_reader import LatentsSet
@@ -93,6 +94,7 @@ __all__ = [
     "LatentsSet",
     "Model",
     "Packed",
+    "PackedSet",
     "Problem",
     "RaggedRows",
     "Report",
@@ -115,6 +117,7 @@ __all__ = [
     "model_id",
     "open",
     "pack",
+    "pack_set",
     "source_fields",
     "stream",
     "unpack",
@@ -144,6 +147,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "LatentsSet": "sets.set_reader",
     "Model": "pipeline.models",
     "Packed": "pipeline.pack",
+    "PackedSet": "scaling.job",
     "Problem": "report",
     "RaggedRows": "container.ragged",
     "Report": "report",
@@ -166,6 +170,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "model_id": "exchange.network_id",
     "open": "sets.opening:open_latents_or_set",
     "pack": "pipeline.files",
+    "pack_set": "scaling.job",
     "source_fields": "pipeline.sources",
     "stream": "pipeline.opening:stream_file",
     "unpack": "pipeline.files",

@@ -52,6 +52,7 @@ class Hint(str, Enum):
     USE_RANS = "use-rans"
     REPAIR_STORE = "repair-store"
     DROP_UPLOADS = "drop-uploads"
+    SKIP_BAD_IMAGES = "skip-bad-images"
 
     @property
     def text(self) -> str:
@@ -99,6 +100,7 @@ _TEXTS: Final = {
     Hint.USE_RANS: 'pass codec="rans", or no refine',
     Hint.REPAIR_STORE: "check the store with repairs first",
     Hint.DROP_UPLOADS: "list the open uploads with aeformat.net.uploads, and drop with aeformat.net.remove what nobody needs",
+    Hint.SKIP_BAD_IMAGES: "mend it and call again, or pass skip_bad_images=True",
 }
 
 

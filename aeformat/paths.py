@@ -1,15 +1,19 @@
 """What a caller names a file by.
 
-Owns the words for what is no name, and how errors get the name.  Knows nothing of whether there is such a file.
+Owns the words for what is no name, what is a URL, and how errors get the name.  Knows nothing of whether there is such a file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from aeformat.errors import AeformatError, UsageError
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.", re.DOTALL)  # of two letters at least: C:// is a drive
 
 
 @contextlib.contextmanager
@@ -29,3 +33,13 @@ def checked_path(path: object, *, instead: str = "") -> str:
         if isinstance(text, str):
             return text
     raise UsageError(f"a path is a str or a pathlib.Path, and this is of type {type(path).__name__}{instead}")
+
+
+def is_url(name: object) -> bool:
+    """Whether a name is that of a file elsewhere: scheme://..."""
+    return isinstance(name, str) and _URL.match(name) is not None
+
+
+def absolute(name: str) -> str:
+    """The name of a file from wherever a process stands; a URL is one already."""
+    return name if is_url(name) else os.path.abspath(name)  # noqa: PTH100 - pathlib costs start-up time that embedders would pay

@@ -28,6 +28,7 @@ from aeformat.model import store
 from aeformat.container.decoder_prior import DecoderPrior
 from aeformat.container.prior import Prior
 from aeformat.container.ragged import RaggedRows
+from aeformat.container.text19 import format_rows, parse_rows
 from aeformat.reader import stream_latents
 from aeformat.container.writer import LatentsWriter
 for name in sys.argv[1:]:
@@ -43,6 +44,11 @@ for encoding, values in (("text19", "f64"), ("f64le", "f32"), ("f32le", "f32"), 
     with LatentsWriter(sink, header, chunk_rows=7) as writer:
         writer.write(rows if values != "bf16" else rows % 256)
     digest.update(sink.getvalue())
+spread = (np.arange(4000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)).view(np.float64)  # bits of every kind
+spread = spread[np.isfinite(spread)]
+text = format_rows(spread, 1)
+assert parse_rows(text, 1).tobytes() == spread.tobytes() and spread.size > 3900
+digest.update(text)
 free = LatentsHeader(decoder=bytes(32), dims=(0, 0, 2), image=(0, 0, 3), encoding="u16le")
 shapes = [(1, 2, 2), (1, 2, 2), (3, 1, 2), (2, 2, 2)]
 rows = [np.arange(np.prod(shape), dtype="u2").reshape(shape) * 301 for shape in shapes]

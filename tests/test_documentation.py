@@ -18,10 +18,11 @@ from aeformat.images import demo_digits
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     *(ROOT / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING", "CHANGELOG", "SECURITY")),
-    ROOT / "tools" / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "tools" / "README.md", ROOT / "examples" / "README.md", *sorted((ROOT / "docs").rglob("*.md")),
 ]  # fmt: skip
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_OF_OTHERS = re.compile(r"`npm [^`]*`")  # its options are its own
 _PLACE = re.compile(
     r"`((?:aeformat|spec|models|tests|tools|docs|examples|\.github|\.ci)/[\w./-]*|[\w/]+\.(?:py|toml|yaml|sh))`"
 )
@@ -145,19 +146,25 @@ def test_what_a_page_names_is_there(page):
         places = [ROOT, ROOT / "aeformat", ROOT / "tools", ROOT / "aeformat" / "container", page.parent]
         if "NAME" in name or "VERSION" in name or any(list(place.glob(name)) for place in places):
             continue
-        if "/" not in name and any(list((ROOT / top).rglob(name)) for top in ("aeformat", "tools")):
+        if "/" not in name and any(list((ROOT / top).rglob(name)) for top in ("aeformat", "tools", "tests")):
             continue
         missing.append(name)
     assert missing == []
 
 
 def test_options_that_pages_name_are_options():
-    """Each --option in README and docs/ is one that the command line has."""
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "aeformat" / "cli").glob("*.py"))
-    known = set(re.findall(r'"(--[\w-]+)"', sources))
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md"):
-        named = set(re.findall(r"(?<![\w-])(--[a-z][\w-]+)", page.read_text(encoding="utf-8")))
-        assert named <= known, page_id(page)
+    """Each --option in README and docs/ is one that the command line has, or where a line names one of tools/, that tool's kind."""
+    known, of_tools = (options_in(ROOT / place) for place in ("aeformat/cli", "tools"))
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "SECURITY.md"):
+        for line in _OF_OTHERS.sub("", page.read_text(encoding="utf-8")).splitlines():
+            named = set(re.findall(r"(?<![\w-])(--[a-z][\w-]+)", line))
+            assert named <= (known | of_tools if "tools" in line else known), (page_id(page), line)
+
+
+def options_in(folder: Path) -> set[str]:
+    """Options of the programs in a folder."""
+    sources = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+    return set(re.findall(r'"(--[\w-]+)"', sources))
 
 
 def test_public_names_in_the_change_log_are_public():

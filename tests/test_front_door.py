@@ -16,10 +16,10 @@ from aeformat.images import demo_digits
 PUBLIC = [
     "SOURCE_FIELDS", "AeformatError", "BackendUnavailable", "Batch", "Batches", "Block", "Checked", "DecoderError", "DecoderMismatch",
     "DecoderMissing", "Described", "Encoded", "FormatError", "GoldenMismatch", "Hint", "ImageError", "LatentStream",
-    "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "Problem", "RaggedRows", "Report", "RowSizes",
+    "Latents", "LatentsFile", "LatentsSet", "Model", "Packed", "PackedSet", "Problem", "RaggedRows", "Report", "RowSizes",
     "SetWriter", "Truncated", "Unpacked", "Unsupported", "Updated", "UsageError", "__version__",
     "batches", "check", "create", "create_set", "decode", "encode", "find_model", "load_model", "model_id", "open",
-    "pack", "source_fields", "stream", "unpack", "update", "validate",
+    "pack", "pack_set", "source_fields", "stream", "unpack", "update", "validate",
 ]  # fmt: skip
 _PRELUDE = f"""
 import sys, json

@@ -39,6 +39,6 @@ def _place(text: str, name: str) -> tuple[int, int]:
     begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise UsageError(
-            f"the card has no place for the table {name!r}: it must have {begin.strip()} and {end} once, in order"
+            f"there is no place for the table {name!r}: the page must have {begin.strip()} and {end} once, in order"
         )
     return text.index(begin) + len(begin), text.index(end)

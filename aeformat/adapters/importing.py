@@ -75,7 +75,8 @@ def import_cache(
     for path, file in reader.files(report.lose):
         reader.take(path, file, lambda items: _add_all(schema, items, report))
     if not schema.n_rows:
-        raise UsageError(f"{source}: there is nothing to import: no file of format {name}")
+        which = f"file of format {name}" if options.files is None else f"file whose name matches {options.files}"
+        raise UsageError(f"{source}: there is nothing to import: no {which}")
     _write(reader, schema, place, options, report, progress)
     return report
 

@@ -56,6 +56,7 @@ ADVICE: Final[Mapping[Hint, str]] = {
     Hint.USE_RANS: "give --codec rans, or no --refine",
     Hint.REPAIR_STORE: "run aeformat store check --repair first",
     Hint.DROP_UPLOADS: "aeformat ls --uploads lists what is open, aeformat rm drops it",
+    Hint.SKIP_BAD_IMAGES: "mend it and give the same command again, or add --skip-bad-images",
 }
 
 GOOD: Final = 0

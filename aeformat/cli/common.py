@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from aeformat.cli.streams import shown
 from aeformat.errors import DecoderError, FormatError, UsageError
+from aeformat.paths import is_url
 from aeformat.pipeline import DEFAULT_MODEL as DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -143,10 +144,16 @@ def output_name(name: str) -> str:
 
 @contextlib.contextmanager
 def input_file(name: str) -> Iterator[BinaryIO]:
-    """A file to read, or standard input for "-".  Raises UsageError if there is none."""
+    """A file to read, at a path or a URL, or standard input for "-".  Raises UsageError if there is none."""
     if name == "-":
         with error_source(name):
             yield sys.stdin.buffer
+        return
+    if is_url(name):
+        from aeformat.remote import open_forward
+
+        with error_source(name), open_forward(name) as file:
+            yield file
         return
     with error_source(name), open(existing(name), "rb") as file:  # noqa: PTH123 - see existing
         yield file
@@ -156,6 +163,8 @@ def existing(name: str) -> str:
     """The name of a file that exists.  Raises UsageError.  (os.path, because pathlib alone takes a tenth of info's time.)"""
     if not name:
         raise UsageError("a FILE has no name; is a shell variable empty?")
+    if is_url(name):  # whoever opens it says what is wrong
+        return name
     if not os.path.exists(name):  # noqa: PTH110
         raise UsageError(f"{shown(name)}: no such file")
     if os.path.isdir(name):  # noqa: PTH112
@@ -164,8 +173,8 @@ def existing(name: str) -> str:
 
 
 def is_set(name: str) -> bool:
-    """Whether a name is that of a set: its manifest, or a folder with one."""
-    if not name.endswith(".aefset") and not os.path.isdir(name):  # noqa: PTH112 - see existing
+    """Whether a name is that of a set: its manifest, or a folder with one, or the URL of either."""
+    if not name.endswith(".aefset") and not is_url(name) and not os.path.isdir(name):  # noqa: PTH112 - see existing
         return False
     from aeformat.sets.opening import is_set as is_that
 
@@ -183,7 +192,9 @@ def refuse_set(name: str) -> None:
 def ordinary(name: str) -> str:
     """The name of a file that can be read more than once.  Raises UsageError."""
     if not is_ordinary(existing(name)):
-        raise UsageError(f"{shown(name)}: is a pipe or a device; it is read more than once, so give an ordinary file")
+        raise UsageError(
+            f"{shown(name)}: is a pipe, a device or a URL; it is read more than once, so give an ordinary file"
+        )
     return name
 
 

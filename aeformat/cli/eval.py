@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -19,7 +20,7 @@ _BATCH_ROWS = 4096
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat eval`."""
-    parser.add_argument("file", metavar="FILE.aef", help="the file to read, - for stdin")
+    parser.add_argument("file", metavar="FILE.aef", help="the file or the set to read, also at a URL; - for stdin")
     parser.add_argument("--against", nargs="+", required=True, metavar="INPUT", help="the images that were packed")
     add_decoder(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON document")
@@ -36,17 +37,26 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.pipeline.evaluate import compare
     from aeformat.pipeline.unpack import unpack
     from aeformat.reader import stream_latents
+    from aeformat.sets.forward import SetStream
 
     find = DecoderOptions(options, options.file)
     if options.file == "-" and "-" in options.against:
         raise UsageError("standard input (-) can be read only once")
-    n_rows = n_rows_of(options.file)
-    with common.input_file(options.file) as file, common.ProgressBar("comparing", n_rows) as progress:
-        counted = common.CountedInput(file)
-        with common.opening(options.file):
-            latents = stream_latents(cast("BinaryIO", counted))
-        blocks = unpack(latents, find, loader(options.backend, n_rows))
-        fit = common.fit_of(options, latents.header.image_shape)
+    n_rows, whole = n_rows_of(options.file), None
+    if common.is_set(options.file):
+        whole = SetStream(options.file)
+        n_rows = whole.n_rows
+    load = loader(options.backend, n_rows)
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(common.ProgressBar("comparing", n_rows))
+        if whole is None:
+            counted = common.CountedInput(stack.enter_context(common.input_file(options.file)))
+            with common.opening(options.file):
+                latents = stream_latents(cast("BinaryIO", counted))
+            header, blocks = latents.header, unpack(latents, find, load)
+        else:
+            header, blocks = whole.header, whole.images(find, load)
+        fit = common.fit_of(options, header.image_shape)
         source = open_source(options.against, fit, fetch_mnist=fetch_mnist)
         common.say_left_out(source.left_out)
 
@@ -56,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
                 yield block.images
 
         fidelity = compare((block.images for block in source.blocks(_BATCH_ROWS)), decoded())
-    n_bytes = counted.n_bytes
+    n_bytes = counted.n_bytes if whole is None else whole.n_bytes
     bits = 8 * n_bytes / fidelity.n_pixels
     facts = {
         "file": options.file,

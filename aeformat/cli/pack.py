@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aeformat.cli import common
+from aeformat.cli import common, pack_set
 
 if TYPE_CHECKING:
     from aeformat.model.package import ModelPackage
@@ -18,9 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat pack`."""
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT",
-        help="IDX (.gz too), .npy, .npz, image files and folders of them, mnist:train, mnist:test, - for .npy on stdin",
+        help="IDX (.gz too), .npy, .npz, image files and folders of them, mnist:train, mnist:test, - for .npy on stdin; for a "
+        "set also URLs, and patterns such as s3://bucket/images/**",
     )  # fmt: skip
-    parser.add_argument("-o", "--output", required=True, metavar="FILE.aef", help="the file to write, - for stdout")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT",
+        help="the FILE.aef to write, - for stdout; or the folder or s3://... of a set, to write shards into",
+    )  # fmt: skip
     parser.add_argument(
         "--model", metavar="NAME_OR_PATH",
         help=f"a name that `aeformat model list` shows, a path, or a model id (default: by the images; {common.DEFAULT_MODEL} "
@@ -52,13 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-rows", type=common.bounded_int(1, 1 << 20), default=4096, metavar="N",
         help="images read and encoded at once; no effect on the file (default: 4096)",
     )  # fmt: skip
+    pack_set.add_arguments(parser)
     common.add_fit(parser)
     common.add_backend(parser)
     common.add_force(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Pack images into a file.  Says on stderr what came of it."""
+    """Pack images into a file, or into a set.  Says on stderr what came of it."""
+    if pack_set.is_wanted(options):
+        return pack_set.run(options)
     from aeformat.backends.numpy_passes import prior_of
     from aeformat.backends.runtime import fetch_mnist
     from aeformat.destination import check_no_input

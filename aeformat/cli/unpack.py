@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `aeformat unpack`."""
-    parser.add_argument("file", metavar="FILE.aef", help="the file to read, - for stdin")
+    parser.add_argument("file", metavar="FILE.aef", help="the file or the set to read, also at a URL; - for stdin")
     parser.add_argument(
         "-o", "--output", required=True, metavar="OUT",
         help=".npy, .npz, IDX (.gz too), a folder for PNG files under the names they were packed with, - for .npy on stdout; "
@@ -51,9 +51,12 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.destination import check_no_input
     from aeformat.reader import LatentStream
 
-    common.refuse_set(options.file)
     find = DecoderOptions(options, options.file)
     check_no_input(options.output, _inputs(options))
+    if common.is_set(options.file):
+        from aeformat.cli.unpack_set import run as run_set
+
+        return run_set(options, find)
     with _opened(options) as latents:
         done = (_write_latents if options.latents else _write_images)(latents, find, options)
     if isinstance(latents, LatentStream) and latents.damage is not None:

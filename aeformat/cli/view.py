@@ -8,6 +8,7 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,12 @@ def _exhibit(options: argparse.Namespace, folder: Path) -> Exhibit:
 
     given = None if options.decoder is None else _decoder(options.decoder)
     files = [_shown(name, number, options, folder) for number, name in enumerate(options.files)]
-    return Exhibit(files, given)
+    return Exhibit([_told_apart(shown, name, files) for shown, name in zip(files, options.files, strict=True)], given)
+
+
+def _told_apart(shown: Shown, given: str, files: list[Shown]) -> Shown:
+    """Under the name as it was given, where another file has the same last part."""
+    return shown if [other.name for other in files].count(shown.name) == 1 else replace(shown, name=given)
 
 
 def _decoder(name: str) -> Path:

@@ -60,20 +60,17 @@ class ContainerWriter:
         n_rows: int = 0,
         first_row: int = 0,
         value_bytes: int = 1,
-        coded: bytes | None = None,
+        stored: bytes | memoryview | None = None,
     ) -> None:
-        """Write one chunk.  value_bytes: for the shuffle.  coded: of a ROWS chunk with codec rans, the smaller
-        payload that this codec makes of it, if any.
+        """Write one chunk.  value_bytes: for the shuffle.  stored: of a ROWS chunk, what the codec makes of it.
 
         Raises FormatError where the chunk would break the spec.
         """
-        stored = raw
-        if self._header.codec == "rans" and tag == assigned.ROWS:
-            stored = raw if coded is None else coded
-        elif self._header.codec != "none" and tag not in assigned.NEVER_COMPRESSED:
-            width = value_bytes if self._header.filter == "shuffle" else 1
-            compress = compression.compress_rows if tag == assigned.ROWS else compression.compress
-            stored = compress(raw, level=self._level, value_bytes=width)
+        if stored is None:
+            stored = raw
+            if self._header.codec != "none" and tag not in assigned.NEVER_COMPRESSED:
+                width = value_bytes if self._header.filter == "shuffle" else 1
+                stored = compression.compress(raw, level=self._level, value_bytes=width)
         number = self._sequence.n_chunks
         crc = bound_crc(self._header_crc, number, stored)
         chunk = ChunkHeader(tag, n_rows, first_row, len(stored), len(raw), crc)
@@ -85,6 +82,13 @@ class ContainerWriter:
         if tag == assigned.SIZES:
             raise_first(self._sequence.take_sizes(bytes(stored), self.n_bytes))
         self._write(stored)
+
+    def compressed_rows(self, raw: bytes | memoryview, value_bytes: int) -> bytes | memoryview:
+        """What codec none or zstd makes of the rows of a chunk.  Several threads may ask at once."""
+        if self._header.codec == "none":
+            return raw
+        width = value_bytes if self._header.filter == "shuffle" else 1
+        return compression.compress_rows(raw, level=self._level, value_bytes=width)
 
     def index(self) -> None:
         """Write the index of the rows so far."""

@@ -7,6 +7,7 @@ checked before the library may allocate for it.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,7 +26,11 @@ DEFAULT_LEVEL: Final = 3
 _PLANES_LEVEL: Final = 1  # the default of what is stored by planes: a higher level finds less there, and takes longer
 # Of that level: a match of fewer bytes takes more bits than the bytes it stands for, which have codes of their own.
 _PLANES_MATCH: Final = {"min_match": 7, "hash_log": 8}
+_WORDS: Final = {4: "<u4", 8: "<u8"}
 MAX_LEVEL: Final = zstandard.MAX_COMPRESSION_LEVEL
+
+
+_own = threading.local()
 
 
 class BadFrame(ValueError):
@@ -78,6 +83,21 @@ def decompress(stored: bytes | memoryview, *, raw_bytes: int, value_bytes: int) 
     """The raw payload, raw_bytes long, of a stored one.  Raises BadFrame.  Allocates raw_bytes, twice with a shuffle."""
     if len(stored) == raw_bytes:  # stored as it is: spec/container.md, end of section 4
         return stored
+    return unshuffle(filtered(stored, raw_bytes), value_bytes)
+
+
+def decompress_into(out: NDArray[np.uint8], stored: bytes | memoryview, *, value_bytes: int) -> None:
+    """The raw payload of a stored one, out.size bytes, in C order.  Raises BadFrame.  value_bytes: as in `decompress`."""
+    import numpy as np
+
+    if len(stored) == out.size:
+        out[:] = np.frombuffer(stored, np.uint8)
+    else:
+        unshuffle_into(out, np.frombuffer(filtered(stored, out.size), np.uint8).reshape(value_bytes, -1))
+
+
+def filtered(stored: bytes | memoryview, raw_bytes: int) -> bytes:
+    """What a frame holds: raw_bytes before the shuffle is undone.  Raises BadFrame."""
     frame = _FrameHeader.parse(bytes(stored[:_FRAME_HEADER_MAX]))
     if frame.content_bytes != raw_bytes:
         raise BadFrame("C6-2", f"the zstd frame does not state the {raw_bytes} bytes that the chunk header states")
@@ -88,14 +108,21 @@ def decompress(stored: bytes | memoryview, *, raw_bytes: int, value_bytes: int) 
     if frame.window_bytes > limits.WINDOW_BYTES:
         raise BadFrame("C6-5", f"a window of {frame.window_bytes} bytes, allowed are {limits.WINDOW_BYTES}")
     _check_blocks(stored, frame.blocks_at, min(frame.window_bytes, limits.BLOCK_BYTES))
-    decompressor = zstandard.ZstdDecompressor(max_window_size=limits.WINDOW_BYTES)
     try:
-        raw = decompressor.decompress(stored, max_output_size=raw_bytes, allow_extra_data=False)
+        raw = _decompressor().decompress(stored, max_output_size=raw_bytes, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise BadFrame("C6-6", f"the zstd frame does not decompress: {error}") from None
     if len(raw) != raw_bytes:
         raise BadFrame("C6-6", f"the zstd frame gives {len(raw)} bytes, not {raw_bytes}")
-    return unshuffle(raw, value_bytes)
+    return raw
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """One for each thread: making one takes as long as a few kilobytes."""
+    found: zstandard.ZstdDecompressor | None = getattr(_own, "decompressor", None)
+    if found is None:
+        found = _own.decompressor = zstandard.ZstdDecompressor(max_window_size=limits.WINDOW_BYTES)
+    return found
 
 
 def _check_blocks(stored: bytes | memoryview, at: int, most_bytes: int) -> None:
@@ -103,10 +130,10 @@ def _check_blocks(stored: bytes | memoryview, at: int, most_bytes: int) -> None:
 
     A frame that ends early, or a reserved block, is left to libzstd.  Raises BadFrame.
     """
-    is_last = False
-    while not is_last and at + 3 <= len(stored):
-        head = stored[at] | stored[at + 1] << 8 | stored[at + 2] << 16
-        is_last, kind, n_bytes = bool(head & 1), head >> 1 & 3, head >> 3
+    end, is_last = len(stored) - 3, 0
+    while not is_last and at <= end:
+        head = int.from_bytes(stored[at : at + 3], "little")
+        is_last, kind, n_bytes = head & 1, head >> 1 & 3, head >> 3
         if n_bytes > most_bytes:
             raise BadFrame("C6-6", f"the zstd frame has a block of {n_bytes} bytes, allowed are {most_bytes}")
         at += 3 + (1 if kind == _REPEATED else n_bytes)
@@ -160,22 +187,44 @@ def shuffle(raw: bytes | memoryview, value_bytes: int) -> bytes | memoryview:
     return np.frombuffer(raw, np.uint8).reshape(-1, value_bytes).T.tobytes()
 
 
-def unshuffle(filtered: bytes | memoryview, value_bytes: int) -> bytes | memoryview:
+def unshuffle(shuffled: bytes | memoryview, value_bytes: int) -> bytes | memoryview:
     """The inverse of `shuffle`."""
     if value_bytes == 1:
-        return filtered
+        return shuffled
     import numpy as np
 
-    planes = np.frombuffer(filtered, np.uint8).reshape(value_bytes, -1)
+    out = np.empty(len(shuffled), np.uint8)
+    unshuffle_into(out, np.frombuffer(shuffled, np.uint8).reshape(value_bytes, -1))
+    return _read_only(out)
+
+
+def unshuffle_into(out: NDArray[np.uint8], planes: NDArray[np.uint8]) -> None:
+    """The same, into an array of as many bytes, in C order.  planes: (value_bytes, n), the bytes that belong together."""
+    import numpy as np
+
+    value_bytes = len(planes)
     if value_bytes == 2:  # whole numbers are put together several times faster than bytes that lie apart
-        pairs = planes[1].astype("<u2")
+        pairs = out.view("<u2")
+        pairs[:] = planes[1]
         pairs <<= 8
         pairs |= planes[0]
-        return _read_only(pairs.view(np.uint8))
-    out = np.empty((planes.shape[1], value_bytes), np.uint8)
+        return
+    values = out.reshape(-1, value_bytes)
+    equal = {i: plane[0] for i, plane in enumerate(planes) if _is_of_one_byte(plane)} if value_bytes in _WORDS else {}
+    if equal:  # one pass for all such planes: those of float64 that were born float32
+        word = bytes(equal.get(i, 0) for i in range(value_bytes))
+        out.view(_WORDS[value_bytes])[:] = np.frombuffer(word, _WORDS[value_bytes])
     for i, plane in enumerate(planes):  # several times faster than one transposed copy
-        out[:, i] = plane
-    return _read_only(out.reshape(-1))
+        if i not in equal:
+            values[:, i] = plane
+
+
+def _is_of_one_byte(plane: NDArray[np.uint8]) -> bool:
+    """Whether all bytes of a plane are equal."""
+    n_bytes = len(plane)
+    if n_bytes == 0 or not plane[0] == plane[n_bytes // 2] == plane[n_bytes - 1]:
+        return False
+    return bytes(plane) == bytes(plane[:1]) * n_bytes
 
 
 def _read_only(array: NDArray[np.uint8]) -> memoryview:

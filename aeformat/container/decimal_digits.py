@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from aeformat.container.powers_of_ten import powers_of_ten, split
+from aeformat.container.powers_of_ten import split, ten_to_the
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ class _Scales(NamedTuple):
 def _scales() -> _Scales:
     import numpy as np
 
-    tens = powers_of_ten(range(_LEAST, _MOST))
+    tens = ten_to_the(range(_LEAST, _MOST))
     binary = np.arange(2048) - _BIAS
     lower_exponent = (binary * 78_913) >> 18  # floor(e * log10(2)) for every e in question
     next_power = lower_exponent + 1 - _LEAST
@@ -160,7 +160,7 @@ class _Tens(NamedTuple):
 def _tens() -> _Tens:
     import numpy as np
 
-    tens = powers_of_ten(range(_LEAST, _MOST))
+    tens = ten_to_the(range(_LEAST, _MOST))
     exponent = np.concatenate([np.arange(1000), -np.arange(1000)])
     known = (exponent <= _LARGEST) & (exponent - 18 >= _LEAST)
     bits = np.where(exponent < _TINY, 300, 0)

@@ -7,6 +7,7 @@ bf16, which NumPy lacks, is handed out and taken as float32 whose lower 16 bits 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import text19
@@ -125,6 +126,18 @@ def _bits_of(values: NDArray[Any] | RaggedRows) -> NDArray[Any]:
 
     flat = values.flat if isinstance(values, RaggedRows) else values.reshape(-1)
     return (flat.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def is_as_stored(header: LatentsHeader) -> bool:
+    """Whether rows in memory have the very bytes of their raw payload, on this machine."""
+    spec = header.encoding_spec
+    is_own = not spec.is_text and header.values == spec.own and spec.own != "bf16"
+    return is_own and (sys.byteorder == "little" or spec.n_bytes == 1)
+
+
+def check_finite(values: NDArray[Any], header: LatentsHeader) -> None:
+    """C5-3 for rows of one size whose bytes are their raw payload.  Raises BadValue."""
+    _check_finite(values.reshape(-1), header.encoding_spec.n_bytes, RowSizes.equal(header.form, len(values)))
 
 
 def stored_view(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes | None = None) -> NDArray[Any] | Any:

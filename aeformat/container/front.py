@@ -34,6 +34,11 @@ class Front(NamedTuple):
     receipts: ChunkRead | None
     fields: ChunkRead | None
 
+    @property
+    def has_more_than_sizes(self) -> bool:
+        """Whether the rows have names, receipts or fields."""
+        return self.names is not None or self.receipts is not None or self.fields is not None
+
 
 def read_front(chunks: Chunks, header: LatentsHeader, before: IndexEntry | None, entry: IndexEntry) -> Front:
     """What belongs to the ROWS of an entry of the index.  before: the entry before it.  Raises FormatError."""
@@ -53,7 +58,7 @@ def _find(chunks: Chunks, before: IndexEntry | None, entry: IndexEntry) -> dict[
     """The chunks that belong to the rows, by their tags."""
     at, number = chunks.first_at, 0
     if before is not None:
-        at, number = chunks.locate(before.at, before.number).end, before.number + 1
+        at, number = chunks.end_of(before.at, before.number), before.number + 1
     found: dict[bytes, ChunkPlace] = {}
     while number < entry.number:
         place = chunks.locate(at, number)

@@ -5,9 +5,10 @@ Owns that each chunk is read once.  Knows nothing of how a chunk is found.  NumP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aeformat.container import threads
 from aeformat.container.header import LatentsHeader
 from aeformat.container.payloads import Block
 from aeformat.container.ragged import RaggedRows, join_rows
@@ -48,6 +49,27 @@ def _ragged(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader, d
         parts.append(block.values[rows[here] - block.first_row])
         places.append(here)
     return join_rows(parts)[np.argsort(np.concatenate(places))]
+
+
+def gathered_by_threads(
+    rows: NDArray[np.int64], starts: Sequence[int], block_of: BlockOf, header: LatentsHeader, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """These rows of one size, in that order; read-only.  starts: the first row of each chunk.  Raises what block_of raises."""
+    import numpy as np
+
+    values = np.empty((len(rows), *header.dims), dtype)
+    positions = np.searchsorted(np.asarray(starts, np.int64), rows, "right") - 1
+    order = np.argsort(positions, kind="stable")
+    places = np.split(order, np.flatnonzero(np.diff(positions[order])) + 1) if len(rows) else []
+
+    def pick(number: int) -> None:
+        here = places[number]
+        block = block_of(int(rows[here[0]]))
+        values[here] = block.values[rows[here] - block.first_row]
+
+    threads.each(pick, len(places))
+    values.setflags(write=False)
+    return values
 
 
 def by_chunk(rows: NDArray[np.int64], block_of: BlockOf) -> Iterator[tuple[NDArray[np.int64], Block]]:

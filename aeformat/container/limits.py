@@ -30,6 +30,7 @@ WORK_A_BYTE: Final = 16_384  # and what each byte of the file pays for beside th
 MEMORY_BYTES: Final = 268_435_456  # C13-1: what proving a package may take
 MEMORY_BYTES_A_BYTE: Final = 8  # and what each byte of its file pays for beside that
 WRITER_CHUNK_BYTES: Final = 131_072  # what a writer aims at: a random row costs its chunk; section 12
+WRITER_LARGE_ROW_BYTES: Final = 16_384  # a row that takes this much does without many beside it: half of that
 WRITER_LARGE_CHUNK_BYTES: Final = (
     1_048_576  # likewise of text, of codec rans and of fields, which lose more by small chunks
 )

@@ -11,10 +11,12 @@ import errno
 import mmap
 import os
 import stat
+from typing import Protocol
 
 from aeformat.errors import Truncated, UsageError
 from aeformat.paths import checked_path
 
+_CLOSED = "this reader is closed"
 INSTEAD = "; aeformat.stream reads a file that is open already"
 
 if hasattr(os, "pread"):
@@ -28,6 +30,21 @@ else:  # Windows
         with _lock:  # of all files: the place is the descriptor's
             os.lseek(handle, at, os.SEEK_SET)
             return os.read(handle, n_bytes)
+
+
+class RandomFile(Protocol):
+    """What random access takes of a file, wherever it is.  Each method raises OSError too.  size: in bytes."""
+
+    size: int
+
+    def read(self, at: int, n_bytes: int, /) -> bytes:
+        """A copy of n_bytes from byte `at` on, fewer where the file ends.  Raises UsageError, Truncated."""
+
+    def view(self) -> memoryview:
+        """The whole file without a copy.  Raises UsageError where it cannot be mapped."""
+
+    def close(self) -> None:
+        """Let go of the file."""
 
 
 class OpenedFile:
@@ -58,7 +75,7 @@ class OpenedFile:
         Raises UsageError once it is closed, Truncated where the file has been cut since it was opened.
         """
         if self._handle is None:
-            raise UsageError("this reader is closed")
+            raise UsageError(_CLOSED)
         n_bytes = max(0, min(n_bytes, self.size - at))
         data = _read_at(self._handle, n_bytes, at) if n_bytes else b""
         while len(data) < n_bytes:  # a system may give less than it has
@@ -68,6 +85,13 @@ class OpenedFile:
             data += more
         return data
 
+    def stamp(self) -> tuple[int, int]:
+        """When the file was last changed, in nanoseconds, and its size.  Raises UsageError once it is closed."""
+        if self._handle is None:
+            raise UsageError(_CLOSED)
+        status = os.fstat(self._handle)
+        return status.st_mtime_ns, status.st_size
+
     def view(self) -> memoryview:
         """The whole file, mapped into memory, without a copy.  It stays mapped as long as this is used.
 
@@ -75,7 +99,7 @@ class OpenedFile:
         read with `read`.  Raises as `read` does.
         """
         if self._handle is None:
-            raise UsageError("this reader is closed")
+            raise UsageError(_CLOSED)
         if self._map is None and self.size:
             try:
                 self._map = mmap.mmap(self._handle, self.size, access=mmap.ACCESS_READ)

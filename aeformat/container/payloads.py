@@ -14,7 +14,7 @@ from aeformat.container import assigned, costs, rans, rans_passes
 from aeformat.container.columns import RowFields, parse_fields
 from aeformat.container.content import ContentId
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior, read_decoder_prior
-from aeformat.container.encodings import BadValue, decode
+from aeformat.container.encodings import BadValue, check_finite, decode
 from aeformat.container.field_types import BadFields, FieldTypes
 from aeformat.container.header import Header, LatentsHeader
 from aeformat.container.limits import DEFAULT, Limits
@@ -23,7 +23,7 @@ from aeformat.container.parser import ChunkRead, TrailerRead
 from aeformat.container.passes import PassesPrior
 from aeformat.container.prior import Prior
 from aeformat.container.ragged import RaggedRows
-from aeformat.container.raw import raw_payload
+from aeformat.container.raw import raw_payload, raw_payload_into
 from aeformat.container.receipts import DIGEST_BYTES, Receipts
 from aeformat.container.sizes import RowSizes
 from aeformat.errors import (
@@ -62,6 +62,11 @@ class Block(NamedTuple):
     receipts: Receipts | None = None
     place: ValuesAt | None = None
     fields: RowFields | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """What its values take."""
+        return int((self.values.flat if isinstance(self.values, RaggedRows) else self.values).nbytes)
 
     def byte_of(self, number: int) -> int:
         """Where in the file value `number` stands, counted from 0 in C order; in the values as bytes where there is no file."""
@@ -181,8 +186,25 @@ def rows(
     try:
         return decode(raw, header, chunk.sizes, bf16_bits=bf16_bits)
     except BadValue as error:
-        inside = error.at if chunk.header.stored_bytes == chunk.header.raw_bytes else 0
-        raise ValueInvalid(error.rule, chunk.payload_at + inside, f"chunk {chunk.number}: {error.what}") from None
+        raise _bad_value(chunk, error) from None
+
+
+def rows_into(out: NDArray[Any], chunk: ChunkRead, header: LatentsHeader) -> None:
+    """The values of a ROWS chunk of codec none or zstd into an array for them, where their bytes are the raw payload's.
+
+    out: (n, *dims), in C order, of the header's value type; see encodings.is_as_stored.
+    Raises CompressionInvalid, ValueInvalid.
+    """
+    raw_payload_into(out.reshape(-1).view("u1"), chunk, header, header.encoding_spec.n_bytes)
+    try:
+        check_finite(out, header)
+    except BadValue as error:
+        raise _bad_value(chunk, error) from None
+
+
+def _bad_value(chunk: ChunkRead, error: BadValue) -> ValueInvalid:
+    inside = error.at if chunk.header.stored_bytes == chunk.header.raw_bytes else 0
+    return ValueInvalid(error.rule, chunk.payload_at + inside, f"chunk {chunk.number}: {error.what}")
 
 
 def values_at(chunk: ChunkRead, header: LatentsHeader) -> ValuesAt:

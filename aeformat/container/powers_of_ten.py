@@ -26,7 +26,7 @@ class Powers(NamedTuple):
     exponent: NDArray[np.int64]
 
 
-def powers_of_ten(exponents: range) -> Powers:
+def ten_to_the(exponents: range) -> Powers:
     """10^k for every k of a range."""
     import numpy as np
 

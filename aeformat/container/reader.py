@@ -7,9 +7,11 @@ first array.
 from __future__ import annotations
 
 import os
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property
+from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,13 +19,15 @@ from aeformat.container import assigned, costs, encodings, payloads
 from aeformat.container.columns import RowFields
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
 from aeformat.container.described import Described
+from aeformat.container.fast_rows import ChunksOfRows, FastRows
 from aeformat.container.field_types import FieldTypes
 from aeformat.container.field_views import Fields
+from aeformat.container.front import Front
 from aeformat.container.fronts import Fronts
 from aeformat.container.limits import DEFAULT, Limits
 from aeformat.container.name_index import NameIndex
 from aeformat.container.names import RowNames
-from aeformat.container.opened import INSTEAD, OpenedFile
+from aeformat.container.opened import INSTEAD, OpenedFile, RandomFile
 from aeformat.container.parser import ChunkRead
 from aeformat.container.payloads import Block
 from aeformat.container.ragged import RaggedRows
@@ -36,7 +40,7 @@ from aeformat.container.sizes import RowSizes
 from aeformat.container.stream import latents_header
 from aeformat.container.wire import IndexEntry, Trailer
 from aeformat.errors import FormatError, StructureInvalid, UsageError
-from aeformat.paths import checked_path, named
+from aeformat.paths import absolute, checked_path, named
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,6 +63,7 @@ class Latents(RowAccess):
     says what comes behind them.
     find_prior: asked for the prior of the file's decoder when rows first take one that is not inside the file.
     bf16_bits: as `as_bits`.
+    open_file: opens the file by its path; another one than OpenedFile reads what is no file of this machine.
     It can be pickled, if find_prior can: the file is opened again by its path, and must still have the same content id.
     Raises FormatError, Truncated if the file is incomplete, UsageError if it is no ordinary file, OSError.
     """
@@ -73,6 +78,7 @@ class Latents(RowAccess):
         incomplete: bool = False,
         find_prior: Callable[[Latents], DecoderPrior] | None = None,
         bf16_bits: bool = False,
+        open_file: Callable[[str], RandomFile] = OpenedFile,
     ) -> None:
         self._limits, self._is_mapped, self._find_prior = limits, mmap, find_prior
         self._options: dict[str, Any] = {
@@ -81,6 +87,7 @@ class Latents(RowAccess):
             "incomplete": incomplete,
             "find_prior": find_prior,
             "bf16_bits": bf16_bits,
+            "open_file": open_file,
         }
         self.has_bf16_bits = bf16_bits
         self._decoding = ForkLock()  # of codec rans, whose steps are counted
@@ -100,16 +107,15 @@ class Latents(RowAccess):
 
     def _open(self, *, incomplete: bool) -> None:
         limits = self._limits
-        self._file = OpenedFile(self.name)
+        self._file: RandomFile = self._options["open_file"](self.name)
         self._budget = costs.StepBudget(limits.rans_steps, file_bytes=self._file.size)
         try:
             framing = Framing(self._file.read, self._file.size, limits)
             self.header = latents_header(framing.header)
             if self._lies_in_file:
                 framing.view = self._file.view()
-            size_of = partial(
-                _block_bytes, is_mapped=self._lies_in_file
-            )  # no bound method: it would keep the file open
+            # No bound method: it would keep the file open.
+            size_of = (lambda _: _MAPPED_BYTES) if self._lies_in_file else attrgetter("n_bytes")
             self._blocks: Recent[Block] = Recent(self._options["cache_bytes"], size_of)
             self._open_rows(framing, incomplete=incomplete)
         except BaseException:
@@ -149,9 +155,46 @@ class Latents(RowAccess):
             with self._decoding:
                 return self._decoded(position)
 
-    def _decoded(self, position: int) -> Block:
+    def _row(self, row: int) -> NDArray[Any]:
+        found = None if self._fast is None else self._fast.row(row)
+        return super()._row(row) if found is None else found
+
+    def _gathered(self, rows: NDArray[Any]) -> NDArray[Any] | RaggedRows:
+        if self._fast is None:
+            return super()._gathered(rows)
+        with named(self.name):
+            return self._fast.gathered(rows, self._block)
+
+    def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
+        """As RowAccess has it; many rows of one size are read by several threads."""
+        self._check_range(start, stop)
+        with named(self.name):
+            found = None if self._fast is None else self._fast.rows(start, stop, self._block)
+        return super().rows(start, stop) if found is None else found
+
+    @cached_property
+    def _fast(self) -> FastRows | None:
+        """For rows of one size in a file of this machine; elsewhere each request costs more than what it saves."""
+        if self.header.has_free_sizes or not isinstance(self._file, OpenedFile):
+            return None
+        starts, kept = [*self._starts, self.n_rows], self._options["cache_bytes"]
+        me = weakref.proxy(self)  # in no circle: a reader that is let go of lets go of its file at once
+        chunks = ChunksOfRows(
+            self.name, self._file, self.header, starts,
+            lambda position: me._checked_rows(position),  # noqa: PLW0108 - the method itself would hold the reader
+            lambda position: me._read_block(position),  # noqa: PLW0108
+            self._blocks, kept,
+        )  # fmt: skip
+        return FastRows(chunks, self.dtype, is_mapped=self._is_mapped, bf16_bits=self.has_bf16_bits)
+
+    def _checked_rows(self, position: int) -> tuple[Front, ChunkRead]:
+        """What stands in front of a chunk of rows, and the chunk."""
         entry, front = self._entries[position], self._fronts.of(position)
-        chunk = self._rows_chunk(entry, front.sizes)
+        return front, self._rows_chunk(entry, front.sizes)
+
+    def _decoded(self, position: int) -> Block:
+        entry = self._entries[position]
+        front, chunk = self._checked_rows(position)
         if payloads.is_coded(chunk, self.header) and self._prior is None:
             payloads.check_coded(chunk, self.header, self._budget)
             if self.needs_prior and self._find_prior is not None:
@@ -161,7 +204,10 @@ class Latents(RowAccess):
         names = None if front.names is None else payloads.row_names(front.names, self.header)
         receipts = None if front.receipts is None else payloads.row_receipts(front.receipts, front.sizes)
         fields = None if front.fields is None else self._fronts.fields(position)
-        return Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header), fields)
+        block = Block(entry.first_row, values, names, receipts, payloads.values_at(chunk, self.header), fields)
+        if self._fast is not None:
+            self._fast.take(block, position)
+        return block
 
     def __repr__(self) -> str:
         if self.header.has_free_sizes:
@@ -200,7 +246,7 @@ class Latents(RowAccess):
         Raises as opening does, UsageError if it is another file by now.
         """
         options = {**self._options, "bf16_bits": True}
-        return _reopened(os.path.abspath(self.name), self._limits, options, self.content_id, self._prior)  # noqa: PTH100
+        return _reopened(absolute(self.name), self._limits, options, self.content_id, self._prior)
 
     def with_receipted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Ascending numbers of rows, and beside them all rows that the same digests of receipts are for.
@@ -265,7 +311,7 @@ class Latents(RowAccess):
         return None if self.trailer is None else self.trailer.content_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        path = os.path.abspath(self.name)  # noqa: PTH100 - pathlib costs start-up time that embedders would pay
+        path = absolute(self.name)
         return _reopened, (path, self._limits, self._options, self.content_id, self._prior)
 
     def stored_chunks(self) -> Iterator[NDArray[Any] | Any]:
@@ -340,12 +386,6 @@ class Latents(RowAccess):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _block_bytes(block: Block, *, is_mapped: bool) -> int:
-    """What a chunk takes that is kept."""
-    values = block.values.flat if isinstance(block.values, RaggedRows) else block.values
-    return _MAPPED_BYTES if is_mapped else int(values.nbytes)
 
 
 def _reopened(

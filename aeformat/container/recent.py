@@ -61,6 +61,9 @@ class Recent(Generic[V]):
         self._kept: OrderedDict[int, tuple[V, int]] = OrderedDict()
         self.n_bytes = 0
 
+    def __contains__(self, number: int) -> bool:
+        return number in self._kept
+
     def get(self, number: int, make: Callable[[int], V]) -> V:
         """The value of that number: the one that is kept, else made.  Two threads may make the same one at once."""
         with self._lock:

@@ -114,16 +114,26 @@ class RowAccess(ABC):
 
         Raises IndexError (no such row, a mask of another length), KeyError (no row of that name), TypeError, FormatError.
         """
+        if type(rows) is int and 0 <= rows < self.n_rows:  # as most do, and there is nothing to find out
+            return self._row(rows)
         chosen = self.index_of(rows) if isinstance(rows, str) else selected_rows(rows, self.n_rows)
         if isinstance(chosen, int):
-            block = self._block(chosen)
-            values: NDArray[Any] = block.values[chosen - block.first_row]
-            return values
+            return self._row(chosen)
         if isinstance(chosen, range) and chosen and chosen.step == 1:
             return self.rows(chosen.start, chosen.stop)
         import numpy as np
 
-        return gathered(np.asarray(chosen, np.int64), self._block, self.header, self.dtype)
+        return self._gathered(np.asarray(chosen, np.int64))
+
+    def _row(self, row: int) -> NDArray[Any]:
+        """One row, which is there."""
+        block = self._block(row)
+        values: NDArray[Any] = block.values[row - block.first_row]
+        return values
+
+    def _gathered(self, rows: NDArray[np.int64]) -> NDArray[Any] | RaggedRows:
+        """These rows, which are there, in that order."""
+        return gathered(rows, self._block, self.header, self.dtype)
 
     def rows(self, start: int, stop: int) -> NDArray[Any] | Any:
         """Rows start to stop - 1 in the header's value type, (stop - start, *dims) or a RaggedRows; read-only.

@@ -113,6 +113,7 @@ class Chunks:
 
     def __init__(self, framing: Framing) -> None:
         self._framing, self._header_crc = framing, framing.header_crc
+        self._ends: dict[int, int] = {}  # byte of a chunk -> byte after it, of those that were asked for
         self.first_at, self.trailer_at = framing.first_chunk_at, framing.size - TRAILER_BYTES
         found = framing.read(self.trailer_at, TRAILER_BYTES) if self.trailer_at >= self.first_at else b""
         if found[:4] != assigned.TRAILER:
@@ -146,11 +147,18 @@ class Chunks:
             raise StructureInvalid("C4-10", at, f"chunk {number} reaches into the trailer")
         return place
 
+    def end_of(self, at: int, number: int) -> int:
+        """The byte after chunk `number` at byte `at`.  Raises as `locate` does."""
+        end = self._ends.get(at)
+        if end is None:
+            end = self._ends[at] = self.locate(at, number).end
+        return end
+
     def chunk(self, at: int, number: int) -> ChunkRead:
         """Chunk `number` at byte `at`, with its payload, whose checksum is good.  Raises FormatError."""
         place = self.locate(at, number)
         padding_at, payload_at = at + CHUNK_HEADER_BYTES, place.payload_at
-        if any(self._framing.read(padding_at, payload_at - padding_at)):
+        if payload_at > padding_at and any(self._framing.read(padding_at, payload_at - padding_at)):
             raise StructureInvalid("C4-9", padding_at, "padding is not zero")
         return ChunkRead(number, at, payload_at, place.header, self._framing.payload(place))
 
@@ -213,6 +221,7 @@ class WholeChunks(Chunks):
 
     def __init__(self, framing: Framing) -> None:
         self._framing, self._header_crc = framing, framing.header_crc
+        self._ends = {}
         self.first_at = self.trailer_at = framing.first_chunk_at
         self.damage: FormatError | None = None
         self._entries: list[IndexEntry] = []

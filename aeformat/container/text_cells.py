@@ -69,7 +69,7 @@ def write_cells(values: NDArray[np.float64], cells: NDArray[np.uint8]) -> None:
     _write_first(places, first.astype(np.uint32), np.signbit(values))
     _write_eight(places, ("9-12", "13-16"), second.astype(np.uint32))
     text = texts.end.take(scales)
-    text |= texts.two.take(last)
+    text |= texts.two.take(last.view(np.int64))
     places["end"] = text
     if open_.size:
         cells[open_, :TEXT_BYTES] = plain_cells(values[open_])

@@ -8,17 +8,19 @@ rows were handed over, only on the rows and the header.
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from aeformat.container import assigned, costs, limits, rans, rans_passes
 from aeformat.container import receipts as rcpt
+from aeformat.container.backlog import Backlog, WaitingChunk
 from aeformat.container.chunk_writer import ContainerWriter, Sink
 from aeformat.container.columns import RowFields
 from aeformat.container.content import ContentId
 from aeformat.container.continuing import WrittenSoFar
 from aeformat.container.decoder_prior import AnyPrior, DecoderPrior
-from aeformat.container.encodings import BadValue, check_type, encode, sizes_of
+from aeformat.container.encodings import BadValue, check_type, sizes_of
 from aeformat.container.field_types import BadFields, FieldTypes
 from aeformat.container.header import LatentsHeader
 from aeformat.container.names import BadNames, RowNames
@@ -42,11 +44,11 @@ class _Nowhere:
 class LatentsWriter:
     """Writes rows of latents.
 
-    sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many
-    as make about 128 KiB, at most 4,096; of text and with codec rans 1 MiB, with codec rans at most 16,384.  level: zstd's;
-    None for the default.  decoder: the bytes of a decoder's whole
-    container, to travel inside the file.  prior: the decoder's, for codec rans.  With receipts, chunks end where runs of them
-    do.  Rows of their own size go into a chunk as long as they make no more than that together.
+    sink: where the bytes go.  header: says encoding, codec and decoder.  chunk_rows: rows in a chunk; by default as many as
+    make about 128 KiB (64 of rows of 16 KiB or more), at most 4,096; of text and with codec rans 1 MiB, with codec rans at most
+    16,384.  level: zstd's; None for the default.  decoder: the bytes of a decoder's whole container, to travel inside the
+    file.  prior: the decoder's, for codec rans.  With receipts, chunks end where runs of them do.  Rows of their own size go
+    into a chunk as long as they make no more than that together.  The chunks of one `write` are made by several threads.
     Use as a context manager: the trailer is written on a clean exit only, so what is left after an error says itself that it
     is incomplete.  A writer that failed to write a chunk stays failed, and never writes a trailer.
     Raises ValueInvalid for NaN and infinity, TypeError for values of another type than the header's.
@@ -74,11 +76,13 @@ class LatentsWriter:
         self._out = ContainerWriter(sink, header, level=level)
         is_large = header.encoding_spec.is_text or prior is not None
         self.chunk_bytes = limits.WRITER_LARGE_CHUNK_BYTES if is_large else limits.WRITER_CHUNK_BYTES
+        if not is_large and header.row_bytes >= limits.WRITER_LARGE_ROW_BYTES:
+            self.chunk_bytes //= 2
         self.chunk_rows = chunk_rows or min(
             max(1, self.chunk_bytes // header.row_bytes),
             limits.WRITER_CHUNK_ROWS if prior is None else limits.WRITER_RANS_ROWS,
         )
-        self._content = ContentId(header)
+        self._backlog = self._new_backlog(ContentId(header))
         self._waiting: list[Any] = []  # arrays, or RaggedRows
         self._names: list[RowNames] = []
         self._seen: set[str] = set()  # names of the rows that wait
@@ -108,11 +112,16 @@ class LatentsWriter:
         writer = cls(_Nowhere(), written.header, level=level, prior=prior)
         args = (written.header, written.sequence, written.header_crc, written.end)
         writer._out = ContainerWriter.going_on(sink, *args, level=level)
-        writer._content, writer._budget = written.rows.content, written.rows.budget
+        writer._backlog, writer._budget = writer._new_backlog(written.rows.content), written.rows.budget
         writer.n_rows, writer._n_values, writer._n_chunks = written.sequence.n_rows, written.n_values, written.n_chunks
         writer._has_receipts = written.has_receipts if written.n_chunks else None
         writer.field_types = written.field_types
         return writer
+
+    def _new_backlog(self, content: ContentId) -> Backlog:
+        self._content, spec = content, self._header.encoding_spec
+        compress = partial(self._out.compressed_rows, value_bytes=1 if spec.is_text else spec.n_bytes)
+        return Backlog(self._header, content, compress if self._prior is None else None)
 
     def flush(self) -> None:
         """Write the rows that wait as a chunk of their own."""
@@ -174,8 +183,9 @@ class LatentsWriter:
             if stop > start:
                 self._wait(values, names, of, fields, start, stop)
             if stop == start or self._is_full(of):
-                self._write_waiting()
+                self._end_chunk()
             start = stop
+        self._write_backlog()
         if self._waiting:
             self._waiting[-1] = self._waiting[-1].copy()  # it waits here longer than the caller may keep it
 
@@ -258,47 +268,57 @@ class LatentsWriter:
             raise ValueError("this writer is closed, or failed to write a chunk")
 
     def _write_waiting(self) -> None:
-        """Write the rows that wait as one chunk."""
+        """Write the rows that wait as one chunk, and the chunks that wait before it."""
+        self._end_chunk()
+        self._write_backlog()
+
+    def _end_chunk(self) -> None:
+        """Make one chunk of the rows that wait; it waits for others that can be made beside it."""
         import numpy as np
 
         join = join_rows if self._header.has_free_sizes else np.concatenate
         values: Any = self._waiting[0] if len(self._waiting) == 1 else join(self._waiting)
         names = RowNames.join(self._names) if self._names else None
-        self._is_open = False  # until all of the chunk is written: half of one cannot be gone on from
         fields = RowFields.join(self._fields) if self._fields else None
-        self._write_chunk(values, names, b"".join(self._receipts), fields)
-        self._is_open = True
+        self._backlog.add(WaitingChunk(values, names, b"".join(self._receipts), fields), self._waiting_bytes)
         self._waiting, self._names, self._receipts, self._fields = [], [], [], []
         self.n_waiting = self._waiting_bytes = self._waiting_field_bytes = 0
         self._seen.clear()
+        if self._backlog.is_full:
+            self._write_backlog()
 
-    def _write_chunk(
-        self, values: NDArray[Any] | RaggedRows, names: RowNames | None, receipts: bytes, fields: RowFields | None
-    ) -> None:
-        header = self._header
+    def _write_backlog(self) -> None:
+        self._is_open = False  # until all of them are written: half of a chunk cannot be gone on from
+        for chunk in self._backlog.take():
+            self._write_chunk(chunk)
+        self._is_open = True
+
+    def _write_chunk(self, chunk: WaitingChunk) -> None:
+        header, values, n_rows = self._header, chunk.values, len(chunk.values)
         sizes = sizes_of(values, header)
-        try:
-            raw = encode(values, header)
-        except BadValue as error:
+        if isinstance(chunk.made, BadValue):
+            error = chunk.made
             row = self.n_rows + sizes.row_of(error.at // header.encoding_spec.n_bytes)
-            raise ValueInvalid(error.rule, self.n_bytes, f"row {row} cannot be stored: {error.what}") from None
-        coded = self._coded(values)
+            raise ValueInvalid(error.rule, self.n_bytes, f"row {row} cannot be stored: {error.what}")
+        assert chunk.made is not None
+        raw, stored = chunk.made
+        if stored is None:
+            coded = self._coded(values)
+            stored = raw if coded is None else coded
         try:
-            packed = None if names is None else names.to_bytes()
+            packed = None if chunk.names is None else chunk.names.to_bytes()
         except BadNames as error:
             raise NamesInvalid(error.rule, self.n_bytes, error.what) from None
-        if fields is not None:
-            self._write_fields(fields)
+        if chunk.fields is not None:
+            self._write_fields(chunk.fields)
         if header.has_free_sizes:
-            self._out.chunk(assigned.SIZES, sizes.to_bytes(), n_rows=len(values), first_row=self.n_rows)
-        if receipts:
-            self._out.chunk(assigned.RECEIPT, receipts, n_rows=len(values), first_row=self.n_rows)
+            self._out.chunk(assigned.SIZES, sizes.to_bytes(), n_rows=n_rows, first_row=self.n_rows)
+        if chunk.receipts:
+            self._out.chunk(assigned.RECEIPT, chunk.receipts, n_rows=n_rows, first_row=self.n_rows)
         if packed is not None:
-            self._out.chunk(assigned.NAME, packed, n_rows=len(values), first_row=self.n_rows)
-        width = 1 if header.encoding_spec.is_text else header.encoding_spec.n_bytes
-        self._out.chunk(assigned.ROWS, raw, n_rows=len(values), first_row=self.n_rows, value_bytes=width, coded=coded)
-        self._content.add(values)
-        self.n_rows += len(values)
+            self._out.chunk(assigned.NAME, packed, n_rows=n_rows, first_row=self.n_rows)
+        self._out.chunk(assigned.ROWS, raw, n_rows=n_rows, first_row=self.n_rows, stored=stored)
+        self.n_rows += n_rows
         self._n_values += sizes.n_values
         self._n_chunks += 1
 

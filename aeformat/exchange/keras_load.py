@@ -28,7 +28,7 @@ _FLIPPED: Final = ("theano", "cntk")  # backends of Keras 2 that store kernels i
 def load_model(path: Path) -> Any:
     """The Keras model in a file.  Loading one can run code that is in it.  Raises UsageError, BackendUnavailable."""
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{path}: a Keras file ends in {', '.join(SUFFIXES)}")
+        raise UsageError(f"{path}: a Keras file ends in {', '.join(SUFFIXES)}, one of ONNX in .onnx")
     if not path.is_file():
         raise UsageError(f"{path}: no such file")
     load_keras()

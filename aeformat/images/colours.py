@@ -47,7 +47,7 @@ def named_colour(text: str) -> Colour:
     return colour
 
 
-def to_grey_or_rgb(picture: Images.Image, path: Path, background: Colour | None) -> Images.Image:
+def to_grey_or_rgb(picture: Images.Image, path: Path | str, background: Colour | None) -> Images.Image:
     """Mode L or RGB.  Raises ImageError where there is no such image."""
     profile = picture.info.get("icc_profile")
     picture, alpha = _split_alpha(picture)
@@ -89,7 +89,7 @@ def _flattened(picture: Images.Image, alpha: Images.Image, background: Colour) -
     return below
 
 
-def _in_srgb(picture: Images.Image, profile: bytes, path: Path) -> Images.Image:
+def _in_srgb(picture: Images.Image, profile: bytes, path: Path | str) -> Images.Image:
     """The same colours as numbers of sRGB.  Raises ImageError for a profile that cannot be applied."""
     try:
         change = _change_of(bytes(profile), picture.mode)

@@ -8,6 +8,7 @@ Owns how a file becomes uint8 without loss:
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -65,15 +66,18 @@ class FilesInput:
             yield np.stack([load_image(path, self._fit) for path in self._paths[first : first + n_rows]])
 
 
-def load_image(path: Path, fit: ImageFit) -> NDArray[np.uint8]:
-    """Read one image file: (h, w, c) uint8 as the model takes it.  Raises ImageError, naming the file."""
-    pixels = load_pixels(path, fit.background)
+def load_image(path: Path | str, fit: ImageFit, data: bytes | None = None) -> NDArray[np.uint8]:
+    """Read one image file: (h, w, c) uint8 as the model takes it.  data: its bytes, where it is elsewhere, at a URL.
+
+    Raises ImageError, naming the file.
+    """
+    pixels = load_pixels(path, fit.background, data)
     fit.check_image((pixels.shape[0], pixels.shape[1], pixels.shape[2]), str(path))
     converted: NDArray[np.uint8] = fit.convert(pixels[np.newaxis])[0]
     return converted
 
 
-def load_pixels(path: Path, background: Colour | None = None) -> NDArray[np.uint8]:
+def load_pixels(path: Path | str, background: Colour | None = None, data: bytes | None = None) -> NDArray[np.uint8]:
     """Read one image file as it is: (h, w, 1) or (h, w, 3) uint8.  background: what transparent pixels are laid on.
 
     Raises ImageError, naming the file.
@@ -83,7 +87,7 @@ def load_pixels(path: Path, background: Colour | None = None) -> NDArray[np.uint
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # metadata oddities; too many pixels is checked below, before decoding
-            with Image.open(path, formats=readable_formats()) as picture:
+            with Image.open(path if data is None else io.BytesIO(data), formats=readable_formats()) as picture:
                 _check_before_decoding(picture, path)
                 picture.load()
                 ImageOps.exif_transpose(picture, in_place=True)
@@ -113,7 +117,7 @@ def save_png(file: BinaryIO | Path, image: NDArray[np.uint8]) -> None:
     Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(file, format="PNG")
 
 
-def _check_before_decoding(picture: Images.Image, path: Path) -> None:
+def _check_before_decoding(picture: Images.Image, path: Path | str) -> None:
     """Refuse, from the header alone, what is too large or would lose something."""
     if picture.width * picture.height > MAX_PIXELS:
         size = describe((picture.height, picture.width, len(picture.getbands())))

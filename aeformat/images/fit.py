@@ -40,6 +40,7 @@ class ImageBlock:
     images: NDArray[np.uint8]  # (n, h, w, c)
     names: list[str] | None  # one per image, relative POSIX paths
     paths: list[Path] | None = None  # of the files, where each image is a file of its own
+    digests: list[bytes] | None = None  # SHA-256 of the files, where they are known already
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class ImageSource(Protocol):
         ...
 
 
-class _Input(Protocol):
+class Input(Protocol):
     """One of the inputs."""
 
     n_rows: int
@@ -86,21 +86,30 @@ def open_source(inputs: Sequence[str], fit: ImageFit, *, fetch_mnist: Callable[[
     fit.check()
     left_out: list[str] = []
     parts = [_open(name, fit, fetch_mnist, left_out) for name in inputs]
-    return _Concatenation(parts, _row_names(inputs, parts), left_out, takes_any_size=fit.takes_any_size)
+    return Concatenation(parts, _row_names(inputs, parts), left_out, takes_any_size=fit.takes_any_size)
 
 
-class _Concatenation:
-    """Inputs one after the other, in blocks of so many images, or of images of one size."""
+class Concatenation:
+    """Inputs one after the other, in blocks of so many images, or of images of one size.
+
+    names, digests: of all images; or lists that the inputs fill as they hand images out.
+    """
 
     def __init__(
-        self, parts: Sequence[_Input], names: list[str] | None, left_out: Sequence[str], *, takes_any_size: bool
+        self,
+        parts: Sequence[Input],
+        names: list[str] | None,
+        left_out: Sequence[str],
+        *,
+        takes_any_size: bool,
+        digests: list[bytes] | None = None,
     ) -> None:
         self.n_rows: int | None = sum(part.n_rows for part in parts)
         self.label = parts[0].label if len(parts) == 1 else f"{parts[0].label} and {len(parts) - 1} more"
         self.files: Sequence[str | Path] = [file for part in parts for file in part.files]
         self.left_out = left_out
-        self.has_paths = all(isinstance(part, FilesInput) for part in parts)
-        self._parts, self._names = parts, names
+        self.has_paths = digests is not None or all(isinstance(part, FilesInput) for part in parts)
+        self._parts, self._names, self._digests = parts, names, digests
         self._in_blocks = _of_one_size if takes_any_size else _in_blocks
 
     def blocks(self, n_rows: int) -> Iterator[ImageBlock]:
@@ -109,8 +118,10 @@ class _Concatenation:
         at = 0
         for images in self._in_blocks(chain.from_iterable(part.pieces(n_rows) for part in self._parts), n_rows):
             first, at = at, at + len(images)
-            paths = [Path(file) for file in self.files[first:at]] if self.has_paths else None
-            ready = [ImageBlock(images, None if self._names is None else self._names[first:at], paths)]
+            has_paths = self.has_paths and self._digests is None
+            paths = [Path(file) for file in self.files[first:at]] if has_paths else None
+            digests = None if self._digests is None else self._digests[first:at]
+            ready = [ImageBlock(images, None if self._names is None else self._names[first:at], paths, digests)]
             del images  # a photograph takes much memory: only the caller holds it
             yield ready.pop()
 
@@ -157,7 +168,7 @@ def _joined(pending: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return joined
 
 
-def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None, left_out: list[str]) -> _Input:
+def _open(name: str, fit: ImageFit, fetch_mnist: Callable[[], None] | None, left_out: list[str]) -> Input:
     if not name:
         raise UsageError("an INPUT has no name; is a shell variable empty?")
     if name == "-":
@@ -196,7 +207,7 @@ def _mode(path: Path) -> int:
         return 0
 
 
-def _open_folder(path: Path, fit: ImageFit, label: str, left_out: list[str]) -> _Input:
+def _open_folder(path: Path, fit: ImageFit, label: str, left_out: list[str]) -> Input:
     found: Listing = list_images(path)
     rest = found.describe_left_out()
     if not found.files:
@@ -207,7 +218,7 @@ def _open_folder(path: Path, fit: ImageFit, label: str, left_out: list[str]) -> 
     return FilesInput(found.files, fit, label)
 
 
-def _open_file(path: Path, fit: ImageFit, label: str) -> _Input:
+def _open_file(path: Path, fit: ImageFit, label: str) -> Input:
     if is_image_name(path.name):
         return FilesInput([(path.name, path)], fit, label)
     if path.suffix.lower() == ".npz":
@@ -222,7 +233,7 @@ def _open_file(path: Path, fit: ImageFit, label: str) -> _Input:
     raise ImageError(f"{label}: is none of the possible inputs: {_KINDS}")
 
 
-def _row_names(inputs: Sequence[str], parts: Sequence[_Input]) -> list[str] | None:
+def _row_names(inputs: Sequence[str], parts: Sequence[Input]) -> list[str] | None:
     """One safe name per row, all different, or None where no input has any.  Raises ImageError, UsageError."""
     if all(part.names is None for part in parts):
         return None
@@ -247,14 +258,14 @@ def _row_names(inputs: Sequence[str], parts: Sequence[_Input]) -> list[str] | No
     )
 
 
-def _places(part: _Input) -> list[str]:
+def _places(part: Input) -> list[str]:
     """Where each row comes from, for people."""
     if part.names is not None:
         return [str(file) for file in part.files]
     return [f"row {row} of {part.label}" for row in range(part.n_rows)]
 
 
-def _own_names(part: _Input) -> list[str]:
+def _own_names(part: Input) -> list[str]:
     width = max(5, len(str(part.n_rows - 1)))
     return part.names or [f"{row:0{width}d}.png" for row in range(part.n_rows)]
 

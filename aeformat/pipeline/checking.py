@@ -21,6 +21,7 @@ from aeformat.pipeline.models import as_model
 from aeformat.pipeline.sized import sized_digest, sized_work
 from aeformat.pipeline.unpack import run_digest
 from aeformat.receipt_proofs import ReceiptCheck
+from aeformat.remote import open_forward
 from aeformat.report import Report
 from aeformat.validator import validate as validate_stream
 
@@ -92,7 +93,7 @@ def validate(path: str | os.PathLike[str], decoder: AnyModel | None = None) -> R
         package = as_model(decoder).the_decoder
         here = Decoders(lambda model_id: package)
     name = checked_path(path)
-    with open(name, "rb") as file:  # noqa: PTH123 - a path of either kind
+    with open_forward(name) as file:
         return validate_stream(
             file,
             check_golden=check,

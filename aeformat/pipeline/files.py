@@ -11,26 +11,23 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aeformat.atomic import AtomicFile
-from aeformat.backends.numpy_passes import prior_of
 from aeformat.backends.runtime import fetch_mnist
 from aeformat.container.selection import selected_rows
 from aeformat.destination import check_no_input
 from aeformat.errors import UsageError
 from aeformat.images import ImageFit, ImageSource, open_sink, open_source
-from aeformat.images.colours import named_colour
 from aeformat.images.memory import ArraySource, ArraysSource
-from aeformat.model.file_io import package_bytes
 from aeformat.paths import checked_path
 from aeformat.pipeline import BATCH_ROWS
-from aeformat.pipeline import pack as packing
 from aeformat.pipeline.arrays import finder, network_loader
 from aeformat.pipeline.default_model import ChosenByTheFirst, model_for_arrays, model_for_inputs
 from aeformat.pipeline.models import as_model, batch_of
-from aeformat.pipeline.pack import Packed, PackOptions, usual_codec
+from aeformat.pipeline.pack import Packed
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.pipeline.refinement import Price, Refiner, refiner
+from aeformat.pipeline.refinement import Price
 from aeformat.pipeline.unpack import Unpacked, n_computed, one_size, write_images
 from aeformat.pipeline.unpack import unpack as decoded
+from aeformat.pipeline.wishes import Wishes
 from aeformat.reader import open_latents, stream_latents
 
 if TYPE_CHECKING:
@@ -90,38 +87,32 @@ def pack(
 
     Raises UsageError, ImageError, FormatError, DecoderMismatch, GoldenMismatch, BackendUnavailable, OSError.
     """
-    if refine is None and refine_rounds is not None:
-        raise UsageError("refine_rounds says how to refine; give refine too")
+    wishes = Wishes(
+        encoding=encoding,
+        codec=codec,
+        level=level,
+        embed_decoder=embed_decoder,
+        receipts=receipts,
+        refine=refine,
+        refine_rounds=refine_rounds,
+        record_encoder=record_encoder,
+        sources=sources,
+        resize=resize,
+        grayscale=grayscale,
+        rgb=rgb,
+        background=background,
+        batch_rows=batch_rows,
+        backend=backend,
+    )
     explained = ChosenByTheFirst(None)
     if model is None:
         model = _default_model(inputs, resize=resize, grayscale=grayscale, rgb=rgb)
         explained = ChosenByTheFirst(None if resize or grayscale else model)
     of = as_model(model)
-    encoder, decoder = of.the_encoder, of.the_decoder
-    height, width, channels = encoder.input.shape
-    colour = None if background is None else named_colour(background)
-    fit = ImageFit((height, width, channels), resize=resize, grayscale=grayscale, rgb=rgb, background=colour)
     with explained:
-        source = _source(inputs, checked_path(output), fit)
-    n_rows = source.n_rows
-    refinement: Refiner | None = None
-    if refine is not None:
-        n_tried = None if n_rows is None else n_rows * decoder.input.value.n_elements
-        refinement = refiner(decoder, refine, refine_rounds, lambda package: of.network(package, backend, n_tried))
-    options = PackOptions(
-        encoding=encoding,
-        codec=codec or usual_codec(encoding, decoder),
-        level=level,
-        prior=prior_of(decoder),
-        embed=package_bytes(decoder) if embed_decoder else None,
-        record_encoder=record_encoder,
-        sources=sources,
-        batch_rows=batch_rows,
-        refine=refinement,
-        receipts_by=of.network(decoder, backend, n_rows) if receipts else None,
-    )
+        source = _source(inputs, checked_path(output), wishes.fit(of))
     with AtomicFile(output, force=force) as file, explained:
-        return packing.pack(source, of.network(encoder, backend, n_rows), file, options, progress)
+        return wishes.pack(source, of, file, progress)
 
 
 def unpack(

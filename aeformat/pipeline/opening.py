@@ -7,13 +7,15 @@ network.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from aeformat.container.limits import DEFAULT, Limits
+from aeformat.container.opened import OpenedFile, RandomFile
 from aeformat.container.reader import CACHE_BYTES
 from aeformat.errors import DecoderError
-from aeformat.paths import named
+from aeformat.paths import is_url, named
 from aeformat.reader import Latents, LatentStream, stream_latents
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def open_file(
     mmap: bool = False,
     incomplete: bool = False,
 ) -> Latents:
-    """Random access to the rows of a latents file.  See Latents.
+    """Random access to the rows of a latents file, at a path or a URL.  See Latents.
 
     decoder: for rows of codec rans: a Model, or what load_model takes; by default the one inside the file, else this
     machine's with the model id that the file names.  It is looked for when rows first need it.
@@ -38,7 +40,20 @@ def open_file(
     DecoderMismatch, GoldenMismatch.
     """
     finder = PriorFinder(decoder)
-    return Latents(path, limits=limits, cache_bytes=cache_bytes, mmap=mmap, incomplete=incomplete, find_prior=finder)
+    open_file: Callable[[str], RandomFile] = OpenedFile
+    if is_url(path):
+        from aeformat.remote import RemoteFile
+
+        open_file = RemoteFile
+    return Latents(
+        path,
+        limits=limits,
+        cache_bytes=cache_bytes,
+        mmap=mmap,
+        incomplete=incomplete,
+        find_prior=finder,
+        open_file=open_file,
+    )
 
 
 def stream_file(

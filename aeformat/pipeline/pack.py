@@ -22,17 +22,14 @@ from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline.pack_sized import SizedRows
 from aeformat.pipeline.progress import SILENT, Progress
-from aeformat.pipeline.sources import read_source, with_sources
+from aeformat.pipeline.sources import Source, read_source, with_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
     from aeformat.container.decoder_prior import DecoderPrior
-    from aeformat.images import ImageSource
+    from aeformat.images import ImageBlock, ImageSource
     from aeformat.model.manifest import Endpoint
     from aeformat.model.package import ModelPackage
     from aeformat.pipeline.refinement import Refiner
@@ -209,7 +206,7 @@ def _pack_rows(
         digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
         if header.values != latents_type:
             values = _rounded(values, header, writer.n_rows + writer.n_waiting)
-        writer.write(values, _row_names(block.names, block.paths if options.sources else None), digests)
+        writer.write(values, _row_names(block, sources=options.sources), digests)
         if options.refine is None:
             progress.update(len(values))
     return writer.n_rows + writer.n_waiting
@@ -228,7 +225,7 @@ def _pack_sized(
     rows = SizedRows(writer, header)
     for block in source.blocks(options.batch_rows):
         size = block.images.shape[1], block.images.shape[2]
-        names = _row_names(block.names, block.paths if options.sources else None)
+        names = _row_names(block, sources=options.sources)
         values = encoder.run(block.images)
         if options.refine is not None:
             values = options.refine.refine(values, block.images, progress)
@@ -244,10 +241,14 @@ def _pack_sized(
     return rows.n_rows
 
 
-def _row_names(names: Sequence[str] | None, paths: Sequence[Path] | None) -> RowNames | None:
-    """paths: whose digests are recorded."""
-    of_rows = None if names is None else RowNames(names=tuple(names))
-    return of_rows if paths is None else with_sources(of_rows, [read_source(path) for path in paths])
+def _row_names(block: ImageBlock, *, sources: bool) -> RowNames | None:
+    """sources: whether the digests of the files are recorded."""
+    of_rows = None if block.names is None else RowNames(names=tuple(block.names))
+    if not sources:
+        return of_rows
+    if block.digests is not None:
+        return with_sources(of_rows, [Source(digest) for digest in block.digests])
+    return of_rows if block.paths is None else with_sources(of_rows, [read_source(path) for path in block.paths])
 
 
 def _check_has_paths(source: ImageSource) -> None:

@@ -336,25 +336,25 @@ def write_latents(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> U
     """
     check_one_size(latents.header)
     if n_rows is not None or can_rewrite(out):
-        return _write_array(latents, out, n_rows)
+        return write_array(latents.header, latents, out, n_rows)
     with tempfile.TemporaryFile() as waiting:
-        done = _write_array(latents, waiting, None)
+        done = write_array(latents.header, latents, waiting, None)
         waiting.seek(0)
         if done.n_rows:
             shutil.copyfileobj(waiting, out, _COPY_BYTES)
     return done
 
 
-def _write_array(latents: LatentStream, out: BinaryIO, n_rows: int | None) -> Unpacked:
+def write_array(header: LatentsHeader, blocks: Iterable[Block], out: BinaryIO, n_rows: int | None) -> Unpacked:
+    """Write rows as one .npy array (n, *dims).  n_rows: how many will come; None where `out` can be rewritten in the end."""
     import numpy as np
 
     from aeformat.images.npy import encode_array_header
 
-    header = latents.header
     descr = np.dtype(array_type(header.values)).str
     start, n_written = None if n_rows is not None else out.tell(), 0
     out.write(encode_array_header(descr, (n_rows or 0, *header.dims)))
-    for block in latents:
+    for block in blocks:
         out.write(np.ascontiguousarray(block.values).data)
         n_written += len(block.values)
     if start is not None:

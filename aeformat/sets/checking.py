@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aeformat.container.reader import Latents
 from aeformat.errors import AeformatError, FormatError, UsageError
 from aeformat.paths import named
 from aeformat.pipeline.checking import validate
+from aeformat.remote import open_forward, read_whole
 from aeformat.report import Problem, Report
 from aeformat.sets.manifest import Manifest, Shard, parse_manifest
 from aeformat.sets.opening import is_set
-from aeformat.sets.set_reader import check_shard, manifest_path
-from aeformat.sets.set_writer import file_digest
+from aeformat.sets.places import beside, manifest_path, opener
+from aeformat.sets.set_reader import check_shard
 
 if TYPE_CHECKING:
     from aeformat.pipeline.models import AnyModel
 
+_READ_BYTES: Final = 1 << 20
 ValidateFile = Callable[[str], Report]
 
 
@@ -45,8 +47,8 @@ def validate_any(path: str | os.PathLike[str], decoder: AnyModel | None = None) 
 def set_reports(path: str | os.PathLike[str], validate_file: ValidateFile) -> Iterator[Report]:
     """A report of the manifest, then one of each shard.  Raises OSError where the manifest cannot be read."""
     place = manifest_path(path)
-    report = Report(os.fspath(place))
-    data = place.read_bytes()
+    report = Report(place)
+    data = read_whole(place)
     report.kind, report.n_bytes = "set", len(data)
     try:
         manifest = parse_manifest(data)
@@ -57,7 +59,7 @@ def set_reports(path: str | os.PathLike[str], validate_file: ValidateFile) -> It
     report.n_rows, report.n_chunks = manifest.n_rows, len(manifest.shards)
     yield report
     for shard in manifest.shards:
-        yield _of_shard(os.fspath(place.parent / shard.name), shard, manifest, validate_file)
+        yield _of_shard(beside(place, shard.name), shard, manifest, validate_file)
 
 
 def _of_shard(name: str, shard: Shard, manifest: Manifest, validate_file: ValidateFile) -> Report:
@@ -66,14 +68,23 @@ def _of_shard(name: str, shard: Shard, manifest: Manifest, validate_file: Valida
         report = validate_file(name)
         if report.problems:
             return report
-        with named(name), Latents(name) as latents:
+        with named(name), Latents(name, open_file=opener(name)) as latents:
             check_shard(latents, shard, manifest)
-        if file_digest(Path(name)) != shard.digest:
+        if _digest(name) != shard.digest:
             report.problems.append(Problem("set", "S3-2", 0, "the shard's SHA-256 is not the one in the manifest"))
     except FormatError as error:
         report.problems.append(Problem(error.code, error.rule, error.at, error.what))
     except OSError as error:
-        report = Report(name, [Problem(UsageError.code, "", 0, f"cannot be read: {error.strerror}")])
+        report = Report(name, [Problem(UsageError.code, "", 0, f"cannot be read: {error.strerror or error}")])
     except AeformatError as error:
         report = Report(name, [Problem(error.code, "", 0, str(error))])
     return report
+
+
+def _digest(name: str) -> bytes:
+    """SHA-256 of a file at a path or a URL."""
+    digest = hashlib.sha256()
+    with open_forward(name) as file:
+        while data := file.read(_READ_BYTES):
+            digest.update(data)
+    return digest.digest()

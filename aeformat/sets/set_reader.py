@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import accumulate
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -26,21 +25,18 @@ from aeformat.container.recent import ForkLock
 from aeformat.container.row_access import RowAccess
 from aeformat.container.sizes import RowSizes
 from aeformat.errors import SetInvalid, UsageError
-from aeformat.paths import named
-from aeformat.sets.manifest import NAME, Manifest, Shard, parse_manifest
+from aeformat.paths import absolute, named
+from aeformat.remote import read_whole
+from aeformat.sets.manifest import Manifest, Shard, parse_manifest
 from aeformat.sets.opening import OPEN_FILES
-
-
-def manifest_path(path: str | os.PathLike[str]) -> Path:
-    """Where the manifest is: the file itself, or the one in a folder."""
-    return Path(path) / NAME if Path(path).is_dir() else Path(path)
+from aeformat.sets.places import beside, manifest_path, opener
 
 
 class LatentsSet(RowAccess):
     """Random access to the rows of a set, for several threads and processes, as Latents is to those of a file.
 
-    path: the manifest, or the folder it lies in.  Shards are opened when a row of theirs is wanted, at most
-    open_files of them at a time.  It stays with the manifest that it has read, whatever is committed later.
+    path: the manifest, or the folder it lies in, or the URL of either.  Shards are opened when a row of theirs is wanted,
+    at most open_files of them at a time.  It stays with the manifest that it has read, whatever is committed later.
     find_prior: as of Latents.
     Raises FormatError, OSError; when a shard is opened, SetInvalid where it is not the one that the manifest names (S3-1).
     """
@@ -57,8 +53,8 @@ class LatentsSet(RowAccess):
         if open_files < 1:
             raise UsageError(f"open_files is {open_files}, and must be 1 or more")
         place = manifest_path(path)
-        with named(os.fspath(place)):
-            manifest = parse_manifest(place.read_bytes())
+        with named(place):
+            manifest = parse_manifest(read_whole(place))
         self._begin(
             place,
             manifest,
@@ -71,9 +67,8 @@ class LatentsSet(RowAccess):
             },
         )
 
-    def _begin(self, place: Path, manifest: Manifest, options: dict[str, Any]) -> None:
-        self.name, self.manifest, self._options = os.fspath(place), manifest, options
-        self._folder = place.parent
+    def _begin(self, place: str, manifest: Manifest, options: dict[str, Any]) -> None:
+        self.name, self.manifest, self._options = place, manifest, options
         self.has_bf16_bits = options["bf16_bits"]
         self.header, self.n_rows = manifest.header, manifest.n_rows
         self._ends = list(accumulate(shard.rows for shard in manifest.shards))
@@ -107,12 +102,14 @@ class LatentsSet(RowAccess):
     def _opened(self, number: int) -> Latents:
         shard = self.shards[number]
         share = self._options["cache_bytes"] // min(self._options["open_files"], len(self.shards))
+        name = beside(self.name, shard.name)
         latents = Latents(
-            self._folder / shard.name,
+            name,
             cache_bytes=share,
             mmap=self._options["mmap"],
             find_prior=self._options["find_prior"],
             bf16_bits=self.has_bf16_bits,
+            open_file=opener(name),
         )
         with named(latents.name):
             check_shard(latents, shard, self.manifest)
@@ -191,7 +188,7 @@ class LatentsSet(RowAccess):
         return before + start, fields
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (os.fspath(Path(self.name).absolute()), self.manifest.to_bytes(), self._options)
+        return _restored, (absolute(self.name), self.manifest.to_bytes(), self._options)
 
     def close(self) -> None:
         """Let go of all files."""
@@ -212,7 +209,7 @@ class LatentsSet(RowAccess):
 
 def _restored(name: str, manifest: bytes, options: dict[str, Any]) -> LatentsSet:
     latents = LatentsSet.__new__(LatentsSet)
-    latents._begin(Path(name), parse_manifest(manifest), options)
+    latents._begin(name, parse_manifest(manifest), options)
     return latents
 
 

@@ -6,23 +6,21 @@ Owns that a shard is whole and on disk before a manifest names it, and that no w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from aeformat.atomic import AtomicFile, sync_folder, temporary_in
 from aeformat.container.reader import Latents
 from aeformat.errors import UsageError
-from aeformat.live_file import lock_file
 from aeformat.paths import checked_path
 from aeformat.pipeline.create import create
 from aeformat.pipeline.latents_file import LatentsFile
 from aeformat.pipeline.sources import file_digest as file_digest
 from aeformat.sets.manifest import NAME, Manifest, Shard, parse_manifest
+from aeformat.sets.places import LOCK_NAME as LOCK_NAME
+from aeformat.sets.places import locked as locked
 from aeformat.sets.set_reader import check_shard
-
-LOCK_NAME: Final = f"{NAME}.lock"
 
 
 class SetWriter:
@@ -113,17 +111,6 @@ def create_set(folder: str | os.PathLike[str], **options: Any) -> SetWriter:
     place = Path(checked_path(folder))
     place.mkdir(parents=True, exist_ok=True)
     return SetWriter(place, options)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Nobody else replaces the manifest in the `with` block (S4-3)."""
-    handle = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        lock_file(handle, waits=True)
-        yield
-    finally:
-        os.close(handle)
 
 
 def read_manifest(folder: Path) -> bytes | None:

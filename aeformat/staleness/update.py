@@ -18,14 +18,15 @@ from aeformat.atomic import temporary_in
 from aeformat.container.described import Described
 from aeformat.container.header import LatentsHeader
 from aeformat.errors import UsageError
-from aeformat.paths import checked_path
+from aeformat.paths import checked_path, is_url
 from aeformat.pipeline.create import checked_description
 from aeformat.pipeline.opening import open_file
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.sets.manifest import NAME, Manifest, Shard, parse_manifest
 from aeformat.sets.opening import is_set, open_latents_or_set
+from aeformat.sets.places import manifest_path
 from aeformat.sets.replacing import commit_replaced
-from aeformat.sets.set_reader import LatentsSet, manifest_path
+from aeformat.sets.set_reader import LatentsSet
 from aeformat.sets.set_writer import finished, shard_of
 from aeformat.staleness.check import Checked, compared, images_for, rows_of
 from aeformat.staleness.compare import CHANGED, CURRENT, GONE, RENAMED, UNKNOWN, Matched, Row
@@ -101,6 +102,10 @@ def update(
     """
     if isinstance(batch_rows, bool) or not isinstance(batch_rows, int) or batch_rows < 1:
         raise UsageError(f"batch_rows is {batch_rows!r}, and must be an integer of 1 or more")
+    if is_url(checked_path(path)):
+        raise UsageError(
+            f"{path}: what is at a URL is checked there, and updated in a folder: copy it, and put it back"
+        )
     network = given_network(decoder)
     found = images_for(path, images, fast=fast)
     checked, match = compared(path, found, network, described)
@@ -110,7 +115,7 @@ def update(
     encoder = Encoder(encode, [*plan.images, *plan.new], batch_rows=batch_rows, arrays=arrays, progress=progress)
     left_behind: tuple[Path, ...] = ()
     if plan.changes and is_set(path):
-        left_behind = _update_set(manifest_path(path), plan, encoder)
+        left_behind = _update_set(Path(manifest_path(path)), plan, encoder)
     elif plan.changes:
         _update_file(Path(checked_path(path)), plan, encoder)
     after, _ = compared(path, found, network, described)

@@ -244,6 +244,10 @@ USAGE = {
     "no format": (["import", "nonsense", "{0}/cache", "-o", "{0}/set"], "invalid choice"),
     "no folder": (["import", "npz", "{0}/gone", "-o", "{0}/set"], "no such folder"),
     "nothing": (["import", "npy", "{0}/cache", "-o", "{0}/set"], "nothing to import"),
+    "no match": (
+        ["import", "npz", "{0}/cache", "-o", "{0}/set", "--files", "*_te.npz"],
+        "no file whose name matches *_te.npz",
+    ),
     "target": (["import", "npz", "{0}/cache", "-o", "{0}/cache"], "is there already"),
     "parent": (["import", "npz", "{0}/cache", "-o", "{0}/a/b"], "does not exist"),
     "other tool": (["export", "kohya", "{0}/a.aef", "-o", "{0}/out"], "was not imported from a cache"),

@@ -19,6 +19,7 @@ from aeformat.container.continuing import read_written
 from aeformat.container.header import LatentsHeader
 from aeformat.container.name_index import NameIndex
 from aeformat.container.names import RowNames
+from aeformat.container.opened import OpenedFile
 from aeformat.container.recent import ForkLock, Recent, _renew_locks
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import ChecksumMismatch, DecoderMissing, Truncated, UsageError
@@ -164,6 +165,7 @@ def test_a_pickle_opens_the_file_again(path, tmp_path, monkeypatch):
         assert same_bits(again[:], VALUES)
         assert again._options == {
         "cache_bytes": 5, "mmap": True, "incomplete": False, "find_prior": None, "bf16_bits": False,
+        "open_file": OpenedFile,
     }  # fmt: skip
 
 

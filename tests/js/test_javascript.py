@@ -179,6 +179,27 @@ def test_a_server_without_ranges_is_named(apart):
     assert found[0] == "transfer" and "206" in found[1]
 
 
+def test_a_stream_of_a_url_is_of_the_file_that_was_opened(apart):
+    """A refusal, or another file under the same URL, is not read as if it were the file."""
+    with serving({"apart.aef": apart}) as site:
+        found = node(
+            OPEN + "const realFetch = fetch, found = [];"
+            "for (const init of [{}, { status: 404 }, { headers: { ETag: '\"other\"' } }]) {"
+            "  globalThis.fetch = async (url, asked) => {"
+            "    const answer = await realFetch(url, asked);"
+            "    return new Headers(asked.headers).has('Range') ? answer : new Response(answer.body, init);"
+            "  };"
+            f"  const read = async () => {{ let n = 0; for await (const event of (await open('{site.url}/apart.aef')).stream()) n++; return n > 10; }};"
+            "  found.push(await read().catch(({ code, what }) => [code, what]));"
+            "}"
+            "console.log(JSON.stringify(found));"
+        )
+
+    assert found[0] is True
+    assert [error[0] for error in found[1:]] == ["transfer"] * 2
+    assert "404" in found[1][1] and "changed" in found[2][1]
+
+
 def test_a_stream_tells_everything(digits):
     """A ReadableStream in small pieces: header, decoder, rows, trailer."""
     found = node(

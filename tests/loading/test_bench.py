@@ -7,8 +7,11 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from tools.bench_loaders.__main__ import options_of
 from tools.bench_loaders.data import bits_of
+from tools.bench_loaders.state import State, asked_of, steps
 from tools.bench_loaders.table import table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,3 +72,35 @@ def test_a_contender_writes_and_loads_all_rows(torch_command, environment, tmp_p
                 sizes[name] = found["bytes"]
         assert found["rows"] == 300
     assert sizes["aeformat"] < 0.8 * sizes["npz a row"]
+
+
+def options(*more: str):
+    """As of the command line, with two contenders."""
+    return options_of(["--data", "8x16", "--only", "npz a row", "--workers", "0", "--rounds", "2", *more])
+
+
+def test_a_benchmark_goes_on_where_it_stopped(tmp_path):
+    """Each step is done once, whoever asks; more rounds come behind; other batches are another benchmark."""
+    asked = options("--work", str(tmp_path))
+    names = asked.only
+    state = State(tmp_path, asked_of(asked, names), {"Python": "3"})
+    todo = list(steps(asked, names))
+    assert names == ["aeformat", "npz a row"]
+    assert [step.column for step in todo] == ["", "", *(["cold 0"] * 2 + ["warm 0"] * 2) * 2]
+    assert state.given(todo[0])["do"] == "write" and (tmp_path / "8x16" / "0").is_dir()
+    for number, step in enumerate(todo[:-1]):
+        found = {"rows_a_second": number} if step.column else {"bytes": 1, "files": 1, "versions": {"torch": "2"}}
+        assert not state.has(step)
+        state.note(step, found)
+
+    again = State(tmp_path, asked_of(asked, names), {"Python": "other"})
+    assert [step for step in todo if not again.has(step)] == todo[-1:]
+    again.note(todo[-1], {"rows_a_second": 9})
+    results = again.results(asked, {})
+    assert results["versions"] == {"Python": "3", "torch": "2"}
+    runs = results["data"][0]["contenders"]["npz a row"]["runs"]["warm 0"]
+    assert [run["rows_a_second"] for run in runs] == [5, 9]
+    more = options("--work", str(tmp_path), "--rounds", "3")
+    assert [step.round for step in steps(more, names) if not again.has(step)] == [2] * 4
+    with pytest.raises(SystemExit, match="other batches"):
+        State(tmp_path, asked_of(options("--work", "x", "--batch-size", "2"), names), {})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 from model.test_pair import FREE_LATENTS, SIZES, free_halves
+from PIL import Image
 
 import aeformat
 from aeformat.images import demo_digits
@@ -40,6 +42,17 @@ def pair(tmp_path_factory) -> str:
     for half in build_pair(*free_halves(), golden, latents=FREE_LATENTS, name="any"):
         write_package(half, folder / f"any.{half.role}.aef")
     return str(folder / "any")
+
+
+@pytest.fixture(scope="session")
+def five(tmp_path_factory) -> Path:
+    """Five pieces of the demo's photograph, each of its own size, by photo-3, with receipts and their decoder."""
+    path = tmp_path_factory.mktemp("five") / "five.aef"
+    with resources.files("aeformat").joinpath("data/demo-photograph.webp").open("rb") as file:
+        whole = np.asarray(Image.open(file).convert("RGB"))
+    pieces = [whole[40 * i : 40 * i + 100 - 12 * i, 90 * i : 90 * i + 120 + 10 * i] for i in range(5)]
+    aeformat.pack(pieces, path, model="photo-3", embed_decoder=True, receipts=True, backend="numpy")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,12 @@ import pytest
 from js.running import program
 
 import aeformat
+from aeformat.container.header import LatentsHeader
 from aeformat.container.names import RowNames
+from aeformat.container.ragged import RaggedRows
 from aeformat.container.writer import LatentsWriter
 from aeformat.images import demo_digits
+from aeformat.model.file_io import package_bytes
 
 from .running import BUILT, PAGE, READY, ROOT, drive, need_page, viewing
 
@@ -61,6 +64,14 @@ def unpacked(path: Path, decoder: str | None = None) -> np.ndarray:
     out = path.with_suffix(".npy")
     aeformat.unpack(path, out, backend="numpy", force=True)
     return np.load(out)
+
+
+def unpacked_sizes(path: Path) -> list[np.ndarray]:
+    """The same of images of their own size."""
+    out = path.with_suffix(".npz")
+    aeformat.unpack(path, out, backend="numpy", force=True)
+    with np.load(out) as made:
+        return list(made.values())
 
 
 def text64(path: Path) -> list[str]:
@@ -113,6 +124,21 @@ def test_photographs_of_their_own_size(photographs, pair):
         assert f"{-10 * np.log10(mse):.2f} dB" in found["text"]
 
 
+def test_five_photographs(five):
+    """By the model for photographs, its range coder with passes included: every pixel, and every receipt."""
+    with viewing(five) as url:
+        found = drive(
+            f'{PIXELS} await page.goto(url); {READY} for (let i = 0; i < 5; i++) await drawn(`[data-image="${{i}}"] canvas`);'
+            "return { status: await page.innerText('.status'), images: await Promise.all([0, 1, 2, 3, 4].map((i) => pixels(`[data-image=\"${i}\"] canvas`))) };",
+            url=url,
+        )
+
+    assert "Valid\n" in found["status"] and "1 of 1 receipt proved" in found["status"]
+    for image, made in zip(found["images"], unpacked_sizes(five), strict=True):
+        pixels = np.array(image["data"], np.uint8).reshape(image["height"], image["width"], 4)[..., :3]
+        assert np.array_equal(pixels, made)
+
+
 def test_a_package_on_the_page_is_a_decoder(photographs, pair):
     """Latents take it, wherever it stands among the files; alone they cannot be checked wholly, and say so."""
     with viewing(photographs, f"{pair}.decoder.aef") as url:
@@ -125,6 +151,44 @@ def test_a_package_on_the_page_is_a_decoder(photographs, pair):
 
     assert "Valid\n" in found and "among these files" in found
     assert "Valid so far" in alone and "decoder not here" in alone and "not checked" in alone
+
+
+def test_a_broken_package_is_passed_over(photographs, pair, tmp_path):
+    """It says to be the decoder of latents beside it: they are not broken by it, and take the right one, whatever comes first."""
+    broken = tmp_path / "broken.aef"
+    data = bytearray(Path(f"{pair}.decoder.aef").read_bytes())
+    data[-80] ^= 1
+    broken.write_bytes(data)
+    tell = "await page.goto(url); await page.getByText('5 images').waitFor(); %s return page.innerText('.status');"
+    with viewing(photographs, broken) as url:
+        alone = drive(tell % READY, url=url)
+    with viewing(photographs, broken, f"{pair}.decoder.aef") as url:
+        both = drive(tell % READY, url=url)
+
+    assert "Valid so far" in alone and "decoder not here" in alone
+    assert "Valid\n" in both and "among these files" in both
+
+
+def test_an_image_that_is_too_large_is_refused(tmp_path):
+    """21 million pixels in a file of some kilobytes: the page says so at once, and goes on."""
+    decoder = aeformat.load_model("photo-3").the_decoder
+    header = LatentsHeader(decoder.model_id, (0, 0, 256), (0, 0, 3), "i8", codec="zstd", filter="none")
+    row = RaggedRows.of(header.form, [np.zeros((288, 288, 256), np.int8)], [(4608, 4608)])
+    with (
+        (tmp_path / "large.aef").open("wb") as sink,
+        LatentsWriter(sink, header, decoder=package_bytes(decoder)) as out,
+    ):
+        out.write(row)
+    with viewing(tmp_path / "large.aef") as url:
+        found = drive(
+            f"await page.goto(url); {READY} await page.getByRole('tab', {{ name: 'Images' }}).click();"
+            "await page.getByText('too large for this page').waitFor(); const text = await page.innerText('.panel');"
+            "await page.getByRole('tab', { name: 'File' }).click(); await page.getByRole('heading', { name: 'Header' }).waitFor();"
+            "return { text, canvases: await page.locator('canvas').count() };",
+            url=url,
+        )
+
+    assert "4608 x 4608 pixels" in found["text"] and "aeformat unpack" in found["text"] and found["canvases"] == 0
 
 
 def test_files_can_be_dropped(digits, photographs, pair):

@@ -121,6 +121,11 @@ def test_a_name_that_was_pointed_here_is_not_answered(server):
     assert ask(server, "", Host=f"localhost:{port}")[0] == 200
 
 
+def test_the_port_of_http_is_not_in_the_name():
+    """A browser leaves it out; of any other port it must be there."""
+    assert "127.0.0.1" in server_module.host_names(80) and "127.0.0.1" not in server_module.host_names(8080)
+
+
 def test_it_listens_on_loopback_and_each_has_its_own_token(server):
     with ViewServer(server.exhibit) as other:
         assert other.server_address[0] == "127.0.0.1"
@@ -201,6 +206,19 @@ def test_what_cannot_be_shown_is_one_line(capsys, digits, tmp_path):
     for arguments, (code, text) in cases.items():
         found, err = run(capsys, *arguments)
         assert (found, err.count("\n")) == (code, 1) and text in err
+
+
+def test_files_of_one_name_are_told_apart(capsys, digits, tmp_path):
+    """By their paths as they were given; a file whose name is its own has that."""
+    (tmp_path / "more").mkdir()
+    for name in ("more/digits.aef", "other.aef"):
+        (tmp_path / name).write_bytes(digits.read_bytes())
+    page = tmp_path / "page.html"
+
+    assert run(capsys, digits, tmp_path / "more/digits.aef", tmp_path / "other.aef", "--save", page) == (0, "")
+
+    saved = json.loads(re.search(r'id="saved">(.*?)</script>', page.read_text())[1])
+    assert [file["name"] for file in saved["files"]] == [str(digits), str(tmp_path / "more/digits.aef"), "other.aef"]
 
 
 def test_save_replaces_no_file_without_force(capsys, digits, tmp_path):

@@ -4,9 +4,10 @@
     python -m tools.bench --limits                what this machine can do at all: limits.py
     python -m tools.bench --tables                measure nothing; write tables and pictures of what was measured
 
-Writes formats.json, formats.md and a picture a data set into --out, or limits.json and limits.md.  A data set is one run, all contenders in it;
-those that are not named stay in formats.json as they were.  Contenders that are not installed are left out, and the table
-says so.  Needs Linux (memory, flipped bits) and the extra [bench].
+Writes formats.json, formats.md and a picture a data set into --out, or limits.json.  Where a page stands beside that folder (docs/performance.md),
+its tables of goals and limits are replaced.  A data set is one run, all contenders in it; those that are not named stay in
+formats.json as they were.  Contenders that are not installed are left out, and the table says so.  Needs Linux (memory, flipped
+bits) and the extra [bench].
 
 --images: MNIST's training images by default; `drawn` for digits that this project draws, 14 ms each.
 --work: where files are written; by default a folder in memory, /dev/shm, so that no disk is measured.
@@ -27,7 +28,8 @@ from tools.bench.limits import limits, limits_table
 from tools.bench.plot import draw
 from tools.bench.rivals.all import OURS, RIVALS
 from tools.bench.run import Wanted, measured
-from tools.bench.table import report
+from tools.bench.table import goal_table, report
+from tools.card import put_table
 from tools.measuring import ROOT
 
 OUT: Final = ROOT / "docs" / "performance"
@@ -43,14 +45,18 @@ def main(arguments: list[str] | None = None) -> None:
         if options.limits:
             found = limits(Path(name), options.images)
             _write_json(options.out / "limits.json", found)
-            (options.out / "limits.md").write_text(limits_table(found), "utf-8")
+            print(limits_table(found))
+            _put(options.out, "limits", limits_table(found))
             return
         path = options.out / "formats.json"
         results: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"data": {}}
         wanted = Wanted(Path(name), options.images, options.rows, options.rounds, options.seconds, options.only)
         for data in () if options.tables else options.data:
-            results["data"][data] = measured(data, wanted)
-        _write(results, options.out)
+            before = results["data"].get(data) if options.more else None
+            results["data"][data] = measured(data, wanted, before)
+            _write(results, options.out)  # now: the next one may be stopped
+        if options.tables:
+            _write(results, options.out)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -63,6 +69,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", type=int, help="instead of each data set's own number")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.2, help="how long one measurement is repeated")
+    parser.add_argument("--more", action="store_true", help="add rounds to those in formats.json")
     parser.add_argument("--work", type=Path, help="a folder; what is written there is removed")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--tables", action="store_true")
@@ -75,11 +82,20 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _write(results: dict[str, Any], out: Path) -> None:
     results["data"] = {name: results["data"][name] for name in DATA if name in results["data"]}
-    results["goals"] = [{**goal._asdict(), "is_reached": goal.is_reached} for goal in goals(results)]
+    found = goals(results)
+    results["goals"] = [{**goal._asdict(), "is_reached": goal.is_reached} for goal in found]
     _write_json(out / "formats.json", results)
     (out / "formats.md").write_text(report(results), "utf-8")
     for name, data in results["data"].items():
         draw(data, out / f"formats-{name}.png")
+    _put(out, "goals", goal_table(found))
+
+
+def _put(out: Path, name: str, table: str) -> None:
+    """Into the page beside the folder of results, if there is one."""
+    page = out.with_suffix(".md")
+    if page.exists():
+        put_table(page, name, table)
 
 
 def _write_json(path: Path, found: dict[str, Any]) -> None:

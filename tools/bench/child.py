@@ -24,7 +24,7 @@ from tools.measuring import forget_peak, peak_bytes, resident_bytes
 BATCH_ROWS: Final = 256
 _FEW: Final = 16
 _MOST_CALLS: Final = 20
-_FLIP_BYTES: Final = 1 << 20  # of rows
+_FLIP_BYTES: Final = 1 << 18  # of rows
 _TEST_ROWS: Final = 50
 
 
@@ -57,7 +57,7 @@ def write(asked: Asked) -> dict[str, Any]:
     def call() -> None:
         asked.rival.write(asked.folder, values, names)
 
-    seconds, peak = _timed(call, asked.seconds, before=lambda: _emptied(asked.folder))
+    seconds, peak, _ = _timed(call, asked.seconds, before=lambda: _emptied(asked.folder))
     files = [path for path in asked.folder.rglob("*") if path.is_file()]
     return {"seconds": seconds, "peak": peak, "bytes": sum(path.stat().st_size for path in files), "files": len(files)}
 
@@ -65,8 +65,7 @@ def write(asked: Asked) -> dict[str, Any]:
 def read(asked: Asked) -> dict[str, Any]:
     """Seconds of one call, from the path to all rows in memory."""
     read_all = asked.rival.read
-    seconds, peak = _timed(lambda: read_all(asked.place), asked.seconds)
-    values, names = read_all(asked.place)
+    seconds, peak, (values, names) = _timed(lambda: read_all(asked.place), asked.seconds)
     _check(asked.name, values, asked.values)
     if names != asked.names:
         raise SystemExit(f"{asked.name} read other names than were written")
@@ -77,7 +76,7 @@ def pick(asked: Asked) -> dict[str, Any]:
     """Seconds of opening, of one row, and of a batch, at random; the file is in the system's cache."""
     opener = asked.rival.open
     assert opener is not None
-    opening, _ = _timed(lambda: opener(asked.place), asked.seconds)
+    opening, *_ = _timed(lambda: opener(asked.place), asked.seconds)
     opened, rng = opener(asked.place), np.random.default_rng(0)
     n_rows = len(asked.values)
     for row in rng.permutation(n_rows)[:_TEST_ROWS].tolist():
@@ -95,18 +94,19 @@ def pick(asked: Asked) -> dict[str, Any]:
 
 
 def flips(asked: Asked) -> dict[str, Any]:
-    """What becomes of flipped bits: see flips.py.  A megabyte of rows is written, without names."""
+    """What becomes of flipped bits: see flips.py.  256 KiB of rows are written, without names."""
     values = asked.values[: max(1, _FLIP_BYTES // asked.values[0].nbytes)]
     return flipped(asked.rival, values, asked.folder / "flipped")
 
 
 def _timed(
     call: Callable[[], Any], seconds: float, before: Callable[[], None] = lambda: None
-) -> tuple[float, int | None]:
-    """Seconds of the fastest call, and bytes of memory that the first one took beyond what was there."""
+) -> tuple[float, int | None, Any]:
+    """Seconds of the fastest call, bytes of memory that the first one took beyond what was there, and what the last one returned."""
     times: list[float] = []
-    peak = None
+    peak = result = None
     while not times or (sum(times) < seconds and len(times) < _MOST_CALLS):
+        result = None  # two at a time would be more than is counted
         before()
         is_counted = not times and forget_peak()
         resident = resident_bytes() if is_counted else 0
@@ -115,8 +115,7 @@ def _timed(
         times.append(time.perf_counter() - began)
         if is_counted:
             peak = peak_bytes() - resident
-        del result
-    return min(times), peak
+    return min(times), peak, result
 
 
 def _mean(call: Callable[[Any], Any], given: Iterator[Any], seconds: float) -> float:

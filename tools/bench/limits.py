@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from tools.bench.data import DATA
 from tools.bench.rivals.all import version_of
+from tools.card import markdown
 from tools.measuring import ROOT, machine, run_child
 
 _LARGE: Final = 1 << 28  # bytes: more than the caches
@@ -178,12 +179,8 @@ def main(arguments: str) -> None:
 
 
 def limits_table(found: dict[str, Any]) -> str:
-    """In Markdown."""
-    lines = [
-        "# The limits of the machine", "",
-        f"Written by `python -m tools.bench` with the option for limits; do not edit. {found['machine']}; {found['date']}; best of {_REPEATS} calls.", "",
-        "| what | | | how |", "|---|---|---|---|",
-        *(f"| {one['what']} | {one['figure']:,.2f} | {one['unit']} | {one['how']} |" for one in found["figures"]),
-        "", ", ".join(f"{name} {number}" for name, number in found["versions"].items() if number) + ".", "",
-    ]  # fmt: skip
-    return "\n".join(lines)
+    """In Markdown, with the machine and the versions below it."""
+    rows = [["what", "", "", "how"]]
+    rows += [[one["what"], f"{one['figure']:,.2f}", one["unit"], one["how"]] for one in found["figures"]]
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items() if number)
+    return f"{markdown(rows)}\n{found['machine']}; best of {_REPEATS} calls on {found['date']}; {versions}.\n"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,9 +17,9 @@ import numpy as np
 
 import aeformat
 from tools.bench.data import DATA
-from tools.bench.rivals.all import RIVALS, missing, version_of
+from tools.bench.rivals.all import OURS, RIVALS, missing, version_of
 from tools.bench.rivals.rival import Rival
-from tools.measuring import machine, run_child
+from tools.measuring import ROOT, machine, run_child
 
 _CHILD: Final = "tools.bench.child"
 _ALWAYS: Final = ("numpy", "zstandard", "isal")
@@ -34,8 +36,11 @@ class Wanted(NamedTuple):
     only: Iterable[str]
 
 
-def measured(name: str, wanted: Wanted) -> dict[str, Any]:
-    """One data set: what table.py, goals.py and plot.py take."""
+def measured(name: str, wanted: Wanted, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One data set: what table.py, goals.py and plot.py take.
+
+    before: its rounds so far, which are gone on with.  Raises SystemExit where they are of other rows, versions or another machine.
+    """
     kind = DATA[name]
     n_rows = wanted.rows or kind.rows
     path = wanted.work / f"{name}-{n_rows}.npy"
@@ -44,16 +49,30 @@ def measured(name: str, wanted: Wanted) -> dict[str, Any]:
     values: Any = np.load(path, mmap_mode="r")
     left_out = {rival: why for rival in wanted.only if (why := _why_not(RIVALS[rival], values.dtype.name, name))}
     rivals = [rival for rival in wanted.only if rival not in left_out]
-    contenders = _rounds(rivals, {"data": os.fspath(path), "has_names": kind.has_names}, wanted)
-    packages = {*_ALWAYS, *(package for rival in rivals for package in RIVALS[rival].packages)}
-    versions = {package: found for package in packages if (found := version_of(package))}
-    return {
+    packages = sorted({*_ALWAYS, *(package for rival in rivals for package in RIVALS[rival].packages)})
+    versions = {package: version for package in packages if (version := version_of(package))}
+    result = {
         "label": kind.label, "rows": n_rows, "dims": values.shape[1:], "type": values.dtype.name, "bytes": values.nbytes,
-        "images": wanted.images if name.startswith("digits") else "", "rounds": wanted.rounds, "machine": machine(),
+        "images": wanted.images if name.startswith("digits") else "", "machine": machine(), "source": _source(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(), "work": _kind_of_disk(wanted.work),
-        "versions": {**versions, "aeformat": aeformat.__version__, "Python": platform.python_version()},
-        "contenders": contenders, "left_out": left_out,
+        "versions": {**versions, "aeformat": aeformat.__version__, "Python": platform.python_version()}, "left_out": left_out,
     }  # fmt: skip
+    found: dict[str, Any] = {rival: {"runs": {}} for rival in rivals}
+    if before is not None:
+        _check_same(name, before, result, set(rivals))
+        found = {rival: before["contenders"][rival] for rival in rivals}
+    _add_rounds(found, {"data": os.fspath(path), "has_names": kind.has_names}, wanted)
+    return {**result, "contenders": found, "rounds": len(found[OURS]["runs"]["write"])}
+
+
+def _check_same(name: str, before: dict[str, Any], now: dict[str, Any], contenders: set[str]) -> None:
+    if set(before["contenders"]) != contenders:
+        raise SystemExit(f"{name}: the rounds so far have other contenders; measure anew")
+    for key in now.keys() - {"date"}:
+        if json.loads(json.dumps(now[key])) != before[key]:
+            raise SystemExit(
+                f"{name}: the rounds so far have another {key}: {before[key]}, now {now[key]}; measure anew"
+            )
 
 
 def _why_not(rival: Rival, dtype: str, data: str) -> str | None:
@@ -68,21 +87,29 @@ def _why_not(rival: Rival, dtype: str, data: str) -> str | None:
     return "it keeps no names" if kind.has_names and not rival.names else None
 
 
-def _rounds(rivals: list[str], data: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
-    folders = {rival: wanted.work / f"rival-{number}" for number, rival in enumerate(rivals)}
-    found: dict[str, Any] = {rival: {"runs": {}} for rival in rivals}
+def _add_rounds(found: dict[str, Any], data: dict[str, Any], wanted: Wanted) -> None:
+    folder = wanted.work / "rival"
     for number in range(wanted.rounds):
-        for rival, folder in folders.items():
+        for rival in found:
             given = {"name": rival, "folder": os.fspath(folder), "seconds": wanted.seconds, **data}
             does = ("write", "read", "pick") if RIVALS[rival].open else ("write", "read")
             for do in does:
                 run = run_child(_CHILD, do=do, **given)
                 found[rival]["runs"].setdefault(do, []).append(run)
-            if number == 0:
+            if "flips" not in found[rival]:
                 found[rival]["flips"] = run_child(_CHILD, do="flips", **given)
             shutil.rmtree(folder)
             print(f"round {number + 1}: {rival}", file=sys.stderr)
-    return found
+
+
+def _source() -> str:
+    """Which source of aeformat/ it is: its tree in git."""
+    try:
+        tree = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD:aeformat"], cwd=ROOT, text=True)
+        changed = subprocess.check_output(["git", "status", "--porcelain", "aeformat"], cwd=ROOT, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"tree {tree.strip()}{', changed' if changed else ''}"
 
 
 def _kind_of_disk(folder: Path) -> str:

@@ -20,7 +20,7 @@ the ratios within rounds. MB are 10^6 bytes of the array in memory. Files lie in
 - **read**: from the path to all rows in an array. **open**: until a row could be asked for. **one row**, **256 rows**: of an open file, at random, in no order;
   with names, a row and its name. Caches of decoded chunks are off in `aef`, as a real set does not fit into one.
 - **memory**: peak beyond the array itself, MB, while all is written / read.
-- **flipped bits**: {N_FLIPS} single bits, one after another, anywhere in the files of 1 MB of rows: how many are refused by an error; `wrong` are read as wrong rows,
+- **flipped bits**: {N_FLIPS} single bits, one after another, anywhere in the files of 256 KiB of rows: how many are refused by an error; `wrong` are read as wrong rows,
   and nobody is told; the rest does not change the rows. `ends` are those where the process ends or hangs.
 """
 
@@ -51,7 +51,7 @@ def _about(data: dict[str, Any]) -> str:
     source = f", of {data['images']}" if data["images"] else ""
     return (
         f"{data['rows']:,} rows of {shape} {data['type']}{source}, {data['bytes'] / 1e6:,.1f} MB; {data['rounds']} rounds on {data['date']}. "
-        f"{data['machine']}; work: {data['work']}. {versions}.\n"
+        f"{data['machine']}; work: {data['work']}. {versions}; aeformat/ of {data['source']}.\n"
     )
 
 

@@ -11,7 +11,7 @@ the system's cache (posix_fadvise DONTNEED), so it needs Linux; a disk may have 
 --work: a folder on the disk that is meant; all contenders lie there, some 10 copies of the rows.  What has been written and measured is
 noted there in state.json: the same line again goes on behind it.
 --for: begin nothing more after so many seconds, and end with exit code 3 if anything is left.  --rounds 0 writes the folders and measures nothing.
-More rounds can be asked for later.
+More rounds, rows of another size and other numbers of workers can be asked for later.
 --out: FILE.json and FILE.md are written; by default `loaders` in --work.
 --mosaic: MosaicML streaming pins numpy below 2.2 and brings some hundred packages, so it has an environment of its own: the path of a
 Python that has mosaicml-streaming and torch.  Without it, it is left out, and the table says so.
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         python = options.mosaic if step.name == MOSAIC else sys.executable
         state.note(step, run_child(_CHILD, python=python, **state.given(step)))
     if options.rounds:
-        results = {"machine": machine(), **state.results(options.rounds, left_out)}
+        results = {"machine": machine(), **state.results(options, left_out)}
         out = options.out or options.work / "loaders"
         out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", "utf-8")
         out.with_suffix(".md").write_text(table(results), "utf-8")

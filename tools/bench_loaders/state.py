@@ -27,15 +27,14 @@ class Step(NamedTuple):
 
 
 def asked_of(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
-    """What must be the same where a run goes on."""
-    data = [list(one) for one in options.data]
-    return {"data": data, "workers": options.workers, "batch_size": options.batch_size, "names": names}
+    """What must be the same where a run goes on: all but the rows, the workers and the rounds."""
+    return {"batch_size": options.batch_size, "names": names}
 
 
 def steps(options: argparse.Namespace, names: list[str]) -> Iterator[Step]:
     """All of them, in order: folders first, then round after round."""
     data = [f"{n_rows}x{size}" for n_rows, size in options.data]
-    columns = [f"{kind} {n}" for kind in ("cold", "warm") for n in options.workers]
+    columns = [f"{kind} {n}" for n in options.workers for kind in ("cold", "warm")]
     yield from (Step(one, name, "", 0) for one in data for name in names)
     yield from (
         Step(one, name, column, number)
@@ -55,9 +54,7 @@ class State:
         fresh = {"asked": asked, "versions": versions, "written": {}, "runs": {}}
         self._kept: dict[str, Any] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else fresh
         if self._kept["asked"] != asked:
-            raise SystemExit(
-                f"{work} has a benchmark of other rows, workers, batches or contenders: take another folder"
-            )
+            raise SystemExit(f"{work} has a benchmark of other batches or contenders: take another folder")
 
     def _folder(self, step: Step) -> Path:
         return self._work / step.data / str(self._kept["asked"]["names"].index(step.name))
@@ -101,19 +98,19 @@ class State:
         beside.write_text(json.dumps(self._kept), "utf-8")
         beside.replace(self._path)
 
-    def results(self, n_rounds: int, left_out: dict[str, str]) -> dict[str, Any]:
-        """What the table is made of: the first n_rounds of each."""
+    def results(self, options: argparse.Namespace, left_out: dict[str, str]) -> dict[str, Any]:
+        """What the table is made of: the rounds that were asked for."""
         asked, written, runs = (self._kept[key] for key in ("asked", "written", "runs"))
         data = []
-        for n_rows, size in asked["data"]:
+        for n_rows, size in options.data:
             key = f"{n_rows}x{size}"
             contenders = {
                 name: {
                     **written[key][name],
-                    "runs": {column: found[:n_rounds] for column, found in runs[key][name].items()},
+                    "runs": {column: found[: options.rounds] for column, found in runs[key][name].items()},
                 }
                 for name in asked["names"]
             }
             data.append({"rows": n_rows, "size": size, "contenders": contenders, "left_out": left_out})
-        about = {"batch_size": asked["batch_size"], "workers": asked["workers"], "rounds": n_rounds}
+        about = {"batch_size": asked["batch_size"], "workers": options.workers, "rounds": options.rounds}
         return {**about, "versions": self._kept["versions"], "data": data}

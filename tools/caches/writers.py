@@ -74,7 +74,7 @@ def npz(folder: Path, n: int) -> None:
 def safetensors(folder: Path, n: int) -> None:
     """bfloat16, an eight-bit float beside it, and metadata."""
     for i, row in enumerate(rows(n)):
-        eight = ("F8_E4M3", (3,), bytes([i, 0x7F, 0xFF]))
+        eight = ("F8_E4M3", (3,), bytes([i % 256, 0x7F, 0xFF]))
         write_safetensors(folder / f"{i}.safetensors", {"latent": bf16(row), "eight": eight}, caption=f"ein Bär {i}")
 
 
@@ -164,7 +164,7 @@ def webdataset(folder: Path, n: int) -> None:
                 if begin <= i < end:
                     members = {"cls": str(i).encode(), "latents.npy": npy_file(row), "txt": f"ein Bär {i}".encode()}
                     if i % 2:
-                        members |= {"jpg": bytes([255, 216, i]), "mask.npy": npy_file(np.ones((i, 2), bool))}
+                        members |= {"jpg": bytes([255, 216, i % 256]), "mask.npy": npy_file(np.ones((i, 2), bool))}
                     for extension, data in members.items():
                         member = tarfile.TarInfo(f"part/{i:04d}.{extension}")
                         member.size = len(data)
@@ -198,7 +198,7 @@ def table(n: int) -> Any:
         "latents": pa.array([row.tolist() for row in rows(n)], nested),
         "label": pa.array(range(n), pa.int16()),
         "caption": pa.array([None if i == 1 else f"ein Bär {i}" for i in range(n)]),
-        "hash": pa.array([bytes([i, 255]) for i in range(n)], pa.binary()),
+        "hash": pa.array([bytes([i % 256, 255]) for i in range(n)], pa.binary()),
         "vector": pa.array([[i, 0.1, -0.0] for i in range(n)], pa.list_(pa.float16(), 3)),
         "score": pa.array([None if i == 2 else i / 3 for i in range(n)], pa.float64()),
         "date": pa.array([0] * n, pa.timestamp("ms")),

@@ -5,6 +5,7 @@ Whoever has the URL may read; it holds a random token.  A name that was pointed 
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import os
@@ -25,6 +26,12 @@ _FILE: Final = re.compile(r"(files|against)/(\d{1,6})")
 _DECODER: Final = re.compile(r"decoders/([0-9a-f]{64})")
 
 
+def host_names(port: int) -> set[str]:
+    """What a browser calls this server; it leaves out the port of HTTP."""
+    names = {_HOST, "localhost"}
+    return {f"{name}:{port}" for name in names} | (names if port == http.client.HTTP_PORT else set())
+
+
 class ViewServer(http.server.ThreadingHTTPServer):
     """Serves one exhibit.  url: where the page is, token and all."""
 
@@ -37,7 +44,7 @@ class ViewServer(http.server.ThreadingHTTPServer):
         self.exhibit = exhibit
         self.token = secrets.token_urlsafe(24)
         own_port = self.server_address[1]
-        self.host_names = {f"{_HOST}:{own_port}", f"localhost:{own_port}"}
+        self.host_names = host_names(own_port)
         self.url = f"http://{_HOST}:{own_port}/{self.token}/"
 
     def handle_error(self, request: object, client_address: object) -> None:

@@ -54,7 +54,14 @@ async function ofUrl(url, init = {}) {
     if (bytes.length !== length) throw unreadable(`${url}: ${bytes.length} bytes came, ${length} were asked for`);
     return bytes;
   };
-  return { size: Math.max(size, 0), read, stream: async () => (await fetch(url, init)).body };
+  const stream = async () => {
+    const answer = await fetch(url, init);
+    const isSame = size < 0 || answer.headers.get("ETag") === etag; // of an empty file nothing is known
+    if (answer.status === 200 && isSame) return answer.body;
+    await answer.body?.cancel();
+    throw unreadable(answer.status === 200 ? `${url}: the file has changed` : `${url}: status ${answer.status}`);
+  };
+  return { size: Math.max(size, 0), read, stream };
 }
 
 const FIRST = 1024; // bytes of a remote file that are fetched in one go: preamble and, nearly always, header

@@ -16,9 +16,10 @@ import { count, size } from "./words.js";
 
 const DROPPED = "dropped on this page";
 
-/** @param {Blob | string} source a file, or the URL of one */
+/** @param {Blob | string | {url: string, headers: any}} source a file, or where it is */
 async function bytesOf(source) {
-  return new Uint8Array(await (typeof source === "string" ? await fetch(source) : source).arrayBuffer());
+  const body = source instanceof Blob ? source : await fetch(source.url ?? source, { headers: source.headers });
+  return new Uint8Array(await body.arrayBuffer());
 }
 
 export function App() {
@@ -30,9 +31,10 @@ export function App() {
   const [refusal, setRefusal] = useState("");
   const shared = useMemo(() => ({ engines: { look: new Engine(), check: new Engine() }, decoders: new Map(), find: async () => null }), []);
 
-  const findDecoder = async (id) => {
-    const near = shared.decoders.get(id);
-    return near ? { bytes: await bytesOf(near.source), place: near.place } : shared.find(id);
+  const findDecoders = async function* (id) {
+    for (const { source, place } of shared.decoders.get(id) ?? []) yield { bytes: await bytesOf(source), place };
+    const found = await shared.find(id);
+    if (found) yield found;
   };
   const begin = async ({ files, findDecoder: find }) => {
     shared.find = find;
@@ -52,9 +54,9 @@ export function App() {
   const add = async (files, place) => {
     for (const { source } of files) {
       const id = await shared.engines.check.ask({ do: "identify", source }).catch(() => null);
-      if (id) shared.decoders.set(id, { source, place });
+      if (id) shared.decoders.set(id, [...(shared.decoders.get(id) ?? []), { source, place }]);
     }
-    const fresh = files.map((file) => new Document(shared.engines, file, findDecoder));
+    const fresh = files.map((file) => new Document(shared.engines, file, findDecoders));
     setDocuments((before) => {
       setCurrent(place === DROPPED ? before.length : 0);
       return [...before, ...fresh];
@@ -69,13 +71,10 @@ export function App() {
     }).catch(() => setState("lost"));
   }, []);
 
-  /** Files from a person.  A decoder that a file on the page waits for goes to it. */
+  /** Files from a person.  Who waits for a decoder looks again. */
   const take = async (list) => {
     await add([...list].map((file) => ({ name: file.name, source: file })), DROPPED);
-    for (const one of documents) {
-      const near = one.needs && !one.decoder && shared.decoders.get(one.needs);
-      if (near) one.useDecoder(await bytesOf(near.source), near.place);
-    }
+    for (const one of documents) if (one.needs && !one.decoder && shared.decoders.has(one.needs)) one.again();
   };
   const onDrop = (event) => {
     event.preventDefault();
@@ -199,14 +198,17 @@ function Status({ document: { summary, report, problems, decoder, place, needs, 
 
 const SHOWS = { image: "Decoded", side: "Beside the original", difference: "Difference × 4" };
 
-function Images({ document: file, scroller, onOpen }) {
+function Images(props) {
+  const { pictures, report, decoder } = props.document;
+  if (pictures) return <Pictures {...props} />;
+  if (report && !decoder) return <div class="page"><h2>The decoder is missing</h2><Network document={props.document} /></div>;
+  return <p role="status" class="quiet">The file is being checked; then its images appear.</p>;
+}
+
+function Pictures({ document: file, scroller, onOpen }) {
   const [show, setShow] = useState("image");
-  const { pictures, report, decoder } = file;
-  if (pictures?.error) return <p class="alert" role="alert">{pictures.error.rule} {pictures.error.message}</p>;
-  if (!pictures) {
-    if (report && !decoder) return <div class="page"><h2>The decoder is missing</h2><Network document={file} /></div>;
-    return <p role="status" class="quiet">The file is being checked; then its images appear.</p>;
-  }
+  const { error } = useListened(file.pictures);
+  if (error) return <p class="alert" role="alert">{error.rule} {error.message}</p>;
   return (
     <>
       {file.against && (

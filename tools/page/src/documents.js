@@ -12,16 +12,15 @@ let count = 0;
 export class Document extends Listened {
   /**
    * @param {{look: any, check: any}} engines @param {{name: string, source: any, against?: any}} file
-   * @param {(id: string) => Promise<any>} findDecoder
+   * @param {(id: string) => AsyncIterable<{bytes: Uint8Array, place: string}>} findDecoders what may be the decoder, the nearest first
    */
-  constructor(engines, { name, source, against }, findDecoder) {
+  constructor(engines, { name, source, against }, findDecoders) {
     super();
-    Object.assign(this, { engines, name, source, against, findDecoder, key: ++count });
+    Object.assign(this, { engines, name, source, against, findDecoders, key: ++count });
     this.summary = this.decoder = this.report = this.pictures = this.problem = null;
     this.size = 0;
     this.checked = 0; // bytes
     this.place = ""; // of the decoder
-    this.given = null; // a decoder that a person has given
   }
 
   ask(message) {
@@ -35,9 +34,8 @@ export class Document extends Listened {
     this.#show();
   }
 
-  /** Take a decoder from a person. @param {Uint8Array} bytes @param {string} place where it was found */
-  async useDecoder(bytes, place) {
-    this.given = { bytes, place };
+  /** Look for the decoder again. */
+  async again() {
     this.set({ decoder: null, report: null, problem: null, pictures: null, checked: 0, place: "" });
     await this.load();
   }
@@ -71,15 +69,18 @@ export class Document extends Listened {
   }
 
   async #openDecoder() {
-    let { bytes, place } = this.given ?? { bytes: null, place: "" };
-    let decoder = bytes ? await this.ask({ do: "decoder", bytes }) : await this.ask({ do: "decoder" });
-    if (!bytes) place = this.summary.kind === "model" ? "this file" : "inside the file";
-    if (!decoder && this.needs) {
-      const found = await this.findDecoder(this.needs);
-      if (found) ({ bytes, place } = found), (decoder = await this.ask({ do: "decoder", bytes }));
+    const inside = await this.ask({ do: "decoder" });
+    if (inside) return this.#take(inside, this.summary.kind === "model" ? "this file" : "inside the file", null);
+    for await (const { bytes, place } of this.needs ? this.findDecoders(this.needs) : []) {
+      const decoder = await this.ask({ do: "decoder", bytes }); // null: it says to be the decoder, and is not
+      if (decoder) return this.#take(decoder, place, bytes);
     }
+    return this.#take(null, "", null);
+  }
+
+  #take(decoder, place, bytes) {
     this.set({ decoder, place: decoder ? place : "" });
-    return bytes;
+    return decoder ? bytes : null;
   }
 
   async #check(decoder) {

@@ -49,7 +49,7 @@ export function Latents({ document: file, onOpen }) {
 }
 
 function Histogram({ low, high, step, bins, mean, n, zeros }) {
-  const show = (value) => (Number.isInteger(value) ? number(value) : value.toPrecision(4));
+  const show = (value) => (Number.isInteger(value) ? number(value) : Number(value.toPrecision(4)));
   const ref = useDrawing((context, width, height, colour) => {
     const most = Math.max(...bins), each = width / bins.length;
     context.fillStyle = colour("--accent");
@@ -62,7 +62,7 @@ function Histogram({ low, high, step, bins, mean, n, zeros }) {
     <>
       <canvas ref={ref} class="histogram" role="img" aria-label={`Histogram of ${number(n)} numbers from ${show(low)} to ${show(high)}`} />
       <p class="axis" aria-hidden="true"><span>{show(low)}</span><span>{show(low + (step * bins.length) / 2)}</span><span>{show(high)}</span></p>
-      <p>{count(n, "number")}, mean {mean.toPrecision(4)}, {((100 * zeros) / n).toFixed(1)} % of them zero.</p>
+      <p>{count(n, "number")}, mean {Number(mean.toPrecision(4))}, {((100 * zeros) / n).toFixed(1)} % of them zero.</p>
     </>
   );
 }

@@ -8,7 +8,7 @@
  */
 
 import { Decompress } from "fzstd";
-import { bytesOf, hex, product } from "../../js/src/bytes.js";
+import { bytesOf, equal, hex, product } from "../../js/src/bytes.js";
 import { AefError } from "../../js/src/errors.js";
 import { open } from "../../js/src/file.js";
 import { forward } from "../../js/src/forward.js";
@@ -16,6 +16,7 @@ import { loadPackage } from "../../js/src/load.js";
 import { readStart } from "../../js/src/seek.js";
 import { toSource } from "../../js/src/source.js";
 import { runStream } from "../../js/src/streams.js";
+import { rowWork } from "../../js/src/work.js";
 import { useZstd } from "../../js/src/zstd.js";
 import { ChunkList } from "./chunklist.js";
 import { decode as decodeBlock, errorOf } from "./pixels.js";
@@ -24,6 +25,8 @@ import { survey } from "./survey.js";
 useZstd(Decompress);
 
 const PIECE = 1048576;
+// Of one image: some minutes, and a gigabyte or two.  A file can state any size in a few bytes, and a worker cannot be asked to stop.
+const MOST_WORK = 2 ** 38, MOST_ELEMENTS = 2 ** 30;
 const TYPES = { u8: Uint8Array, i8: Int8Array, u16: Uint16Array, f64: Float64Array, f32: Float32Array, f16: Float32Array, bf16: Float32Array };
 
 /** Key -> {source, file, pkg, against}. */
@@ -52,6 +55,25 @@ function describe(pkg) {
     layers: layers.map(({ kind, weights }) => ({ kind, shape: weights === undefined ? null : tensors[weights].shape })),
     parameters: tensors.reduce((sum, { shape }) => sum + product(shape), 0),
   };
+}
+
+/** The package in these bytes, if it is one, whole and proved, and the one that is wanted; else null. */
+function packageOf(bytes, wanted) {
+  try {
+    const pkg = loadPackage(bytes);
+    return wanted && equal(pkg.modelId, wanted) ? pkg : null;
+  } catch (error) {
+    if (error instanceof AefError) return null;
+    throw error;
+  }
+}
+
+/** Refuse to make an image that is too large for a page. @param {number[]} dims of its latent @param {number[]} image */
+function checkSize(pkg, dims, image) {
+  if (!pkg?.isFree) return;
+  const values = pkg.valuesAt(dims.slice(0, 2));
+  if (rowWork(pkg.manifest, values) <= MOST_WORK && values.reduce((sum, { shape }) => sum + product(shape), 0) <= MOST_ELEMENTS) return;
+  throw usage(`an image of ${image[1]} x ${image[0]} pixels is too large for this page; aeformat unpack decodes it`);
 }
 
 /** All bytes of a file in order, noting its chunks. */
@@ -106,19 +128,22 @@ const WORK = {
     return { result: bytes, transfer: [bytes.buffer] };
   },
 
-  /** The decoder: the one given, else the one inside.  null where there is none. */
+  /** The decoder: the one given, else the one inside.  null where there is none, or what was given is not that decoder. */
   async decoder({ key, bytes }) {
     const entry = get(key);
     if (entry.file.kind === "model") entry.pkg = await entry.file.load();
     else {
-      if (bytes) entry.file.useDecoder(bytes);
+      const pkg = bytes ? packageOf(bytes, entry.file.header.decoder) : null;
+      if (bytes && !pkg) return { result: null };
+      if (pkg) entry.file.useDecoder(pkg);
       entry.pkg = await entry.file.decoder();
     }
     return { result: entry.pkg && describe(entry.pkg) };
   },
 
   async images({ key, first, count }) {
-    const { file, against } = get(key);
+    const { file, pkg, against } = get(key);
+    if (pkg?.isFree) for (const { dims, image } of (await file.rows(first, count)).sizes) checkSize(pkg, dims, image);
     const images = await file.images(first, count);
     const originals = against ? await decodeBlock(against, first, count) : [];
     const out = images.map((image, i) => ({ ...image, ...(against && errorOf(image, originals[i])) }));
@@ -135,6 +160,7 @@ const WORK = {
   async run({ key, values, dims, image }) {
     const { pkg } = get(key);
     if (!pkg || pkg.role !== "decoder" || pkg.output.type !== "u8") throw usage("there is no decoder that makes images");
+    checkSize(pkg, dims, image);
     const latent = TYPES[pkg.input.type].from(values);
     const made = pkg.isFree ? pkg.run(latent, { size: image.slice(0, 2), latent: dims.slice(0, 2) }) : pkg.run(latent);
     const [height, width, channels] = pkg.isFree ? [...image.slice(0, 2), pkg.output.shape[2]] : pkg.output.shape;
@@ -168,7 +194,7 @@ const WORK = {
     return { result: { ...report, ...(list?.found ?? { chunks: [], nChunks: null, trailerAt: null }) } };
   },
 
-  /** The model id of a package, once its golden set has come out right; null where the file is none. */
+  /** The model id that a file says to be a package of; null where it says nothing like that.  Who uses it proves it. */
   async identify({ source: from }) {
     const source = await sourceOf(from);
     const { header } = await readStart(source);
