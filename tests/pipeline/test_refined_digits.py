@@ -1,4 +1,4 @@
-"""Refining drawn digits gives the latents that it gave in release 1.0, for every rate model."""
+"""Refining drawn digits gives the latents that the plain search gave, for every rate model."""
 
 from __future__ import annotations
 
