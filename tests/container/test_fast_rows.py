@@ -13,6 +13,7 @@ import zstandard
 from aeformat.container import threads
 from aeformat.container.planes import Planes, has_planes
 from aeformat.container.reader import Latents
+from aeformat.container.row_access import RowAccess
 from aeformat.container.writer import LatentsWriter
 from aeformat.errors import FormatError, Truncated, UsageError
 from aeformat.reader import stream_latents
@@ -231,6 +232,29 @@ def test_chunks_before_a_value_that_cannot_be_stored_are_written():
     assert caught.value.rule == "C5-3" and not writer.is_open and writer.n_rows == 40
     blocks = list(stream_latents(BytesIO(sink.getvalue()), recover=True))
     np.testing.assert_array_equal(np.concatenate([block.values for block in blocks]), rows[:40])
+
+
+def test_a_batch_is_what_the_plain_way_gives(tmp_path):
+    """Chunk after chunk, as sets of files do it."""
+    rows = _file(tmp_path / "x.aef", "f64", "zstd")
+    batch = np.random.default_rng(3).permutation(len(rows))[:90]
+    with Latents(tmp_path / "x.aef") as latents:
+        plain = RowAccess._gathered(latents, batch)
+        np.testing.assert_array_equal(plain, rows[batch])
+        np.testing.assert_array_equal(latents[batch], plain)
+
+
+@pytest.mark.parametrize("way", [lambda f: f[2], lambda f: f[[2, 60]], lambda f: f[:]], ids=["row", "batch", "all"])
+def test_a_broken_frame_is_refused_by_each_way(tmp_path, way):
+    """C6-6, its CRC-32 in order."""
+    rows = np.round(_rows("f64", 200, (1500,)))
+    parts = split(write(rows, _head("f64", "zstd", (1500,)), chunk_rows=100))
+    frame = bytearray(parts.chunks[0].stored)
+    frame[-1] ^= 1  # of the content checksum
+    (tmp_path / "x.aef").write_bytes(parts.change(0, stored=bytes(frame)).join())
+    with Latents(tmp_path / "x.aef", cache_bytes=1) as latents, pytest.raises(FormatError) as caught:
+        way(latents)
+    assert caught.value.rule == "C6-6"
 
 
 def test_processors_are_counted(monkeypatch):
