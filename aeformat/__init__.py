@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from aeformat.loading.reading import Batch
     from aeformat.pipeline.arrays import decode, encode
     from aeformat.pipeline.create import create
-    from aeformat.pipeline.files import pack, unpack
+    from aeformat.pipeline.files import pack
     from aeformat.pipeline.latents_file import LatentsFile
     from aeformat.pipeline.models import Model, find_model, load_model
     from aeformat.pipeline.opening import stream_file as stream
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from aeformat.sets.opening import open_latents_or_set as open
     from aeformat.sets.set_reader import LatentsSet
     from aeformat.sets.set_writer import SetWriter, create_set
+    from aeformat.sets.unpacking import unpack_any as unpack
     from aeformat.staleness.check import Checked, check
     from aeformat.staleness.encoding import Encoded
     from aeformat.staleness.update import Updated, update
@@ -173,7 +174,7 @@ _HOMES: Final = {  # name -> module, and the name there where it is another
     "pack_set": "scaling.job",
     "source_fields": "pipeline.sources",
     "stream": "pipeline.opening:stream_file",
-    "unpack": "pipeline.files",
+    "unpack": "sets.unpacking:unpack_any",
     "update": "staleness.update",
     "validate": "sets.checking:validate_any",
 }

@@ -70,7 +70,7 @@ def dense(step: Step, dtype: DTypeLike) -> Op:
 
 def conv2d(step: Step, dtype: DTypeLike) -> Op:
     """Every window of the padded input times the kernel."""
-    pad = _Pad(dtype)
+    pad = Pad(dtype)
     convolve = _Convolve(_contiguous(step.arrays["weights"], dtype), step.integers("strides"))
     return lambda x, scratch, sides: convolve(pad(x, scratch, sides), scratch)
 
@@ -91,7 +91,7 @@ def conv2d_transpose(step: Step, dtype: DTypeLike) -> Op:
     spread[:kernel_height, :kernel_width] = kernel
     backwards = spread.reshape(tall, sh, wide, sw, n_made, n_channels)[::-1, :, ::-1]
     weights = backwards.transpose(0, 2, 5, 1, 3, 4).reshape(tall, wide, n_channels, sh * sw * n_made)
-    pad = _Pad(dtype)
+    pad = Pad(dtype)
     convolve = _Convolve(_contiguous(weights, dtype), (1, 1))
     full_slot, cut_slot = object(), object()
 
@@ -154,7 +154,7 @@ def _contiguous(weights: Array, dtype: DTypeLike) -> Array:
     return np.ascontiguousarray(weights, dtype=dtype)
 
 
-class _Pad:
+class Pad:
     """Put zeros around the pixels, in the type of the product.  A negative number cuts rows or columns off.
 
     Where there is nothing to do the pixels stay as they are: unfolding converts them, a few at a time.

@@ -1,7 +1,7 @@
 """`lookup` in NumPy: from integer sums to 8-bit values (spec/model.md, section 4).
 
 Owns the proof that its results are the spec's integers.  Exact networks spend most of their time here, so it works on
-small tiles that stay in the cache, with as few passes over them as the numbers allow.
+small tiles that stay in the cache, with as few passes over them as the numbers allow, in the order in which they lie in memory.
 
 The spec's index, min(max(floor((a m + h) / 2^s) + n/2, 0), n - 1) with a = p + b (sum of products plus bias), is
 
@@ -13,8 +13,7 @@ numerator, they are integers times 2^(k - s); where those integers are below 2^2
 
     (bound * m + h + 2^s n/2) / 2^k
 
-The conversion to an integer rounds towards zero, not down; the two differ only below zero, where clip makes both 0.  It
-goes by way of 32-bit integers where they are wide enough, which halves the cost of making NumPy's 64-bit indices.
+The conversion to an integer rounds towards zero, not down; the two differ only below zero, where clip makes both 0.
 A multiplier that is a power of two makes k large and so the cheap float32 possible.  If even float64 does not hold the
 offset (a huge 2^s n/2), floor comes first and n/2 is added to its result.
 """
@@ -34,7 +33,7 @@ from aeformat.model.tiles import Sides
 
 Array = NDArray[Any]
 
-_TILE: Final = 1 << 15  # elements; float64 values and 64-bit indices of one tile are half a megabyte
+_TILE: Final = 1 << 13  # elements; what one tile takes is a small part of the cache that the table lies in, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,6 @@ def lookup(step: Step, sums: Sums, made_dtype: DTypeLike, *, most: int = _TILE) 
     # Python's true division of integers rounds correctly: a quotient that is a float comes out exact.
     slope = np.array([m / 2**shift for m in multiplier], dtype)
     offset = np.array([numerator / 2**shift for numerator in numerators], dtype)
-    whole_dtype = np.int32 if (max(limits) >> shift) + middle < 2**31 else np.intp
     n_channels = len(bias)
     tile = max(1, min(_TILE, most) // n_channels) * n_channels
     slopes, offsets = np.tile(slope, tile // n_channels), np.tile(offset, tile // n_channels)
@@ -75,22 +73,23 @@ def lookup(step: Step, sums: Sums, made_dtype: DTypeLike, *, most: int = _TILE) 
 
     def run(x: Array, scratch: Scratch, _sides: Sides) -> Array:
         made = scratch.array(made_slot, x.shape, made_dtype)
-        source, target = x.reshape(-1), made.reshape(-1)
+        axes = memory_order(x)
+        in_order = x.transpose(axes)
+        source, target = in_order.reshape(-1), made.reshape(-1)
         for start in range(0, source.size, tile):
             part = source[start : start + tile]
             n = part.size
             z = scratch.array(("z", dtype), (n,), dtype)
-            np.multiply(part, slopes[:n], out=z)
+            np.copyto(z, part)
+            z *= slopes[:n]
             z += offsets[:n]
             if not is_folded:
                 np.floor(z, out=z)
                 z += middle
-            whole = scratch.array(("whole", whole_dtype), (n,), whole_dtype)
-            np.copyto(whole, z, casting="unsafe")
             index = scratch.array("index", (n,), np.intp)
-            np.copyto(index, whole)
+            np.copyto(index, z, casting="unsafe")
             table.take(index, out=target[start : start + n], mode="clip")
-        return made
+        return made.reshape(in_order.shape).transpose(np.argsort(axes))
 
     return run
 
@@ -108,6 +107,11 @@ def _in_integers(step: Step, sums: Sums, made_dtype: DTypeLike) -> Op:
         return table.take(index, out=made, mode="clip")
 
     return run
+
+
+def memory_order(x: Array) -> list[int]:
+    """The axes of x in the order in which its numbers lie in memory, the channels last, as they do."""
+    return [*sorted(range(x.ndim - 1), key=lambda axis: -x.strides[axis]), x.ndim - 1]
 
 
 def _common_twos(a: int, b: int) -> int:

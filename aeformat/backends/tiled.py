@@ -8,9 +8,9 @@ tile, because its sums depend on the largest number in it (M5-3).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from aeformat.model.values import EXACT
 RunTile = Callable[
     [Rows, Tile], Rows
 ]  # (n, rows, columns, channels) of the input -> of the output; may lie in scratch memory
+Task = TypeVar("Task")
 _BLOCK_NUMBERS: Final = 1 << 20  # that small images which are computed together have, about
 
 
@@ -77,7 +78,7 @@ class Tiled:
             bottom, right = min(bottom, size[0]), min(right, size[1])
             result[block, top:bottom, left:right] = made[:, : bottom - top, : right - left]
 
-        _for_each(compute, tasks, self._n_threads)
+        for_each(compute, tasks, self._n_threads)
         return result
 
     def _tiles(self, latent: Size, size: Size) -> Iterator[Tile]:
@@ -112,12 +113,13 @@ def _window(rows: Rows, tile: Tile, *, repeats_edge: bool) -> Rows:
     return rows[:, down[:, np.newaxis], across]
 
 
-def _for_each(function: Callable[[tuple[Tile, slice]], None], tasks: list[tuple[Tile, slice]], n_threads: int) -> None:
+def for_each(function: Callable[[Task], None], tasks: Sequence[Task], n_threads: int) -> None:
+    """Call the function with each task, in so many threads."""
     if n_threads == 1 or len(tasks) == 1:
         for task in tasks:
             function(task)
         return
-    with ThreadPoolExecutor(min(n_threads, len(tasks))) as pool:
+    with ThreadPoolExecutor(min(n_threads, max(len(tasks), 1))) as pool:
         for _ in pool.map(function, tasks):
             pass
 

@@ -26,7 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("set", metavar="SET", help="a latents file, or a set")
     parser.add_argument(
-        "--images", required=True, metavar="DIR", help="the folder whose images the rows are of, by their names"
+        "--images",
+        required=True,
+        metavar="DIR",
+        help="the folder, or the URL, whose images the rows are of, by their names",
     )
     parser.add_argument(
         "--decoder", metavar="FILE", help="the decoder in use: .safetensors, .keras, .h5, .onnx, or a package"

@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
             counted = common.CountedInput(stack.enter_context(common.input_file(options.file)))
             with common.opening(options.file):
                 latents = stream_latents(cast("BinaryIO", counted))
-            header, blocks = latents.header, unpack(latents, find, load)
+            header = latents.header
+            blocks = unpack(latents, find, load, ahead=common.is_ordinary(options.file))
         else:
             header, blocks = whole.header, whole.images(find, load)
         fit = common.fit_of(options, header.image_shape)

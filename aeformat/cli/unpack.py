@@ -111,7 +111,7 @@ def _write_images(latents: LatentStream | Latents, find: DecoderOptions, options
 
     n_rows = _expected(options)
     rows = None if options.rows is None else range(*options.rows)
-    blocks = unpack(latents, find, loader(options.backend, n_rows), rows)
+    blocks = unpack(latents, find, loader(options.backend, n_rows), rows, ahead=common.is_ordinary(options.file))
     with (
         open_sink(
             options.output,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MANY_BYTES: Final = 1 << 20  # of rows, which several threads read
+_FEW_OF_A_CHUNK: Final = 8  # rows up to this part of a chunk are taken out of its planes
 
 
 class ChunksOfRows(NamedTuple):
@@ -83,8 +84,12 @@ class FastRows:
             self._stored.take(block, position)
 
     def _row_of_planes(self, row: int) -> NDArray[Any] | None:
-        """A row of a chunk that nothing is kept of: of one whose rows are used again all of it is worth keeping."""
         position = bisect_right(self._chunks.starts, row) - 1
+        planes = self._new_planes(position)
+        return None if planes is None else planes.row(row - self._chunks.starts[position])
+
+    def _new_planes(self, position: int) -> Planes | None:
+        """The planes of a chunk that nothing is kept of: of one whose rows are used again all of it is worth keeping."""
         if position in self._chunks.kept or position in self._planes:
             return None
         front, chunk = self._chunks.checked(position)
@@ -94,14 +99,22 @@ class FastRows:
         if not planes.shows_finite():
             return None
         self._planes.get(position, lambda _: planes)
-        return planes.row(row - self._chunks.starts[position])
+        return planes
 
     def gathered(self, rows: NDArray[np.int64], block_of: Callable[[int], Block]) -> NDArray[Any]:
         """These rows, in that order; read-only.  block_of: the chunk that holds a row."""
         found = self._stored.rows(rows) if self._is_stored else None
         if found is not None:
             return found
-        return gathered_by_threads(rows, self._chunks.starts[:-1], block_of, self._header, self._dtype)
+        starts = self._chunks.starts
+
+        def pick(position: int, here: NDArray[np.int64]) -> NDArray[Any]:
+            is_few = self._has_planes and len(here) * _FEW_OF_A_CHUNK <= starts[position + 1] - starts[position]
+            planes = self._new_planes(position) if is_few else None
+            picked: NDArray[Any] = block_of(starts[position]).values[here] if planes is None else planes.rows(here)
+            return picked
+
+        return gathered_by_threads(rows, starts[:-1], pick, self._header, self._dtype)
 
     def rows(self, start: int, stop: int, block_of: Callable[[int], Block]) -> NDArray[Any] | None:
         """Rows start to stop - 1, read-only; None where they are too few for several threads, or lie in the mapped file."""

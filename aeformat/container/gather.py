@@ -52,9 +52,16 @@ def _ragged(rows: NDArray[np.int64], block_of: BlockOf, header: LatentsHeader, d
 
 
 def gathered_by_threads(
-    rows: NDArray[np.int64], starts: Sequence[int], block_of: BlockOf, header: LatentsHeader, dtype: np.dtype[Any]
+    rows: NDArray[np.int64],
+    starts: Sequence[int],
+    pick: Callable[[int, NDArray[np.int64]], NDArray[Any]],
+    header: LatentsHeader,
+    dtype: np.dtype[Any],
 ) -> NDArray[Any]:
-    """These rows of one size, in that order; read-only.  starts: the first row of each chunk.  Raises what block_of raises."""
+    """These rows of one size, in that order; read-only.  starts: the first row of each chunk.
+
+    pick: (position of a chunk, rows in it, counted from its first) -> these rows.  Raises what it raises.
+    """
     import numpy as np
 
     values = np.empty((len(rows), *header.dims), dtype)
@@ -62,12 +69,12 @@ def gathered_by_threads(
     order = np.argsort(positions, kind="stable")
     places = np.split(order, np.flatnonzero(np.diff(positions[order])) + 1) if len(rows) else []
 
-    def pick(number: int) -> None:
+    def take(number: int) -> None:
         here = places[number]
-        block = block_of(int(rows[here[0]]))
-        values[here] = block.values[rows[here] - block.first_row]
+        position = int(positions[here[0]])
+        values[here] = pick(position, rows[here] - starts[position])
 
-    threads.each(pick, len(places))
+    threads.each(take, len(places))
     values.setflags(write=False)
     return values
 

@@ -58,6 +58,16 @@ class Planes:
             values.flags.writeable = False
         return values.reshape(header.dims)
 
+    def rows(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Some rows, (n, *dims), by their numbers counted from the first here."""
+        import numpy as np
+
+        header = self._header
+        planes = np.frombuffer(self._filtered, np.uint8).reshape(header.encoding_spec.n_bytes, -1, header.n_values)
+        values = np.empty((len(rows), *header.dims), VALUE_TYPES[header.values].numpy)
+        unshuffle_into(values.reshape(-1).view(np.uint8), planes[:, rows].reshape(len(planes), -1))
+        return values
+
 
 def has_planes(header: LatentsHeader) -> bool:
     """Whether a file has chunks of rows that this module can take a row from."""

@@ -23,7 +23,7 @@ MAX_TABLES: Final = 256  # M10-2
 COST_BITS: Final = 16  # costs are in 1/65,536 bits
 PRIOR_TENSORS: Final = {"classes": "i32", "means": "u8", "picks": "u8", "tables": "i32"}  # keys of a prior -> type
 _KEPT_BYTES: Final = 1 << 26  # costs of all positions are kept if they take no more
-_BLOCK_BYTES: Final = 1 << 22  # sums of costs at a time; more do not stay in a processor's cache
+_BLOCK_BYTES: Final = 1 << 18  # sums of costs at a time; more do not stay in a processor's cache
 
 
 class BadPrior(ValueError):
@@ -143,7 +143,7 @@ class Prior:
     def choose(self, rows: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.uint64]]:
         """The class in which each row costs least, of equals the lowest, and that cost in 1/65,536 bits, the class included.
 
-        rows: (m, *dims) integers from lo to hi (IndexError or nonsense if they are not).  -> (m,), (m,).
+        rows: (m, *dims) integers from lo to hi (nonsense if they are not).  -> (m,), (m,).
         """
         import numpy as np
 
@@ -157,12 +157,13 @@ class Prior:
         step = max(1, _BLOCK_BYTES // (self.n_classes * sums.itemsize))
         if self._all_costs is None:
             step = max(step, self.n_symbols)  # costs are made anew for every block
+        found = np.empty((min(step, len(rows)), self.n_classes), np.uint32)
         for start in range(0, len(rows), step):
-            block = values[start : start + step]
-            total = np.empty((len(block), self.n_classes), sums)
+            block = np.ascontiguousarray(values[start : start + step].T)
+            total = np.empty((block.shape[1], self.n_classes), sums)
             total[:] = self.class_costs
-            for position in range(self.n_values):
-                total += self.value_costs(position)[block[:, position]]
+            for position, of_rows in enumerate(block):
+                total += self.value_costs(position).take(of_rows, 0, out=found[: len(of_rows)], mode="clip")
             chosen = total.argmin(axis=1)
             best[start : start + step] = chosen
             cost[start : start + step] = np.take_along_axis(total, chosen[:, None], axis=1)[:, 0]
@@ -175,7 +176,7 @@ class Prior:
         values = rows.reshape(len(rows), self.n_values)
         means, picks = self.flat_means[0].astype(np.int16), self.flat_picks[0]
         cost = np.full(len(rows), self.class_costs[0], np.uint64)
-        step = max(1, _BLOCK_BYTES // 8 // self.n_values)
+        step = max(1, 2 * _BLOCK_BYTES // self.n_values)
         for start in range(0, len(rows), step):
             symbols = (values[start : start + step].astype(np.int16) - np.int16(self.lo) - means) % self.n_symbols
             cost[start : start + step] += self.table_costs[picks, symbols].sum(axis=1, dtype=np.uint64)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import encodings, threads
 from aeformat.container.header import LatentsHeader
@@ -18,6 +19,8 @@ from aeformat.container.payloads import Block
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_MOST_OF_A_CHUNK: Final = 16  # rows: for more of each chunk it is read as a whole
 
 
 class StoredRows:
@@ -47,10 +50,17 @@ class StoredRows:
         self._at = np.zeros(len(starts), np.int64)  # where the rows of each chunk begin; 0: not checked yet
         self._stamp = (0, 0) if is_mapped else file.stamp()
         self._recent = -1  # the chunk that was used last
+        self._mapped: list[NDArray[Any] | None] = [None] * len(
+            starts
+        )  # the rows of the chunks that are checked, where they lie
 
     def row(self, row: int) -> NDArray[Any] | None:
         """One row; None where its chunk is not checked yet, or was used just before: then take the whole chunk."""
         position = bisect_right(self._starts, row) - 1
+        mapped = self._mapped[position]
+        if mapped is not None:
+            found: NDArray[Any] = mapped[row - self._starts[position]]
+            return found
         if self._view is None:
             before, self._recent = self._recent, position
             if position == before or self._is_changed():
@@ -61,30 +71,39 @@ class StoredRows:
         n_bytes = self._header.row_bytes
         at += (row - self._starts[position]) * n_bytes
         raw = self._file.read(at, n_bytes) if self._view is None else self._view[at : at + n_bytes]
-        found: NDArray[Any] = self._values(raw)[0]
+        found = self._values(raw)[0]
         return found
 
     def take(self, block: Block, position: int) -> None:
         """A chunk has been checked."""
         assert block.place is not None
         self._at[position] = block.place.at
+        if self._view is not None and self._dtype is not None:
+            self._mapped[position] = block.values
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[Any] | None:
         """These rows, in that order; None where they are so many of each chunk that whole chunks are read sooner."""
         import numpy as np
 
-        positions = np.searchsorted(self._first_rows, rows, "right") - 1
-        chunks = np.unique(positions)
-        if self._view is None and (self._is_changed() or len(rows) > 16 * len(chunks)):
+        positions = self._first_rows.searchsorted(rows, "right") - 1
+        if self._view is None and (self._is_changed() or len(rows) > _MOST_OF_A_CHUNK * len(np.unique(positions))):
             return None
-        self._check(chunks)
+        if not self._at[positions].all():
+            self._check(np.unique(positions))
         n_bytes = self._header.row_bytes
         places = self._at[positions] + (rows - self._first_rows[positions]) * n_bytes
         if self._view is None:
             return self._values(b"".join([self._file.read(at, n_bytes) for at in places.tolist()]))
-        everywhere = np.frombuffer(self._view, np.uint8)  # a row at each byte of the file
-        shape = len(everywhere) - n_bytes + 1, n_bytes
-        return self._values(np.lib.stride_tricks.as_strided(everywhere, shape, (1, 1), writeable=False)[places].data)
+        return self._values(self._rows_everywhere[places])
+
+    @cached_property
+    def _rows_everywhere(self) -> NDArray[np.void]:
+        """A row that would begin at each byte of the mapped file, which is not copied."""
+        import numpy as np
+
+        assert self._view is not None
+        n_bytes = self._header.row_bytes
+        return np.ndarray((len(self._view) - n_bytes + 1,), f"V{n_bytes}", self._view, strides=(1,))
 
     def _check(self, chunks: NDArray[np.int64]) -> None:
         """Those of these chunks that are not checked yet."""

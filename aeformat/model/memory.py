@@ -6,8 +6,9 @@ C13-1 of spec/container.md is checked against.  Runs nothing; backends/numpy_bac
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
-from typing import Final
+from typing import Final, NamedTuple
 
 from aeformat.model.layers import Layer
 from aeformat.model.manifest import Manifest, tensors_of
@@ -18,7 +19,9 @@ UNFOLDED: Final = 1 << 18  # numbers of a convolution's windows that lie side by
 TENSOR_BYTES: Final = 2  # for each byte of a tensor: as it was read, and as it is checked
 ROW_BITS: Final = 24  # float32 layers: of the numbers of a row, in each of its parts
 _BLOCK_NUMBERS: Final = 1 << 21  # that a block of rows holds, unless one row takes more
+_CACHED_NUMBERS: Final = 1 << 20  # likewise of the rows of images that are computed at once, where others take more
 _MAX_BLOCK: Final = 512
+_WEIGHTED: Final = frozenset({"dense", "conv2d", "conv2d_transpose"})  # kinds whose weights all rows share
 _SUM_BITS: Final = 53  # float64 counts every integer up to 2^53
 _WEIGHT_BITS: Final = 26  # of a weight, all slices together, at least
 _FLOAT_PARTS: Final = 3  # a row's first 24 bits, the next 24, and its infinities
@@ -39,9 +42,60 @@ def n_slices(n_products: int) -> int:
     return -(-_WEIGHT_BITS // slice_bits(n_products))
 
 
+class Stage(NamedTuple):
+    """Layers start to stop - 1, which compute n_rows rows at once."""
+
+    start: int
+    stop: int
+    n_rows: int
+
+
 def block_rows(manifest: Manifest) -> int:
     """Rows that are computed at once, so that a block takes a few megabytes whatever the network; 1 at least."""
-    return max(1, min(_MAX_BLOCK, _BLOCK_NUMBERS // _row_numbers(manifest)))
+    return max(stage.n_rows for stage in stages(manifest))
+
+
+def stages(manifest: Manifest) -> list[Stage]:
+    """The layers in groups, each of which hands one value to the next.
+
+    Dense layers want many rows at once, which share the way of the weights from memory.  Layers of images want few, which stay
+    in the cache from one layer to the next.
+    """
+    groups: list[tuple[int, int, bool]] = []
+    for start, stop in _cuts(manifest):
+        kinds = _WEIGHTED.intersection(layer.kind for layer in manifest.layers[start:stop])
+        wants_many = "dense" in kinds if kinds or not groups else groups[-1][2]
+        if groups and groups[-1][2] == wants_many:
+            start = groups.pop()[0]
+        groups.append((start, stop, wants_many))
+    if len(groups) == 1:
+        return [Stage(0, len(manifest.layers), _rows_within(_BLOCK_NUMBERS, _row_numbers(manifest), _MAX_BLOCK))]
+    held = sum(manifest.values[start].n_elements for start, _, _ in groups)
+    held += sum(_held_by(manifest, start, stop) for start, stop, wants_many in groups if wants_many)
+    n_block = _rows_within(_BLOCK_NUMBERS, held, _MAX_BLOCK)
+    return [
+        Stage(
+            start,
+            stop,
+            n_block if wants_many else _rows_within(_CACHED_NUMBERS, _held_by(manifest, start, stop), n_block),
+        )
+        for start, stop, wants_many in groups
+    ]
+
+
+def _cuts(manifest: Manifest) -> list[tuple[int, int]]:
+    """The smallest groups of layers, first and behind the last, of which each reads one value of those before."""
+    n_layers = len(manifest.layers)
+    cuts, earliest = [n_layers], n_layers
+    for number in reversed(range(n_layers)):
+        earliest = min(earliest, *manifest.layers[number].inputs)
+        if earliest >= number:
+            cuts.append(number)
+    return list(pairwise(reversed(cuts)))
+
+
+def _rows_within(n_numbers: int, of_row: int, most: int) -> int:
+    return max(1, min(most, n_numbers // of_row))
 
 
 def golden_bytes(manifest: Manifest) -> int:
@@ -60,7 +114,9 @@ def running_bytes(manifest: Manifest) -> int:
     layers = range(len(manifest.layers))
     weights = [_ready_weights(manifest, number) for number in layers]
     unfolded = max(UNFOLDED, *(_unfolded(manifest, number) for number in layers))
-    numbers = block_rows(manifest) * _row_numbers(manifest) + 2 * unfolded
+    of_stages = stages(manifest)
+    numbers = sum(stage.n_rows * _held_by(manifest, stage.start, stage.stop) for stage in of_stages) + 2 * unfolded
+    numbers += block_rows(manifest) * sum(manifest.values[stage.start].n_elements for stage in of_stages)
     numbers += sum(weights) + _PREPARED * max(weights)
     return NUMBER_BYTES * numbers + _CHANNEL_BYTES * n_channels(manifest)
 
@@ -76,8 +132,12 @@ def n_channels(manifest: Manifest) -> int:
 
 def _row_numbers(manifest: Manifest) -> int:
     """Numbers that one row holds on its way through all layers; each layer keeps its own."""
-    held = sum(_held(manifest, number) for number in range(len(manifest.layers)))
-    return manifest.values[0].n_elements + held
+    return manifest.values[0].n_elements + _held_by(manifest, 0, len(manifest.layers))
+
+
+def _held_by(manifest: Manifest, start: int, stop: int) -> int:
+    """Numbers that layers start to stop - 1 hold for one row."""
+    return sum(_held(manifest, number) for number in range(start, stop))
 
 
 def _held(manifest: Manifest, number: int) -> int:

@@ -22,13 +22,13 @@ from aeformat.pipeline import BATCH_ROWS
 from aeformat.pipeline.arrays import finder, network_loader
 from aeformat.pipeline.default_model import ChosenByTheFirst, model_for_arrays, model_for_inputs
 from aeformat.pipeline.models import as_model, batch_of
+from aeformat.pipeline.opening import open_file, stream_file
 from aeformat.pipeline.pack import Packed
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.refinement import Price
 from aeformat.pipeline.unpack import Unpacked, n_computed, one_size, write_images
 from aeformat.pipeline.unpack import unpack as decoded
 from aeformat.pipeline.wishes import Wishes
-from aeformat.reader import open_latents, stream_latents
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,11 +140,11 @@ def unpack(
     model = None if decoder is None else as_model(decoder)
     find, target = finder(model), checked_path(output)
     check_no_input(target, [checked_path(file)])
-    with open_latents(file) as latents, stream_latents(file) as stream:
-        chosen = None if rows is None else _ascending(rows, latents.n_rows)
+    with open_file(file) as latents, stream_file(file) as stream:
+        chosen = None if rows is None else ascending(rows, latents.n_rows)
         n_rows = latents.n_rows if chosen is None else len(chosen)
         load = network_loader(model, backend, n_rows if chosen is None else n_computed(latents, chosen))
-        blocks = decoded(stream if chosen is None else latents, find, load, chosen)
+        blocks = decoded(stream if chosen is None else latents, find, load, chosen, ahead=True)
         size = one_size(latents, chosen)
         shape = latents.header.image_shape
         with open_sink(target, shape, n_rows, force=force, inputs=[file], one_size=size) as sink:
@@ -192,7 +192,8 @@ def _paths(inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) ->
     return [checked_path(path, instead=advice) for path in inputs]
 
 
-def _ascending(rows: Rows, n_rows: int) -> Numbers:
+def ascending(rows: Rows, n_rows: int) -> Numbers:
+    """Rows that a caller has picked, by their numbers.  Raises UsageError for none, and where they do not ascend."""
     import numpy as np
 
     chosen = selected_rows(rows, n_rows)

@@ -63,12 +63,23 @@ def stream_file(
     recover: bool = False,
     limits: Limits = DEFAULT,
 ) -> LatentStream:
-    """The blocks of a latents file, read forward: from a binary stream, or from a path.  See LatentStream.
+    """The blocks of a latents file, read forward: from a binary stream, from a path or a URL.  See LatentStream.
 
     decoder: as of `open`.  A file that is opened by its path is closed at the end of a `with`.  Raises OSError, FormatError,
     UsageError; on iteration what finding a decoder raises too.
     """
-    return stream_latents(source, recover=recover, limits=limits, find_prior=PriorFinder(decoder))
+    finder = PriorFinder(decoder)
+    if not is_url(source):
+        return stream_latents(source, recover=recover, limits=limits, find_prior=finder)
+    from aeformat.remote import open_forward
+
+    name = str(source)
+    file = open_forward(name)
+    try:
+        return LatentStream(file, recover=recover, limits=limits, closes=True, name=name, find_prior=finder)
+    except BaseException:
+        file.close()
+        raise
 
 
 @dataclass(frozen=True)

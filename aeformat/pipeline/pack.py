@@ -20,11 +20,14 @@ from aeformat.container.writer import LatentsWriter
 from aeformat.errors import Hint, ImageError, UsageError
 from aeformat.model.values import EXACT
 from aeformat.pipeline import BATCH_ROWS
+from aeformat.pipeline.ahead import computed_ahead
 from aeformat.pipeline.pack_sized import SizedRows
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.sources import Source, read_source, with_sources
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from aeformat.backends.base import Network
@@ -199,17 +202,31 @@ def _pack_rows(
     batch_rows = (
         options.batch_rows if options.receipts_by is None else _whole_runs(options.batch_rows, writer.chunk_rows)
     )
-    for block in source.blocks(batch_rows):
-        values = encoder.run(block.images)
-        if options.refine is not None:
-            values = options.refine.refine(values, block.images, progress)
-        digests = None if options.receipts_by is None else receipts.digests_of(options.receipts_by.run(values))
+    for block, (values, digests) in _encoded(source, encoder, batch_rows, options, progress):
         if header.values != latents_type:
             values = _rounded(values, header, writer.n_rows + writer.n_waiting)
         writer.write(values, _row_names(block, sources=options.sources), digests)
         if options.refine is None:
             progress.update(len(values))
     return writer.n_rows + writer.n_waiting
+
+
+def _encoded(
+    source: ImageSource, encoder: Network, batch_rows: int, options: PackOptions, progress: Progress
+) -> Iterator[tuple[ImageBlock, tuple[NDArray[Any], bytes | None]]]:
+    """Each block, its latents, and the digests of what a decoder makes of them; computed ahead, unless they are refined."""
+
+    def encoded(block: ImageBlock) -> tuple[NDArray[Any], bytes | None]:
+        values = encoder.run(block.images)
+        if options.refine is not None:
+            values = options.refine.refine(values, block.images, progress)
+        by = options.receipts_by
+        return values, None if by is None else receipts.digests_of(by.run(values))
+
+    blocks = source.blocks(batch_rows)
+    if options.refine is not None:  # it says how far it is, and has threads of its own
+        return ((block, encoded(block)) for block in blocks)
+    return computed_ahead(encoded, blocks, lambda block: block.images.nbytes)
 
 
 def _pack_sized(

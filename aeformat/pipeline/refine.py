@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from aeformat.backends.base import array_type
 from aeformat.container.prior import COST_BITS
 from aeformat.errors import UsageError
+from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.values import EXACT
 from aeformat.pipeline.progress import SILENT, Progress
 
@@ -32,6 +33,7 @@ _MOST_ROUNDS: Final = 16
 _TRIED_AT_ONCE: Final = 4096  # decodings
 _MOST_BYTES: Final = 1 << 30  # that the differences of one image may take
 _BLOCK_BYTES: Final = 1 << 27  # likewise of several
+_FLOAT32_NORM: Final = FLOAT32_EXACT * 0.99  # of a square of a norm that is itself rounded
 _NEVER: Final = 1 << 62  # the cost of a value that the prior does not know
 _MOVES_PER_LATENT: Final = 4  # a latent can move back when others move; on average it moves less than once
 _N_PARTS: Final = 4  # a quarter of the moves, half, three quarters, and all are decoded
@@ -109,9 +111,10 @@ class Refinement:
         costs = _move_costs(prior, rows)
         made = self._decode(rows)
         differences = self._differences(prior, rows, made, direction)
-        # Sums of up to 2^37 products of 8-bit numbers are exact in float64, in whatever order they are added.
-        products = (differences @ differences.transpose(0, 2, 1)).astype(np.int64) * price
-        slopes = (differences @ (targets - made)[:, :, None].astype(np.float64))[:, :, 0].astype(np.int64) * price
+        # Numbers of 8 bits: up to 2^37 of their products add up exactly in float64, in whatever order.
+        sums = differences if _in_float32(differences, targets - made) else differences.astype(np.float64)
+        products = (sums @ sums.transpose(0, 2, 1)).astype(np.int64) * price
+        slopes = (sums @ (targets - made)[:, :, None].astype(sums.dtype))[:, :, 0].astype(np.int64) * price
         candidates = _parts(rows, *_best_moves(costs, products, slopes))
         pixels = np.concatenate([made[None], self._decode(candidates[1:])])
         errors = np.square(pixels - targets, dtype=np.int32).sum(axis=2, dtype=np.int64)
@@ -123,13 +126,17 @@ class Refinement:
 
     def _decode(self, rows: NDArray[np.int16]) -> NDArray[np.int16]:
         """Decode latents (..., D) to grey levels (..., P)."""
+        return self._decoded(rows).astype(np.int16)
+
+    def _decoded(self, rows: NDArray[np.int16]) -> Images:
+        """The same as the decoder makes them."""
         start = self.decoder.package.input
         latents = rows.reshape(-1, *start.shape).astype(array_type(start))
-        return self.decoder.run(latents).reshape(*rows.shape[:-1], -1).astype(np.int16)
+        return self.decoder.run(latents).reshape(*rows.shape[:-1], -1)
 
     def _differences(
         self, prior: Prior, rows: NDArray[np.int16], made: NDArray[np.int16], direction: int
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float32]:
         """(m, D, P): the change of the pixels per 1 of a latent, from a step in `direction`, or back at the range's end."""
         ahead = rows + direction
         steps: NDArray[np.int16] = np.where((ahead >= prior.lo) & (ahead <= prior.hi), direction, -direction).astype(
@@ -138,10 +145,22 @@ class Refinement:
         tried = np.repeat(rows[:, None], rows.shape[1], axis=1)
         positions = np.arange(rows.shape[1])
         tried[:, positions, positions] += steps
-        differences: NDArray[np.float64] = np.multiply(
-            self._decode(tried) - made[:, None], steps[:, :, None], dtype=np.float64
-        )
+        differences = self._decoded(tried).astype(np.float32)
+        differences -= made[:, None]
+        differences *= steps[:, :, None]
         return differences
+
+
+def _in_float32(differences: NDArray[np.float32], errors: NDArray[np.int16]) -> bool:
+    """Whether float32 adds the products of two rows of these up exactly, in any order: integers below 2^24.
+
+    No sum of some of the products of two vectors is larger than the product of their norms (Cauchy and Schwarz).
+    """
+    largest = max(
+        float(np.einsum("mdp,mdp->md", differences, differences).max()),
+        float(np.square(errors, dtype=np.int32).sum(axis=1).max()),
+    )
+    return largest < _FLOAT32_NORM
 
 
 def _move_costs(prior: Prior, rows: NDArray[np.int16]) -> Ints:
@@ -163,36 +182,53 @@ def _best_moves(costs: Ints, products: Ints, slopes: Ints) -> tuple[NDArray[np.i
     remaining error; both times the price.  No latent moves further than 1 from its start.
     """
     n_rows, n_values = slopes.shape
-    each = np.arange(n_rows)
     costs = np.pad(costs, ((0, 0), (0, 0), (1, 1)), constant_values=_NEVER)
-    states = np.full((n_rows, n_values, 1), 2)
+    states = np.full((n_rows, n_values), 2)
     squares = np.diagonal(products, axis1=1, axis2=2)
-    positions: list[NDArray[np.intp]] = []
-    steps: list[Ints] = []
-    for _ in range(_MOVES_PER_LATENT * n_values):
-        lower, now, higher = (np.take_along_axis(costs, states + by, 2)[:, :, 0] for by in (-1, 0, 1))
-        changes = np.stack([
-            np.where(higher == _NEVER, 0, squares - 2 * slopes + (higher - now)),
-            np.where(lower == _NEVER, 0, squares + 2 * slopes + (lower - now)),
-        ], axis=1).reshape(n_rows, -1)  # fmt: skip
-        best = changes.argmin(axis=1)
+    changes = np.stack([squares - 2 * slopes, squares + 2 * slopes], axis=1)  # of the error: one higher, one lower
+    bits = np.stack([_steps_cost(costs, states, 1), _steps_cost(costs, states, -1)], axis=1)
+    active = np.arange(n_rows)  # rows that a move may still help
+    positions = np.zeros((_MOVES_PER_LATENT * n_values, n_rows), np.intp)
+    steps = np.zeros(positions.shape, np.int16)
+    for number in range(len(positions)):
+        each = np.arange(len(active))
+        both = np.where(bits == _NEVER, 0, changes + bits).reshape(len(active), -1)
+        best = both.argmin(axis=1)
+        helps = both[each, best] < 0
+        if not helps.all():
+            if not helps.any():
+                break
+            active, best, each = active[helps], best[helps], each[: np.count_nonzero(helps)]
+            changes, bits, costs, states = changes[helps], bits[helps], costs[helps], states[helps]
         falls, position = np.divmod(best, n_values)
-        step: Ints = np.where(changes[each, best] < 0, 1 - 2 * falls, 0)
-        if not step.any():
-            break
-        states[each, position, 0] += step
-        slopes = np.subtract(slopes, step[:, None] * products[each, position], dtype=np.int64)
-        positions.append(position)
-        steps.append(step)
-    return np.array(positions, np.intp).reshape(-1, n_rows), np.array(steps, np.int16).reshape(-1, n_rows)
+        step = 1 - 2 * falls
+        states[each, position] += step
+        moved = 2 * step[:, None] * products[active, position]
+        changes[:, 0] += moved
+        changes[:, 1] -= moved
+        at = costs[each, position], states[each, position]
+        bits[each, 0, position], bits[each, 1, position] = (_steps_cost(*at, by) for by in (1, -1))
+        positions[number, active], steps[number, active] = position, step
+    n_moves = int(steps.any(axis=1).sum())
+    return positions[:n_moves], steps[:n_moves]
+
+
+def _steps_cost(costs: Ints, states: NDArray[np.intp], by: int) -> Ints:
+    """(...): what a step of `by` costs more in bits, of latents that stand at states; _NEVER if it leads nowhere.
+
+    costs: (..., 5), those of the states.
+    """
+    now, then = (np.take_along_axis(costs, (states + way)[..., None], -1)[..., 0] for way in (0, by))
+    found: Ints = np.where(then == _NEVER, _NEVER, then - now)
+    return found
 
 
 def _parts(rows: NDArray[np.int16], positions: NDArray[np.intp], steps: NDArray[np.int16]) -> NDArray[np.int16]:
     """(5, m, D): the rows without moves, with a quarter of their moves, half, three quarters, and all."""
-    each = np.arange(len(rows))
+    each = np.broadcast_to(np.arange(len(rows)), positions.shape)
     parts = np.repeat(rows[None], _N_PARTS + 1, axis=0)
     n_steps = np.abs(steps).sum(axis=0)
-    for number, (position, step) in enumerate(zip(positions, steps, strict=True)):
-        for part in range(1, _N_PARTS + 1):
-            parts[part, each, position] += step * (_N_PARTS * number < part * n_steps)
+    numbers = np.arange(len(steps))[:, None]
+    for part in range(1, _N_PARTS + 1):
+        np.add.at(parts[part], (each, positions), steps * (_N_PARTS * numbers < part * n_steps))
     return parts

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeGuard
 
@@ -20,6 +21,7 @@ from aeformat.destination import can_rewrite
 from aeformat.errors import DecoderError, FormatError, ReceiptMismatch, UsageError, ValueInvalid
 from aeformat.model.match import check_decoder, check_receipted
 from aeformat.paths import named
+from aeformat.pipeline.ahead import computed_ahead
 from aeformat.pipeline.progress import SILENT, Progress
 from aeformat.pipeline.sized import proved_images
 from aeformat.reader import LatentStream
@@ -65,18 +67,24 @@ class Unpacked:
 
 
 def unpack(
-    latents: LatentStream | Latents, find: FindDecoder, load: LoadNetwork, rows: Numbers | None = None
+    latents: LatentStream | Latents,
+    find: FindDecoder,
+    load: LoadNetwork,
+    rows: Numbers | None = None,
+    *,
+    ahead: bool = False,
 ) -> Iterator[Decoded]:
     """The images of a file, block by block; its decoder is found and checked at once, and loaded for the first image.
 
     rows: of a file that is open for random access; of the others only those are decoded that one digest of a receipt is also
-    for, and none twice.  Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
+    for, and none twice.  ahead: read and decode the next blocks while one is used; not for a pipe whose writer is waited for.
+    Raises at once what `find` raises, and DecoderMismatch, HeaderInvalid (C3-14, C3-16) for a decoder
     that does not fit; then what `load` raises, FormatError as the file is read, IndexError for rows that are not there.
     """
     with named(latents.name, DecoderError):
         decoder = find(latents)
     fit(latents, decoder)
-    return _decoded(latents, lambda: load(decoder), rows)
+    return _decoded(latents, lambda: load(decoder), rows, ahead=ahead)
 
 
 def n_computed(latents: Latents, rows: Numbers) -> int:
@@ -101,7 +109,7 @@ def _is_run(rows: Numbers) -> TypeGuard[range]:
 def unpack_with(latents: LatentStream | Latents, network: Network, rows: Numbers | None = None) -> Iterator[Decoded]:
     """The same with a decoder that is ready to run.  Raises as `unpack` does."""
     fit(latents, network.package)
-    return _decoded(latents, lambda: network, rows)
+    return _decoded(latents, lambda: network, rows, ahead=False)
 
 
 def fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
@@ -115,18 +123,25 @@ def fit(latents: LatentStream | Latents, decoder: ModelPackage) -> None:
             latents.give_prior(prior_of(decoder))
 
 
-def _decoded(latents: LatentStream | Latents, ready: Callable[[], Network], rows: Numbers | None) -> Iterator[Decoded]:
+def _decoded(
+    latents: LatentStream | Latents, ready: Callable[[], Network], rows: Numbers | None, *, ahead: bool
+) -> Iterator[Decoded]:
     network = ready()
     try:
-        yield from _decoded_by(network, latents, rows)
+        yield from _decoded_by(network, latents, rows, ahead=ahead)
     except FormatError as error:
         error.source = error.source or latents.name
         raise
 
 
-def _decoded_by(network: Network, latents: LatentStream | Latents, rows: Numbers | None) -> Iterator[Decoded]:
+def _decoded_by(
+    network: Network, latents: LatentStream | Latents, rows: Numbers | None, *, ahead: bool
+) -> Iterator[Decoded]:
     if isinstance(latents, LatentStream):
         assert rows is None  # a stream has no random access
+        if ahead and not latents.header.has_free_sizes:
+            yield from _decoded_ahead(latents, network)
+            return
         for block in latents:
             yield from decode_rows(block, network)
     elif latents.header.has_free_sizes:
@@ -137,6 +152,14 @@ def _decoded_by(network: Network, latents: LatentStream | Latents, rows: Numbers
             yield _cut(decode_block(block, network), block.first_row, rows)
     else:
         yield from _decoded_picks(latents, network, rows_array(rows))
+
+
+def _decoded_ahead(latents: LatentStream, network: Network) -> Iterator[Decoded]:
+    """All blocks of a file whose rows have one size; the next ones are read and decoded while one is used."""
+    image_bytes = network.package.output.value.n_elements
+    decode = partial(decode_block, decoder=network)
+    ahead = computed_ahead(decode, latents, lambda block: block.values.nbytes + len(block.values) * image_bytes)
+    return (images for _, images in ahead)
 
 
 def _cut(whole: Decoded, first_row: int, rows: range) -> Decoded:

@@ -11,13 +11,14 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from aeformat.errors import ImageError, UsageError
+from aeformat.images.elsewhere import image_files
 from aeformat.images.file_names import name_problem
 from aeformat.images.fit import ImageFit
-from aeformat.images.listing import Listing, is_image_name, list_images
+from aeformat.images.listing import list_images
 from aeformat.images.mnist import PREFIX, locate_mnist
 from aeformat.images.ranged import ARRAY_SUFFIXES, ArrayFile, ArrayRows, ImageFiles, Piece
 from aeformat.paths import absolute, is_url
-from aeformat.remote import Listed, is_pattern, listed
+from aeformat.remote import is_pattern, listed
 
 
 class Found(NamedTuple):
@@ -58,11 +59,10 @@ def _rows_of(name: str, fit: ImageFit, left_out: list[str]) -> list[Piece]:
     if not is_url(name) and Path(name).is_dir():
         found = list_images(Path(name))
         files = [(key, str(path)) for key, path in found.files]
-    elif not is_url(name) and not is_pattern(name) and not Path(name).exists():
+        return _files(name, files, found.describe_left_out(), left_out)
+    if not is_url(name) and not is_pattern(name) and not Path(name).exists():
         raise UsageError(f"{name}: no such file or folder")
-    else:
-        return _listed_rows(name, fit, left_out)
-    return _files(name, files, found, left_out)
+    return _listed_rows(name, fit, left_out)
 
 
 def _listed_rows(name: str, fit: ImageFit, left_out: list[str]) -> list[Piece]:
@@ -73,35 +73,16 @@ def _listed_rows(name: str, fit: ImageFit, left_out: list[str]) -> list[Piece]:
         if not there:
             raise ImageError(f"{name}: there is no such file")
         return [piece for file in there for piece in _array(file.url, _stem(file.name), fit)]
-    found = Listing()
-    for file in there:
-        if reason := _reason(file):
-            found.leave(file.name, reason)
-        else:
-            found.files.append((file.name, Path(file.name)))
-    urls = {file.name: file.url for file in there}
-    return _files(name, [(key, urls[key]) for key, _ in found.files], found, left_out)
+    return _files(name, *image_files(there), left_out)
 
 
-def _files(name: str, files: list[tuple[str, str]], found: Listing, left_out: list[str]) -> list[Piece]:
-    rest = found.describe_left_out()
+def _files(name: str, files: list[tuple[str, str]], rest: str | None, left_out: list[str]) -> list[Piece]:
+    """rest: what else was there."""
     if not files:
         raise ImageError(f"{name}: there is no image file{f'; {rest}' if rest else ''}")
     if rest:
         left_out.append(f"{name}: {rest}")
     return [ImageFiles(tuple(files))]
-
-
-def _reason(file: Listed) -> str | None:
-    """Why a file is left out; None where it is an image's."""
-    path = PurePosixPath(file.name)
-    if any(part.startswith(".") for part in path.parts):
-        return "hidden"
-    if not is_image_name(path.name):
-        suffix = path.suffix.lower()
-        return f"of kind {suffix}, which is not read here" if suffix else "without a suffix"
-    problem = name_problem(file.name)
-    return None if problem is None else f"whose name {problem}"
 
 
 def _array(url: str, stem: str, fit: ImageFit) -> list[Piece]:

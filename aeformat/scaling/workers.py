@@ -7,6 +7,7 @@ lost is given out again.  Knows nothing of what a range is.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import uuid
 from collections import deque
@@ -45,7 +46,7 @@ class DaskWorkers:
     ) -> Iterator[tuple[int, Made | AeformatError | OSError]]:
         """Call the task with each number on some worker; results and errors, as they come.  Raises UsageError."""
         waiting = deque(numbers)
-        with self._cluster() as address:
+        with _quiet(), self._cluster() as address:
             patience = min(_FIRST_SECONDS, self._patience)  # an address that is wrong is said soon
             while waiting:
                 client = self._connected(address, patience)
@@ -65,7 +66,9 @@ class DaskWorkers:
         if self._address != LOCAL:
             yield self._address
             return
-        with self._dask.LocalCluster(threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with self._dask.LocalCluster(
+            threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+        ) as cluster:
             yield cluster.scheduler_address
 
     def _connected(self, address: str, patience: float) -> Any:
@@ -83,10 +86,15 @@ class DaskWorkers:
 
     def _lost(self) -> tuple[type[BaseException], ...]:
         """What says that the scheduler does not answer."""
-        from asyncio import CancelledError
-        from asyncio import TimeoutError as Late
+        import asyncio
+        import concurrent.futures as threads
 
-        return (OSError, Late, CancelledError, self._dask.comm.CommClosedError, self._dask.client.FutureCancelledError)
+        return (
+            OSError,
+            asyncio.TimeoutError,
+            asyncio.CancelledError,
+            threads.CancelledError,
+        )  # CommClosedError is the first
 
     def _through(
         self, client: Any, task: Callable[[int], Made], waiting: deque[int]
@@ -96,7 +104,7 @@ class DaskWorkers:
         idle_since = time.monotonic()
         try:
             while waiting or given:
-                n_threads = sum(client.nthreads().values())
+                n_threads = _n_threads(client)
                 if n_threads:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > self._patience:
@@ -136,3 +144,24 @@ class DaskWorkers:
         if isinstance(error, ImportError):
             raise UsageError(f"{self._address}: a worker lacks what this takes: {error}") from error
         raise error
+
+
+def _n_threads(client: Any) -> int:
+    """Of all workers that there are.  Raises ConnectionError where the scheduler is gone."""
+    scheduler = client.scheduler  # None from the moment that the client has lost it, in a thread of its own
+    if scheduler is None:
+        raise ConnectionError("the scheduler is gone")
+    threads: dict[str, int] = client.sync(scheduler.ncores, workers=None)
+    return sum(threads.values())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask's client does not log that it lost its scheduler: that is said here, in one line."""
+    logger = logging.getLogger("distributed.client")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -16,14 +16,16 @@ from aeformat.container.payloads import Block
 from aeformat.container.reader import Latents
 from aeformat.container.stream import LatentStream
 from aeformat.errors import SetInvalid
+from aeformat.model.match import check_named
 from aeformat.paths import named
-from aeformat.pipeline.unpack import Decoded, give_prior, unpack
+from aeformat.pipeline.unpack import Decoded, give_prior, rows_array, unpack
 from aeformat.sets.manifest import Manifest, Shard, parse_manifest
 from aeformat.sets.places import beside, manifest_path, opener
 from aeformat.sets.set_reader import check_shard
 
 if TYPE_CHECKING:
     from aeformat.pipeline.decoders import FindDecoder, LoadNetwork
+    from aeformat.pipeline.unpack import Numbers
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -63,12 +65,16 @@ class SetStream:
         if hashed.digest() != shard.digest:
             raise SetInvalid("S3-2", 0, "the shard's SHA-256 is not the one in the manifest")
 
-    def images(self, find: FindDecoder, load: LoadNetwork, rows: range | None = None) -> Iterator[Decoded]:
-        """The images of all rows, or of some that follow one another; the decoder is found and loaded once.
+    def images(self, find: FindDecoder, load: LoadNetwork, rows: Numbers | None = None) -> Iterator[Decoded]:
+        """The images of all rows, or of some in ascending order; the decoder is found and loaded once.
 
         Raises as `unpack` of one file does, IndexError.
         """
-        found, loaded = Once(find), Once(load)
+        with named(self.name):
+            check_named(self.header)
+        return self._images(Once(find), Once(load), rows)
+
+    def _images(self, found: FindDecoder, loaded: LoadNetwork, rows: Numbers | None) -> Iterator[Decoded]:
         if rows is None:
             for stream in self.shards():
                 yield from unpack(stream, found, loaded)
@@ -77,20 +83,20 @@ class SetStream:
             with latents:
                 yield from unpack(latents, found, loaded, part)
 
-    def _parts(self, rows: range) -> Iterator[tuple[Latents, range]]:
+    def _parts(self, rows: Numbers) -> Iterator[tuple[Latents, Numbers]]:
         """The shards that some rows are in, opened, and which of their rows these are."""
-        if rows.stop > self.n_rows:
-            raise IndexError(f"rows {rows.start} to {rows.stop - 1} of a set of {self.n_rows}")
+        if len(rows) and rows[-1] >= self.n_rows:
+            raise IndexError(f"row {rows[-1]} of a set of {self.n_rows}")
         before = 0
         for shard in self.manifest.shards:
-            start, stop = max(rows.start - before, 0), min(rows.stop - before, shard.rows)
+            here = _between(rows, before, before + shard.rows)
             before += shard.rows
-            if start < stop:
+            if len(here):
                 name = beside(self.name, shard.name)
                 latents = Latents(name, open_file=opener(name))
                 with named(name):
                     check_shard(latents, shard, self.manifest)
-                yield latents, range(start, stop)
+                yield latents, here
 
     def blocks(self, find: FindDecoder | None) -> Iterator[Block]:
         """The rows of all shards.  find: for rows of codec rans, finds the decoder.  Raises FormatError, OSError."""
@@ -99,6 +105,14 @@ class SetStream:
             if found is not None and stream.needs_prior:
                 give_prior(stream, found)
             yield from stream
+
+
+def _between(rows: Numbers, start: int, stop: int) -> Numbers:
+    """Those of ascending rows that lie there, counted from its beginning."""
+    if isinstance(rows, range) and rows.step == 1:
+        return range(max(rows.start - start, 0), max(min(rows.stop, stop) - start, 0))
+    first, last = rows_array(rows).searchsorted((start, stop))
+    return rows_array(rows)[first:last] - start
 
 
 class Once(Generic[Given, Made]):

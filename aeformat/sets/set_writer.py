@@ -13,7 +13,7 @@ from typing import Any
 from aeformat.atomic import AtomicFile, sync_folder, temporary_in
 from aeformat.container.reader import Latents
 from aeformat.errors import UsageError
-from aeformat.paths import checked_path
+from aeformat.paths import checked_path, is_url
 from aeformat.pipeline.create import create
 from aeformat.pipeline.latents_file import LatentsFile
 from aeformat.pipeline.sources import file_digest as file_digest
@@ -108,6 +108,8 @@ def create_set(folder: str | os.PathLike[str], **options: Any) -> SetWriter:
     unknown = options.keys() & {"append", "force", "recover"}
     if unknown:
         raise UsageError(f"{', '.join(sorted(unknown))} does not go with a set: each shard is a new file")
+    if is_url(folder):
+        raise UsageError(f"{folder}: a set is created in a folder; pack_set makes one at a URL")
     place = Path(checked_path(folder))
     place.mkdir(parents=True, exist_ok=True)
     return SetWriter(place, options)

@@ -87,7 +87,8 @@ def check(
 ) -> Checked:
     """Which rows of a latents file or a set are current, outdated, changed, renamed, gone or unknown, and which images are new.
 
-    images: a folder, or a map of names to paths.  Each image file is read, and its SHA-256 compared.
+    images: a folder, or a map of names to paths; path and images may be URLs.  Each image file is read, and its SHA-256
+    compared.
     decoder: a file as `model_id` takes it, or the 32 bytes of an id; None: not compared.
     described: all of how images are prepared now, compared key by key; None: not compared.
     fast: do not read image files whose length and time of last change are those in the fields of SOURCE_FIELDS.  It misses an

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ class Encoder:
 
 def _unchanged(image: Image) -> Source:
     """The file of an image that was encoded, if it is still what was compared.  Raises ImageError."""
-    source = read_source(image.path)
+    source = read_source(Path(image.path))
     if source.digest != image.source.digest:
         raise ImageError(f"{image.path} was changed while it was encoded; nothing was written, start again")
     return source

@@ -102,10 +102,11 @@ def update(
     """
     if isinstance(batch_rows, bool) or not isinstance(batch_rows, int) or batch_rows < 1:
         raise UsageError(f"batch_rows is {batch_rows!r}, and must be an integer of 1 or more")
-    if is_url(checked_path(path)):
-        raise UsageError(
-            f"{path}: what is at a URL is checked there, and updated in a folder: copy it, and put it back"
-        )
+    for name in (path, images):
+        if is_url(name):
+            raise UsageError(
+                f"{name}: what is at a URL is checked there, and updated in a folder: copy it, and put it back"
+            )
     network = given_network(decoder)
     found = images_for(path, images, fast=fast)
     checked, match = compared(path, found, network, described)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from model.networks import cancelling, note_halves, random_exact, random_rows
 from model.plain import evaluate
 
-from aeformat.backends import numpy_backend, numpy_layers
-from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
+from aeformat.backends import numpy_backend, numpy_convolutions, numpy_layers
+from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork, one_sign_reach
 from aeformat.errors import ValueInvalid
 from aeformat.model.golden import check_golden
+from aeformat.model.package import Step
+from aeformat.model.values import Interval, Value
 
 
 @settings(max_examples=150)
@@ -48,6 +51,7 @@ def test_blocks_and_strips_of_any_size_give_the_same(
     monkeypatch: pytest.MonkeyPatch, unfolded: int, block: int
 ) -> None:
     monkeypatch.setattr(numpy_layers, "UNFOLDED", unfolded)
+    monkeypatch.setattr(numpy_convolutions, "UNFOLDED", 64 * unfolded)
     for seed in range(15):
         package = random_exact(seed)
         rows = random_rows(package.input, 7, np.random.default_rng(seed))
@@ -61,6 +65,16 @@ def test_sums_beyond_2_to_the_24th_keep_their_last_bits(kind: str) -> None:
 
     assert sorted(package.golden_output.ravel()) == list(range(128, 192))
     check_golden(package, NumpyBackend().load(package))
+
+
+def test_sums_of_numbers_of_one_sign_are_added_in_float32_as_far_as_either_sign_reaches() -> None:
+    """Half of the weights positive, half negative: the bound is twice what any part of a sum can be."""
+    weights = np.repeat(np.array([[127], [-127]], np.int8), 400, axis=0)
+    step = Step("dense", (0,), {}, {"weights": weights}, (800,), Value((1,), "acc"), None, (800 * 127 * 255,))
+
+    assert step.bound > 2**24 > one_sign_reach(step, Interval(0, 255)) == 400 * 127 * 255
+    assert one_sign_reach(step, Interval(-1, 255)) == step.bound
+    assert one_sign_reach(dataclasses.replace(step, kind="add"), Interval(0, 255)) == step.bound
 
 
 def test_the_notes_networks_give_the_integers_of_the_spec() -> None:
@@ -90,6 +104,18 @@ def test_threads_share_a_network() -> None:
     with ThreadPoolExecutor(4) as pool:
         for found, right in zip(pool.map(network.run, parts), expected, strict=True):
             np.testing.assert_array_equal(found, right)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_threads_of_its_own_do_not_change_a_row(n_threads: int) -> None:
+    """Many small blocks side by side, and blocks that are cut once more for layers of images."""
+    for seed in range(8):
+        package = random_exact(seed)
+        rows = random_rows(package.input, 60, np.random.default_rng(seed))
+
+        made = NumpyNetwork(package, n_block=3, n_threads=n_threads).run(rows)
+
+        np.testing.assert_array_equal(made, evaluate(package, rows))
 
 
 def test_rows_that_do_not_lie_in_order_in_memory_are_fine() -> None:

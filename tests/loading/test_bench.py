@@ -12,7 +12,7 @@ import pytest
 from tools.bench_loaders.__main__ import options_of
 from tools.bench_loaders.data import bits_of
 from tools.bench_loaders.state import State, asked_of, steps
-from tools.bench_loaders.table import table
+from tools.bench_loaders.table import size_table, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +74,17 @@ def test_a_contender_writes_and_loads_all_rows(torch_command, environment, tmp_p
     assert sizes["aeformat"] < 0.8 * sizes["npz a row"]
 
 
+def test_the_page_has_what_was_measured():
+    """docs/loading.md has both tables of docs/loaders.json, and in size ours is the first."""
+    results = json.loads((ROOT / "docs" / "loaders.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "loading.md").read_text(encoding="utf-8")
+
+    assert size_table(results) in page and table(results) in page
+    for data in results["data"]:
+        sizes = {name: found["bytes"] for name, found in data["contenders"].items()}
+        assert len(sizes) == 8 and min(sizes, key=sizes.__getitem__) == "aeformat"
+
+
 def options(*more: str):
     """As of the command line, with two contenders."""
     return options_of(["--data", "8x16", "--only", "npz a row", "--workers", "0", "--rounds", "2", *more])
@@ -86,7 +97,7 @@ def test_a_benchmark_goes_on_where_it_stopped(tmp_path):
     state = State(tmp_path, asked_of(asked, names), {"Python": "3"})
     todo = list(steps(asked, names))
     assert names == ["aeformat", "npz a row"]
-    assert [step.column for step in todo] == ["", "", *(["cold 0"] * 2 + ["warm 0"] * 2) * 2]
+    assert [step.column for step in todo] == ["", "", *(["warm 0"] * 2 + ["cold 0"] * 2) * 2]
     assert state.given(todo[0])["do"] == "write" and (tmp_path / "8x16" / "0").is_dir()
     for number, step in enumerate(todo[:-1]):
         found = {"rows_a_second": number} if step.column else {"bytes": 1, "files": 1, "versions": {"torch": "2"}}
@@ -98,7 +109,7 @@ def test_a_benchmark_goes_on_where_it_stopped(tmp_path):
     again.note(todo[-1], {"rows_a_second": 9})
     results = again.results(asked, {})
     assert results["versions"] == {"Python": "3", "torch": "2"}
-    runs = results["data"][0]["contenders"]["npz a row"]["runs"]["warm 0"]
+    runs = results["data"][0]["contenders"]["npz a row"]["runs"]["cold 0"]
     assert [run["rows_a_second"] for run in runs] == [5, 9]
     more = options("--work", str(tmp_path), "--rounds", "3")
     assert [step.round for step in steps(more, names) if not again.has(step)] == [2] * 4

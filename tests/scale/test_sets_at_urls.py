@@ -83,6 +83,10 @@ def test_a_set_is_read_by_its_url(url, images, in_folder, tmp_path, capsys):
     assert np.array_equal(whole, np.load(tmp_path / "here.npy"))
     assert np.array_equal(whole[6:27], np.load(tmp_path / "some.npy"))
     assert len(np.load(tmp_path / "latents.npy")) == N_IMAGES
+    aeformat.unpack(url, tmp_path / "picked.npy", rows=[3, 7, 8, 40])
+    assert np.array_equal(whole[[3, 7, 8, 40]], np.load(tmp_path / "picked.npy"))
+    aeformat.unpack(shard_url, tmp_path / "shard.npy")
+    assert np.array_equal(whole[16:24], np.load(tmp_path / "shard.npy"))
     capsys.readouterr()
     assert main(["eval", "--json", url, "--against", str(tmp_path / "digits.npy")]) == 0
     assert json.loads(capsys.readouterr().out)["images"] == N_IMAGES
@@ -118,6 +122,10 @@ def test_images_in_a_tree_keep_their_names(url, tmp_path, capsys):
     names = sorted(f"{number % 3}/{number:02}.png" for number in range(12))
     assert names_in(f"{url}/out") == names
     assert main(["check", f"{url}/out", "--images", str(folder)]) == 0
+    assert main(["check", f"{url}/out", "--images", f"{url}/in/"]) == 0
+    put(f"{url}/in/0/00.png", png(pixels[1]))
+    assert main(["check", f"{url}/out", "--images", f"{url}/in/"]) == 1
+    assert main(["check", f"{url}/out", "--images", f"{url}/in/", "--update", "os:listdir"]) == 2
     with aeformat.open(f"{url}/out") as latents:
         expected = aeformat.load_model(MODEL).encode(pixels[[int(name[2:4]) for name in names]])
         assert np.array_equal(latents[:], expected)
@@ -245,21 +253,21 @@ class TestPlans:
     def test_the_first_mark_of_a_range_counts(self, place, tmp_path, monkeypatch):
         """S5-3: who comes second takes the first one's shard, though its own is another file."""
         plan = self.plan_of(place, tmp_path)
-        task = shard.RangeTask(place.name, plan.request.id, MODEL, False, 4096, "numpy")
-        kept = task(0)
-        monkeypatch.setattr(shard, "_standing", lambda *_: None)
-        found = []
-        monkeypatch.setattr(shard, "_of_another", lambda *_: found.append(True) or kept)
         name = mark_name(plan.request.id, 0)
-        (tmp_path / "set" / name).write_bytes(b"changed meanwhile")
-        real = place_at(tmp_path / "set").read
-        monkeypatch.setattr(type(place), "read", lambda self, key: (b"", "old") if key == name else real(key))
-        shard._opened.cache_clear()
-        monkeypatch.setattr(type(place), "put", lambda *_, **__: False)
-        monkeypatch.setattr(shard, "read_plan", lambda *_: plan)
-        monkeypatch.setattr(shard, "read_part", lambda *_: json_part(plan, tmp_path, 0))
-        assert task(0) == kept and found
-        shard._opened.cache_clear()
+        (tmp_path / "set" / name).unlink()
+        real = shard.RangeTask._new_shard
+
+        def slow(*arguments):
+            own = real(*arguments)
+            faster = own._replace(shard=own.shard._replace(name="other.aef"))
+            (tmp_path / "set" / "other.aef").write_bytes((tmp_path / "set" / own.shard.name).read_bytes())
+            assert place.put(name, faster.to_bytes(), replaces=None)
+            return own
+
+        monkeypatch.setattr(shard.RangeTask, "_new_shard", slow)
+        task = shard.RangeTask(place.name, plan.request.id, MODEL, False, 4096, "numpy")
+        assert task(0).shard.name == "other.aef"
+        assert task(0).was_there
 
     def test_a_mark_whose_shard_is_gone_is_made_anew(self, place, tmp_path):
         """S5-3: by its length, too."""
@@ -303,12 +311,6 @@ class TestPlans:
                 tmp_path / "digits.npy", tmp_path / "set", model="mnist-128-64-128", rows_per_shard=PER_SHARD
             )
         assert (tmp_path / "set" / NAME).read_bytes() == before
-
-
-def json_part(plan, tmp_path, number):
-    from aeformat.images.ranged import ArrayRows
-
-    return [ArrayRows(str(tmp_path / "digits.npy"), number * PER_SHARD, plan.parts[number][0], "digits", 5)]
 
 
 def test_a_machine_without_the_model_says_so_in_one_line():

@@ -246,12 +246,17 @@ class TestChecking:
         assert main(["info", str(folder / NAME)]) == 0
         assert "caption text, label int64" in capsys.readouterr().out
 
-    @pytest.mark.parametrize(
-        "command", [["convert", "{}", "{}.aef", "--codec", "none"], ["unpack", "{}", "-o", "{}.out"]]
-    )
-    def test_commands_of_one_file_say_so(self, folder, command, capsys):
-        assert main([part.replace("{}", str(folder)) for part in command]) == 2
+    def test_a_command_of_one_file_says_so(self, folder, capsys):
+        assert main(["convert", str(folder), f"{folder}.aef", "--codec", "none"]) == 2
         assert "is a set, and this command takes one file" in capsys.readouterr().err
+
+    def test_a_set_that_names_no_decoder_is_not_unpacked(self, folder, tmp_path, capsys):
+        """Its rows are, as they are."""
+        assert main(["unpack", str(folder), "-o", str(tmp_path / "out.npy")]) == 4
+        assert "does not say which decoder" in capsys.readouterr().err
+        assert not (tmp_path / "out.npy").exists()
+        assert main(["unpack", str(folder), "--latents", "-o", str(tmp_path / "rows.npy")]) == 0
+        assert np.array_equal(np.load(tmp_path / "rows.npy"), values_of(0, 115))
 
     @pytest.fixture
     def own(self, tmp_path):

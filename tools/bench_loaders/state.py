@@ -32,9 +32,9 @@ def asked_of(options: argparse.Namespace, names: list[str]) -> dict[str, Any]:
 
 
 def steps(options: argparse.Namespace, names: list[str]) -> Iterator[Step]:
-    """All of them, in order: folders first, then round after round."""
+    """All of them, in order: folders first, then round after round; what is cold takes longest and comes last."""
     data = [f"{n_rows}x{size}" for n_rows, size in options.data]
-    columns = [f"{kind} {n}" for n in options.workers for kind in ("cold", "warm")]
+    columns = [f"{kind} {n}" for kind in ("warm", "cold") for n in options.workers]
     yield from (Step(one, name, "", 0) for one in data for name in names)
     yield from (
         Step(one, name, column, number)

@@ -49,7 +49,8 @@ def by_node(work: Work) -> tuple[NDArray[np.uint8], float]:
     # the package finds itself by its name in its own folder alone, so the text of decode.js is run there
     script = (HERE / "decode.js").read_text("utf-8").replace("export ", "") + (
         'const { readFileSync, writeFileSync } = await import("node:fs");'
-        f"const {{ pixels, seconds }} = await decode(readFileSync({json.dumps(str(work.path))}), {RUNS});"
+        "const clock = async () => { const { user, system } = process.cpuUsage(); return (user + system) / 1e6; };"
+        f"const {{ pixels, seconds }} = await decode(readFileSync({json.dumps(str(work.path))}), {RUNS}, clock);"
         f"writeFileSync({json.dumps(str(out))}, pixels); console.log(JSON.stringify(seconds));"
     )
     seconds = json.loads(run([program("node"), "--input-type=module", "-"], text=script, cwd=JS))

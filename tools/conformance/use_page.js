@@ -11,6 +11,11 @@ async function main() {
         const page = await browser.newPage();
         page.on("pageerror", (error) => console.error(String(error)));
         page.on("console", (message) => console.error(message.text()));
+        const session = await browser.newBrowserCDPSession();
+        await page.exposeFunction("processorSeconds", async () => { // of the processes that run pages, all threads
+            const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+            return processInfo.filter(({ type }) => type === "renderer").reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+        });
         await page.goto(url);
         const found = await page.waitForFunction(() => window.found, null, { timeout: 300000 });
         console.log(JSON.stringify(await found.jsonValue()));

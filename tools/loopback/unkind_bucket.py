@@ -108,6 +108,7 @@ class _Unkind:
                 self._count["full"] += 1
                 return _refused(start, "507 Insufficient Storage", "QuotaExceeded", "The bucket is full.")
             self._how["shards"] = room - 1
+        self._count["shard writes"] += method == "PUT" and path.endswith(".aef")
         answer: list[Any] = []
         body = b"".join(self._app(environ, lambda status, headers, info=None: answer.append((status, headers))))
         self._count["bytes in"] += n_bytes

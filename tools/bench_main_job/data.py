@@ -1,0 +1,42 @@
+"""Digits of any number, no two alike: MNIST's or drawn ones, moved, faded and with noise in their ink."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from aeformat.errors import UsageError
+from aeformat.images import ImageFit, demo_digits, open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_AT_ONCE: Final = 20_000
+_SEED: Final = 17
+_MOVE: Final = 2  # pixels
+_NOISE: Final = 32  # grey levels that a pixel of ink may lose
+
+
+def originals(name: str) -> tuple[NDArray[np.uint8], str]:
+    """Digits (n, 28, 28) and what they are: those named, or the demo digits where these are not at hand."""
+    try:
+        source = open_source([name], ImageFit((28, 28, 1)))
+        return np.concatenate([block.images[..., 0] for block in source.blocks(_AT_ONCE)]), name
+    except UsageError:
+        return demo_digits().reshape(-1, 28, 28), "the demo digits"
+
+
+def write_digits(path: Path, images: NDArray[np.uint8], n_rows: int) -> None:
+    """n_rows digits as .npy, (n, 28, 28) uint8; the first ones are the same for any n_rows."""
+    out = open_memmap(path, "w+", np.uint8, (n_rows, 28, 28))
+    for number, start in enumerate(range(0, n_rows, _AT_ONCE)):
+        draw = np.random.default_rng((_SEED, number))
+        some = images[draw.integers(0, len(images), _AT_ONCE)].astype(np.int16)
+        some = np.roll(some, tuple(draw.integers(-_MOVE, _MOVE + 1, 2)), (1, 2))
+        noisy = np.clip(some - draw.integers(0, _NOISE, some.shape, np.int16), 1, 255)
+        out[start : start + _AT_ONCE] = np.where(some > 0, noisy, 0)[: n_rows - start]
+    out.flush()
