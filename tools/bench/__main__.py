@@ -57,6 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
             _write(results, options.out)  # now: the next one may be stopped
         if options.tables:
             _write(results, options.out)
+            measured_limits = options.out / "limits.json"
+            if measured_limits.exists():
+                _put(options.out, "limits", limits_table(json.loads(measured_limits.read_text("utf-8"))))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

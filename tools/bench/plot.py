@@ -39,7 +39,7 @@ def _bars(axes: Any, names: list[str], figures: list[float | None], label: str, 
     most = max(shown, default=1) or 1
     if is_log and any(shown):
         least = min(figure for figure in shown if figure)
-        axes.set(xscale="log", xlim=(least / 3, most * 8))
+        axes.set(xscale="log", xlim=(least / 3, most * 25))
     else:
         axes.set_xlim(0, most * 1.25)
     for name, figure in zip(names, figures, strict=True):

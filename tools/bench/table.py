@@ -63,7 +63,20 @@ def table(data: dict[str, Any]) -> str:
         cells = [name, f"{bytes_a_row(data, name):,.1f}", *(_cell(data, name, column) for column in COLUMNS)]
         cells += [_memory(data, name), _flips(data["contenders"][name]["flips"])]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"Not measured: {name}: {why}." for name, why in data["left_out"].items()), ""])
+    return "\n".join(
+        [*lines, "", *(f"Not measured: {name}: {why}." for name, why in data["left_out"].items()), *_noise(data), ""]
+    )
+
+
+def _noise(data: dict[str, Any]) -> list[str]:
+    """How far apart two figures are that should be one."""
+    found = ratio(data, OURS, "aef, forward", "write")
+    if found is None:
+        return []
+    return [
+        f"How even the machine was: `aef` and `aef, forward` write the same file in the same way; here the first was {found:.2f} times as fast.",
+        "",
+    ]
 
 
 def _cell(data: dict[str, Any], name: str, column: str) -> str:
