@@ -234,7 +234,7 @@ def test_a_saved_page_has_a_largest_size(capsys, digits, tmp_path, monkeypatch):
 
     code, err = run(capsys, digits, "--save", tmp_path / "page.html")
 
-    assert code == 2 and "without --save" in err and not (tmp_path / "page.html").exists()
+    assert code == 2 and "without saving" in err and not (tmp_path / "page.html").exists()
 
 
 def test_without_a_built_page_it_says_how_to_build_it(capsys, digits, monkeypatch):
