@@ -162,6 +162,7 @@ def test_a_stored_chunk_is_checked_again_after_the_file_was_changed(tmp_path, wa
         with path.open("r+b") as file:
             file.write(data)
         os.utime(path, ns=(1, 1))
+        np.testing.assert_array_equal(latents[400], rows[400])  # of a chunk that is still good
         with pytest.raises(FormatError, match="C4-11"):
             way(latents)
 
