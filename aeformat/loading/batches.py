@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-WINDOW: Final = 8
+WINDOW: Final = 64
 LANES: Final = 8
 _MORE_CHUNKS: Final = (
     2  # windows that are kept beside those that are in use: of a lane that passes from one to the next
