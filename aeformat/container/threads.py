@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Final
 
 _MOST_THREADS: Final = 8
@@ -31,20 +32,21 @@ def each(job: Callable[[int], None], n_jobs: int) -> None:
         return
     from concurrent.futures import ThreadPoolExecutor
 
-    numbers, failed = iter(range(n_jobs)), dict[int, BaseException]()
+    numbers = iter(range(n_jobs))
+    failed: list[tuple[int, BaseException]] = []
 
     def work() -> None:
         for number in numbers:
-            if failed:
-                return  # at a job before this one
+            if any(before < number for before, _ in failed):  # one after it may have failed sooner
+                return
             try:
                 job(number)
             except BaseException as error:
-                failed[number] = error
+                failed.append((number, error))
                 raise
 
     with ThreadPoolExecutor(n_threads) as pool:
         for _ in range(n_threads):
             pool.submit(work)
     if failed:
-        raise failed[min(failed)]
+        raise min(failed, key=itemgetter(0))[1]
