@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MANY_BYTES: Final = 1 << 20  # of rows, which several threads read
+_MOST_BYTES: Final = 1 << 26  # of rows that are believed to be there before they are read
+_BYTES_A_BYTE: Final = 64  # and what each byte of the file is believed beside that
 _FEW_OF_A_CHUNK: Final = 8  # rows up to this part of a chunk are taken out of its planes
 
 
@@ -117,10 +119,14 @@ class FastRows:
         return gathered_by_threads(rows, starts[:-1], pick, self._header, self._dtype)
 
     def rows(self, start: int, stop: int, block_of: Callable[[int], Block]) -> NDArray[Any] | None:
-        """Rows start to stop - 1, read-only; None where they are too few for several threads, or lie in the mapped file."""
+        """Rows start to stop - 1, read-only; None where a chunk after the other is to be read.
+
+        They are too few for several threads, or more than the file's own bytes make likely, or lie in the mapped file.
+        """
         import numpy as np
 
-        if (stop - start) * self._header.row_bytes < _MANY_BYTES or (self._is_stored and self._is_mapped):
+        n_bytes, most = (stop - start) * self._header.row_bytes, _MOST_BYTES + _BYTES_A_BYTE * self._chunks.file.size
+        if not _MANY_BYTES <= n_bytes <= most or (self._is_stored and self._is_mapped):
             return None
         values = np.empty((stop - start, *self._header.dims), self._dtype)
         starts, first = self._chunks.starts, bisect_right(self._chunks.starts, start) - 1

@@ -60,7 +60,7 @@ def carrying(decoder: bytes, model: bytes, dims: tuple[int, ...]) -> bytes:
     writer = ContainerWriter(sink, header)
     writer.chunk(b"dECo", decoder)
     coded = b"\0" + np.array([65_536], "<u4").tobytes()
-    writer.chunk(b"ROWS", bytes(10 * int(np.prod(dims))), n_rows=10, first_row=0, coded=coded)
+    writer.chunk(b"ROWS", bytes(10 * int(np.prod(dims))), n_rows=10, first_row=0, stored=coded)
     writer.trailer(bytes(32))
     return sink.getvalue()
 
