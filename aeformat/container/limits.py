@@ -32,7 +32,7 @@ MEMORY_BYTES_A_BYTE: Final = 8  # and what each byte of its file pays for beside
 WRITER_CHUNK_BYTES: Final = 131_072  # what a writer aims at: a random row costs its chunk; section 12
 WRITER_LARGE_ROW_BYTES: Final = 16_384  # a row that takes this much does without many beside it: half of that
 WRITER_LARGE_CHUNK_BYTES: Final = (
-    1_048_576  # likewise of text, of codec rans and of fields, which lose more by small chunks
+    1_048_576  # likewise of bytes, text, codec rans and fields, which lose more by small chunks
 )
 WRITER_CHUNK_ROWS: Final = 4_096  # and at most this many rows, because a chunk is what a cut file loses
 WRITER_RANS_ROWS: Final = 16_384  # of codec rans, which pays for each chunk some bytes a lane

@@ -74,7 +74,8 @@ class LatentsWriter:
             raise missing_prior(header)
         self._budget = costs.StepBudget()
         self._out = ContainerWriter(sink, header, level=level)
-        is_large = header.encoding_spec.is_text or prior is not None
+        is_in_one = header.codec == "zstd" and header.filter != "shuffle"  # no block ends with a plane
+        is_large = is_in_one or header.encoding_spec.is_text or prior is not None
         self.chunk_bytes = limits.WRITER_LARGE_CHUNK_BYTES if is_large else limits.WRITER_CHUNK_BYTES
         if not is_large and header.row_bytes >= limits.WRITER_LARGE_ROW_BYTES:
             self.chunk_bytes //= 2

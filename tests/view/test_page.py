@@ -312,7 +312,7 @@ def test_all_of_it_by_the_keyboard(digits):
     """From the first Tab into a large image, to the next one, and back to where one was; then to another view."""
     with viewing(digits) as url:
         found = drive(
-            f"{PIXELS} await page.goto(url); {READY} await page.waitForSelector('.cell'); const press = async (...keys) => {{ for (const key of keys) await page.keyboard.press(key); }};"
+            f"{PIXELS} await page.goto(url); {READY} await drawn('[data-image=\"2\"] canvas'); const press = async (...keys) => {{ for (const key of keys) await page.keyboard.press(key); }};"
             "const where = () => page.evaluate(() => document.activeElement.dataset.image ?? document.activeElement.textContent);"
             "await press('Tab', 'Tab'); const tab = await where();"
             "await press('Tab', 'Tab', 'ArrowRight', 'ArrowRight'); await page.waitForFunction(() => document.activeElement.dataset.image === '2');"
