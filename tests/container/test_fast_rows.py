@@ -117,6 +117,20 @@ def test_values_that_planes_do_not_show_to_be_finite_are_looked_at(tmp_path, enc
     assert caught.value.rule == "C5-3" and caught.value.source == str(tmp_path / "y.aef")
 
 
+def test_a_nan_in_a_chunk_that_is_read_right_into_the_result_is_refused(tmp_path):
+    """C5-3, at its chunk, whichever thread meets it."""
+    rows = _rows("f64", 30_000)
+    parts = split(write(rows, _head("f64", "zstd"), chunk_rows=4_000))
+    bad = rows[:4_000].copy()
+    bad[7, 2] = np.nan
+    shuffled = np.frombuffer(bad.tobytes(), np.uint8).reshape(-1, 8).T.tobytes()
+    frame = zstandard.ZstdCompressor(write_checksum=True).compress(shuffled)
+    (tmp_path / "x.aef").write_bytes(parts.change(0, stored=frame, raw_len=bad.nbytes).join())
+    with Latents(tmp_path / "x.aef", cache_bytes=1) as latents, pytest.raises(FormatError) as caught:
+        _ = latents[:]
+    assert caught.value.rule == "C5-3"
+
+
 def test_planes_give_rows_as_the_whole_does():
     """Few values and many in a row; and which files have planes."""
     for dims in ((5,), (30, 40)):
