@@ -336,8 +336,7 @@ class LatentsWriter:
         Raises ValueInvalid for a latent that the decoder does not take (M4-7), at its byte in the rows.
         """
         prior, sizes = self._prior, sizes_of(values, self._header)
-        if prior is None:
-            return None
+        assert prior is not None
         flat = values.flat if isinstance(values, RaggedRows) else values.reshape(-1)
         self._check_range(flat, sizes, prior)
         left = self._budget.left(self._n_chunks, self.n_bytes)

@@ -274,14 +274,18 @@ def test_what_stands_before_stays(folder, packed):
 
 
 @pytest.mark.parametrize(
-    ("command", "n_bytes"),
-    [("pack digits.npy", None), ("unpack digits.aef", 78528), ("unpack digits.aef --latents", 6528)],
-)
-@pytest.mark.parametrize("out", [">(cat > got)", "pipe.npy", "/dev/null"])
+    ("command", "n_bytes", "out"),
+    [
+        (command, n_bytes, out)
+        for command, n_bytes in (
+            ("pack digits.npy", None), ("unpack digits.aef", 78528), ("unpack digits.aef --latents", 6528),
+        )
+        for out in (">(cat > got)", "pipe.npy", "/dev/null")
+        if out != ">(cat > got)" or "latents" not in command  # which writes to names that end in .npy
+    ],
+)  # fmt: skip
 def test_pipes_and_devices_as_outputs(folder, packed, command, n_bytes, out):
     """A process substitution, a named pipe, a device: written down, and still there."""
-    if out == ">(cat > got)" and "latents" in command:
-        pytest.skip("--latents writes to names that end in .npy")
     line = f"mkfifo pipe.npy; cat pipe.npy > got & aeformat {command} -o {out}; kill %1 2> /dev/null; wait; exit 0"
     ran = shell(line if out == "pipe.npy" else f"aeformat {command} -o {out} && sleep 0.5")
     if out == "/dev/null":
