@@ -93,6 +93,7 @@ def test_chunks_and_receipts_follow_their_limits(
 ) -> None:
     """Chunks of so many bytes, runs of so many pixels and rows: small ones here, so that each limit is met."""
     monkeypatch.setattr(limits, "WRITER_CHUNK_BYTES", 64)
+    monkeypatch.setattr(limits, "WRITER_LARGE_CHUNK_BYTES", 64)  # of bytes, which these latents are
     monkeypatch.setattr(limits, "RECEIPT_PIXELS", 40)
     path = tmp_path / "a.aef"
     aeformat.pack(IMAGES, path, model=model, embed_decoder=True, receipts=True)
