@@ -156,7 +156,7 @@ class IterableDataset(_Position, torch.utils.data.IterableDataset):  # type: ign
 class Dataset(torch.utils.data.Dataset):  # type: ignore[misc]
     """Rows by number, each a dict, for any sampler; a batch is read as a whole, each chunk once.
 
-    latents, fields, names: as of aeformat.batches.  n_chunks: as many chunks (of about 1 MiB) are kept by each worker.
+    latents, fields, names: as of aeformat.batches.  n_chunks: as many chunks (of about 128 KiB) are kept by each worker.
     Give `collate` as collate_fn: it takes whole batches as they are.  Can be pickled.
     """
 

@@ -147,7 +147,7 @@ def batches(
     shuffle: a seed, 0 to 2^64 - 1; None for the order of the file.  The order is spelled out in
     aeformat/loading/order.py, and is the same for aeformat.torch and aeformat.tf: chunks in a drawn order, and rows
     drawn among `window` chunks of a lane; one batch from each of the lanes in turn.  Up to window x lanes chunks (of
-    about 1 MiB as they are written) are kept in memory. drop_last: leave out batches that are not full.
+    about 128 KiB as they are written) are kept in memory. drop_last: leave out batches that are not full.
     rank, world_size: take every world_size-th batch, from number `rank` on.  uneven: where ranks do not get equally
     many, "pad" (those that lack one repeat batches from the beginning), "drop" (leave out the last round) or "keep"
     (each row exactly once; some ranks have one less). fields: the names of the fields that come along; None for all.
