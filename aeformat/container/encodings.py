@@ -112,9 +112,9 @@ def _stored_bits(raw: bytes | memoryview, header: LatentsHeader, sizes: RowSizes
     import numpy as np
 
     stored = _stored(raw, header).astype(np.uint16, copy=False)
-    endless = (stored & np.uint16(_BF16_EXPONENT)) == _BF16_EXPONENT
-    if endless.any():
-        index = int(np.flatnonzero(endless)[0])
+    exponents = stored & np.uint16(_BF16_EXPONENT)
+    if exponents.max(initial=0) == _BF16_EXPONENT:
+        index = int(np.flatnonzero(exponents == _BF16_EXPONENT)[0])
         value = (stored[index : index + 1].astype(np.uint32) << 16).view(np.float32)[0]
         raise _not_finite(index, header.encoding_spec.n_bytes, sizes, value)
     return stored

@@ -113,7 +113,7 @@ class Chunks:
 
     def __init__(self, framing: Framing) -> None:
         self._framing, self._header_crc = framing, framing.header_crc
-        self._ends: dict[int, int] = {}  # byte of a chunk -> byte after it, of those that were asked for
+        self._ends: dict[int, int] = {}  # byte of a chunk -> byte after it, of those that were read or asked for
         self.first_at, self.trailer_at = framing.first_chunk_at, framing.size - TRAILER_BYTES
         found = framing.read(self.trailer_at, TRAILER_BYTES) if self.trailer_at >= self.first_at else b""
         if found[:4] != assigned.TRAILER:
@@ -157,6 +157,7 @@ class Chunks:
     def chunk(self, at: int, number: int) -> ChunkRead:
         """Chunk `number` at byte `at`, with its payload, whose checksum is good.  Raises FormatError."""
         place = self.locate(at, number)
+        self._ends[at] = place.end
         padding_at, payload_at = at + CHUNK_HEADER_BYTES, place.payload_at
         if payload_at > padding_at and any(self._framing.read(padding_at, payload_at - padding_at)):
             raise StructureInvalid("C4-9", padding_at, "padding is not zero")
