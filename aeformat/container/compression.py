@@ -26,6 +26,8 @@ DEFAULT_LEVEL: Final = 3
 _PLANES_LEVEL: Final = 1  # the default of what is stored by planes: a higher level finds less there, and takes longer
 # Of that level: a match of fewer bytes takes more bits than the bytes it stands for, which have codes of their own.
 _PLANES_MATCH: Final = {"min_match": 7, "hash_log": 8}
+_LEAST_WINDOW: Final = 1 << 10  # bytes; zstd has no smaller one
+_LEAST_BLOCK: Final = 1 << 14  # bytes, of which a plane may have several: each has a header and mostly codes of its own
 _WORDS: Final = {4: "<u4", 8: "<u8"}
 MAX_LEVEL: Final = zstandard.MAX_COMPRESSION_LEVEL
 
@@ -58,14 +60,26 @@ def compress_rows(raw: bytes | memoryview, *, level: int | None, value_bytes: in
     """
     if value_bytes == 1:
         return compress(raw, level=level, value_bytes=1)
+    plane = len(raw) // value_bytes
+    if level in (None, _PLANES_LEVEL):
+        block = plane & -plane  # blocks of a power of two of bytes end where planes do
+        if block >= _LEAST_BLOCK or _LEAST_WINDOW <= block == plane:
+            return _compress_by_window(raw, value_bytes, block)
     level = _PLANES_LEVEL if level is None else level
     parameters = _parameters(level, len(raw), **(_PLANES_MATCH if level == _PLANES_LEVEL else {}))
     out = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=len(raw))
-    filtered, plane = memoryview(shuffle(raw, value_bytes)), len(raw) // value_bytes
+    filtered = memoryview(shuffle(raw, value_bytes))
     pieces: list[bytes] = []
     for start in range(0, len(raw), plane):
         pieces += out.compress(filtered[start : start + plane]), out.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
     frame = b"".join((*pieces, out.flush()))
+    return frame if len(frame) < len(raw) else raw
+
+
+def _compress_by_window(raw: bytes | memoryview, value_bytes: int, window: int) -> bytes | memoryview:
+    """As compress_rows: no block of zstd is larger than the window.  One call, which lets other threads run all the time."""
+    parameters = _parameters(_PLANES_LEVEL, len(raw), window_log=window.bit_length() - 1, **_PLANES_MATCH)
+    frame = zstandard.ZstdCompressor(compression_params=parameters).compress(shuffle(raw, value_bytes))
     return frame if len(frame) < len(raw) else raw
 
 

@@ -6,7 +6,7 @@ Owns that each chunk is read once.  Knows nothing of how a chunk is found.  NumP
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from aeformat.container import threads
 from aeformat.container.header import LatentsHeader
@@ -17,6 +17,8 @@ from aeformat.container.sizes import RowSizes
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+_LARGE_CHUNK_BYTES: Final = 1 << 19  # raw; two threads take turns at smaller ones, and lose more by it than they gain
 
 BlockOf = Callable[[int], Block]  # the number of a row -> the whole chunk that holds it
 
@@ -74,9 +76,14 @@ def gathered_by_threads(
         position = int(positions[here[0]])
         values[here] = pick(position, rows[here] - starts[position])
 
-    threads.each(take, len(places))
+    threads.each(take, len(places), most_threads=None if _is_large(starts, header) else 1)
     values.setflags(write=False)
     return values
+
+
+def _is_large(starts: Sequence[int], header: LatentsHeader) -> bool:
+    """Whether chunks are so large that it pays to hand each to another thread."""
+    return (starts[-1] - starts[0]) * header.row_bytes >= _LARGE_CHUNK_BYTES * (len(starts) - 1)
 
 
 def by_chunk(rows: NDArray[np.int64], block_of: BlockOf) -> Iterator[tuple[NDArray[np.int64], Block]]:

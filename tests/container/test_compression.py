@@ -228,9 +228,9 @@ def test_a_decoder_of_frames_that_gives_less_is_not_believed(monkeypatch):
     assert caught.value.rule == "C6-6" and "99 bytes, not 100" in caught.value.what
 
 
-def _ends_of_blocks(frame: bytes, raw_bytes: int) -> list[int]:
+def _ends_of_blocks(frame: bytes) -> list[int]:
     """Where in the content each block of a frame ends, found by decompressing the frame up to there."""
-    ends, at = [], 4 + 1 + (1 if raw_bytes < 256 else 2 if raw_bytes < 65_792 else 4)
+    ends, at = [], compression._FrameHeader.parse(frame[:18]).blocks_at
     while True:
         head = int.from_bytes(frame[at : at + 3], "little")
         at += 3 + (1 if head >> 1 & 3 == 1 else head >> 3)
@@ -241,17 +241,18 @@ def _ends_of_blocks(frame: bytes, raw_bytes: int) -> list[int]:
 
 @pytest.mark.parametrize("level", [None, 1, 3, 19])
 @pytest.mark.parametrize("value_bytes", [2, 4, 8])
-def test_a_block_ends_where_a_plane_ends(level, value_bytes):
+@pytest.mark.parametrize("plane", [512, 1_024, 2_000, 4_096, 3 * 4_096, 3 << 14, 1 << 18])  # powers of two: by the window
+def test_a_block_ends_where_a_plane_ends(level, value_bytes, plane):
     """A plain frame for every reader, whose blocks hold bytes of one plane each."""
-    values = np.random.default_rng(5).normal(size=2_000).astype(f"f{value_bytes}")
+    values = np.random.default_rng(5).normal(size=plane).astype(f"f{value_bytes}")
     values[0] = 0  # so that a frame is smaller, though half of its bytes are noise
-    values[100:900] = values[0]
+    values[plane // 20 : plane // 2] = values[0]
     raw = values.tobytes()
     stored = bytes(compress_rows(raw, level=level, value_bytes=value_bytes))
     assert zstandard.ZstdDecompressor().decompress(stored, allow_extra_data=False) == shuffle(raw, value_bytes)
     assert bytes(decompress(stored, raw_bytes=len(raw), value_bytes=value_bytes)) == raw
-    ends = _ends_of_blocks(stored, len(raw))
-    assert set(range(2_000, len(raw) + 1, 2_000)) <= set(ends)
+    ends = _ends_of_blocks(stored)
+    assert set(range(plane, len(raw) + 1, plane)) <= set(ends) and len(stored) < len(raw)
 
 
 def test_planes_in_blocks_of_their_own_take_less():

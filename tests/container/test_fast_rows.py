@@ -93,6 +93,8 @@ def test_many_rows_are_read_by_several_threads(tmp_path, encoding, codec, cache_
         found = latents[30:1066]
         np.testing.assert_array_equal(found, rows[30:1066])
         assert not found.flags.writeable
+        order = np.random.default_rng(2).permutation(len(rows))  # of chunks so large that they are shared out
+        np.testing.assert_array_equal(latents[order], rows[order])
 
 
 @pytest.mark.parametrize("encoding", ["f64", "f32", "f16"])
