@@ -241,7 +241,9 @@ def _ends_of_blocks(frame: bytes) -> list[int]:
 
 @pytest.mark.parametrize("level", [None, 1, 3, 19])
 @pytest.mark.parametrize("value_bytes", [2, 4, 8])
-@pytest.mark.parametrize("plane", [512, 1_024, 2_000, 4_096, 3 * 4_096, 3 << 14, 1 << 18])  # powers of two: by the window
+@pytest.mark.parametrize(
+    "plane", [512, 1_024, 2_000, 4_096, 3 * 4_096, 3 << 14, 1 << 18]
+)  # powers of two: by the window
 def test_a_block_ends_where_a_plane_ends(level, value_bytes, plane):
     """A plain frame for every reader, whose blocks hold bytes of one plane each."""
     values = np.random.default_rng(5).normal(size=plane).astype(f"f{value_bytes}")
