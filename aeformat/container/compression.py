@@ -48,7 +48,12 @@ def compress(raw: bytes | memoryview, *, level: int | None, value_bytes: int) ->
 
     level: zstd's; None for the default.  value_bytes: 1 for no shuffle.
     """
-    parameters = _parameters(DEFAULT_LEVEL if level is None else level, len(raw))
+    return _in_one_call(raw, value_bytes, _parameters(DEFAULT_LEVEL if level is None else level, len(raw)))
+
+
+def _in_one_call(
+    raw: bytes | memoryview, value_bytes: int, parameters: zstandard.ZstdCompressionParameters
+) -> bytes | memoryview:
     frame = zstandard.ZstdCompressor(compression_params=parameters).compress(shuffle(raw, value_bytes))
     return frame if len(frame) < len(raw) else raw
 
@@ -61,12 +66,14 @@ def compress_rows(raw: bytes | memoryview, *, level: int | None, value_bytes: in
     if value_bytes == 1:
         return compress(raw, level=level, value_bytes=1)
     plane = len(raw) // value_bytes
-    if level in (None, _PLANES_LEVEL):
-        block = plane & -plane  # blocks of a power of two of bytes end where planes do
-        if block >= _LEAST_BLOCK or _LEAST_WINDOW <= block == plane:
-            return _compress_by_window(raw, value_bytes, block)
     level = _PLANES_LEVEL if level is None else level
-    parameters = _parameters(level, len(raw), **(_PLANES_MATCH if level == _PLANES_LEVEL else {}))
+    more = dict(_PLANES_MATCH) if level == _PLANES_LEVEL else {}
+    block = min(plane & -plane, limits.WINDOW_BYTES)  # a power of two
+    if level == _PLANES_LEVEL and (block >= _LEAST_BLOCK or _LEAST_WINDOW <= block == plane):
+        # No block of zstd is larger than the window.  One call lets other threads run all the time.
+        more["window_log"] = block.bit_length() - 1
+        return _in_one_call(raw, value_bytes, _parameters(level, len(raw), **more))
+    parameters = _parameters(level, len(raw), **more)
     out = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=len(raw))
     filtered = memoryview(shuffle(raw, value_bytes))
     pieces: list[bytes] = []
@@ -76,18 +83,11 @@ def compress_rows(raw: bytes | memoryview, *, level: int | None, value_bytes: in
     return frame if len(frame) < len(raw) else raw
 
 
-def _compress_by_window(raw: bytes | memoryview, value_bytes: int, window: int) -> bytes | memoryview:
-    """As compress_rows: no block of zstd is larger than the window.  One call, which lets other threads run all the time."""
-    parameters = _parameters(_PLANES_LEVEL, len(raw), window_log=window.bit_length() - 1, **_PLANES_MATCH)
-    frame = zstandard.ZstdCompressor(compression_params=parameters).compress(shuffle(raw, value_bytes))
-    return frame if len(frame) < len(raw) else raw
-
-
 @lru_cache(maxsize=64)
 def _parameters(level: int, raw_bytes: int, **more: int) -> zstandard.ZstdCompressionParameters:
     """Of a frame as section 6 wants it."""
     if raw_bytes > limits.WINDOW_BYTES:
-        more["window_log"] = limits.WINDOW_BYTES.bit_length() - 1
+        more.setdefault("window_log", limits.WINDOW_BYTES.bit_length() - 1)
     return zstandard.ZstdCompressionParameters.from_level(
         level, source_size=raw_bytes, write_checksum=True, write_content_size=True, write_dict_id=False, **more
     )

@@ -76,7 +76,11 @@ def gathered_by_threads(
         position = int(positions[here[0]])
         values[here] = pick(position, rows[here] - starts[position])
 
-    threads.each(take, len(places), most_threads=None if _is_large(starts, header) else 1)
+    if _is_large(starts, header):
+        threads.each(take, len(places))
+    else:
+        for number in range(len(places)):
+            take(number)
     values.setflags(write=False)
     return values
 

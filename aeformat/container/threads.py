@@ -20,14 +20,12 @@ def n_processors() -> int:
     return os.cpu_count() or 1
 
 
-def each(job: Callable[[int], None], n_jobs: int, *, most_threads: int | None = None) -> None:
+def each(job: Callable[[int], None], n_jobs: int) -> None:
     """job(0) to job(n_jobs - 1), begun in this order.  Raises what the first of them in this order raises.
-
-    most_threads: 8 by default.
 
     After an error no other job is begun.
     """
-    n_threads = min(n_processors(), n_jobs, most_threads or _MOST_THREADS)
+    n_threads = min(n_processors(), n_jobs, _MOST_THREADS)
     if n_threads < 2:
         for number in range(n_jobs):
             job(number)

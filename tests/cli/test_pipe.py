@@ -22,7 +22,7 @@ lines = Path("/proc/self/status").read_text().splitlines()
 Path(sys.argv[1]).write_text(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 sys.exit(code)
 """
-MORE = 10_000_000  # bytes by which three times as many images may make an end larger
+MORE = 7_000_000  # bytes by which three times as many images may make an end larger
 N_IMAGES = 150_000  # 118 MB
 FEW_IMAGES = 50_000  # enough to fill all that waits between the steps of an end
 

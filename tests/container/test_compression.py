@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeformat.container import compression
+from aeformat.container import compression, limits
 from aeformat.container.compression import BadFrame, compress, compress_rows, decompress, shuffle, unshuffle
 
 MAGIC = b"\x28\xb5\x2f\xfd"
@@ -255,6 +255,17 @@ def test_a_block_ends_where_a_plane_ends(level, value_bytes, plane):
     assert bytes(decompress(stored, raw_bytes=len(raw), value_bytes=value_bytes)) == raw
     ends = _ends_of_blocks(stored)
     assert set(range(plane, len(raw) + 1, plane)) <= set(ends) and len(stored) < len(raw)
+
+
+@pytest.mark.parametrize(
+    ("plane", "window"), [((1 << 20) + (1 << 14), 1 << 14), (1 << 24, limits.WINDOW_BYTES)], ids=["less", "the largest"]
+)
+def test_the_window_is_a_part_of_a_plane_and_no_larger_than_allowed(plane, window):
+    """In frames of more than the largest window, too: planes of these are whole numbers of windows, so blocks end with them."""
+    raw = bytes(8 * plane)
+    stored = bytes(compress_rows(raw, level=None, value_bytes=8))
+    assert compression._FrameHeader.parse(stored[:18]).window_bytes == window
+    assert decompress(stored, raw_bytes=len(raw), value_bytes=8) == raw
 
 
 def test_planes_in_blocks_of_their_own_take_less():
