@@ -26,6 +26,7 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 _SIGNALLED: Final = 128  # plus the signal's number
 _RETRY_SECONDS: Final = 0.05
+_PRODUCT_THREADS: Final = "OPENBLAS_NUM_THREADS"  # NumPy reads it when it is imported
 
 # Command -> what --help says of it.  Each lives in the module of its name here, with `add_arguments` and `run`.
 COMMANDS: Final = {
@@ -159,7 +160,12 @@ def _signal_main_thread(number: int) -> None:
 
 
 def run() -> NoReturn:
-    """Entry point of the installed command."""
+    """Entry point of the installed command.
+
+    Batches are computed side by side, one a core, and each product of matrices in one thread: threads of the products' own would
+    only take turns with them, at half the speed (docs/performance/main_job.md).  Who has set that variable is obeyed.
+    """
+    os.environ.setdefault(_PRODUCT_THREADS, "1")
     streams.prepare()
     stop = _Stop()
     try:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,3 +182,23 @@ def test_demo_runs_offline_and_shows_a_picture(aeformat, folder, monkeypatch):
     assert aeformat("demo", "-o", "aeformat-demo.png").code == 2  # what is there is not replaced unasked
     assert "aeformat-demo-2.png" in aeformat("demo").out
     assert (folder / "aeformat-demo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("3", "3")])
+def test_a_command_computes_each_product_in_one_thread(given, found):
+    """Set before NumPy is imported; who has said how many is obeyed."""
+    code = "import atexit, os; from aeformat.cli.main import run; atexit.register(lambda: print(os.environ['OPENBLAS_NUM_THREADS'])); run()"
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "--version"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == found
+
+
+def test_numpy_is_not_imported_before_the_command_has_set_its_threads():
+    """OpenBLAS reads how many threads it may have once, when it is loaded."""
+    code = "import sys, aeformat.cli.main; sys.exit('numpy' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from aeformat.container import canonical
+from aeformat.container import names as names_module
 from aeformat.container.names import BadNames, RowNames, check_name, parse_names
 
 from .files import row_names
@@ -111,6 +114,70 @@ def test_a_name_stands_once_in_a_chunk():
     with pytest.raises(BadNames) as caught:
         RowNames(names=("a", "a", "/")).to_bytes()
     assert caught.value.rule == "C7-2"
+
+
+def in_two_ways(raw: bytes, n_rows: int) -> tuple[object, object]:
+    """What the quick look finds, and what the one item by item does: names, or the rule that is broken."""
+    try:
+        return names_module._quick(raw, n_rows), names_module._parse_names(raw, n_rows)
+    except BadNames as error:
+        return names_module._quick(raw, n_rows), error.rule
+
+
+PIECES = st.sampled_from(
+    ["a", "B", "é", "日", ".", "..", "/", "\\", ":", "\n", "\0", "\x1f", "\x7f", " ", "~", "x" * 400]
+)
+TEXTS = st.lists(PIECES, max_size=6).map("".join) | st.text(max_size=5)
+LABELS = st.integers(-1, 2**32) | st.booleans() | st.text(max_size=1)
+SOURCES = st.sampled_from([SOURCE, bytes(range(32)), bytes(31), "x" * 32])
+
+
+@given(
+    st.dictionaries(st.sampled_from(["labels", "names", "sources", "size", ""]), st.none(), max_size=3),
+    st.data(),
+    st.integers(1, 4),
+)
+def test_the_quick_look_finds_what_the_slow_one_finds(keys, data, n_rows):
+    """Or nothing; and nothing wherever something is wrong."""
+    kinds = {"names": TEXTS, "labels": LABELS, "sources": SOURCES}
+    lists = {key: st.lists(kinds.get(key, TEXTS), min_size=n_rows, max_size=n_rows) for key in keys}
+    fields = {key: data.draw(items) for key, items in lists.items()}
+    raw = names_module.msgpack.packb({key: fields[key] for key in data.draw(st.permutations(list(fields)))})
+
+    quick, slow = in_two_ways(raw, n_rows)
+    assert quick in (None, slow)
+
+
+@given(st.data())
+@example(None)
+def test_the_quick_look_finds_nothing_in_damaged_bytes(data):
+    """One byte more, less or another; where it still is a chunk of names, it is that of the slow look."""
+    raw = bytearray(RowNames(("a.png", "b/c", "é"), (0, 200, 2**32 - 1), (SOURCE, SOURCE, bytes(range(32)))).to_bytes())
+    places = range(len(raw)) if data is None else [data.draw(st.integers(0, len(raw) - 1))]
+    for at in places:
+        for value in range(256) if data is None else [data.draw(st.integers(0, 255))]:
+            for changed in (raw[:at] + bytes([value]) + raw[at + 1 :], raw[:at] + bytes([value]) + raw[at:], raw[:at]):
+                quick, slow = in_two_ways(bytes(changed), 3)
+                assert quick in (None, slow)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in SAFE if ":" not in name and len(name) <= 256], ids=lambda n: ascii(n)[:20]
+)
+def test_what_people_call_rows_is_found_quickly(name):
+    """All but colons, which stand in drives, and very long names."""
+    raw = RowNames((name, "other"), (1, 2), (SOURCE, SOURCE)).to_bytes()
+
+    assert names_module._quick(raw, 2) == names_module._parse_names(raw, 2)
+
+
+def test_a_large_chunk_is_looked_at_before_anything_is_built():
+    """An empty list of one byte becomes an object of 60."""
+    raw = RowNames(tuple(f"{number:030d}" for number in range(9_000))).to_bytes()
+
+    assert len(raw) > names_module._QUICK_BYTES
+    assert names_module._quick(raw, 9_000) is None
+    assert len(parse_names(raw, 9_000)) == 9_000
 
 
 def test_slices_and_joins_keep_rows_together():

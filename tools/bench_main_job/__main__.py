@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from tools.bench_main_job.data import originals, write_digits
+from tools.bench_main_job.data import write_apart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,21 +84,19 @@ def main() -> int:
     parser.add_argument("--images", default="mnist:train")
     parser.add_argument("--out", type=Path, default=Path())
     options = parser.parse_args()
-    images, label = originals(options.images)
-    facts = _facts(label)
     results, memory = [], []
     with tempfile.TemporaryDirectory(prefix="aeformat-bench-") as name:
         folder = Path(name)
         n_few, n_many = options.rows
-        for n_rows in (n_few, n_many):
-            write_digits(folder / f"{n_rows}.npy", images, n_rows)
+        labels = [write_apart(folder / f"{n_rows}.npy", options.images, n_rows) for n_rows in (n_few, n_many)]
         for model in options.models:
             results += [result for job in _HALVES for result in _job(model, job, n_few, n_many, options.repeat, folder)]
         for n_rows in options.memory_rows:
-            write_digits(folder / "memory.npy", images, n_rows)
+            write_apart(folder / "memory.npy", options.images, n_rows)
             memory += [
                 (n_rows, job, asdict(_run(_ours(job, _MODELS[0], "numpy", "memory", folder)))) for job in _HALVES
             ]
+    facts = _facts(labels[0])
     text = _markdown(facts, results, memory)
     print(text)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -40,3 +42,18 @@ def write_digits(path: Path, images: NDArray[np.uint8], n_rows: int) -> None:
         noisy = np.clip(some - draw.integers(0, _NOISE, some.shape, np.int16), 1, 255)
         out[start : start + _AT_ONCE] = np.where(some > 0, noisy, 0)[: n_rows - start]
     out.flush()
+
+
+def write_apart(path: Path, name: str, n_rows: int) -> str:
+    """Write digits made of those named; what they are.
+
+    In a process of its own: the system counts what a process holds as memory of those that it starts.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_written, path, name, n_rows).result()
+
+
+def _written(path: Path, name: str, n_rows: int) -> str:
+    images, label = originals(name)
+    write_digits(path, images, n_rows)
+    return label
