@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyNetwork
-from aeformat.backends.tiled import n_cores
+from aeformat.backends.threads import n_cores
 from aeformat.container import rans
 from aeformat.model.file_io import read_package
 from aeformat.model.package import ModelPackage

@@ -19,7 +19,8 @@ from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
-from aeformat.backends.tiled import Tiled, for_each, n_cores, own_sides
+from aeformat.backends.threads import Threads, n_cores
+from aeformat.backends.tiled import Tiled, own_sides
 from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.free_sizes import Size
 from aeformat.model.memory import Stage, stages
@@ -62,12 +63,14 @@ class NumpyNetwork:
         assert not integers or package.profile == EXACT
         self.package = package
         self._local = threading.local()  # each thread has its own scratch memory
-        self._n_threads = n_threads or n_cores()
+        self._threads = Threads(n_threads or n_cores())
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
         self._stages = [] if package.has_free_sizes else _stages(package, n_block)
         self._n_block = max((stage.n_rows for stage in self._stages), default=1)
-        self._tiled = Tiled(package, self._run_tile, tile=tile, n_threads=n_threads) if package.has_free_sizes else None
+        self._tiled = (
+            Tiled(package, self._run_tile, tile=tile, threads=self._threads) if package.has_free_sizes else None
+        )
         self._sides = [own_sides(step) for step in package.plan]
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
 
@@ -84,7 +87,8 @@ class NumpyNetwork:
             made[block] = self._run_block(rows[block])
 
         # A golden set goes through one thread: the memory that it takes is counted before (C13-1).
-        for_each(compute, blocks, self._n_threads if len(rows) > len(self.package.golden_input) else 1)
+        threads = self._threads if len(rows) > len(self.package.golden_input) else Threads(1)
+        threads.each(compute, blocks)
         return made
 
     def _run_block(self, rows: Rows) -> Rows:

@@ -16,6 +16,7 @@ import numpy as np
 from aeformat.backends.base import Rows, array_type, checked_rows, in_blocks, probe_rows, steady_block
 from aeformat.backends.runtime import load_tensorflow
 from aeformat.backends.tensorflow_layers import ACTIVATIONS, Op, make_op
+from aeformat.backends.threads import Threads
 from aeformat.backends.tiled import Tiled, own_sides
 from aeformat.model.free_sizes import Size
 from aeformat.model.package import ModelPackage, Step
@@ -55,7 +56,7 @@ class TensorflowNetwork:
         self._tiled = None
         if package.has_free_sizes:  # one graph for all sizes
             self._compiled = self._compile_tile()
-            self._tiled = Tiled(package, self._run_tile, tile=tile, n_threads=1)
+            self._tiled = Tiled(package, self._run_tile, tile=tile, threads=Threads(1))
             return
         is_exact = package.profile == EXACT
         assert is_exact or n_block is None  # M5-3: the steady sizes are measured below

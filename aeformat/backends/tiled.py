@@ -7,14 +7,13 @@ tile, because its sums depend on the largest number in it (M5-3).
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 
 from aeformat.backends.base import Rows, array_type
+from aeformat.backends.threads import Threads, n_cores
 from aeformat.model.free_sizes import Size, check_sizes
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage, Step
@@ -24,7 +23,6 @@ from aeformat.model.values import EXACT
 RunTile = Callable[
     [Rows, Tile], Rows
 ]  # (n, rows, columns, channels) of the input -> of the output; may lie in scratch memory
-Task = TypeVar("Task")
 _BLOCK_NUMBERS: Final = 1 << 20  # that small images which are computed together have, about
 
 
@@ -38,17 +36,17 @@ def own_sides(step: Step) -> Sides:
 class Tiled:
     """What cuts rows into tiles.  run_tile: computes one.  tile: its rows and columns of the output, by default what fits.
 
-    n_threads: that compute tiles side by side; by default one a core.
+    threads: that compute tiles side by side; by default one a core.
     """
 
     def __init__(
-        self, package: ModelPackage, run_tile: RunTile, *, tile: Size | None = None, n_threads: int | None = None
+        self, package: ModelPackage, run_tile: RunTile, *, tile: Size | None = None, threads: Threads | None = None
     ) -> None:
         self._package, self._run_tile = package, run_tile
         self._is_exact = package.profile == EXACT
         self._tile = tile or (tile_size(package.manifest) if self._is_exact else None)
         assert self._is_exact or tile is None
-        self._n_threads = n_threads or n_cores()
+        self._threads = threads or Threads(n_cores())
 
     def run(self, rows: Rows, image: Size | None = None) -> Rows:
         """(n, height, width, channels) -> the same of the output.  image: what a decoder's output is cut to.
@@ -78,7 +76,7 @@ class Tiled:
             bottom, right = min(bottom, size[0]), min(right, size[1])
             result[block, top:bottom, left:right] = made[:, : bottom - top, : right - left]
 
-        for_each(compute, tasks, self._n_threads)
+        self._threads.each(compute, tasks)
         return result
 
     def _tiles(self, latent: Size, size: Size) -> Iterator[Tile]:
@@ -111,19 +109,3 @@ def _window(rows: Rows, tile: Tile, *, repeats_edge: bool) -> Rows:
     down = np.minimum(np.arange(top, bottom), height - 1)
     across = np.minimum(np.arange(left, right), width - 1)
     return rows[:, down[:, np.newaxis], across]
-
-
-def for_each(function: Callable[[Task], None], tasks: Sequence[Task], n_threads: int) -> None:
-    """Call the function with each task, in so many threads."""
-    if n_threads == 1 or len(tasks) == 1:
-        for task in tasks:
-            function(task)
-        return
-    with ThreadPoolExecutor(min(n_threads, max(len(tasks), 1))) as pool:
-        for _ in pool.map(function, tasks):
-            pass
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

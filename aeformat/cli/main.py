@@ -162,8 +162,8 @@ def _signal_main_thread(number: int) -> None:
 def run() -> NoReturn:
     """Entry point of the installed command.
 
-    Batches are computed side by side, one a core, and each product of matrices in one thread: threads of the products' own would
-    only take turns with them, at half the speed (docs/performance/main_job.md).  Who has set that variable is obeyed.
+    Batches are computed side by side, one a core, and each product of matrices in one thread: more would only take turns with
+    these, at half the speed (docs/performance/main_job.md).  Who has set that variable is obeyed.
     """
     os.environ.setdefault(_PRODUCT_THREADS, "1")
     streams.prepare()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
-from aeformat.backends.tiled import n_cores
+from aeformat.backends.threads import n_cores
 from aeformat.errors import AeformatError
 
 Item = TypeVar("Item")

@@ -25,7 +25,7 @@ from aeformat.backends.base import array_type
 from aeformat.backends.numpy_backend import NumpyNetwork
 from aeformat.backends.numpy_layers import Fresh, Scratch
 from aeformat.backends.numpy_passes import prior_of
-from aeformat.backends.tiled import n_cores
+from aeformat.backends.threads import n_cores
 from aeformat.container.passes import PHASES, PassesPrior
 from aeformat.container.prior import COST_BITS
 from aeformat.errors import UsageError
