@@ -4,7 +4,8 @@
 
 Each job is a process of its own, start included: `aeformat pack` and `unpack` with either backend, and the bare loop of the same
 network (bare.py).  The steady rate is what the larger number of rows takes beyond the smaller one.  CPU seconds are those of
-the process on all cores; on a machine that does other work they tell more than the clock.  Writes DIR/main_job.json and .md.
+the process on all cores; on a machine that does other work they tell more than the clock.  Writes DIR/main_job.json and .md, and with
+--memory-rows (which needs the extra [bench]) a picture of seconds and memory, main_job.png.  --models without a name: no rates.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from tools.bench_main_job.data import write_apart
+from tools.bench_main_job.data import write_digits_apart, write_latents_apart
+from tools.bench_main_job.plot import draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,27 +79,29 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=_numbers, default=[100_000, 1_000_000], metavar="FEW,MANY")
     parser.add_argument("--memory-rows", type=_numbers, default=[], metavar="N,...")
-    parser.add_argument("--models", nargs="+", default=list(_MODELS), choices=_MODELS)
+    parser.add_argument("--models", nargs="*", default=list(_MODELS), choices=_MODELS)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--images", default="mnist:train")
     parser.add_argument("--out", type=Path, default=Path())
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     results, memory = [], []
     with tempfile.TemporaryDirectory(prefix="aeformat-bench-") as name:
         folder = Path(name)
         n_few, n_many = options.rows
-        labels = [write_apart(folder / f"{n_rows}.npy", options.images, n_rows) for n_rows in (n_few, n_many)]
+        labels = [write_digits_apart(folder / f"{n_rows}.npy", options.images, n_rows) for n_rows in (n_few, n_many)]
         for model in options.models:
             results += [result for job in _HALVES for result in _job(model, job, n_few, n_many, options.repeat, folder)]
         for n_rows in options.memory_rows:
-            write_apart(folder / "memory.npy", options.images, n_rows)
+            write_digits_apart(folder / "memory.npy", options.images, n_rows)
             memory += [
                 (n_rows, job, asdict(_run(_ours(job, _MODELS[0], "numpy", "memory", folder)))) for job in _HALVES
             ]
+    if memory:
+        draw(memory, _MODELS[0], options.out / "main_job.png")
     facts = _facts(labels[0])
     text = _markdown(facts, results, memory)
     print(text)
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "main_job.md").write_text(text, "utf-8")
     found = {"facts": facts, "results": [asdict(result) for result in results], "memory": memory}
     (options.out / "main_job.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
@@ -137,8 +139,7 @@ def _job(model: str, job: str, n_few: int, n_many: int, n_times: int, folder: Pa
     """Ours with each backend, and the bare loop; they take turns, so that all meet the same moods of the machine."""
     if job == "unpack":
         for n_rows in (n_few, n_many):
-            draw = np.random.default_rng(n_rows)
-            np.save(folder / f"{n_rows}-latents.npy", draw.random((n_rows, 64), np.float32))
+            write_latents_apart(folder / f"{n_rows}-latents.npy", n_rows)
     runs: dict[tuple[str, int], list[Run]] = {}
     for _ in range(n_times):
         for by in ("bare", *_BACKENDS):
@@ -172,10 +173,11 @@ def _run(arguments: list[str]) -> Run:
 
 def _markdown(facts: dict[str, Any], results: list[Result], memory: list[Any]) -> str:
     lines = [", ".join(f"{key} {value}" for key, value in facts.items()), ""]
-    lines += [
-        "| model | job | by | whole process, rows/s | of bare | steady, rows/s | of bare | goal | CPU us a row | peak MB |"
-    ]
-    lines += ["|---|---|---|---|---|---|---|---|---|---|"]
+    if results:
+        lines += [
+            "| model | job | by | whole process, rows/s | of bare | steady, rows/s | of bare | goal | CPU us a row | peak MB |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
     for result in results:
         bare = next(r for r in results if (r.model, r.job, r.by) == (result.model, result.job, "bare"))
         whole, steady = result.whole / bare.whole, result.steady / bare.steady

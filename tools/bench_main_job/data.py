@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -13,10 +13,12 @@ from aeformat.errors import UsageError
 from aeformat.images import ImageFit, demo_digits, open_source
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+Result = TypeVar("Result")
 _AT_ONCE: Final = 20_000
 _SEED: Final = 17
 _MOVE: Final = 2  # pixels
@@ -44,16 +46,27 @@ def write_digits(path: Path, images: NDArray[np.uint8], n_rows: int) -> None:
     out.flush()
 
 
-def write_apart(path: Path, name: str, n_rows: int) -> str:
-    """Write digits made of those named; what they are.
+def write_digits_apart(path: Path, name: str, n_rows: int) -> str:
+    """Write digits made of those named; what they are."""
+    return _apart(_write_digits, path, name, n_rows)
 
-    In a process of its own: the system counts what a process holds as memory of those that it starts.
-    """
+
+def write_latents_apart(path: Path, n_rows: int) -> None:
+    """Write (n_rows, 64) float32 as .npy, drawn from 0 to 1."""
+    _apart(_write_latents, path, n_rows)
+
+
+def _apart(work: Callable[..., Result], *arguments: object) -> Result:
+    """In a process of its own: the system counts the most that a process ever held as memory of those that it starts."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_written, path, name, n_rows).result()
+        return pool.submit(work, *arguments).result()
 
 
-def _written(path: Path, name: str, n_rows: int) -> str:
+def _write_digits(path: Path, name: str, n_rows: int) -> str:
     images, label = originals(name)
     write_digits(path, images, n_rows)
     return label
+
+
+def _write_latents(path: Path, n_rows: int) -> None:
+    np.save(path, np.random.default_rng(n_rows).random((n_rows, 64), np.float32))
