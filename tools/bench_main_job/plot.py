@@ -28,7 +28,7 @@ def draw(memory: list[tuple[int, str, dict[str, Any]]], model: str, path: Path) 
     least = min(run["peak_mb"] for _, _, run in memory)
     peaks.axhline(least + _MB, color="#999999", linestyle=":")
     peaks.text(memory[0][0], least + _MB, f" {_MB} MB more than the least", va="bottom", fontsize=8, color="#666666")
-    seconds.set(xlabel="rows", ylabel="seconds, start included (dotted: as the largest, in proportion)")
+    seconds.set(xlabel="rows", ylabel="seconds, start included")
     peaks.set(xlabel="rows", ylabel="peak memory of the process, MB", ylim=(0, (least + _MB) * 1.1))
     for axes in (seconds, peaks):
         axes.legend(frameon=False)
