@@ -68,9 +68,7 @@ class NumpyNetwork:
         self._biases = _missing_biases(package)
         self._stages = [] if package.has_free_sizes else _stages(package, n_block)
         self._n_block = max((stage.n_rows for stage in self._stages), default=1)
-        self._tiled = (
-            Tiled(package, self._run_tile, tile=tile, threads=self._threads) if package.has_free_sizes else None
-        )
+        self._tiled = Tiled(package, tile=tile, threads=self._threads) if package.has_free_sizes else None
         self._sides = [own_sides(step) for step in package.plan]
         self._ops = [self._join(number, step) for number, step in enumerate(package.plan)]
 
@@ -78,7 +76,7 @@ class NumpyNetwork:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
         checked_rows(self.package.input, rows)
         if self._tiled is not None:
-            return self._tiled.run(rows, image)
+            return self._tiled.run(self._run_tile, rows, image)
         assert image is None
         made = np.empty((len(rows), *self.package.output.shape), array_type(self.package.output))
         blocks = [slice(first, first + self._n_block) for first in range(0, len(rows), self._n_block)]

@@ -56,7 +56,7 @@ class TensorflowNetwork:
         self._tiled = None
         if package.has_free_sizes:  # one graph for all sizes
             self._compiled = self._compile_tile()
-            self._tiled = Tiled(package, self._run_tile, tile=tile, threads=Threads(1))
+            self._tiled = Tiled(package, tile=tile, threads=Threads(1))
             return
         is_exact = package.profile == EXACT
         assert is_exact or n_block is None  # M5-3: the steady sizes are measured below
@@ -75,7 +75,7 @@ class TensorflowNetwork:
         """(n, *input.shape) -> (n, *output.shape).  See base.Network."""
         checked_rows(self.package.input, rows)
         if self._tiled is not None:
-            return self._tiled.run(rows, image)
+            return self._tiled.run(self._run_tile, rows, image)
         assert image is None
         return in_blocks(self._run_block, rows, self._n_block, self.package.output, pad=True)
 

@@ -6,9 +6,10 @@ Owns the threads.  Knows nothing of what is computed.  However many callers ther
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 Task = TypeVar("Task")
 
@@ -21,7 +22,7 @@ class Threads:
 
     def __init__(self, n_threads: int) -> None:
         self._n_threads = n_threads
-        self._pid, self._pool = os.getpid(), ThreadPoolExecutor(n_threads, "compute")
+        self._pid, self._pool = os.getpid(), self._new_pool()
 
     def each(self, function: Callable[[Task], None], tasks: Sequence[Task]) -> None:
         """Call the function with each task.  No call is going on any more when this returns or raises.
@@ -33,15 +34,52 @@ class Threads:
                 function(task)
             return
         if self._pid != os.getpid():  # this process was forked, and threads were not
-            self._pid, self._pool = os.getpid(), ThreadPoolExecutor(self._n_threads, "compute")
-        futures = [self._pool.submit(function, task) for task in tasks]
+            self._pid, self._pool = os.getpid(), self._new_pool()
+        calls, futures = _Calls(function), list[Future[None]]()
         try:
-            for future in futures:
-                future.result()
+            for task in tasks:
+                futures.append(self._pool.submit(calls, task))
+            for number in range(len(futures)):
+                futures[number].result()
+        except (KeyboardInterrupt, SystemExit):
+            self._pool = self._new_pool()  # it may have come in the middle of `submit`
+            raise
         finally:
+            calls.stop()
             for future in futures:
                 future.cancel()
-            wait(futures)
+            futures.clear()  # an error holds this frame, which would hold the error
+
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._n_threads, "compute")
+
+
+class _Calls(Generic[Task]):
+    """Calls of a function that can be ended from outside: what waits in a queue then does nothing."""
+
+    def __init__(self, function: Callable[[Task], None]) -> None:
+        self._function = function
+        self._changed = threading.Condition()
+        self._n_going_on, self._is_stopped = 0, False
+
+    def __call__(self, task: Task) -> None:
+        with self._changed:
+            if self._is_stopped:
+                return
+            self._n_going_on += 1
+        try:
+            self._function(task)
+        finally:
+            with self._changed:
+                self._n_going_on -= 1
+                self._changed.notify_all()
+
+    def stop(self) -> None:
+        """No call is begun any more; returns when none is going on."""
+        with self._changed:
+            self._is_stopped = True
+            while self._n_going_on:
+                self._changed.wait()
 
 
 def n_cores() -> int:

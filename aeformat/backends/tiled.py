@@ -34,23 +34,22 @@ def own_sides(step: Step) -> Sides:
 
 
 class Tiled:
-    """What cuts rows into tiles.  run_tile: computes one.  tile: its rows and columns of the output, by default what fits.
+    """What cuts rows into tiles.  tile: rows and columns of the output that are one, by default what fits.
 
     threads: that compute tiles side by side; by default one a core.
     """
 
-    def __init__(
-        self, package: ModelPackage, run_tile: RunTile, *, tile: Size | None = None, threads: Threads | None = None
-    ) -> None:
-        self._package, self._run_tile = package, run_tile
+    def __init__(self, package: ModelPackage, *, tile: Size | None = None, threads: Threads | None = None) -> None:
+        self._package = package
         self._is_exact = package.profile == EXACT
         self._tile = tile or (tile_size(package.manifest) if self._is_exact else None)
         assert self._is_exact or tile is None
         self._threads = threads or Threads(n_cores())
 
-    def run(self, rows: Rows, image: Size | None = None) -> Rows:
-        """(n, height, width, channels) -> the same of the output.  image: what a decoder's output is cut to.
+    def run(self, run_tile: RunTile, rows: Rows, image: Size | None = None) -> Rows:
+        """(n, height, width, channels) -> the same of the output.
 
+        run_tile: computes one tile.  image: what a decoder's output is cut to.
         Raises ValueInvalid, LimitExceeded (M3-12).
         """
         package, manifest = self._package, self._package.manifest
@@ -71,7 +70,7 @@ class Tiled:
 
         def compute(task: tuple[Tile, slice]) -> None:
             tile, block = task
-            made = self._run_tile(_window(rows[block], tile, repeats_edge=is_encoder), tile)
+            made = run_tile(_window(rows[block], tile, repeats_edge=is_encoder), tile)
             (top, bottom), (left, right) = tile.rows.made, tile.columns.made
             bottom, right = min(bottom, size[0]), min(right, size[1])
             result[block, top:bottom, left:right] = made[:, : bottom - top, : right - left]

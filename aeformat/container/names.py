@@ -22,7 +22,7 @@ _ID_BYTES: Final = 32
 _LABELS: Final = 2**32
 _TYPES: Final = {"labels": int, "names": str, "sources": bytes}  # in the order of the map
 
-_QUICK_BYTES: Final = 256 << 10  # what _quick may build before it has looked at it: 60 bytes of memory for each
+_QUICK_BYTES: Final = 256 << 10  # what _quick reads before all of it was looked at; an item takes a few times its bytes
 _NEVER_IN_NAMES: Final = bytes({*range(0x20), 0x7F, *b"\\"} - {*b"\n"})  # of _CONTROL; a line feed is between names
 _UTF8_BYTES: Final = 4  # of a character, at most
 
@@ -93,16 +93,17 @@ class RowNames:
 
     def to_bytes(self) -> bytes:
         """Raw payload of a nAMe chunk.  Raises BadNames."""
-        fields: dict[str, object] = {}
+        fields: dict[str, list[Any]] = {}
         for key, column in zip(_TYPES, (self.labels, self.names, self.sources), strict=True):
             if column is not None:
                 fields[key] = list(column)
-        try:
-            quick: bytes = msgpack.packb(fields, use_bin_type=True)
-            if _quick(quick, len(self)) is not None:
-                return quick
-        except (ValueError, TypeError, OverflowError):
-            pass  # what is wrong is said below
+        if all(_are_of_type(key, column) for key, column in fields.items()):
+            try:
+                quick: bytes = msgpack.packb(fields, use_bin_type=True)
+                if _quick(quick, len(self)) is not None:
+                    return quick
+            except (ValueError, OverflowError):
+                pass  # what is wrong is said below
         _check_names(self.names)  # first, because msgpack has no words for what is no text at all
         data = canonical.pack(fields)
         parse_names(data, len(self))
@@ -123,16 +124,13 @@ def _quick(data: bytes, n_rows: int) -> RowNames | None:
     if len(data) > _QUICK_BYTES:
         return None
     try:
-        fields = msgpack.unpackb(data, raw=False, strict_map_key=True)
-        if not isinstance(fields, dict) or not fields or not fields.keys() <= _TYPES.keys():
-            return None
-        if list(fields) != sorted(fields) or msgpack.packb(fields, use_bin_type=True) != data:
+        fields = _read_flat(data, n_rows)
+        if list(fields) != sorted(fields) or not fields or msgpack.packb(fields, use_bin_type=True) != data:
             return None
     except (ValueError, TypeError, msgpack.exceptions.UnpackException):
         return None
-    for key, column in fields.items():
-        if not isinstance(column, list) or len(column) != n_rows or set(map(type, column)) != {_TYPES[key]}:
-            return None
+    if not all(_are_of_type(key, column) for key, column in fields.items()):
+        return None
     are_good = (
         min(fields.get("labels", [0])) >= 0
         and max(fields.get("labels", [0])) < _LABELS
@@ -142,6 +140,27 @@ def _quick(data: bytes, n_rows: int) -> RowNames | None:
     if not are_good:
         return None
     return RowNames(*(None if key not in fields else tuple(fields[key]) for key in ("names", "labels", "sources")))
+
+
+def _read_flat(data: bytes, n_rows: int) -> dict[str, list[Any]]:
+    """The map of lists, each of n_rows items that are neither lists nor maps.
+
+    Item by item: the library makes room for all that a list announces, and a list may announce what never comes.
+    Raises ValueError, TypeError, UnpackException.
+    """
+    unpacker = msgpack.Unpacker(raw=False, max_array_len=0, max_map_len=0, max_ext_len=0)
+    unpacker.feed(data)
+    fields: dict[str, list[Any]] = {}
+    for _ in range(unpacker.read_map_header()):
+        key = unpacker.unpack()
+        if key not in _TYPES or unpacker.read_array_header() != n_rows:
+            raise ValueError("no map of row names")
+        fields[key] = [unpacker.unpack() for _ in range(n_rows)]
+    return fields
+
+
+def _are_of_type(key: str, column: list[Any]) -> bool:
+    return set(map(type, column)) == {_TYPES[key]}
 
 
 def _are_plain(names: list[str]) -> bool:

@@ -6,10 +6,15 @@ import gc
 import multiprocessing
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+import numpy as np
 import pytest
+from model.free_networks import photo_decoder
 
+from aeformat.backends.numpy_backend import NumpyNetwork
 from aeformat.backends.threads import Threads
 
 
@@ -71,6 +76,77 @@ def test_threads_end_with_their_object():
         thread.join(10)
 
     assert of_it and not any(thread.is_alive() for thread in of_it)
+
+
+def test_threads_of_a_network_of_any_size_end_with_it():
+    """It is in no circle of references: no collection of garbage has to come first."""
+    package, before = photo_decoder(), set(threading.enumerate())
+    network = NumpyNetwork(package, tile=(8, 8), n_threads=3)
+    network.run(np.zeros((1, 4, 4, package.input.shape[2]), np.int8))
+    of_it = set(threading.enumerate()) - before
+    gc.disable()
+    try:
+        del network
+        for thread in of_it:
+            thread.join(10)
+    finally:
+        gc.enable()
+
+    assert of_it and not any(thread.is_alive() for thread in of_it)
+
+
+def test_an_error_does_not_hold_what_was_computed():
+    class Rows:
+        pass
+
+    def fails(_task: int, rows: Rows) -> None:
+        raise ValueError("no")
+
+    rows, threads = Rows(), Threads(2)
+    gone = weakref.ref(rows)
+    gc.disable()
+    try:
+        with pytest.raises(ValueError, match="no"):
+            threads.each(partial(fails, rows=rows), range(4))
+        del rows
+        for _ in range(1_000):  # a thread may be about to let go
+            if gone() is None:
+                break
+            time.sleep(0.01)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError("can't start new thread")])
+def test_an_interrupt_between_two_tasks_ends_those_before(error, monkeypatch):
+    """Also what stands in the queue; and the next call works."""
+    threads, done, begun = Threads(2), [], threading.Event()
+
+    def work(task: int) -> None:
+        begun.set()
+        time.sleep(0.02)
+        done.append(task)
+
+    submit = ThreadPoolExecutor.submit
+
+    def interrupted(pool: ThreadPoolExecutor, call: object, task: int) -> object:
+        future = submit(pool, call, task)
+        if task == 5:
+            begun.wait(10)
+            raise error
+        return future
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+        threads.each(work, range(9))
+    before = list(done)
+    time.sleep(0.1)
+    assert done == before and len(before) < 6
+
+    monkeypatch.undo()
+    threads.each(done.append, range(20, 30))
+    assert sorted(done) == sorted([*before, *range(20, 30)])
 
 
 def _in_a_child(threads: Threads, found: object) -> None:

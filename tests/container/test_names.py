@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -178,6 +180,31 @@ def test_a_large_chunk_is_looked_at_before_anything_is_built():
     assert len(raw) > names_module._QUICK_BYTES
     assert names_module._quick(raw, 9_000) is None
     assert len(parse_names(raw, 9_000)) == 9_000
+
+
+def test_lists_that_are_only_announced_take_no_memory():
+    """Each of a thousand lists in one another says that it has 250,000 items; the library would make room for all of them."""
+    raw = b"\x81\xa6labels" + (b"\xdd" + (250_000).to_bytes(4, "big")) * 1_000
+    raw += b"\x90" * (names_module._QUICK_BYTES - len(raw))
+    for n_rows in (3, 250_000):
+        tracemalloc.start()
+        with pytest.raises(BadNames) as caught:
+            parse_names(raw, n_rows)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert caught.value.rule == "C3-5"
+        assert peak < 4_000_000
+
+
+@pytest.mark.parametrize(
+    "source", [bytearray(32), memoryview(bytes(32)), memoryview(bytes(64))[::2]], ids=["array", "view", "gaps"]
+)
+def test_bytes_are_bytes_whatever_the_size_of_the_chunk(source):
+    """As canonical.pack has it."""
+    for n_rows in (1, 9_000):
+        with pytest.raises(TypeError):
+            RowNames(sources=(source,) * n_rows).to_bytes()
 
 
 def test_slices_and_joins_keep_rows_together():
