@@ -141,7 +141,7 @@ def test_an_error_in_a_tile_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> Non
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(network._tiled, "_run_tile", fail)
+    monkeypatch.setattr(network, "_run_tile", fail)
     with pytest.raises(MemoryError):
         network.run(random_rows(package, 0, (2, 2)))
 
