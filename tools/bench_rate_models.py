@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aeformat.backends.numpy_backend import NumpyNetwork
-from aeformat.backends.threads import n_cores
 from aeformat.container import rans
+from aeformat.container.threads import n_processors
 from aeformat.model.file_io import read_package
 from aeformat.model.package import ModelPackage
 from aeformat.pipeline.refine import Refinement
@@ -72,9 +72,9 @@ def best(work: Callable[[], object], rounds: int = ROUNDS) -> float:
 def product_rate() -> float:
     """Multiply-adds a second of large products in float32, one a core."""
     a, b = np.ones((4096, 1024), np.float32), np.ones((1024, 1024), np.float32)
-    with ThreadPoolExecutor(n_cores()) as pool:
-        seconds = best(lambda: list(pool.map(lambda _: a @ b, range(n_cores()))))
-    return n_cores() * a.size * b.shape[1] / seconds
+    with ThreadPoolExecutor(n_processors()) as pool:
+        seconds = best(lambda: list(pool.map(lambda _: a @ b, range(n_processors()))))
+    return n_processors() * a.size * b.shape[1] / seconds
 
 
 def command_rate(arguments: list[str], n: int) -> float:
@@ -197,7 +197,7 @@ def main() -> None:
         "model": options.model,
         "images": options.images,
         "versions": {name: version(name) for name in ("numpy",)} | {"python": platform.python_version()},
-        "cores": n_cores(),
+        "cores": n_processors(),
         "images_per_second": rates,
         "product_rate": rate,
         "multiply_adds": in_one,

@@ -19,8 +19,9 @@ from aeformat.backends.numpy_float_sums import float_sums
 from aeformat.backends.numpy_layers import Op, Scratch
 from aeformat.backends.numpy_lookup import Sums, lookup
 from aeformat.backends.numpy_pixels import JOINS, Join
-from aeformat.backends.threads import Threads, n_cores
+from aeformat.backends.threads import Threads
 from aeformat.backends.tiled import Tiled, own_sides
+from aeformat.container.threads import n_processors
 from aeformat.model.bounds import FLOAT32_EXACT
 from aeformat.model.free_sizes import Size
 from aeformat.model.memory import Stage, stages
@@ -63,7 +64,7 @@ class NumpyNetwork:
         assert not integers or package.profile == EXACT
         self.package = package
         self._local = threading.local()  # each thread has its own scratch memory
-        self._threads = Threads(n_threads or n_cores())
+        self._threads = Threads(n_threads or n_processors())
         self._dtypes = _carriers(package, integers=integers)
         self._biases = _missing_biases(package)
         self._stages = [] if package.has_free_sizes else _stages(package, n_block)

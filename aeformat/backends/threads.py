@@ -80,8 +80,3 @@ class _Calls(Generic[Task]):
             self._is_stopped = True
             while self._n_going_on:
                 self._changed.wait()
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

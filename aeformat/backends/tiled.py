@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from aeformat.backends.base import Rows, array_type
-from aeformat.backends.threads import Threads, n_cores
+from aeformat.backends.threads import Threads
 from aeformat.model.free_sizes import Size, check_sizes
 from aeformat.model.manifest import ENCODER
 from aeformat.model.package import ModelPackage, Step
@@ -36,15 +36,15 @@ def own_sides(step: Step) -> Sides:
 class Tiled:
     """What cuts rows into tiles.  tile: rows and columns of the output that are one, by default what fits.
 
-    threads: that compute tiles side by side; by default one a core.
+    threads: that compute tiles side by side.
     """
 
-    def __init__(self, package: ModelPackage, *, tile: Size | None = None, threads: Threads | None = None) -> None:
+    def __init__(self, package: ModelPackage, *, threads: Threads, tile: Size | None = None) -> None:
         self._package = package
         self._is_exact = package.profile == EXACT
         self._tile = tile or (tile_size(package.manifest) if self._is_exact else None)
         assert self._is_exact or tile is None
-        self._threads = threads or Threads(n_cores())
+        self._threads = threads
 
     def run(self, run_tile: RunTile, rows: Rows, image: Size | None = None) -> Rows:
         """(n, height, width, channels) -> the same of the output.

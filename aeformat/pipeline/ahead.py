@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Generic, TypeVar
 
-from aeformat.backends.threads import n_cores
+from aeformat.container.threads import n_processors
 from aeformat.errors import AeformatError
 
 Item = TypeVar("Item")
@@ -30,7 +30,7 @@ def computed_ahead(
     bytes_of: about the size of an item and its result: only a few large ones are in memory.  Items are read in the caller's
     thread.  Raises what reading and `function` raise, after the results before it.
     """
-    n_threads = min(_MOST_THREADS, n_cores())
+    n_threads = min(_MOST_THREADS, n_processors())
     held: deque[tuple[Item, Future[Made]]] = deque()
     reader = _Reader(items)
     with ThreadPoolExecutor(n_threads, "ahead") as pool:

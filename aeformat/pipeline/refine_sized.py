@@ -25,9 +25,9 @@ from aeformat.backends.base import array_type
 from aeformat.backends.numpy_backend import NumpyNetwork
 from aeformat.backends.numpy_layers import Fresh, Scratch
 from aeformat.backends.numpy_passes import prior_of
-from aeformat.backends.threads import n_cores
 from aeformat.container.passes import PHASES, PassesPrior
 from aeformat.container.prior import COST_BITS
+from aeformat.container.threads import n_processors
 from aeformat.errors import UsageError
 from aeformat.model.passes import reach_of_passes
 from aeformat.model.tiles import reach_of
@@ -195,7 +195,7 @@ class _Search:
         height, width = latents.shape[:2]
         made, total = latents.copy(), 0
         tiles = [(y, x) for y in range(0, height, _TILE) for x in range(0, width, _TILE)]
-        n_threads = self._refinement.n_threads or n_cores()
+        n_threads = self._refinement.n_threads or n_processors()
         with ThreadPoolExecutor(min(n_threads, len(tiles))) as pool:
             found = pool.map(partial(self._tile, latents, phase), tiles)
             for (y, x), (of_tile, moved) in zip(tiles, found, strict=True):

@@ -10,8 +10,9 @@ import pytest
 from model.free_networks import float_pair, photo_decoder, random_decoder, random_encoder
 from model.plain import evaluate
 
-from aeformat.backends import threads, tiled
+from aeformat.backends import tiled
 from aeformat.backends.numpy_backend import NumpyBackend, NumpyNetwork
+from aeformat.container import threads
 from aeformat.errors import LimitExceeded, ValueInvalid
 from aeformat.model.golden import check_golden
 from aeformat.model.package import ModelPackage
@@ -193,7 +194,7 @@ def test_tensorflow_runs_the_photographs_decoder_and_float_networks() -> None:
 
 def test_all_cores_that_the_process_may_use_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert threads.n_cores() == 3
+    assert threads.n_processors() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert threads.n_cores() == 1
+    assert threads.n_processors() == 1

@@ -20,7 +20,7 @@ WAIT = 60  # seconds, for what happens at once
 
 @pytest.fixture(autouse=True)
 def _four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "n_cores", lambda: 4)
+    monkeypatch.setattr(ahead, "n_processors", lambda: 4)
 
 
 def no_bytes(_item: int) -> int:
@@ -134,7 +134,7 @@ def test_files_and_images_are_the_same_with_one_thread_and_with_four(
     images = np.tile(demo_digits(), (55, 1, 1, 1))  # more rows than a chunk of mnist-exact has
     images[:, 0, 0, 0] = np.arange(len(images)) % 251
     for n_threads in (1, 4):
-        monkeypatch.setattr(ahead, "n_cores", lambda n=n_threads: n)
+        monkeypatch.setattr(ahead, "n_processors", lambda n=n_threads: n)
         file, out = tmp_path / f"{n_threads}.aef", tmp_path / f"{n_threads}.npy"
         aeformat.pack(images, file, model="mnist-exact", receipts=receipts, backend="numpy")
         aeformat.unpack(file, out, backend="numpy")
