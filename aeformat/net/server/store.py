@@ -1,4 +1,4 @@
-"""What a server needs of the place that keeps its blobs and records: a folder (folder_store.py), a bucket (s3_store.py).
+"""What a server needs of the place that keeps its blobs and records: a folder (folder_store.py), a bucket (bucket_store.py).
 
 Owns the protocol, nothing else.  Uploads are not in it: their bytes are staged on a local disk (staging.py) until they
 are verified.
