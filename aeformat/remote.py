@@ -33,6 +33,7 @@ _N_BLOCKS: Final = 16  # of an open file that are kept
 _FORWARD_BYTES: Final = 8 << 20
 _CONFLICTS: Final = 5  # tries of a conditional write that met another one
 _REFUSED: Final = ("PreconditionFailed", "412", "NoSuchKey", "404")
+_RANGE_REFUSED: Final = 416  # HTTP's
 _CONFLICT: Final = ("ConditionalRequestConflict", "OperationAborted", "409")
 _S3_OPTIONS: Final[dict[str, Any]] = {  # SlowDown and lost connections: again, after a pause that grows
     "config_kwargs": {"retries": {"mode": "standard", "max_attempts": 6}, "connect_timeout": 10, "read_timeout": 60}
@@ -201,8 +202,18 @@ def read_whole(name: str) -> bytes:
         return Path(name).read_bytes()
     system, path = _filesystem(name)
     with _named(name):
-        data: bytes = system.cat_file(path)
+        try:
+            data: bytes = system.cat_file(path, start=0)  # asked for a whole object, s3fs first asks for its length
+        except _errors() as error:
+            if not _is_of_no_bytes(error):
+                raise
+            data = system.cat_file(path)
     return data
+
+
+def _is_of_no_bytes(error: BaseException) -> bool:
+    """Whether a range was refused: a file of no bytes has none."""
+    return _code(error) == "InvalidRange" or getattr(error, "status", None) == _RANGE_REFUSED
 
 
 def read_start(name: str, n_bytes: int) -> bytes:

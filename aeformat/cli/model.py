@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.set_defaults(act=model_export.run)
 
     action = actions.add_parser("cost", help="what a model costs to send, and from how many images on it pays")
-    action.add_argument("model", nargs="?", default=None, metavar="NAME_OR_PATH", help="default: all shipped models")
+    action.add_argument(
+        "model", nargs="?", default=None, metavar="NAME_OR_PATH", help="default: all shipped ones of one size"
+    )
     action.add_argument(
         "--images", action="append", metavar="INPUT", help="what to measure on; may be repeated (default: mnist:test)"
     )

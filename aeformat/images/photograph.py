@@ -1,6 +1,6 @@
 """The demo photograph: a picture of 768 x 512 pixels that is part of the package.
 
-tools/draw_photograph.py drew it, so no photographer's licence applies to it.
+tools/draw_photograph/ drew it, so no photographer's licence applies to it.
 """
 
 from __future__ import annotations

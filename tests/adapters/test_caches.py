@@ -250,6 +250,8 @@ USAGE = {
     ),
     "target": (["import", "npz", "{0}/cache", "-o", "{0}/cache"], "is there already"),
     "parent": (["import", "npz", "{0}/cache", "-o", "{0}/a/b"], "does not exist"),
+    "no such set": (["export", "npy", "{0}/nothing.aef", "-o", "{0}/out"], "nothing.aef: no such file"),
+    "a folder that is no set": (["export", "npy", "{0}", "-o", "{0}/out"], "is a folder, not an .aef file"),
     "other tool": (["export", "kohya", "{0}/a.aef", "-o", "{0}/out"], "was not imported from a cache"),
 }
 

@@ -99,7 +99,7 @@ WRONG = {
     "no bottleneck": (["net.keras"], 2, "--bottleneck"),
     "no Keras file": (["digits.npy", "--bottleneck", "z"], 2, "a Keras file ends in"),
     "exact without samples": (["net.keras", "--bottleneck", "z", "--exact"], 2, "give --samples INPUT"),
-    "samples of another size": (["net.keras", "--bottleneck", "z", "--samples", "wide.npy"], 1, "28"),
+    "samples of another size": (["net.keras", "--bottleneck", "z", "--samples", "wide.npy"], 1, "give images that fit"),
     "an image of two numbers and a half": (
         ["net.keras", "--bottleneck", "z", "--image", "28x28x"],
         2,

@@ -94,3 +94,16 @@ def test_listings_are_sorted_and_named_from_the_fixed_part_on(memory, tmp_path):
         assert [file.name for file in remote.listed(f"{root}/*/*.png")] == ["a/1.png", "b/2.png"]
         assert [remote.read_whole(file.url) for file in remote.listed(f"{root}/a/1.png")] == [b"x"]
         assert [file.name for file in remote.listed(f"{root}/a/1.png")] == ["1.png"]
+
+
+def test_a_whole_object_takes_one_request(bucket, url):
+    """Its length is not asked for before; an object of no bytes, of which no range can be had, is read too."""
+    put(f"{url}/x", b"abc")
+    put(f"{url}/empty", b"")
+    before = bucket.counted()
+    assert remote.read_many([f"{url}/x"] * 3) == [b"abc"] * 3
+    after = bucket.counted()
+    assert after["requests"] - before["requests"] == 3
+    assert remote.read_whole(f"{url}/empty") == b""
+    with pytest.raises(FileNotFoundError):
+        remote.read_whole(f"{url}/nothing")
