@@ -114,7 +114,7 @@ _LOW: Final = _next(2, 0.002, 112, 176, _MIDDLE)
 _HIGH: Final = _next(4, 0.011, 48, 256, _MIDDLE)
 RECIPES: Final = {
     recipe.name: recipe
-    for recipe in (_next(1, 0.0008, 180, 176, _LOW), _LOW, _MIDDLE, _HIGH, _next(5, 0.028, 30, 256, _HIGH))
+    for recipe in (_next(1, 0.00048, 232, 176, _LOW), _LOW, _MIDDLE, _HIGH, _next(5, 0.06, 20.5, 256, _HIGH))
 }
 
 
