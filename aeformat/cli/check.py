@@ -68,8 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from aeformat.cli.check_report import as_dict, done, exit_code_of, print_report
     from aeformat.staleness.check import check
 
-    if not common.is_set(options.set):
-        common.existing(options.set)
+    common.file_or_set(options.set)
     described = None if options.described is None else read_described(options.described)
     if options.decoder is not None:
         common.existing(options.decoder)

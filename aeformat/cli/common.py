@@ -181,6 +181,11 @@ def is_set(name: str) -> bool:
     return is_that(name)
 
 
+def file_or_set(name: str) -> str:
+    """The name of a file that exists, or of a set.  Raises UsageError."""
+    return name if is_set(name) else existing(name)
+
+
 def refuse_set(name: str) -> None:
     """Raises UsageError for a set, where a command takes one file."""
     if is_set(name):

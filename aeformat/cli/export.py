@@ -20,9 +20,8 @@ def run(options: argparse.Namespace) -> int:
     """Write a cache, and say what could not be written."""
     from aeformat.adapters.exporting import export_cache
 
-    if not common.is_set(options.source):
-        common.existing(options.source)
+    source = common.file_or_set(options.source)
     with common.ProgressBar("exporting", None, unit="row") as progress:
-        report = export_cache(options.format, options.source, options.output, progress)
+        report = export_cache(options.format, source, options.output, progress)
     show(report, options.output, as_json=options.json)
     return 0

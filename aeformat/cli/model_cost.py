@@ -28,8 +28,6 @@ _FLOAT32_BYTES = 4
 
 def cost(options: argparse.Namespace) -> int:
     """Print sizes, bytes for each image and break-even points."""
-    from aeformat.backends.runtime import fetch_mnist
-    from aeformat.images import ImageFit, open_source
     from aeformat.model import store
     from aeformat.model.package import check_fixed_sizes
 
@@ -38,21 +36,7 @@ def cost(options: argparse.Namespace) -> int:
     for name in names:
         encoder, decoder = store.find_pair(name)
         check_fixed_sizes(encoder, "what an image costs depends on its size")
-        height, width, channels = encoder.input.shape
-        inputs = options.images or ["mnist:test"]
-        try:
-            source = open_source(
-                inputs, ImageFit((height, width, channels), rgb=channels == 3), fetch_mnist=fetch_mnist
-            )
-            common.say_left_out(source.left_out)
-        except UsageError:
-            if options.images:
-                raise
-            images, label = _demo_images(), "this project's demo digits (MNIST is not at hand)"
-        else:
-            import numpy as np
-
-            images, label = np.concatenate([block.images for block in source.blocks(4096)]), source.label
+        images, label = _images(options.images, encoder.input.shape)
         results.append(_measure(name, encoder, decoder, images, label))
         if not options.json:
             _print(results[-1])
@@ -61,10 +45,25 @@ def cost(options: argparse.Namespace) -> int:
     return 0
 
 
-def _demo_images() -> NDArray[np.uint8]:
-    from aeformat.images import demo_digits
+def _images(named: list[str] | None, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], str]:
+    """The images that were named, or those of MNIST's test; and what they are."""
+    import numpy as np
 
-    return demo_digits()
+    from aeformat.backends.runtime import fetch_mnist
+    from aeformat.images import ImageFit, demo_digits, open_source
+    from aeformat.images.fit import as_they_are
+
+    height, width, channels = shape
+    fit = ImageFit((height, width, channels), rgb=channels == 3)
+    with as_they_are():
+        try:
+            source = open_source(named or ["mnist:test"], fit, fetch_mnist=fetch_mnist)
+            common.say_left_out(source.left_out)
+        except UsageError:
+            if named:
+                raise
+            return demo_digits(), "this project's demo digits (MNIST is not at hand)"
+        return np.concatenate([block.images for block in source.blocks(4096)]), source.label
 
 
 def _measure(

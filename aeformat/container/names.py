@@ -94,7 +94,8 @@ class RowNames:
     def to_bytes(self) -> bytes:
         """Raw payload of a nAMe chunk.  Raises BadNames."""
         fields: dict[str, list[Any]] = {}
-        for key, column in zip(_TYPES, (self.labels, self.names, self.sources), strict=True):
+        for key in _TYPES:
+            column = getattr(self, key)
             if column is not None:
                 fields[key] = list(column)
         if all(_are_of_type(key, column) for key, column in fields.items()):
@@ -139,7 +140,7 @@ def _quick(data: bytes, n_rows: int) -> RowNames | None:
     )
     if not are_good:
         return None
-    return RowNames(*(None if key not in fields else tuple(fields[key]) for key in ("names", "labels", "sources")))
+    return RowNames(**{key: tuple(column) for key, column in fields.items()})
 
 
 def _read_flat(data: bytes, n_rows: int) -> dict[str, list[Any]]:
@@ -190,7 +191,7 @@ def _parse_names(data: bytes, n_rows: int) -> RowNames:
     if unknown or not fields:
         what = f"an unknown key {reprlib.repr(unknown[0])}" if unknown else "no key"
         raise BadNames("C7-1", f"row names have {what}")
-    for key in ("labels", "names", "sources"):
+    for key in _TYPES:
         column = fields.get(key)
         if column is None:
             continue
@@ -202,7 +203,7 @@ def _parse_names(data: bytes, n_rows: int) -> RowNames:
     _check_names(fields.get("names"))
     if len(set(fields.get("names", ()))) < len(fields.get("names", ())):
         raise BadNames("C7-3", "row names: two rows of one chunk have the same name")
-    return RowNames(*(None if key not in fields else tuple(fields[key]) for key in ("names", "labels", "sources")))
+    return RowNames(**{key: tuple(column) for key, column in fields.items()})
 
 
 _CHECKS: Final[dict[str, Callable[[Any], bool]]] = {

@@ -5,15 +5,15 @@ Golden images are public: they are this project's own digits where they fit, els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aeformat.errors import Hint, ImageError, UsageError
+from aeformat.errors import UsageError
 from aeformat.images import ImageFit, demo_digits, open_source
+from aeformat.images.fit import as_they_are
 
 Images = NDArray[np.uint8]
 
@@ -21,9 +21,6 @@ _GOLDEN_ROWS: Final = 16
 _GOLDEN_NUMBERS: Final = 200_000  # at most, on the image side
 _CROPPED_AT_ONCE: Final = 8  # images of any size that are in memory together
 _DIGITS_STEP: Final = 6  # through the demo digits: all ten digits, in several hands
-_CONVERSIONS: Final = (  # that `pack` offers
-    Hint.RESIZE, Hint.GRAYSCALE, Hint.RESIZE_AND_GRAYSCALE, Hint.RGB, Hint.RESIZE_AND_RGB, Hint.SET_BACKGROUND,
-)  # fmt: skip
 
 
 def golden_images(shape: tuple[int, ...]) -> Images:
@@ -55,6 +52,7 @@ def patterns(shape: tuple[int, ...], n: int) -> Images:
     return images
 
 
+@as_they_are()
 def read_samples(
     inputs: Sequence[str],
     shape: tuple[int, ...],
@@ -66,21 +64,19 @@ def read_samples(
 
     say: told what was left out of folders, a line for each.
     """
-    with _not_converted():
-        source = open_source(
-            inputs, ImageFit((shape[0], shape[1], shape[2]), rgb=shape[2] == 3), fetch_mnist=fetch_mnist
-        )
-        say(source.left_out)
-        stride = max(1, (source.n_rows or 0) // most)
-        kept, n_seen = [], 0
-        for block in source.blocks(256):
-            kept.append(block.images[-n_seen % stride :: stride])
-            n_seen += len(block.images)
-            if sum(map(len, kept)) >= most:
-                break
-        return np.concatenate(kept)[:most]
+    source = open_source(inputs, ImageFit((shape[0], shape[1], shape[2]), rgb=shape[2] == 3), fetch_mnist=fetch_mnist)
+    say(source.left_out)
+    stride = max(1, (source.n_rows or 0) // most)
+    kept, n_seen = [], 0
+    for block in source.blocks(256):
+        kept.append(block.images[-n_seen % stride :: stride])
+        n_seen += len(block.images)
+        if sum(map(len, kept)) >= most:
+            break
+    return np.concatenate(kept)[:most]
 
 
+@as_they_are()
 def read_crops(
     inputs: Sequence[str],
     shape: tuple[int, ...],
@@ -93,30 +89,18 @@ def read_crops(
     Raises UsageError where none is large enough, ImageError.
     """
     fit = ImageFit((0, 0, shape[2]), rgb=shape[2] == 3)
+    source = open_source(inputs, fit, fetch_mnist=fetch_mnist)
+    say(source.left_out)
     kept: list[Any] = []
     n_seen = 0
-    with _not_converted():
-        source = open_source(inputs, fit, fetch_mnist=fetch_mnist)
-        say(source.left_out)
-        for block in source.blocks(_CROPPED_AT_ONCE):
-            n_seen += len(block.images)
-            kept += [crop for crop in (_middle(image, shape) for image in block.images) if crop is not None]
-            if len(kept) >= most:
-                break
+    for block in source.blocks(_CROPPED_AT_ONCE):
+        n_seen += len(block.images)
+        kept += [crop for crop in (_middle(image, shape) for image in block.images) if crop is not None]
+        if len(kept) >= most:
+            break
     if not kept:
         raise UsageError(f"none of the {n_seen} samples has the {shape[0]} x {shape[1]} pixels that are compared on")
     return np.stack(kept[:most])
-
-
-@contextmanager
-def _not_converted() -> Iterator[None]:
-    """What could be done about an image that does not fit is not done about a sample: it would be another image."""
-    try:
-        yield
-    except ImageError as error:
-        if error.hint not in _CONVERSIONS:
-            raise
-        raise ImageError(f"{error.sentence}; samples are taken as they are: give images that fit") from None
 
 
 def _middle(image: Images, shape: tuple[int, ...]) -> Images | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ import numpy as np
 from aeformat.errors import Hint, ImageError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -116,6 +118,17 @@ class ImageFit:
         if not self.takes_any_size and picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.LANCZOS)
         return np.asarray(picture, dtype=np.uint8).reshape(picture.height, picture.width, channels)
+
+
+@contextmanager
+def as_they_are() -> Iterator[None]:
+    """For who takes images and offers none of these conversions: an ImageError offers none."""
+    try:
+        yield
+    except ImageError as error:
+        if error.hint not in (*_CONVERSIONS.values(), Hint.SET_BACKGROUND):
+            raise
+        raise ImageError(f"{error.sentence}; images are taken as they are here: give images that fit") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,13 @@ def test_what_takes_one_size_says_so(pair: str, aeformat: Any) -> None:
     assert not list(Path().glob("out*"))
 
 
+def test_model_cost_converts_no_image_and_offers_no_option_for_it(aeformat: Any) -> None:
+    np.save("wide.npy", np.zeros((3, 20, 30), np.uint8))
+    ran = aeformat("model", "cost", "mnist-exact", "--images", "wide.npy")
+
+    assert ran.code == 1 and "give images that fit" in ran.err and "--resize" not in ran.err
+
+
 def test_show_list_info_and_validate_know_free_sizes(pair: str, aeformat: Any) -> None:
     shown = aeformat("model", "show", pair)
 

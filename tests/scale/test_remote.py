@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -107,3 +109,20 @@ def test_a_whole_object_takes_one_request(bucket, url):
     assert remote.read_whole(f"{url}/empty") == b""
     with pytest.raises(FileNotFoundError):
         remote.read_whole(f"{url}/nothing")
+
+
+def test_a_web_server_that_refuses_the_range_of_an_empty_file():
+    class Empty(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(416 if "Range" in self.headers else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_arguments):
+            pass
+
+    require("fsspec", "aiohttp")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert remote.read_whole(f"http://127.0.0.1:{server.server_port}/x") == b""
+        server.shutdown()
